@@ -1,0 +1,33 @@
+"""marginalia: a property-based checking harness for theorems on the implicit bias of neural networks.
+
+`drive` and `decide` are loaded when first used, so that reading and verifying stored counterexamples needs
+neither a compiler nor a solver.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.flow import drive
+    from harness.instances import Instance
+    from harness.limits import Limit
+    from harness.margin import Verdicts, decide
+    from harness.networks import FieldError, Network
+
+__all__ = ["FieldError", "Instance", "Limit", "Network", "Verdicts", "decide", "drive"]
+
+_HOME = {
+    "drive": "harness.flow",
+    "decide": "harness.margin",
+    "Verdicts": "harness.margin",
+    "Instance": "harness.instances",
+    "Limit": "harness.limits",
+    "Network": "harness.networks",
+    "FieldError": "harness.networks",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

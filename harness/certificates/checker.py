@@ -1,0 +1,170 @@
+"""`check`: one certificate against one instance, in exact arithmetic.
+
+What all certificates share: "problem" is one of problems.py, "scope" is "local" or "global", "theta" is the rounded
+limit as exact numbers, "structure" the signs said of it (structures.py).  An accepted certificate proves
+
+    bound, cells   every feasible point of the region (near the points with the structure, or anywhere) costs at least
+                   (1 - 1e-9) times what theta costs once it is scaled to min q = 1: theta is optimal up to that gap;
+    better         every feasible point with the structure is not optimal (better.py).
+
+For a layer the problem is the one at the other layer of this very theta.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from harness.certificates.answer import Checked
+from harness.certificates.balls import check_ball
+from harness.certificates.better import Face, face_bound, read_face, require_better
+from harness.certificates.bounds import Cases, LowerBound, gated_slope, linear_slope, lower_bound, read_cases, region
+from harness.certificates.cells import Entry, joint_bounds, read_entries
+from harness.certificates.curves import check_curve
+from harness.certificates.layers import check_layer
+from harness.certificates.numbers import Rejected, Vector, choice, fields, float_up, rows, vector
+from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, neurons_of, value
+from harness.certificates.products import check_cheaper, check_product
+from harness.certificates.structures import Structure, read_structure, settle
+from harness.instances import Instance
+
+# "optimal" means a proven lower bound of at least (1 - GAP) times the value.
+GAP = Fraction(1, 10**9)
+
+# Kinds with a file of their own, which have their own fields.
+OTHER_KINDS: dict[str, Callable[[Instance, object], Checked]] = {
+    "layer tree": check_layer,
+    "layer better": check_layer,
+    "product bound": check_product,
+    "cheaper": check_cheaper,
+    "curve": check_curve,
+    "ball": check_ball,
+}
+
+_COMMON = ("kind", "problem", "scope", "theta", "structure")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate that has been read, not believed.  body is what its kind adds."""
+
+    kind: str
+    problem: Name
+    scope: str
+    theta: Theta
+    structure: Structure
+    alpha: Vector | None = None
+    cases: list[Cases] | None = None
+    entries: list[Entry] | None = None
+    better: Theta | None = None
+    face: Face | None = None
+
+
+def read_certificate(instance: Instance, value: object, field: str = "certificate") -> Certificate:
+    """Raises FieldError on a wrong shape, and Rejected where the network is not covered."""
+    neurons_of(instance)
+    kind = choice(fields(value, field, ("kind",), None)["kind"], f"{field}.kind", ("bound", "cells", "better"))
+    own = {"bound": ("alpha",), "cells": ("cells",), "better": ("better", "face")}[kind]
+    found = fields(value, field, (*_COMMON, *own), ("neurons",) if kind == "bound" else ())
+    sizes, width, n = instance.network.sizes, instance.network.widths[1], instance.n
+    common: dict[str, Any] = {
+        "kind": kind,
+        "problem": choice(found["problem"], f"{field}.problem", NAMES),
+        "scope": choice(found["scope"], f"{field}.scope", ("local", "global")),
+        "theta": rows(found["theta"], f"{field}.theta", sizes),
+        "structure": read_structure(found["structure"], f"{field}.structure", instance),
+    }
+    if kind == "bound":
+        alpha = vector(found["alpha"], f"{field}.alpha", n)
+        return Certificate(**common, alpha=alpha, cases=read_cases(found.get("neurons"), f"{field}.neurons", width, n))
+    if kind == "cells":
+        return Certificate(**common, entries=read_entries(found["cells"], f"{field}.cells", width, n))
+    better = rows(found["better"], f"{field}.better", sizes)
+    return Certificate(**common, better=better, face=read_face(found["face"], f"{field}.face", width, n))
+
+
+def check(instance: Instance, certificate: dict[str, Any]) -> Checked:
+    """Whether the certificate proves what it says of the instance.
+
+    certificate: the JSON object as Python data.  Raises FieldError, naming the field, where its shape is wrong;
+    content that is false is not an error but a rejection.
+    """
+    worth = math.inf
+    try:
+        other = OTHER_KINDS.get(str(fields(certificate, "certificate", ("kind",), None)["kind"]))
+        if other is not None:
+            return other(instance, certificate)
+        read = read_certificate(instance, certificate)
+        lowest = min(instance.margins(read.theta))
+        if lowest <= 0:
+            raise Rejected("theta has a margin that is not positive")
+        exact = value(read.theta, lowest, read.problem)
+        worth = float_up(exact)
+        return _judge(instance, read, exact)
+    except Rejected as rejection:
+        return Checked(False, str(rejection), worth)
+
+
+def _judge(instance: Instance, read: Certificate, worth: Fraction) -> Checked:
+    neurons, structure, problem = neurons_of(instance), read.structure, read.problem
+    exact = settle(structure, neurons, read.theta)
+    # From here on some feasible point has the structure, so no bound on such points can be infinite.
+    if exact is not read.theta and min(instance.margins(exact)) <= 0:
+        raise Rejected("the point with the structure next to theta has a margin that is not positive")
+    blocks = [block_of(instance, neuron, read.theta, problem) for neuron in neurons]
+    # A neuron with a zero coefficient, or whose vectors are all zero, adds nothing to any margin.
+    blocks = [block for block in blocks if block.scale and any(map(any, block.vectors))]
+    if read.kind == "better":
+        assert read.better is not None
+        assert read.face is not None
+        alive = [block for block in blocks if not structure.dead(block.neuron)]
+        floor = face_bound(problem, alive, structure, instance.y, read.face)
+        cheaper = require_better(instance, problem, read.scope, neurons, structure, read.theta, read.better, floor)
+        above = float_up(cheaper)
+        below = floor.as_float()
+        return Checked(
+            True,
+            f"a feasible point costs {above:.9g}, every feasible point with the structure at least {below:.9g}",
+            float_up(worth),
+            above,
+            max(0.0, 1.0 - above / below),
+        )
+    bound = _bound(instance, read, blocks) if read.kind == "bound" else _cells(instance, read, blocks)
+    below, above = bound.as_float(), float_up(worth)
+    if not bound.at_least((1 - GAP) * worth):
+        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
+    # The value is positive: theta has a positive margin.
+    gap = max(0.0, float_up(1 - Fraction(below) / worth))
+    where = "of the region" if read.scope == "local" else "at all"
+    reason = f"no feasible point {where} costs less than {below:.12g}, which is within {gap:.1e} of the value"
+    return Checked(True, reason, above, below, gap)
+
+
+def _bound(instance: Instance, read: Certificate, blocks: list[Block]) -> LowerBound:
+    """The one bound of a certificate of kind "bound"."""
+    assert read.alpha is not None
+    ay = [a * label for a, label in zip(read.alpha, instance.y, strict=True)]
+    slopes: list[Fraction] = []
+    for block in blocks:
+        if not block.gated:
+            slopes.append(linear_slope(block, [a * block.scale for a in ay]))
+            continue
+        if read.cases is None:
+            raise Rejected('the gates are free to choose, and "neurons" gives no cases')
+        where = region(block, read.structure, read.problem, read.scope)
+        slopes.append(gated_slope(block, where, ay, read.cases[block.neuron.index]))
+    return lower_bound(read.problem, read.alpha, slopes)
+
+
+def _cells(instance: Instance, read: Certificate, blocks: list[Block]) -> LowerBound:
+    """The least bound of a certificate of kind "cells"."""
+    assert read.entries is not None
+    if not all(block.gated for block in blocks):
+        raise Rejected('there are no cells where there are no gates: use kind "bound"')
+    regions = [region(block, read.structure, read.problem, read.scope) for block in blocks]
+    bounds = joint_bounds(read.problem, blocks, regions, instance.y, read.entries)
+    # A cell without feasible points bounds nothing; the cells that theta's own structure is in have some.
+    return min((bound for bound in bounds if not bound.infinite), key=lambda bound: bound.measure)

@@ -1,0 +1,331 @@
+"""Kind "curve": a limit is not a local optimum, by curves theta + eps d + eps^2 e along which the margins hold.
+
+    {"kind": "curve", "problem": "full", "scope": S, "theta": ..., "signs": ..., "order": 1 or 2,
+     "active": [samples], "gates": [[sample, layer, neuron, 0 or 1], ...],
+     "d": [one array a layer], "e": [the same] or null, "implied": {"sample": {"sample": number}}}
+
+What is proven is about EVERY point t within 1e-9 |theta| of theta, scaled to least margin 1, that has the structure:
+the signs of the pre-activations, its zero parameters, and margin exactly 1 on the active samples, more on all others;
+for order 2 also the KKT conditions, which a limit satisfies.  No such point is a local optimum.
+
+The pre-activations with a sign keep their gates near t.  "gates" chooses the gates of kinks along the curve, and the
+polynomials below are those of these gates.  A kink whose gate is not chosen must not matter to second order
+(taylor.py).  A kink is heard if a path of nonzero weights and gates that are not off leads from it to the output.
+
+Order 1 (e is null).  On the active samples grad q_i . d > 0; t . d < 0; and every chosen kink leaves to its side,
++-n_r . d > 0.  Then t + eps d is feasible for small eps > 0, with the gates chosen, and costs less.
+
+Order 2.  Let d(t) be d less its part in the span of the rows G(t): grad q_i of the active samples that are not implied,
+and the normals n_r of chosen kinks that are heard.  So G(t) d(t) = 0.  At a KKT point t is a combination of gradients
+of active samples, each a mixture over gates of its kinks, which differ by normals of heard kinks: t . d(t) = 0.  If
+
+    grad q_i . e + 1/2 d(t)' H_i d(t) > 0   on the active samples,
+    +-(n_r . e + 1/2 d(t)' H_r d(t)) > 0     at the chosen kinks that are heard,     +-n_r . d(t) > 0    at the others,
+    |d(t)|^2 + 2 t . e < 0,
+
+then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less.  "implied" are active
+samples k whose signed inputs are a combination of those of others with the same gates on neurons that are heard:
+grad q_k . d(t) = 0 follows.
+
+All of this is checked at theta in rationals, with room for t: gradients and Hessians move by at most the bounds
+of taylor.py times |t - theta|, and the part taken from d is at most |G(t) d| / s, s^2 at most the least eigenvalue of
+G(t)G(t)'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from harness.certificates.answer import Checked
+from harness.certificates.definite import positive_semidefinite
+from harness.certificates.numbers import (
+    Rejected,
+    Vector,
+    array,
+    by_sample,
+    choice,
+    fields,
+    rows,
+    samples,
+    sqrt_down,
+    squared_norm,
+)
+from harness.certificates.signs import Signs, Theta, read_signs, require_signs, weights
+from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, sqrt_up
+from harness.instances import Instance
+from harness.networks import FieldError
+
+RADIUS = Fraction(1, 10**9)
+
+Place = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Jet:
+    """A polynomial along theta + eps d + eps^2 e, and how much its derivatives move near theta.
+
+    row: the gradient.  first: gradient . d.  second: gradient . e + 1/2 d'Hd.  lipschitz: bounds on the first, second
+    and third derivative.
+    """
+
+    row: Vector
+    value: Fraction
+    first: Fraction
+    second: Fraction
+    lipschitz: tuple[Fraction, Fraction, Fraction]
+
+
+def check_curve(instance: Instance, certificate: object) -> Checked:
+    """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
+    network = instance.network
+    own = ("order", "active", "gates", "d", "e", "implied")
+    found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", *own))
+    choice(found["problem"], "certificate.problem", ("full",))
+    choice(found["scope"], "certificate.scope", ("local", "global"))
+    order = choice(found["order"], "certificate.order", (1, 2))
+    theta = rows(found["theta"], "certificate.theta", network.sizes)
+    signs = read_signs(found["signs"], "certificate.signs", instance)
+    d = _flat(rows(found["d"], "certificate.d", network.sizes))
+    e = _flat(rows(found["e"], "certificate.e", network.sizes)) if order == 2 else (Fraction(0),) * sum(network.sizes)
+    if order == 1 and found["e"] is not None:
+        raise FieldError("certificate.e", "must be null for order 1")
+    active = sorted(samples(found["active"], "certificate.active", instance.n))
+    chosen = read_gates(found["gates"], "certificate.gates", instance)
+    implied = _read_implied(found["implied"], instance.n)
+    require_near(instance, theta, signs, active)
+    curve = _Curve(instance, theta, signs, chosen, d, e)
+    if order == 1:
+        curve.require_first(active)
+    else:
+        curve.require_second(active, implied)
+    value = float(sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2)
+    reason = "arbitrarily close to the limit a feasible point costs less: a curve along which the margins hold"
+    return Checked(True, reason, value)
+
+
+def _flat(layers: Sequence[Vector]) -> Vector:
+    return tuple(v for u in layers for v in u)
+
+
+def read_gates(value: object, field: str, instance: Instance) -> dict[Place, int]:
+    """[[sample, layer, neuron, gate], ...], layers and neurons from 1.  Raises FieldError."""
+    widths = instance.network.widths
+    found: dict[Place, int] = {}
+    for e, entry in enumerate(array(value, field)):
+        sample, layer, neuron, gate = array(entry, f"{field}[{e}]", 4)
+        limits = ((sample, 0, instance.n - 1), (layer, 1, instance.network.depth - 1))
+        for number, low, high in limits:
+            _integer(number, f"{field}[{e}]", low, high)
+        _integer(neuron, f"{field}[{e}]", 1, widths[layer])
+        place = (sample, layer - 1, neuron - 1)
+        if place in found:
+            raise FieldError(f"{field}[{e}]", "occurs twice")
+        found[place] = choice(gate, f"{field}[{e}][3]", (0, 1))
+    return found
+
+
+def _integer(value: object, field: str, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise FieldError(field, f"expected an integer from {low} to {high}")
+
+
+def _read_implied(value: object, n: int) -> dict[int, dict[int, Fraction]]:
+    outer = fields(value, "certificate.implied", (), None)
+    keys = by_sample(dict.fromkeys(outer, 1), "certificate.implied", n)
+    return {k: by_sample(outer[str(k)], f"certificate.implied.{k}", n) for k in keys}
+
+
+def require_near(instance: Instance, theta: Theta, signs: Signs | None, active: Sequence[int]) -> None:
+    """Whether theta has the signs, and least margin 1 on exactly the active samples, up to 1e-9.  Raises Rejected."""
+    if signs is not None:
+        require_signs(instance, theta, signs)
+    for i, q in enumerate(instance.margins(theta)):
+        if q < 1 - RADIUS or (q <= 1 + RADIUS) != (i in active):
+            raise Rejected(f"theta is not scaled to least margin 1 on exactly the active samples: sample {i}")
+    if not active:
+        raise Rejected("no sample is active")
+
+
+def gates_of(signs: Signs | None, chosen: Mapping[Place, int], n: int) -> list[dict[tuple[int, int], int]]:
+    """For every sample the gates by (layer, neuron): those of the signs and the chosen ones.  Raises Rejected."""
+    out: list[dict[tuple[int, int], int]] = [{} for _ in range(n)]
+    for layer, block in enumerate(signs or ()):
+        for i, row in enumerate(block):
+            out[i] |= {(layer, j): int(sign > 0) for j, sign in enumerate(row) if sign}
+    for (i, layer, j), gate in chosen.items():
+        if signs is None or (layer, j) in out[i]:
+            raise Rejected(f"sample {i} has no kink at neuron {j + 1} of layer {layer + 1}")
+        out[i][layer, j] = gate
+    return out
+
+
+def heard(instance: Instance, theta: Theta, signs: Signs | None, sample: int) -> list[list[bool]]:
+    """For every hidden layer, which neurons have a path to the output through nonzero weights and gates not off."""
+    above = [True]
+    out: list[list[bool]] = []
+    for layer in range(instance.network.depth - 1, 0, -1):
+        matrix = weights(instance.network, theta, layer)
+        if layer < instance.network.depth - 1 and signs is not None:
+            above = [ok and signs[layer][sample][r] >= 0 for r, ok in enumerate(above)]
+        above = [any(ok and row[j] != 0 for ok, row in zip(above, matrix, strict=True)) for j in range(len(matrix[0]))]
+        out.insert(0, above)
+    return out
+
+
+class _Curve:
+    def __init__(
+        self,
+        instance: Instance,
+        theta: Theta,
+        signs: Signs | None,
+        chosen: dict[Place, int],
+        d: Vector,
+        e: Vector,
+    ) -> None:
+        self.instance, self.theta, self.signs, self.chosen = instance, theta, signs, chosen
+        self.flat, self.d, self.e = _flat(theta), d, e
+        self.gates = gates_of(signs, chosen, instance.n)
+        self.exact = Exact(instance, theta)
+        self.radius = RADIUS * sqrt_up(squared_norm(self.flat))
+        self.bounds: Bounds = bounds(instance.network, theta, self.radius)
+        self.terms: dict[int, list[list[Term]]] = {}
+
+    def _terms(self, sample: int) -> list[list[Term]]:
+        if sample not in self.terms:
+            self.terms[sample] = self.exact.sample(sample, self.gates[sample])
+        return self.terms[sample]
+
+    def margin(self, i: int, order: int) -> Jet:
+        """q_i.  Raises Rejected where an open gate matters up to this order."""
+        term = self._terms(i)[-1][0]
+        if term.unknown <= order:
+            raise Rejected(f"a kink of sample {i} matters, and its gate is not chosen")
+        return self._jet(term, i, self.instance.network.depth, self.instance.y[i])
+
+    def kink(self, place: Place, order: int) -> Jet:
+        """The pre-activation of a chosen kink, times 1 if it is to be on and -1 if off."""
+        i, layer, j = place
+        term = self._terms(i)[layer][j]
+        if term.unknown <= order:
+            raise Rejected(f"a kink of sample {i} matters, and its gate is not chosen")
+        return self._jet(term, i, layer + 1, 1 if self.chosen[place] else -1)
+
+    def _jet(self, term: Term, i: int, degree: int, side: int) -> Jet:
+        value, gradient, hessian = self.exact.factors(i, degree)
+        row = tuple(side * gradient * int(v) for v in term.gradient)
+        bent = [
+            sum((int(h) * v for h, v in zip(line, self.d, strict=True) if h and v), start=Fraction(0))
+            for line in term.hessian
+        ]
+        second = _dot(row, self.e) + side * hessian * _dot(bent, self.d) / 2
+        lipschitz = self.bounds.of(degree, sqrt_up(squared_norm(self.instance.x[i])))
+        return Jet(row, side * value * int(term.value), _dot(row, self.d), second, lipschitz)
+
+    def require_first(self, active: Sequence[int]) -> None:
+        """Order 1.  Raises Rejected."""
+        length = sqrt_up(squared_norm(self.d))
+        for jet, name in [
+            *((self.margin(i, 1), f"the margin of sample {i}") for i in active),
+            *((self.kink(place, 1), f"the kink of sample {place[0]}") for place in self._used(active)),
+        ]:
+            if jet.first <= jet.lipschitz[1] * self.radius * length:
+                raise Rejected(f"{name} does not clearly grow along d")
+        if _dot(self.flat, self.d) >= -self.radius * length:
+            raise Rejected("the norm does not clearly fall along d")
+
+    def _used(self, active: Sequence[int]) -> list[Place]:
+        return [place for place in self.chosen if place[0] in active]
+
+    def require_second(self, active: Sequence[int], implied: Mapping[int, Mapping[int, Fraction]]) -> None:
+        """Order 2.  Raises Rejected."""
+        margins = {i: self.margin(i, 2) for i in active}
+        loud: list[Jet] = []
+        quiet: list[Jet] = []
+        paths = {i: heard(self.instance, self.theta, self.signs, i) for i in active}
+        for i in active:
+            self._require_chosen(i, paths[i])
+        for place in self._used(active):
+            i, layer, j = place
+            (loud if paths[i][layer][j] else quiet).append(self.kink(place, 2))
+        for k, shares in implied.items():
+            self._require_implied(k, shares, active, implied, paths)
+        rows_ = [margins[i] for i in active if i not in implied] + loud
+        radius, length, bend = self.radius, sqrt_up(squared_norm(self.d)), sqrt_up(squared_norm(self.e))
+        change = self._change(rows_, length)
+        cross = 2 * length * change + change**2
+        for jet, name in [
+            *((jet, f"the margin of sample {i}") for i, jet in margins.items()),
+            *((jet, "a kink") for jet in loud),
+        ]:
+            _, second, third = jet.lipschitz
+            if jet.second <= second * radius * bend + (third * radius * length**2 + second * cross) / 2:
+                raise Rejected(f"{name} does not clearly grow to second order")
+        for jet in quiet:
+            if jet.first <= jet.lipschitz[1] * radius * length + jet.lipschitz[0] * change:
+                raise Rejected("a kink does not clearly leave to its side along d")
+        if squared_norm(self.d) + 2 * _dot(self.flat, self.e) + cross + 2 * radius * bend >= 0:
+            raise Rejected("the norm does not clearly fall to second order")
+
+    def _require_chosen(self, sample: int, paths: Sequence[Sequence[bool]]) -> None:
+        """Every heard kink is chosen, so that its normal is among the rows of G; one that never moves is no kink."""
+        for layer, block in enumerate(self.signs or ()):
+            for j, sign in enumerate(block[sample]):
+                if sign == 0 and paths[layer][j] and (sample, layer, j) not in self.chosen:
+                    term = self._terms(sample)[layer][j]
+                    if term.value or term.gradient.any() or term.hessian.any() or term.unknown < BEYOND:
+                        raise Rejected(f"a kink of sample {sample} is heard, and its gate is not chosen")
+
+    def _change(self, jets: Sequence[Jet], length: Fraction) -> Fraction:
+        """A bound on |d - d(t)|.  Raises Rejected where the rows of G are not clearly independent."""
+        if not jets:
+            return Fraction(0)
+        moved = self.radius * sqrt_up(sum((jet.lipschitz[1] ** 2 for jet in jets), start=Fraction(0)))
+        gram = [[_dot(a.row, b.row) for b in jets] for a in jets]
+        least = Fraction(sqrt_down(_least(gram)))
+        if least <= 2 * moved:
+            raise Rejected("the gradients of the active samples and kinks are not clearly independent")
+        off = sqrt_up(sum((jet.first**2 for jet in jets), start=Fraction(0))) + moved * length
+        return off / (least - moved)
+
+    def _require_implied(
+        self,
+        k: int,
+        shares: Mapping[int, Fraction],
+        active: Sequence[int],
+        implied: Mapping[int, Any],
+        paths: Mapping[int, Sequence[Sequence[bool]]],
+    ) -> None:
+        instance = self.instance
+        if k not in active or any(b not in active or b in implied for b in shares):
+            raise Rejected(f"sample {k} is not implied by active samples")
+        total = [Fraction(0)] * instance.d
+        for b, share in shares.items():
+            total = [t + share * instance.y[b] * v for t, v in zip(total, instance.x[b], strict=True)]
+        seen = {c for row in instance.network.patterns[0] for c, p in enumerate(row) if p >= 0}
+        if any(total[c] != instance.y[k] * instance.x[k][c] for c in seen):
+            raise Rejected(f"the inputs of sample {k} are not the combination of others that is given")
+        for b in shares:
+            for layer, block in enumerate(self.signs or ()):
+                for j in range(len(block[k])):
+                    loud = paths[k][layer][j] or paths[b][layer][j]
+                    if loud and (block[k][j] != block[b][j] or not block[k][j]):
+                        raise Rejected(f"samples {k} and {b} do not have the same gates")
+
+
+def _least(gram: Sequence[Sequence[Fraction]]) -> Fraction:
+    """A positive number that is at most the least eigenvalue, by a guess in floats that is then proven; else 0."""
+    guess = float(np.linalg.eigvalsh(np.array([[float(v) for v in row] for row in gram]))[0])
+    if not guess > 0.0:
+        return Fraction(0)
+    low = Fraction(guess / 2)
+    shifted = [[v - (low if r == c else 0) for c, v in enumerate(row)] for r, row in enumerate(gram)]
+    return low if positive_semidefinite(shifted) else Fraction(0)
+
+
+def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))

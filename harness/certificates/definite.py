@@ -1,0 +1,41 @@
+"""Whether a symmetric matrix of rationals is positive semidefinite, exactly, by elimination.
+
+Entries are brought to one denominator and eliminated without fractions (Bareiss), so that they stay minors of
+the matrix and do not grow beyond Hadamard's bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+
+def positive_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
+    """Whether z'Az >= 0 for all z; A is taken as symmetric, and only its lower triangle is read."""
+    size = len(matrix)
+    common = math.lcm(1, *(matrix[r][c].denominator for r in range(size) for c in range(r + 1)))
+    a = [[int(matrix[r][c] * common) for c in range(r + 1)] for r in range(size)]
+    rows = list(range(size))
+    previous = 1
+    while rows:
+        if any(a[r][r] < 0 for r in rows):
+            return False
+        pivot = max(rows, key=lambda r: a[r][r])
+        lead = a[pivot][pivot]
+        if not lead:
+            # A zero diagonal needs a zero matrix.
+            return not any(_at(a, r, c) for r in rows for c in rows)
+        rows.remove(pivot)
+        column = {r: _at(a, r, pivot) for r in rows}
+        for r in rows:
+            for c in rows:
+                if c <= r:
+                    # Exact by Bareiss: the result is a minor of the matrix.
+                    a[r][c] = (lead * a[r][c] - column[r] * column[c]) // previous
+        previous = lead
+    return True
+
+
+def _at(a: Sequence[Sequence[int]], r: int, c: int) -> int:
+    return a[r][c] if c <= r else a[c][r]

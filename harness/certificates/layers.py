@@ -1,0 +1,366 @@
+"""The problem over one layer's parameters, at any depth and with any sharing: kinds "layer tree" and "layer better".
+
+At theta, minimise 1/2 |z|^2 over z = u^l subject to q_i >= 1, the other layers held at theta's.  Once the gates of
+the hidden neurons of layers l..m-1 on a sample are given, the pre-activations and q_i are linear forms in z.  The
+layers below l are theta's, with inputs that vanish in the limit passed on as zeros.
+
+A closed cell is a choice of gates: a gate on says that its pre-activation form is >= 0, off that it is <= 0.  For
+alpha >= 0, and nu >= 0 for those inequalities, every feasible z of the cell costs at least
+
+    1/2 (sum_i alpha_i)^2 / |sum_i alpha_i c_i + sum_r nu_r (+-n_r)|^2,         q_i = c_i . z, forms n_r,
+
+by Cauchy-Schwarz.  A gate need not be chosen where no sample with alpha_i > 0 feels it.  Hence optimality is proven
+by a tree that splits on one gate at a time and has one such bound at every leaf:
+
+    {"kind": "layer tree", "problem": "layer 2", "scope": S, "theta": ..., "signs": ..., "tree": T}
+    T = {"split": PLACE, "on": T, "off": T}  or  {"alpha": [n numbers], "nu": [[*PLACE, number], ...]}
+
+(PLACE is [sample from 0, layer from 1, neuron from 1].)  Scope "global": no gate is given at the root.  Scope "local":
+the gates of all pre-activations whose sign is not 0 are given, which holds in a neighbourhood of the points with the
+signs.  Accepted where every leaf's bound is at least (1 - 1e-9) of what theta's u^l costs at min q = 1.
+
+    {"kind": "layer better", ..., "better": [numbers of u^l], "alpha": [n numbers], "nu": [[*PLACE, number], ...]}
+
+proves the opposite.  EVERY feasible z with the signs costs at least L: the bound above with the gates of the signs,
+those of zeros off, and nu of either sign at zeros, where the form is 0.  "better" is exactly feasible and costs less
+than L.  For scope "local" it also lies in a closed cell with all points that have the signs (its own pre-activations
+have none of the opposite sign), where the q_i are linear and the cost is convex: the segment from any such point to
+"better" is feasible, and the cost falls along it at once.  For linear networks the cell is everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from harness.certificates.answer import Checked
+from harness.certificates.numbers import (
+    Rejected,
+    Vector,
+    array,
+    choice,
+    dot,
+    fields,
+    float_down,
+    float_up,
+    number,
+    rows,
+    squared_norm,
+    vector,
+)
+from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
+from harness.instances import Instance
+from harness.networks import FieldError
+
+GAP = Fraction(1, 10**9)
+MAX_LEAVES = 4096
+# Gates on one path of a tree: below Python's own limit on recursion.
+MAX_DEPTH = 200
+
+# (sample, layer from 0, neuron from 0)
+Place = tuple[int, int, int]
+Form = Vector | None
+"""A linear form in z; None where it depends on a gate that is not given."""
+
+
+class Layer:
+    """One layer's problem: its forms under given gates.  layer counts from 0."""
+
+    def __init__(self, instance: Instance, theta: Theta, layer: int, signs: Signs | None) -> None:
+        network = instance.network
+        self.instance = instance
+        self.layer = layer
+        self.size = network.sizes[layer]
+        self.relu = network.activation == "relu"
+        self.hidden = network.depth - 1
+        self.above = {k: weights(network, theta, k) for k in range(layer + 1, network.depth)}
+        self.below = [
+            activations(network, theta, x, [signs[k][i] if signs is not None else () for k in range(layer)])
+            for i, x in enumerate(instance.x)
+        ]
+        self._first = [self._own(i) for i in range(instance.n)]
+
+    def _own(self, sample: int) -> list[Vector]:
+        """The pre-activations of the layer itself."""
+        h, out = self.below[sample], []
+        for row in self.instance.network.patterns[self.layer]:
+            form = [Fraction(0)] * self.size
+            for k, a in zip(row, h, strict=True):
+                if k >= 0:
+                    form[k] += a
+            out.append(tuple(form))
+        return out
+
+    def forms(self, sample: int, gates: Mapping[Place, int]) -> list[list[Form]]:
+        """The forms of the pre-activations of layers layer..m-1; the last is [q_i]."""
+        a: list[Form] = list(self._first[sample])
+        out = [a]
+        for k in range(self.layer + 1, self.hidden + 1):
+            a = [self._mix(row, out[-1], sample, k - 1, gates) for row in self.above[k]]
+            out.append(a)
+        label = self.instance.y[sample]
+        out[-1] = [None if form is None else tuple(label * v for v in form) for form in out[-1]]
+        return out
+
+    def _mix(self, row: Vector, a: Sequence[Form], sample: int, layer: int, gates: Mapping[Place, int]) -> Form:
+        total = [Fraction(0)] * self.size
+        for j, (weight, form) in enumerate(zip(row, a, strict=True)):
+            if not weight:
+                continue
+            if self.relu:
+                gate = gates.get((sample, layer, j))
+                if gate == 0 or (form is not None and not any(form)):
+                    continue
+                if gate is None:
+                    return None
+            if form is None:
+                return None
+            total = [t + weight * v for t, v in zip(total, form, strict=True)]
+        return tuple(total)
+
+    def margins(self, z: Vector) -> tuple[list[Fraction], dict[Place, Fraction]]:
+        """q_i at z, and every pre-activation of layers layer..m-1 of the network."""
+        found: dict[Place, Fraction] = {}
+        q = []
+        for i, label in enumerate(self.instance.y):
+            a = [dot(form, z) for form in self._first[i]]
+            for k in range(self.layer, self.hidden):
+                found |= {(i, k, j): value for j, value in enumerate(a)}
+                h = [max(value, Fraction(0)) if self.relu else value for value in a]
+                a = [dot(row, h) for row in self.above[k + 1]]
+            q.append(label * a[0])
+        return q, found
+
+
+@dataclass
+class _Bounds:
+    """What the leaves of a tree prove: the least squared ratio (sum alpha)^2 / |.|^2, None while only infinite ones."""
+
+    least: Fraction | None = None
+    leaves: int = 0
+    gates: dict[Place, int] = field(default_factory=dict)
+
+    def add(self, ratio: Fraction | None) -> None:
+        self.leaves += 1
+        if ratio is not None and (self.least is None or ratio < self.least):
+            self.least = ratio
+
+
+def check_layer(instance: Instance, certificate: object) -> Checked:
+    """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
+    kind = choice(fields(certificate, "certificate", ("kind",), None)["kind"], "certificate.kind", KINDS)
+    own = ("tree",) if kind == "layer tree" else ("better", "alpha", "nu")
+    found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", *own))
+    layer = _layer_index(found["problem"], instance.network.depth)
+    scope = choice(found["scope"], "certificate.scope", ("local", "global"))
+    theta = rows(found["theta"], "certificate.theta", instance.network.sizes)
+    signs = read_signs(found["signs"], "certificate.signs", instance)
+    if signs is not None:
+        require_signs(instance, theta, signs)
+    problem = Layer(instance, theta, layer, signs)
+    lowest = min(problem.margins(theta[layer])[0])
+    if lowest <= 0:
+        raise Rejected("theta has a margin that is not positive")
+    # Twice the cost of theta's layer at min q = 1.
+    worth = squared_norm(theta[layer]) / lowest**2
+    if kind == "layer tree":
+        return _check_tree(problem, scope, signs, found["tree"], worth)
+    return _check_better(problem, scope, signs, theta, found, worth)
+
+
+KINDS = ("layer tree", "layer better")
+
+
+def _layer_index(value: object, depth: int) -> int:
+    match = re.fullmatch("layer ([1-9][0-9]{0,3})", value, re.ASCII) if isinstance(value, str) else None
+    if match is None or int(match.group(1)) > depth:
+        raise FieldError("certificate.problem", f'must be "layer 1" to "layer {depth}"')
+    return int(match.group(1)) - 1
+
+
+def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
+    """The gates that the signs fix."""
+    return {
+        (i, layer, j): int(sign > 0)
+        for layer, samples in enumerate(signs or ())
+        if layer >= problem.layer
+        for i, row in enumerate(samples)
+        for j, sign in enumerate(row)
+        if sign
+    }
+
+
+def _check_tree(problem: Layer, scope: str, signs: Signs | None, tree: object, worth: Fraction) -> Checked:
+    bounds = _Bounds(gates=_given(problem, signs) if scope == "local" else {})
+    _walk(problem, tree, "certificate.tree", bounds, 0)
+    if bounds.least is None:
+        raise Rejected("the leaves say that there is no feasible point, and there is one")
+    if bounds.least < (1 - GAP) * worth:
+        below, above = float_down(bounds.least / 2), float_up(worth / 2)
+        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
+    gap = max(0.0, float_up(1 - bounds.least / worth))
+    where = "next to the limit" if scope == "local" else "at all"
+    reason = f"no feasible point of the layer {where} costs less than {float_down(bounds.least / 2):.12g}"
+    return Checked(True, reason, float_up(worth / 2), float_down(bounds.least / 2), gap)
+
+
+def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) -> None:
+    known = fields(node, at, (), None)
+    if "split" not in known:
+        leaf = fields(node, at, ("alpha",), ("nu",))
+        if bounds.leaves >= MAX_LEAVES:
+            raise Rejected(f"more than {MAX_LEAVES} leaves")
+        alpha = vector(leaf["alpha"], f"{at}.alpha", problem.instance.n)
+        nu = _read_nu(leaf.get("nu", []), f"{at}.nu", problem)
+        bounds.add(_ratio(problem, alpha, nu, bounds.gates, at, zeros=False))
+        return
+    split = fields(node, at, ("split", "on", "off"))
+    place = _read_place(split["split"], f"{at}.split", problem)
+    if place in bounds.gates:
+        raise Rejected(f"{at} splits on a gate that is given already")
+    if depth >= MAX_DEPTH:
+        raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
+    for gate, side in ((1, "on"), (0, "off")):
+        bounds.gates[place] = gate
+        _walk(problem, split[side], f"{at}.{side}", bounds, depth + 1)
+    del bounds.gates[place]
+
+
+def _read_place(value: object, at: str, problem: Layer) -> Place:
+    network = problem.instance.network
+    sample, layer, neuron = array(value, at, 3)
+    sample = _index(sample, f"{at}[0]", 0, problem.instance.n - 1)
+    if problem.layer >= problem.hidden or not problem.relu:
+        raise FieldError(at, "the layer has no gates")
+    layer = _index(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
+    return sample, layer - 1, _index(neuron, f"{at}[2]", 1, network.widths[layer]) - 1
+
+
+def _index(value: object, at: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise FieldError(at, f"expected an integer from {low} to {high}")
+    return value
+
+
+def _read_nu(value: object, at: str, problem: Layer) -> dict[Place, Fraction]:
+    found: dict[Place, Fraction] = {}
+    for e, entry in enumerate(array(value, at)):
+        parts = array(entry, f"{at}[{e}]", 4)
+        place = _read_place(parts[:3], f"{at}[{e}]", problem)
+        if place in found:
+            raise FieldError(f"{at}[{e}]", "occurs twice")
+        found[place] = number(parts[3], f"{at}[{e}][3]")
+    return found
+
+
+def _ratio(
+    problem: Layer,
+    alpha: Vector,
+    nu: Mapping[Place, Fraction],
+    gates: Mapping[Place, int],
+    at: str,
+    zeros: bool,
+) -> Fraction | None:
+    """(sum alpha)^2 / |.|^2, None for infinite; with zeros, pre-activations without a given gate are zero: gate off,
+    nu of either sign.  Raises Rejected."""
+    cells = dict(gates)
+    if zeros and problem.relu:
+        widths = problem.instance.network.widths
+        for i in range(problem.instance.n):
+            for layer in range(problem.layer, problem.hidden):
+                for j in range(widths[layer + 1]):
+                    cells.setdefault((i, layer, j), 0)
+    total = [Fraction(0)] * problem.size
+    used = {i for i, a in enumerate(alpha) if a} | {place[0] for place in nu}
+    forms = {i: problem.forms(i, cells) for i in used}
+    for i, a in enumerate(alpha):
+        if a < 0:
+            raise Rejected(f"{at}: alpha[{i}] is negative")
+        if not a:
+            continue
+        form = forms[i][-1][0]
+        if form is None:
+            raise Rejected(f"{at}: sample {i} has a multiplier, and a gate that it feels is open")
+        total = [t + a * v for t, v in zip(total, form, strict=True)]
+    for (i, layer, j), value in nu.items():
+        free = zeros and (i, layer, j) not in gates
+        if not free and value < 0:
+            raise Rejected(f"{at}: nu of sample {i}, layer {layer + 1}, neuron {j + 1} is negative")
+        form, gate = forms[i][layer - problem.layer][j], cells.get((i, layer, j))
+        if form is None or gate is None:
+            raise Rejected(f"{at}: nu of sample {i}, layer {layer + 1}, neuron {j + 1} is at an open gate")
+        side = value if gate or free else -value
+        total = [t + side * v for t, v in zip(total, form, strict=True)]
+    weight, square = sum(alpha, start=Fraction(0)), squared_norm(total)
+    if not weight:
+        return Fraction(0)
+    return weight**2 / square if square else None
+
+
+def _check_better(
+    problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], worth: Fraction
+) -> Checked:
+    better = vector(found["better"], "certificate.better", problem.size)
+    alpha = vector(found["alpha"], "certificate.alpha", problem.instance.n)
+    nu = _read_nu(found["nu"], "certificate.nu", problem)
+    gates = _given(problem, signs)
+    if signs is not None:
+        _require_point(problem, gates, theta[problem.layer])
+    floor = _ratio(problem, alpha, nu, gates, "certificate", zeros=True)
+    q, inputs = problem.margins(better)
+    for i, margin in enumerate(q):
+        if margin < 1:
+            raise Rejected(f"the better point is not feasible: its margin on sample {i} is below 1")
+    cost = squared_norm(better)
+    if floor is None or not floor > cost:
+        raise Rejected("the better point does not cost less than every point with the signs")
+    if scope == "local":
+        for (i, layer, j), gate in gates.items():
+            if inputs[i, layer, j] * (1 if gate else -1) < 0:
+                raise Rejected(f"the better point leaves the cell: neuron {j + 1} of layer {layer + 1} on sample {i}")
+    above, below = float_up(cost / 2), float_down(floor / 2)
+    reason = f"a feasible point of the layer costs {above:.9g}, every one with the signs at least {below:.9g}"
+    return Checked(True, reason, float_up(worth / 2), above, max(0.0, 1.0 - above / below))
+
+
+def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> None:
+    """Whether a point with exactly these signs and positive margins is next to z.  Raises Rejected.
+
+    The zeros are linear equations in z: z is projected on them.
+    """
+    widths = problem.instance.network.widths
+    cells = {
+        (i, layer, j): gates.get((i, layer, j), 0)
+        for i in range(problem.instance.n)
+        for layer in range(problem.layer, problem.hidden)
+        for j in range(widths[layer + 1])
+    }
+    forms = [problem.forms(i, cells) for i in range(problem.instance.n)]
+    basis: list[tuple[Vector, Fraction]] = []
+    point = z
+    for i, layer, j in cells:
+        form = forms[i][layer - problem.layer][j]
+        if (i, layer, j) in gates or form is None:
+            continue
+        rest = form
+        for e, length in basis:
+            rest = _less(rest, dot(rest, e) / length, e)
+        if any(rest):
+            length = squared_norm(rest)
+            basis.append((rest, length))
+            point = _less(point, dot(point, rest) / length, rest)
+    if squared_norm(_less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
+        raise Rejected("no point with the signs is within 1e-9 of theta")
+    for (i, layer, j), gate in gates.items():
+        form = forms[i][layer - problem.layer][j]
+        if form is not None and dot(form, point) * (1 if gate else -1) <= 0:
+            raise Rejected("the point with the zeros next to theta has other signs")
+    if any(form is None or dot(form, point) <= 0 for form in (f[-1][0] for f in forms)):
+        raise Rejected("the point with the signs next to theta has a margin that is not positive")
+
+
+def _less(a: Vector, factor: Fraction, b: Vector) -> Vector:
+    return tuple(p - factor * q for p, q in zip(a, b, strict=True))

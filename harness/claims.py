@@ -1,0 +1,292 @@
+"""The claims: what is said of the limits of gradient flow, as data, and what decides each.
+
+(P) is: minimise 1/2 ||theta||^2 subject to q_i(theta) >= 1; (P_l) is the same over the parameters u^l of one layer,
+the others held fixed. Every claim speaks of runs that separate the data, and of the limit theta~ of their
+direction, scaled to least margin 1.
+
+Sources, cited by section: VSS is Vardi, Shamir & Srebro, arXiv:2110.02732; LL is Lyu & Li, arXiv:1906.05890; JT is
+Ji & Telgarsky, arXiv:2006.06657; Du, Hu & Lee 2018 is arXiv:1806.00900.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from harness.deciding import Decision, globally_optimal, kkt_point, locally_optimal
+from harness.networks import Network
+
+if TYPE_CHECKING:
+    from harness.limits import Limit
+    from harness.margin import Verdicts
+
+Status = Literal["theorem", "refuted", "check"]
+Outcome = Literal["holds", "violated", "undecided", "outside"]
+
+
+class Violation(AssertionError):
+    """A claim failed on an instance. Every claim has a subclass of its own, so that failures are told apart."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the table.
+
+    setting: the networks it speaks of. assumption: what it assumes of the limit, empty if nothing. conclusion: what
+    it says of the limit. status: "theorem" (one counterexample is a failure), "refuted" (proven false: counterexamples
+    are to be found) or "check" (of the trainer). decided_by: None while nothing here decides it.
+    """
+
+    id: str
+    setting: str
+    assumption: str
+    conclusion: str
+    status: Status
+    source: str
+    decided_by: Decision | None = None
+
+    @cached_property
+    def exception(self) -> type[Violation]:
+        """The exception class of this claim, by name: fc-relu-local has FcReluLocalViolation."""
+        name = "".join(part.capitalize() for part in self.id.split("-")) + "Violation"
+        return type(name, (Violation,), {"__doc__": f"The claim {self.id} failed.", "__module__": __name__})
+
+    def applies(self, network: Network) -> bool:
+        """Whether the claim speaks of this network. Raises ValueError where nothing decides the claim."""
+        return self._decision.applies(network)
+
+    def judged(self, limit: Limit, verdicts: Verdicts | None) -> Outcome:
+        """What one limit says about the claim.
+
+        "outside": the network, or the limit, is not what the claim speaks of, or the flow never separates. "undecided":
+        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict without a
+        certificate leaves it open too. verdicts: of the same limit, None unless it converged.
+        Raises ValueError where nothing decides the claim.
+        """
+        decision = self._decision
+        if not decision.applies(limit.instance.network) or limit.status == "never_separates":
+            return "outside"
+        if limit.status != "converged" or verdicts is None or limit.doubt:
+            return "undecided"
+        assumed = decision.assumed(verdicts)
+        if assumed is not True:
+            return "undecided" if assumed is None else "outside"
+        concluded = decision.concluded(limit, verdicts)
+        return "undecided" if concluded is None else "holds" if concluded else "violated"
+
+    @property
+    def _decision(self) -> Decision:
+        if self.decided_by is None:
+            raise ValueError(f"nothing decides the claim {self.id} yet")
+        return self.decided_by
+
+
+def _any(network: Network) -> bool:
+    return True
+
+
+def _unshared(network: Network) -> bool:
+    return network.depth == 2 and not network.shared
+
+
+def _linear_unshared(network: Network) -> bool:
+    return _unshared(network) and network.activation == "linear"
+
+
+def _relu_unshared(network: Network) -> bool:
+    return _unshared(network) and network.activation == "relu"
+
+
+def _relu_fully_connected(network: Network) -> bool:
+    return network.fully_connected and network.depth >= 2 and network.activation == "relu"
+
+
+_TABLE = (
+    Claim(
+        "kkt",
+        "any",
+        "",
+        "theta~ is a KKT point of (P)",
+        "theorem",
+        "LL, JT; VSS 2",
+        Decision(_any, kkt_point),
+    ),
+    Claim(
+        "loss-vanishes",
+        "any",
+        "",
+        "L -> 0 and the norm diverges",
+        "theorem",
+        "LL",
+    ),
+    Claim(
+        "margin-grows",
+        "any",
+        "",
+        "from t0 on, loss^{-1}(L) / norm^m never decreases",
+        "theorem",
+        "LL",
+    ),
+    Claim(
+        "margin-rate",
+        "any, where smooth",
+        "",
+        "d log(margin~)/d log(norm) >= m ||d direction/d log(norm)||^2, margin~ as in margin-grows",
+        "theorem",
+        "LL",
+    ),
+    Claim(
+        "balance",
+        "any",
+        "",
+        "norm(u^l)^2 - norm(u^{l+1})^2 is conserved; with no shared weights also, per hidden neuron, "
+        "(incoming norm)^2 - (outgoing norm)^2",
+        "theorem",
+        "Du, Hu & Lee 2018",
+    ),
+    Claim(
+        "margin-floor",
+        "any",
+        "",
+        "(2 value)^(-m/2) >= loss^{-1}(L(t)) / norm(t)^m at every time t past t0, value = 1/2 norm(theta~)^2",
+        "theorem",
+        "LL",
+    ),
+    Claim(
+        "sign-kept",
+        "depth 2, no shared weights",
+        "abs(v_j(0)) >= norm(w_j(0)) at the start",
+        "v_j never changes sign",
+        "theorem",
+        "balance",
+    ),
+    Claim(
+        "follows-flow",
+        "any, unique flow",
+        "",
+        "every recorded step solves the flow to tolerance by an independent integrator, and the distance to the limit "
+        "falls below 1e-3 on the record",
+        "check",
+        "",
+    ),
+    Claim(
+        "fc-linear-global",
+        "fully connected, linear, any depth",
+        "",
+        "global optimum of (P)",
+        "theorem",
+        "VSS 3, JT",
+    ),
+    Claim(
+        "fc-linear-aligned",
+        "fully connected, linear, any depth",
+        "",
+        "every W^l has rank one, neighbours aligned, and the predictor is the hard-margin SVM's direction",
+        "theorem",
+        "JT, VSS 3",
+    ),
+    Claim(
+        "fc-relu-local",
+        "fully connected, relu, depth >= 2",
+        "",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 3",
+        Decision(_relu_fully_connected, locally_optimal),
+    ),
+    Claim(
+        "depth2-local",
+        "depth 2, no shared weights (diagonal is enough), linear or relu",
+        "",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 4",
+        Decision(_unshared, locally_optimal),
+    ),
+    Claim(
+        "depth2-linear-nonzero-global",
+        "depth 2, linear, no shared weights",
+        "every hidden weight vector w_j is nonzero",
+        "global optimum of (P)",
+        "theorem",
+        "VSS 4",
+        Decision(_linear_unshared, globally_optimal, "nonzero_weight_vectors"),
+    ),
+    Claim(
+        "depth2-relu-nonzero-local",
+        "depth 2, relu, even fully connected",
+        "every w_j is nonzero",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 4",
+        Decision(_relu_unshared, locally_optimal, "nonzero_weight_vectors"),
+    ),
+    Claim(
+        "depth2-relu-active-local",
+        "depth 2, relu, no shared weights",
+        "every input to every neuron is nonzero: w_j . x_i^(j) != 0 for all i, j",
+        "local optimum of (P)",
+        "theorem",
+        "VSS 4",
+        Decision(_relu_unshared, locally_optimal, "nonzero_inputs"),
+    ),
+    Claim(
+        "depth2-relu-active-global",
+        "depth 2, relu, no shared weights, even fully connected",
+        "every input to every neuron is nonzero: w_j . x_i^(j) != 0 for all i, j",
+        "global optimum of (P)",
+        "refuted",
+        "VSS 4",
+    ),
+    Claim(
+        "shared-local",
+        "depth 2, shared weights, linear or relu",
+        "every weight vector and every neuron input nonzero",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 4",
+    ),
+    Claim(
+        "deep-local",
+        "depth >= 3, no shared weights (diagonal is enough), linear or relu",
+        "every weight and every neuron input nonzero",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 5",
+    ),
+    Claim(
+        "linear-layerwise-global",
+        "linear, any depth, shared or not",
+        "",
+        "every u^l is a global optimum of (P_l)",
+        "theorem",
+        "VSS 5",
+    ),
+    Claim(
+        "relu-layerwise-local",
+        "relu, even fully connected, depth 2",
+        "",
+        "every u^l is a local optimum of (P_l)",
+        "refuted",
+        "VSS 5",
+    ),
+    Claim(
+        "relu-active-layerwise-local",
+        "relu, any depth",
+        "every input to every hidden neuron is nonzero",
+        "every u^l is a local optimum of (P_l)",
+        "theorem",
+        "VSS 5",
+    ),
+    Claim(
+        "relu-active-layerwise-global",
+        "relu, any depth",
+        "every input to every hidden neuron is nonzero",
+        "every u^l is a global optimum of (P_l)",
+        "refuted",
+        "VSS 5",
+    ),
+)
+
+CLAIMS = {claim.id: claim for claim in _TABLE}

@@ -1,0 +1,135 @@
+"""The command line: check, harvest, verify, claims.
+
+Exit codes: 0 done (for check: an answer, whatever it is); 2 unreadable input, with one line on
+standard error that names the field; 3 verify rejected a file; 1 a defect of the harness, or a hunt
+that came back without its counterexample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.networks import FieldError
+from harness.progress import Progress
+
+# The commands import what they need themselves: `marginalia claims` need not wait for torch.
+
+OK, DEFECT, BAD_INPUT, REJECTED = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is returned.  Defects of the harness come out as exceptions."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = options.command(options)
+        sys.stdout.flush()
+    except FieldError as error:
+        _complain(str(error))
+        return BAD_INPUT
+    except BrokenPipeError:
+        # The reader of a pipe, say head, has seen enough.  Python would complain once more on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="marginalia", description=(__doc__ or "").split("\n")[0], allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="follow the flow of one instance and decide about its limit")
+    check.add_argument("instance", metavar="INSTANCE.json", type=Path)
+    check.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    check.add_argument("--device", default="cpu", metavar="D", help="a torch device, default cpu")
+    check.set_defaults(command=_check)
+
+    harvest = commands.add_parser("harvest", help="hunt counterexamples to the refuted claims; shrink, certify, store")
+    harvest.add_argument("--claim", action="append", metavar="ID", help="hunt for this claim; may be repeated")
+    harvest.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    harvest.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
+    harvest.set_defaults(command=_harvest)
+
+    verify = commands.add_parser("verify", help="check stored counterexamples in exact arithmetic")
+    verify.add_argument("files", nargs="+", metavar="FILE.json", type=Path)
+    verify.set_defaults(command=_verify)
+
+    claims = commands.add_parser("claims", help="list the claims")
+    claims.set_defaults(command=_claims)
+    return parser
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file.  Raises FieldError, which names the file, if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FieldError(str(path), error.strerror or "cannot be read") from None
+    except UnicodeDecodeError:
+        raise FieldError(str(path), "not UTF-8 text") from None
+
+
+def _check(options: argparse.Namespace) -> int:
+    from harness.instances import Instance
+
+    instance = Instance.from_json(read_text(options.instance))
+
+    # Only now: these take a second to load, and bad input needs none of it.
+    from harness import decide, drive
+    from harness.view import check_object, check_text
+
+    (limit,) = drive([instance], device=options.device)
+    verdicts = decide(limit) if limit.status == "converged" else None
+    if options.json:
+        print(json.dumps(check_object(limit, verdicts), allow_nan=False))
+    else:
+        print(check_text(limit, verdicts))
+    return OK
+
+
+def _harvest(options: argparse.Namespace) -> int:
+    from harness.harvest import run_harvest
+
+    with Progress() as progress:
+        results = run_harvest(options.claim, options.out, options.seed, progress)
+    for result in results:
+        place = f" ({result.path})" if result.path is not None else ""
+        print(f"{result.claim}: {result.reason}{place}")
+    return OK if all(result.found for result in results) else DEFECT
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from harness.certificates import verify_file
+
+    codes = {OK}
+    for path in options.files:
+        try:
+            verified = verify_file(path)
+        except FieldError as error:
+            # There may be several files: the line names this one too, and the others are still checked.
+            _complain(str(error) if error.field == str(path) else f"{path}: {error}")
+            codes.add(BAD_INPUT)
+            continue
+        answer = "accepted" if verified.accepted else "rejected"
+        print(f"{path}: {answer}: {verified.claim}: {verified.reason}", flush=True)
+        codes.add(OK if verified.accepted else REJECTED)
+    # A rejected file weighs more than an unreadable one.
+    return max(codes)
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from harness.claims import CLAIMS
+
+    for claim in CLAIMS.values():
+        print(f"{claim.id}  ({claim.status}{'' if claim.decided_by else ', not decided yet'})")
+        assumption = f", if {claim.assumption}" if claim.assumption else ""
+        print(f"    {claim.setting}{assumption}: {claim.conclusion}  [{claim.source or 'ours'}]")
+    return OK
+
+
+def _complain(message: str) -> None:
+    print("marginalia:", " ".join(message.split()), file=sys.stderr)

@@ -1,0 +1,104 @@
+"""What decides a claim on one limit: three-valued answers, None where the question is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.networks import Network
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from harness.limits import Limit
+    from harness.margin import Verdicts
+
+Assumption = Literal["nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs"]
+
+# A residual between the two is neither a KKT point nor clearly none.
+KKT_HOLDS = 1e-8
+KKT_VIOLATED = 1e-6
+# A pre-activation below this, relative to the norms of its weights and inputs, is rounding, and its sign is what the
+# limit says it is.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Decision:
+    """applies: whether the claim speaks of a network. concluded: whether its conclusion holds, None if open.
+
+    assumption: the key of Verdicts.assumptions that the claim assumes, None if it assumes nothing.
+    """
+
+    applies: Callable[[Network], bool]
+    concluded: Callable[[Limit, Verdicts], bool | None]
+    assumption: Assumption | None = None
+
+    def assumed(self, verdicts: Verdicts) -> bool | None:
+        """Whether the assumption holds, None if not known."""
+        return True if self.assumption is None else verdicts.assumptions[self.assumption]
+
+
+def locally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the limit is a local optimum of (P); None without an accepted certificate."""
+    verdict = verdicts.local
+    return _answer(verdict.status, verdict.certified)
+
+
+def globally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the limit is a global optimum of (P); None without an accepted certificate."""
+    verdict = verdicts.global_
+    return _answer(verdict.status, verdict.certified)
+
+
+def _answer(status: str, certified: bool) -> bool | None:
+    if not certified:
+        return None
+    return {"optimal": True, "not_optimal": False}.get(status)
+
+
+def kkt_point(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the limit is a KKT point of (P), by its residual, which is computed anew and not taken from the limit.
+
+    The residual is attained by the multipliers found, so a small one proves it up to rounding. A large one counts
+    only where these multipliers are the best ones: where no sample has more kinks than can be listed.
+    """
+    from harness.margin.kkt import MAX_LISTED_KINKS, kkt
+
+    assert limit.theta is not None
+    instance = limit.instance
+    signs = checked_signs(limit)
+    try:
+        found = kkt(instance.network, instance.x_float, instance.y_float, limit.theta, signs)
+    except ValueError:
+        # A kink where the subdifferential has no independent coefficients.
+        return None
+    if found.residual <= KKT_HOLDS:
+        return True
+    crowded = signs is not None and any(
+        sum(int((s[i] == 0).sum()) for s in signs) > MAX_LISTED_KINKS for i in range(instance.n)
+    )
+    return None if found.residual <= KKT_VIOLATED or crowded else False
+
+
+def checked_signs(limit: Limit) -> list[np.ndarray] | None:
+    """The limit's signs where its pre-activations are rounding, else the signs that these have.
+
+    One int8 array (n, width) a hidden layer; None if the limit has no signs.
+    """
+    import numpy as np
+
+    assert limit.theta is not None
+    if limit.signs is None:
+        return None
+    network, h = limit.instance.network, limit.instance.x_float
+    checked: list[np.ndarray] = []
+    for pattern, u, stated in zip(network.patterns, limit.theta, limit.signs, strict=False):
+        indices = np.array(pattern)
+        matrix = np.where(indices >= 0, np.append(u, 0.0)[indices], 0.0)
+        a = h @ matrix.T
+        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
+        checked.append(np.where(np.abs(a) <= ROUNDING * size, stated, np.sign(a)).astype(np.int8))
+        h = np.where(checked[-1] > 0, a, 0.0) if network.activation == "relu" else a
+    return checked

@@ -1,0 +1,277 @@
+"""The stiff integrator for all lanes at once, without looking at what happens in any of them.
+
+The method is that of harness.flow.integrator: RODAS4, the freeze by powers of two, events at quarter points of the
+dense output, located on the step size.  Here one masked step is a fixed list of tensor operations.  Every lane is in
+one of three states: it flows (a step is accepted or its size reduced), it locates an event in a step that passed one
+(a trial step from the same point), or it waits for the host, with a code.  The host looks every few steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.flow.batched_field import (
+    Field,
+    field,
+    jacobian,
+    loss_below,
+    margins,
+    return_to_kinks,
+    tangency,
+    velocity,
+    violation,
+    violations,
+)
+from harness.flow.batched_kernel import Forward, forward
+from harness.flow.batched_lanes import Lanes, State, put, take, theta_of
+from harness.flow.integrator import (
+    DENSE,
+    DUE,
+    EVENT,
+    GAMMA,
+    LANDED,
+    OUT_OF_STEPS,
+    STAGE,
+    STATIONARY,
+    STEP,
+    STUCK,
+)
+
+RUNNING = -1
+_MOST_HALVINGS = 60
+_TRIALS = 80
+
+
+@dataclass(frozen=True)
+class Limits:
+    """rtol; freeze: the level of min q at which theta is halved, over 4; polish_from: min q from which DUE is told."""
+
+    rtol: float
+    freeze: float
+    polish_from: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The lanes, and each of them four times for the points of the event detection; None where nothing is watched."""
+
+    lanes: Lanes
+    quarters: Lanes | None
+
+    @classmethod
+    def of(cls, lanes: Lanes) -> Batch:
+        eventful = lanes.slides or any(bool((w != 0).any()) for w in lanes.watch)
+        count = lanes.real.shape[0]
+        four = torch.arange(count, device=lanes.real.device).repeat_interleave(4)
+        return cls(lanes, take(lanes, four) if eventful else None)
+
+    def replaced(self, where: Tensor, new: Lanes) -> Batch:
+        """With the lanes `where` (B',) written anew."""
+        put(self.lanes, where, new)
+        if self.quarters is None:
+            return Batch.of(self.lanes)
+        four = torch.arange(4, device=where.device)
+        put(
+            self.quarters,
+            (4 * where.unsqueeze(1) + four).flatten(),
+            take(new, torch.arange(len(where), device=where.device).repeat_interleave(4)),
+        )
+        return self
+
+
+def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor] | None = None) -> None:
+    """One step of every lane that does not wait, in place; nothing is copied to the host."""
+    lanes = batch.lanes
+    flowing = (state.code == RUNNING) & ~state.locating
+    theta = theta_of(lanes, state.constant, state.z)
+    at = forward(lanes.net, theta)
+    q = margins(lanes, at)
+    state.separated |= flowing & loss_below(lanes, q)
+    theta, at, q = _freeze(state, limits, flowing, theta, at, q)
+    now = field(lanes, theta, at, q, rows=True)
+    sliding = tangency(lanes, now) if lanes.slides else None
+    f0 = _pivots(lanes, velocity(now, sliding))
+    _stop_before(lanes, state, limits, flowing, now, f0)
+    flowing &= state.code == RUNNING
+    if record is not None:
+        record.append(torch.cat([torch.stack([flowing.double(), state.booked, state.sigma], 1), theta], 1))
+    jac = jacobian(lanes, theta, now, sliding)
+    jac = jac.gather(1, lanes.pivots.unsqueeze(2).expand(-1, -1, jac.shape[2])) * lanes.pivoted.unsqueeze(2)
+    trial = _trial(state)
+    _give_up_locating(state, trial)
+    locating = (state.code == RUNNING) & state.locating
+    state.attempts += flowing
+    h = torch.where(locating, trial, state.h)
+    stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac)
+    error = _error(lanes, state, limits, theta, now.rho, stages[5], z_new)
+    accepted = flowing & (error <= 1.0)
+    _resize(state, flowing, accepted, error)
+    if batch.quarters is not None:
+        past = _past(batch.quarters, state, stages, z_new)
+        accepted = _begin_locating(state, accepted, past, h)
+        accepted |= _locate(lanes, state, locating, h, z_new, past[:, 3])
+    state.z = torch.where(accepted.unsqueeze(1), z_new, state.z)
+    state.sigma = torch.where(accepted, state.sigma + h, state.sigma)
+
+
+def marks(lanes: Lanes, state: State) -> tuple[list[Tensor], Tensor | None]:
+    """What a lane that stopped with EVENT has landed on: per hidden layer (B, n, k_l) and lines (B, S), bool."""
+    units, lines = violations(lanes, theta_of(lanes, state.constant, state.z))
+    return [u >= -LANDED for u in units], None if lines is None else lines >= -LANDED
+
+
+def _freeze(
+    state: State, limits: Limits, flowing: Tensor, theta: Tensor, at: Forward, q: Tensor
+) -> tuple[Tensor, Forward, Tensor]:
+    """Halve theta, exactly, until min q <= 4 freeze; everything already evaluated is scaled, not evaluated anew."""
+    m = len(at.pre)
+    excess = (q.amin(1) / (4.0 * limits.freeze)).clamp(min=1.0, max=1e300)
+    count = torch.ceil(torch.log2(excess) / m).clamp(max=_MOST_HALVINGS)
+    count = torch.where(flowing & torch.isfinite(count), count, 0.0)
+    powers = 0.5 ** torch.arange(_MOST_HALVINGS + 1, dtype=theta.dtype, device=theta.device)
+    scale = powers[count.to(torch.int64)].unsqueeze(1)
+    state.z = state.z * scale
+    state.constant = state.constant * scale
+    state.booked = state.booked + count * math.log(2.0)
+    wide = scale.unsqueeze(2)
+    scaled = Forward(
+        [w * wide for w in at.weights],
+        [h * wide**layer for layer, h in enumerate(at.inputs)],
+        [p * wide ** (layer + 1) for layer, p in enumerate(at.pre)],
+    )
+    return theta * scale, scaled, q * scale**m
+
+
+def _stop_before(lanes: Lanes, state: State, limits: Limits, flowing: Tensor, now: Field, f0: Tensor) -> None:
+    """DUE, STATIONARY and OUT_OF_STEPS, in this order."""
+    rho = now.rho[:, 0]
+    due = (now.q.amin(1) >= limits.polish_from) & (state.booked + torch.log(rho) >= state.target)
+    still = f0.abs().amax(1) <= torch.where(state.separated, 0.0, 1e-13 * rho)
+    still |= rho < 1e-20 * state.first_norm
+    out = state.attempts >= state.steps
+    code = torch.where(due, DUE, torch.where(still, STATIONARY, torch.where(out, OUT_OF_STEPS, RUNNING)))
+    state.code = torch.where(flowing, code, state.code)
+
+
+def _pivots(lanes: Lanes, v: Tensor) -> Tensor:
+    return v.gather(1, lanes.pivots) * lanes.pivoted
+
+
+def _rosenbrock_step(lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The six stages (B, r) of a RODAS4 step of size h (B,), and its end; NaN where the matrix is singular."""
+    h = h.unsqueeze(1)
+    lhs = torch.diag_embed((1.0 / (h * GAMMA)).expand_as(f0)) - jac
+    lu, pivots, _ = torch.linalg.lu_factor_ex(lhs)
+    stages: list[Tensor] = []
+    stage = state.z
+    rhs = f0
+    for s in range(6):
+        if s > 0:
+            if s < 5:
+                stage = state.z
+                for j in range(s):
+                    stage = torch.add(stage, stages[j], alpha=float(STAGE[s, j]))
+            else:
+                stage = stage + stages[4]
+            now = field(lanes, theta_of(lanes, state.constant, stage))
+            rhs = _pivots(lanes, velocity(now, tangency(lanes, now) if lanes.slides else None))
+            shift = stages[0] * float(STEP[s, 0])
+            for j in range(1, s):
+                shift = torch.add(shift, stages[j], alpha=float(STEP[s, j]))
+            rhs = rhs + shift / h
+        stages.append(torch.linalg.lu_solve(lu, pivots, rhs.unsqueeze(2)).squeeze(2))
+    z_new = stage + stages[5]
+    if lanes.curves:
+        for _ in range(3):
+            z_new = z_new + _pivots(lanes, return_to_kinks(lanes, theta_of(lanes, state.constant, z_new)))
+    return stages, z_new
+
+
+def _error(
+    lanes: Lanes, state: State, limits: Limits, theta: Tensor, rho: Tensor, last: Tensor, z_new: Tensor
+) -> Tensor:
+    """The error of the step relative to its tolerance, (B,)."""
+    theta_new = theta_of(lanes, state.constant, z_new)
+    scaled = (lanes.basis @ last.unsqueeze(2)).squeeze(2) / (torch.maximum(theta.abs(), theta_new.abs()) + 0.01 * rho)
+    return torch.sqrt((scaled * scaled).sum(1) / lanes.size) / limits.rtol
+
+
+def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> None:
+    smaller = torch.where(torch.isfinite(error), (0.9 * error**-0.25).clamp(min=0.2), 0.2)
+    larger = (0.9 * error.clamp(min=1e-6) ** -0.25).clamp(max=6.0)
+    state.h = torch.where(flowing, state.h * torch.where(accepted, larger, smaller), state.h)
+    state.code = torch.where(flowing & ~accepted & (state.h < 1e-13), STUCK, state.code)
+
+
+def _past(quarters: Lanes, state: State, stages: list[Tensor], z_new: Tensor) -> Tensor:
+    """The violations (B, 4) at the quarter points of the dense output, the last one at the step's end."""
+    d1 = torch.zeros_like(z_new)
+    d2 = torch.zeros_like(z_new)
+    for j in range(5):
+        d1 = torch.add(d1, stages[j], alpha=float(DENSE[0, j]))
+        d2 = torch.add(d2, stages[j], alpha=float(DENSE[1, j]))
+    points = [state.z * (1 - s) + s * (z_new + (1 - s) * (d1 + s * d2)) for s in (0.25, 0.5, 0.75)]
+    z = torch.stack([*points, z_new], dim=1).flatten(0, 1)
+    constant = state.constant.repeat_interleave(4, dim=0)
+    return violation(quarters, theta_of(quarters, constant, z)).reshape(-1, 4)
+
+
+def _begin_locating(state: State, accepted: Tensor, past: Tensor, h: Tensor) -> Tensor:
+    """Lanes whose step passed an event start to locate it; the steps that stay accepted."""
+    over = past > LANDED
+    begins = accepted & over.any(1)
+    first = over.to(torch.int8).argmax(1)
+    span = h * (first + 1) / 4.0
+    state.locating = state.locating | begins
+    state.trial = torch.where(begins, -1, state.trial)
+    state.span = torch.where(begins, span, state.span)
+    state.hi = torch.where(begins, span, state.hi)
+    return accepted & ~begins
+
+
+def _trial(state: State) -> Tensor:
+    """The next step size of lanes that locate: regula falsi (Illinois) on the step size, with bisections between."""
+    a, b = state.weight_lo * state.g_lo, state.weight_hi * state.g_hi
+    secant = (state.lo * b - state.hi * a) / (b - a)
+    middle = 0.5 * (state.lo + state.hi)
+    trial = torch.where((state.g_lo < -LANDED) & (state.trial % 4 != 3), secant, middle)
+    return torch.where(state.trial < 0, state.hi, trial)
+
+
+def _give_up_locating(state: State, trial: Tensor) -> None:
+    """Lanes that cannot come closer take the upper end of their interval for the event."""
+    closed = ~((state.lo < trial) & (trial < state.hi)) | (state.hi - state.lo < 1e-14 * state.span)
+    closed |= state.trial >= _TRIALS
+    _land(state, (state.code == RUNNING) & state.locating & (state.trial >= 0) & closed)
+
+
+def _land(state: State, landed: Tensor) -> None:
+    state.z = torch.where(landed.unsqueeze(1), state.z_hi, state.z)
+    state.sigma = torch.where(landed, state.sigma + state.hi, state.sigma)
+    state.code = torch.where(landed, EVENT, state.code)
+    state.locating = state.locating & ~landed
+
+
+def _locate(lanes: Lanes, state: State, locating: Tensor, h: Tensor, z_new: Tensor, g: Tensor) -> Tensor:
+    """Take in what the trial steps found; returns the lanes whose step meets no event after all."""
+    opening = locating & (state.trial < 0)
+    missed = opening & (g <= LANDED)
+    opening = opening & ~missed
+    start = violation(lanes, theta_of(lanes, state.constant, state.z))
+    beyond = locating & ~missed & ((g > 0.0) | opening)
+    before = locating & ~missed & ~beyond
+    state.weight_lo = torch.where(opening | before, 1.0, torch.where(beyond, 0.5 * state.weight_lo, state.weight_lo))
+    state.weight_hi = torch.where(opening | beyond, 1.0, torch.where(before, 0.5 * state.weight_hi, state.weight_hi))
+    state.lo = torch.where(opening, 0.0, torch.where(before, h, state.lo))
+    state.g_lo = torch.where(opening, start, torch.where(before, g, state.g_lo))
+    state.hi = torch.where(beyond, h, state.hi)
+    state.g_hi = torch.where(beyond, g, state.g_hi)
+    state.z_hi = torch.where(beyond.unsqueeze(1), z_new, state.z_hi)
+    state.trial = torch.where(locating, state.trial + 1, state.trial)
+    state.locating = state.locating & ~missed
+    _land(state, beyond & ~opening & (g <= LANDED))
+    return missed

@@ -1,0 +1,53 @@
+"""The only door to the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.flow.follow import Settings, follow
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.networks import FieldError
+
+
+def drive(
+    instances: Sequence[Instance],
+    *,
+    device: str = "cpu",
+    dtype: type = np.float64,
+    record: bool = False,
+    settings: Settings | None = None,
+) -> list[Limit]:
+    """Follow the gradient flow of every instance to its limit.
+
+    Returns one Limit an instance, in order; an instance whose flow cannot be followed is "undecided" with a
+    reason and takes no other down.  record keeps the path of each flow.  device: "cpu" for the compiled trainer, one
+    flow after the other; any other device of torch ("cuda", "cuda:1"; "cpu:0" is torch's own name of the CPU) for
+    the batched one.  Raises FieldError for a device or a dtype that is not supported.
+    """
+    if np.dtype(dtype) != np.float64:
+        raise FieldError("dtype", "the trainer runs in float64")
+    if device == "cpu":
+        return [follow(instance, settings or Settings(), record=record) for instance in instances]
+    _check_device(device)
+    # torch takes a second to import, and the compiled trainer does without
+    from harness.flow.batched import follow_batch
+
+    return follow_batch(instances, settings, device, record=record)
+
+
+def _check_device(device: str) -> None:
+    """Raises FieldError unless torch can compute with float64 there."""
+    import torch
+
+    try:
+        # the sum is read back: some devices of torch take tensors but compute nothing
+        works = float(torch.ones(2, dtype=torch.float64, device=device).sum()) == 2.0
+    except (RuntimeError, TypeError, AssertionError, NotImplementedError) as why:
+        # the first sentence: some messages go on to list every backend of torch
+        reason = str(why).split(". ")[0].split("\n")[0] or type(why).__name__
+        raise FieldError("device", f"{device!r} is not available: {reason}") from None
+    if not works:
+        raise FieldError("device", f"{device!r} is not available: it does not compute")

@@ -1,0 +1,289 @@
+"""One gradient flow, from its start to its limit.
+
+integrate until something happens -> resolve kinks, take the closure of the invariant subspace under the
+new gates -> every unit of log-norm polish and ask whether the flow is going there.  Counts of steps
+decide, never the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.flow import integrator
+from harness.flow.approach import Approach
+from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided, workspace
+from harness.flow.integrator import field, integrate, slide_coefficients
+from harness.flow.invariants import Invariants, Subspace
+from harness.flow.kernel import wiring
+from harness.flow.polish import SADDLE, SOLVED, polish
+from harness.flow.separation import proof_of_no_separation, stationary_start
+from harness.flow.settle import Settled, settle
+from harness.instances import Instance
+from harness.limits import Limit, Status
+
+
+@dataclass(frozen=True)
+class Settings:
+    """rtol of the integrator; freeze: inverse temperature at which the softmax is held.
+
+    The caps are counts: patience, steps after which a proof is sought that the data are never separated; steps in
+    all; kink_events.  polish_from: min q from which polishes are tried, once every unit of log-norm.
+    """
+
+    rtol: float = 1e-5
+    freeze: float = 2e4
+    patience: int = 150
+    steps: int = 3000
+    kink_events: int = 200
+    polish_from: float = 50.0
+    record_rows: int = 4000
+
+
+class Run:
+    """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
+
+    def __init__(self, instance: Instance, settings: Settings, record: np.ndarray) -> None:
+        self.instance = instance
+        self.settings = settings
+        self.record = record
+        net = wiring(instance.network)
+        self.gates = Gates(instance, net)
+        self.problem = (
+            net, instance.x_float.copy(), instance.y_float.copy(), self.gates.gates, instance.loss == "logistic",
+        )  # fmt: skip
+        # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start
+        self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
+        self.events: list[dict[str, Any]] = []
+        # a recorded flow is to be believed by itself, so it is followed until it is near
+        self.approach = Approach(far=Approach.near) if len(record) else Approach()
+        theta0 = np.concatenate(instance.theta0_float)
+        try:
+            self.invariants = Invariants(net, instance.x)
+            zero = self.gates.start() if self.gates.relu else []
+            if zero:
+                self.gates.resolve(theta0, zero, self.problem)
+            exact = [v for row in instance.theta0 for v in row]
+            subspace = self.invariants.start(
+                exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
+            )
+        except ZeroDivisionError:
+            raise Undecided("a denominator is divisible by a prime of the exact arithmetic") from None
+        self.state[6] = np.linalg.norm(theta0)
+        self._enter(subspace, theta0)
+
+    def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
+        self.subspace = subspace
+        self.constant = np.where(subspace.constant, theta, 0.0)
+        self.z = theta[subspace.pivots].copy()
+        if np.abs(self.theta - theta).max() > 1e-7 * np.linalg.norm(theta):
+            raise Undecided("the invariant subspace does not contain the flow")
+        self.slides = self.gates.compiled_slides()
+        self.watch = self.gates.watch(subspace.basis)
+        self.tangent: np.ndarray | None = None
+        if self.gates.resting(theta, self.problem, self.watch):
+            raise Undecided(DEGENERATE)
+
+    @property
+    def theta(self) -> np.ndarray:
+        return self.constant + self.subspace.basis @ self.z
+
+    @property
+    def log_norm(self) -> float:
+        size = float(np.linalg.norm(self.theta))
+        return float(self.state[0] + np.log(size)) if size else -np.inf
+
+    @property
+    def separated(self) -> bool:
+        return bool(self.state[3])
+
+    def advance(self, target: float, steps: int) -> int:
+        """Integrate until something happens; the integrator's code."""
+        self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
+        self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
+        settings = self.settings
+        limits = np.array([settings.rtol, settings.freeze, target, settings.polish_from, steps])
+        return integrate(
+            self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
+            self.state, limits, self.record, self.hit, self.ended,
+        )  # fmt: skip
+
+    def cross(self) -> None:
+        """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
+        if len(self.events) >= self.settings.kink_events:
+            raise Undecided(f"more than {self.settings.kink_events} events at kinks")
+        theta, gates = self.theta, self.gates
+        pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
+        pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
+        before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
+        flat = [line.normal for line in gates.slides] + [
+            gates.normal(*pair) for pair in pairs if pair[1] in gates.first
+        ]
+        if self.ended.any():
+            coefficients, jumps = self._coefficients(theta)
+            for h in np.flatnonzero(self.ended)[::-1]:
+                if jumps[h] > -1e-9 * np.linalg.norm(theta):
+                    raise Undecided(NOT_UNIQUE)
+                gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
+        if pairs:
+            gates.resolve(theta, pairs, self.problem)
+        sliding = gates.sliding_pairs()
+        changed = {(int(i), int(u)) for i, u in np.argwhere(before != gates.gates)} | (sliding ^ sliding_before)
+        for i, u in sorted(changed | set(pairs)):
+            layer = gates.layer(u)
+            self.events.append(
+                {
+                    "log_norm": self.log_norm,
+                    "sample": i,
+                    "layer": layer,
+                    "neuron": u - int(self.problem[0].uptr[layer]) + 1,
+                    "gate": "sliding" if (i, u) in sliding else "on" if gates.gates[i, u] else "off",
+                }
+            )
+        self._enter(
+            self.invariants.after(
+                self.subspace, theta, gates.gates, flat, gates.independent_slides(), gates.representatives()
+            ),
+            theta,
+        )
+        self.state[2] = min(self.state[2], 1e-2)
+
+    def _moves(self, pair: tuple[int, int], theta: np.ndarray) -> bool:
+        """Whether a deeper pre-activation can move at all within the invariant subspace."""
+        normal = self.gates.curved_normal(pair, theta)
+        return float(np.abs(normal @ self.subspace.basis).max()) > 1e-12 * float(np.abs(normal).max() + 1e-300)
+
+    def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        work = workspace(self.problem)
+        rho = field(self.problem, theta, work)
+        coefficients, jumps = np.empty(len(self.slides.normals)), np.empty(len(self.slides.normals))
+        slide_coefficients(self.slides, self.problem, theta, work, rho, coefficients, jumps)
+        return coefficients, jumps
+
+    def tangent_basis(self) -> np.ndarray:
+        """An orthonormal basis (N, r) of the directions along which no flat sliding kink is left."""
+        if self.tangent is None:
+            flat = len(self.slides.normals) - len(self.slides.curved)
+            self.tangent = _tangent(self.subspace.basis, self.slides.normals[:flat])
+        return self.tangent
+
+    def polish(self) -> Settled | None:
+        """The limit, if the flow has come close enough to the point that the polish finds."""
+        work = workspace(self.problem)
+        field(self.problem, self.theta, work)
+        point, q = self.theta, np.empty(self.instance.n)
+        code, _, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, work[4], q)
+        return self.offer(code, point, q)
+
+    def offer(self, code: int, point: np.ndarray, q: np.ndarray) -> Settled | None:
+        """The limit, if the polish that ended with this code, point (N,) and margins (n,) is to be believed."""
+        if code == SADDLE:
+            self.approach.forget()
+        theta = self.theta
+        if code != SOLVED or not self.approach.arrived(self.log_norm, theta / np.linalg.norm(theta), point, q):
+            return None
+        settled = settle(self.instance, point, self.gates)
+        return settled if settled is not None and settled.residual <= 1e-9 else None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a flow ended; settled where it converged."""
+
+    status: Status
+    reason: str
+    settled: Settled | None = None
+
+    @classmethod
+    def converged(cls, settled: Settled) -> Ending:
+        return cls("converged", "The flow converged in direction to a KKT point.", settled)
+
+    @classmethod
+    def undecided(cls, why: Undecided) -> Ending:
+        return cls("undecided", f"{str(why)[0].upper()}{str(why)[1:]}.")
+
+    def limit(self, instance: Instance, run: Run | None, path: np.ndarray | None) -> Limit:
+        """run: None for a flow that never started; path: the rows recorded, None if they were not."""
+        if run is None:
+            return Limit(instance, self.status, self.reason)
+        return Limit(
+            instance,
+            self.status,
+            self.reason,
+            **(vars(self.settled) if self.settled else {}),
+            log_norm=run.log_norm,
+            events=tuple(run.events),
+            evidence=tuple(run.approach.evidence),
+            path=_path(path) if path is not None else None,
+        )
+
+
+def follow(instance: Instance, settings: Settings = Settings(), record: bool = False) -> Limit:
+    """Follow one flow.  Never raises for what the flow does: the status of the Limit says it."""
+    rows = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
+    run = None
+    try:
+        run = Run(instance, settings, rows)
+        ending = _to_the_end(run)
+    except Undecided as why:
+        ending = Ending.undecided(why)
+    return ending.limit(instance, run, rows[: int(run.state[5])] if run and record else None)
+
+
+def _to_the_end(run: Run) -> Ending:
+    target, steps = -np.inf, run.settings.patience
+    while True:
+        code = run.advance(target, steps)
+        if code == integrator.EVENT:
+            run.cross()
+        elif code == integrator.DUE:
+            target = run.log_norm + 1.0
+            settled = run.polish()
+            if settled:
+                return Ending.converged(settled)
+        else:
+            ending = without_limit(run, code, steps)
+            if ending:
+                return ending
+            steps = run.settings.steps
+
+
+def without_limit(run: Run, code: int, steps: int) -> Ending | None:
+    """How a flow ends that the integrator stopped with this code after so many steps; None where it is to go on."""
+    if code == integrator.OUT_OF_STEPS and steps < run.settings.steps:
+        proof = None if run.separated else proof_of_no_separation(run.instance)
+        return Ending("never_separates", proof) if proof else None
+    return Ending(*_without_limit(run, code))
+
+
+def _without_limit(run: Run, code: int) -> tuple[Status, str]:
+    if code == integrator.STATIONARY:
+        still = not len(run.z) or (run.state[1] == 0.0 and stationary_start(run.instance))
+        if not run.separated and still:
+            return "never_separates", "Stationary: every gradient vanishes exactly, and no other solution departs."
+        proof = None if run.separated else proof_of_no_separation(run.instance)
+        if proof:
+            return "never_separates", proof
+        return "undecided", "The flow tends to a stationary point where the data are not separated."
+    if code == integrator.OUT_OF_STEPS:
+        done = "Separated, but not converged" if run.separated else "Not separated"
+        return "undecided", f"{done} after {run.settings.steps} steps."
+    return "undecided", "The step size underflowed."
+
+
+def _tangent(basis: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of the directions in span(basis) along which no flat sliding kink is left."""
+    orthonormal = np.linalg.qr(basis)[0]
+    if len(normals):
+        _, values, right = np.linalg.svd(normals @ orthonormal)
+        orthonormal = orthonormal @ right[int(np.sum(values > 1e-9)) :].T
+    return np.ascontiguousarray(orthonormal)
+
+
+def _path(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The recorded path: log_norm (T,), sigma (T,), direction theta / ||theta|| (T, N)."""
+    theta = rows[:, 2:]
+    norms = np.linalg.norm(theta, axis=1)
+    return {"log_norm": rows[:, 0] + np.log(norms), "sigma": rows[:, 1], "direction": theta / norms[:, None]}

@@ -1,0 +1,342 @@
+"""The gates of a relu network along the flow: on, off or sliding, and how they change at kinks.
+
+Every (sample, hidden unit) pair has a gate.  The kinks of the first hidden layer are flat: a linear functional of
+theta, known exactly.  Those of deeper layers are curved.  A pair above the first layer all of whose inputs are off
+has a pre-activation that is zero without being a kink; it is given a gate when an input switches on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+
+from harness.flow.integrator import Slides, field
+from harness.flow.kernel import Wiring, unit_gradient
+from harness.flow.kinks import Line, depart, gather
+from harness.instances import Instance
+from harness.networks import preactivations
+
+Pair = tuple[int, int]
+NOT_UNIQUE = "the flow is not unique"
+DEGENERATE = "a kink is degenerate to first order"
+
+
+class Undecided(Exception):
+    """The flow cannot be followed further; the message is the reason, a sentence without its full stop."""
+
+
+def workspace(problem) -> tuple[np.ndarray, ...]:
+    """The arrays (q, grad, pre, delta, p, slope, f) that the compiled field fills."""
+    net, x, _, gates, _ = problem
+    n, units = gates.shape
+    size = int(net.par.max()) + 1
+    # zeros: the field leaves the columns of the inputs alone
+    return (
+        np.zeros(n),
+        np.zeros((n, size)),
+        np.zeros((n, units)),
+        np.zeros((n, units)),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(size),
+    )
+
+
+class Gates:
+    """gates (n, units) in {0, 1} for the kernel, and the kinks on which the flow slides.
+
+    slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
+    """
+
+    def __init__(self, instance: Instance, net: Wiring) -> None:
+        self.instance = instance
+        self.net = net
+        network = instance.network
+        self.hidden = range(int(net.uptr[1]), int(net.uptr[-2]))
+        self.first = range(int(net.uptr[1]), int(net.uptr[2]) if network.depth > 1 else int(net.uptr[1]))
+        self.size = sum(network.sizes)
+        self.gates = np.ones((instance.n, int(net.uptr[-1])))
+        self.slides: list[Line] = []
+        self.curved: list[tuple[Pair, ...]] = []
+        self.relu = network.activation == "relu" and network.depth > 1
+        self._normals: dict[Pair, tuple[Fraction, ...]] = {}
+        if not self.relu:
+            return
+        self._blocks = _blocks(network.patterns[0])
+        self._inputs = {u: net.col[net.row == u] for u in self.hidden}
+        self._outgoing = {u: net.par[net.col == u] for u in self.hidden}
+        self.float_normals = np.zeros((instance.n, len(self.first), self.size))
+        for e in range(int(net.ptr[0]), int(net.ptr[1])):
+            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += instance.x_float[:, net.col[e]]
+        self._lengths = np.abs(self.float_normals).max(axis=2)
+
+    def layer(self, unit: int) -> int:
+        return int(np.searchsorted(self.net.uptr, unit, side="right")) - 1
+
+    def normal(self, sample: int, unit: int) -> tuple[Fraction, ...]:
+        """The exact gradient (N,) of the pre-activation of a unit of the first hidden layer."""
+        key = (sample, unit)
+        if key not in self._normals:
+            out = [Fraction(0)] * self.size
+            row = self.instance.network.patterns[0][unit - self.first.start]
+            for value, k in zip(self.instance.x[sample], row, strict=True):
+                if k >= 0:
+                    out[k] += value
+            self._normals[key] = tuple(out)
+        return self._normals[key]
+
+    def curved_normal(self, pair: Pair, theta: np.ndarray) -> np.ndarray:
+        """The gradient (N,) of the pre-activation of a deeper unit at theta."""
+        out = np.empty(self.size)
+        sample, unit = pair
+        unit_gradient(self.net, theta, self.instance.x_float[sample].copy(), self.gates[sample], unit, out)
+        return out
+
+    def idle(self, pair: Pair) -> bool:
+        """Whether the pair is above the first layer and all of its inputs are off."""
+        sample, unit = pair
+        return unit not in self.first and not self.gates[sample, self._inputs[unit]].any()
+
+    def start(self) -> list[Pair]:
+        """Set the gates from the exact pre-activations at theta0; returns the pairs that are on a kink."""
+        zero: list[Pair] = []
+        for i, x in enumerate(self.instance.x):
+            layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
+            for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
+                self.gates[i, unit] = 1.0 if value > 0 else 0.0
+                if value == 0 and not self.idle((i, unit)):
+                    zero.append((i, unit))
+        return zero
+
+    def resolve(self, theta: np.ndarray, zero: Iterable[Pair], problem) -> None:
+        """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
+
+        problem: the kernel's arguments with this object's gates.  Raises Undecided.
+        """
+        pairs = set(zero)
+        for pair in pairs:
+            self.gates[pair] = 0.0
+        # the kink of a unit whose inputs have just gone off is theirs
+        pairs = {pair for pair in pairs if not self.idle(pair)}
+        if self.curved or any(unit not in self.first for _, unit in pairs):
+            pairs |= self.sliding_pairs()
+            groups = [sorted(pairs)] if pairs else []
+            self.slides, self.curved = [], []
+        else:
+            groups = self._by_block(pairs)
+        for group in groups:
+            self._resolve_together(theta, group, problem)
+
+    def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
+        """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
+
+        def block(unit: int) -> int:
+            return self._blocks[unit - self.first.start]
+
+        groups: dict[int, set[Pair]] = {}
+        for pair in pairs:
+            groups.setdefault(block(pair[1]), set()).add(pair)
+        for line in self.slides:
+            if block(line.members[0][1]) in groups:
+                groups[block(line.members[0][1])].update((i, u) for i, u, _ in line.members)
+        self.slides = [line for line in self.slides if block(line.members[0][1]) not in groups]
+        return [sorted(groups[key]) for key in sorted(groups)]
+
+    def _resolve_together(self, theta: np.ndarray, pairs: list[Pair], problem) -> None:
+        for pair in pairs:
+            self.gates[pair] = 0.0
+        self._open_idle_units(pairs, theta)
+        work = workspace(problem)
+        field(problem, theta, work)
+        _, _, pre, delta, p, _, base = work
+        rho = float(np.linalg.norm(theta))
+        drive = p[:, None] * delta * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        # units whose gates make no difference yet: their incoming weights stand still
+        unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        for unit in sorted(unmoved):
+            rates = base[self._outgoing[unit]]
+            if not rates.any():
+                # dead, by Gronwall's inequality for (w - w(0), v), or below units that are off
+                pairs = [pair for pair in pairs if pair[1] != unit]
+            elif {u for _, u in pairs} == {unit} and self.instance.network.depth == 2:
+                drive, base = self._second_order(unit, p, pre, float(rates[0]))
+            else:
+                raise Undecided(DEGENERATE)
+        lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
+        normals = [np.array([float(v) for v in line.normal]) for line in lines]
+        for pair in pairs:
+            if pair[1] not in self.first:
+                self._gather_curved(pair, theta, lines, normals)
+        if not lines:
+            return
+        normals = np.array(normals)
+        plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
+        minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
+        departure = depart(normals, base, plus, minus)
+        if departure.status == "not unique":
+            raise Undecided(NOT_UNIQUE)
+        if departure.status != "unique":
+            raise Undecided("too many kinks meet in one point, or none of their faces can be entered")
+        for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
+            if side:
+                self.set_side(line, side)
+            elif jump == 0.0 or any(u in unmoved for _, u, _ in line.members):
+                raise Undecided(DEGENERATE)
+            elif line.normal:
+                self.slides.append(line)
+            else:
+                self.curved.append(tuple((i, u) for i, u, _ in line.members))
+
+    def _gather_curved(self, pair: Pair, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
+        """Add a deeper pair to the line whose normal is parallel to its own, or as a line of its own."""
+        normal = self.curved_normal(pair, theta)
+        length = float(np.linalg.norm(normal))
+        if length == 0.0:
+            raise Undecided(DEGENERATE)
+        for line, other in zip(lines, normals, strict=True):
+            scale = float(normal @ other) / float(other @ other)
+            if np.abs(normal - scale * other).max() <= 1e-9 * length:
+                if line.normal:
+                    raise Undecided(DEGENERATE)  # a flat kink and a curved one only touch here
+                line.members.append((*pair, Fraction(scale)))
+                return
+        lines.append(Line((), [(*pair, Fraction(1))]))
+        normals.append(normal)
+
+    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray]:
+        """The drive and the field where a unit's outgoing weight v is zero: incoming weights start to move with v'."""
+        active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
+        if abs(rate) <= 1e-12 * float(p[active] @ np.abs(pre[active, unit])):
+            raise Undecided(DEGENERATE)
+        drive = np.zeros_like(pre)
+        drive[:, unit] = p * self.instance.y_float * rate
+        return drive, drive[active, unit] @ self.float_normals[active, unit - self.first.start]
+
+    def _open_idle_units(self, pairs: list[Pair], theta: np.ndarray) -> None:
+        """Give idle units above a kink the gates that they have just on its on side.
+
+        What the kink's pair adds to the field there depends on them; on its off side they stay idle.
+        """
+        if self.instance.network.depth == 2:
+            return
+        for sample in {i for i, _ in pairs}:
+            idle = [u for u in self.hidden if self.idle((sample, u))]
+            waking = {u for i, u in pairs if i == sample}
+            for u in idle:
+                # only signs are known: of the weights, and that what wakes is positive
+                entries = self.net.row == u
+                awake = [
+                    w for w, c in zip(theta[self.net.par[entries]], self.net.col[entries], strict=True) if c in waking
+                ]
+                if any(w > 0 for w in awake) and any(w < 0 for w in awake):
+                    raise Undecided(DEGENERATE)
+                if any(w > 0 for w in awake):
+                    self.gates[sample, u] = 1.0
+                    waking.add(u)
+                else:
+                    self.gates[sample, u] = 0.0
+
+    def _shares(self, unit: int) -> bool:
+        """Whether the incoming weights of a unit are also another's."""
+        if unit in self.first:
+            return self._blocks.count(self._blocks[unit - self.first.start]) > 1
+        incoming = self.net.par[self.net.row == unit]
+        return bool(np.isin(self.net.par[self.net.row != unit], incoming).any())
+
+    def set_side(self, line: Line, side: int) -> None:
+        """Put the pairs of a line on its positive (1) or negative (-1) side."""
+        for i, u, scale in line.members:
+            self.gates[i, u] = 1.0 if (scale > 0) == (side > 0) else 0.0
+
+    def end_slide(self, index: int, side: int) -> None:
+        """Leave a slide, counted as in compiled_slides, to one side."""
+        if index < len(self.slides):
+            self.set_side(self.slides.pop(index), side)
+        else:
+            pairs = self.curved.pop(index - len(self.slides))
+            # parallel normals of deeper pairs point the same way: their inputs are not negative
+            for pair in pairs:
+                self.gates[pair] = 1.0 if side > 0 else 0.0
+
+    def independent_slides(self) -> list[tuple[Fraction, ...]]:
+        """Exact normals of the flat slides, without those that depend on earlier ones."""
+        chosen: list[tuple[Fraction, ...]] = []
+        rows = np.zeros((0, self.size))
+        for line in self.slides:
+            wider = np.vstack([rows, [float(v) for v in line.normal]])
+            if np.linalg.matrix_rank(wider, tol=1e-9 * np.abs(wider).max()) == len(wider):
+                rows = wider
+                chosen.append(line.normal)
+        return chosen
+
+    def compiled_slides(self) -> Slides:
+        """The slides in the form that the integrator takes, flat ones first, with unit normals."""
+        flat = len(self.slides)
+        normals = np.zeros((flat + len(self.curved), self.size))
+        members: list[tuple[int, int, int, float]] = []
+        for h, line in enumerate(self.slides):
+            normal = np.array([float(v) for v in line.normal])
+            length = float(np.linalg.norm(normal))
+            normals[h] = normal / length
+            members += [(h, i, u, float(t) * length) for i, u, t in line.members]
+        members += [(flat + t, i, u, 1.0) for t, pairs in enumerate(self.curved) for i, u in pairs]
+        columns = list(zip(*members, strict=True)) if members else [(), (), (), ()]
+        line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
+        curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
+        return Slides(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
+
+    def sliding_pairs(self) -> set[Pair]:
+        return {(i, u) for line in self.slides for i, u, _ in line.members}.union(*self.curved)
+
+    def representatives(self) -> list[Pair]:
+        """One pair of every curved slide."""
+        return [pairs[0] for pairs in self.curved]
+
+    def watch(self, basis: np.ndarray) -> np.ndarray:
+        """+1 / -1 where a pre-activation can move and must keep its side, (n, units) int8."""
+        out = np.zeros(self.gates.shape, dtype=np.int8)
+        if not self.relu:
+            return out
+        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > 1e-9 * self._lengths
+        sides = np.where(self.gates > 0, 1, -1)
+        first = slice(self.first.start, self.first.stop)
+        out[:, first] = np.where(moves, sides[:, first], 0)
+        for u in self.hidden[len(self.first) :]:
+            for i in range(len(out)):
+                if not self.idle((i, u)):
+                    out[i, u] = sides[i, u]
+        for pair in self.sliding_pairs():
+            out[pair] = 0
+        return out
+
+    def resting(self, theta: np.ndarray, problem, watch: np.ndarray) -> bool:
+        """Whether an unwatched pair lies on its kink although its gate would now make a difference.
+
+        Kinks below units that were off matter again when these switch on; which way they go is not known to first
+        order.
+        """
+        if self.instance.network.depth == 2 or not self.relu:
+            return False
+        work = workspace(problem)
+        rho = field(problem, theta, work)
+        first = slice(self.first.start, self.first.stop)
+        pre, delta, unwatched = work[2][:, first], work[3][:, first], watch[:, first] == 0
+        for i, u in self.sliding_pairs():
+            if u in self.first:
+                unwatched[i, u - self.first.start] = False
+        on_kink = np.abs(pre) <= 1e-9 * rho * self._lengths
+        return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+
+
+def _blocks(pattern) -> list[int]:
+    """For every row of the first pattern the smallest row that it is connected to by shared parameters."""
+    block = list(range(len(pattern)))
+    for r, row in enumerate(pattern):
+        used = {k for k in row if k >= 0}
+        for s in range(r):
+            if used & set(pattern[s]):
+                low, high = sorted((block[r], block[s]))
+                block = [low if b == high else b for b in block]
+    return block

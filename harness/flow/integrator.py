@@ -1,0 +1,490 @@
+"""The stiff integrator: RODAS4 on the reparametrised flow, from one event to the next, compiled.
+
+Along the path of the gradient flow, with p = softmax(-q) (logistic: p_i ~ 1 / (1 + exp(q_i))),
+
+    d theta / d sigma = f(theta) = rho^(2-m) sum_i p_i grad q_i,      rho = ||theta||,
+
+is valid before the data are fit and turns the norm's growth into exp(sigma).  The state is z with
+theta = c + B z: B spans the flow's invariant subspace exactly (harness.flow.invariants), c holds
+parameters that the gates keep constant, and z' is the pivot rows of f, projected on the kinks that slide.
+What the subspace excludes cannot grow, whatever the rounding.
+
+RODAS4: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.7; order 4 (3),
+stiffly accurate, six stages, one Jacobian and one factorisation a step.
+
+Freeze: once min q exceeds 4 * FREEZE theta is halved and log 2 booked in the log-norm.  Powers of two, so
+nothing is rounded; the inverse temperature of the softmax then stays near FREEZE.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.flow.kernel import compiled, evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient
+
+DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
+LANDED = 1e-11  # a pre-activation this small relative to ||theta|| ||x|| is on its kink
+
+# RODAS4: the stage points, the terms c_ij / h of the right-hand sides, the dense output
+GAMMA = 0.25
+STAGE = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.544, 0.0, 0.0, 0.0, 0.0],
+        [0.9466785280815826, 0.2557011698983284, 0.0, 0.0, 0.0],
+        [3.314825187068521, 2.896124015972201, 0.9986419139977817, 0.0, 0.0],
+        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 0.0],
+    ]
+)
+STEP = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [-5.6688, 0.0, 0.0, 0.0, 0.0],
+        [-2.430093356833875, -0.2063599157091915, 0.0, 0.0, 0.0],
+        [-0.1073529058151375, -9.594562251023355, -20.47028614809616, 0.0, 0.0],
+        [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160, 0.0],
+        [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054],
+    ]
+)
+DENSE = np.array(
+    [
+        [10.12623508344586, -7.487995877610167, -34.80091861555747, -7.992771707568823, 1.025137723295662],
+        [-0.6762803392806898, 6.087714651680015, 16.43084320892478, 24.76722511418386, -6.594389125716872],
+    ]
+)
+
+
+class Slides(NamedTuple):
+    """Kinks on which the flow slides: lines n_h, and the (sample, unit) pairs that belong to each.
+
+    normals (s, N): the flat ones, of the first layer, come first and are fixed; the curved ones, of deeper layers, are
+    refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.
+    line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
+    is found anew at every theta).
+    """
+
+    normals: np.ndarray
+    curved: np.ndarray
+    line: np.ndarray
+    sample: np.ndarray
+    unit: np.ndarray
+    scale: np.ndarray
+
+
+@compiled
+def log_weight(q, logistic):
+    """log(-loss'(q)), without overflow."""
+    return -(max(q, 0.0) + np.log1p(np.exp(-abs(q)))) if logistic else -q
+
+
+@compiled
+def softmax(q, logistic, p, slope):
+    """p_i, the normalised -loss'(q_i), and slope_i = -d log(-loss'(q_i)) / dq_i."""
+    top = log_weight(q.min(), logistic)
+    total = 0.0
+    for i in range(q.shape[0]):
+        p[i] = np.exp(log_weight(q[i], logistic) - top)
+        slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], 700.0))) if logistic else 1.0
+        total += p[i]
+    for i in range(q.shape[0]):
+        p[i] /= total
+
+
+@compiled
+def loss_below(q, logistic):
+    """Whether L(theta) < loss(0)."""
+    total = 0.0
+    for i in range(q.shape[0]):
+        if logistic:
+            total += np.log1p(np.exp(-abs(q[i]))) + max(-q[i], 0.0)
+        else:
+            total += np.exp(min(-q[i], 700.0))
+    return total < (np.log(2.0) if logistic else 1.0)
+
+
+@compiled
+def field(problem, theta, work):
+    """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    evaluate(net, theta, x, y, gates, q, grad, pre, delta)
+    softmax(q, logistic, p, slope)
+    rho = np.sqrt(np.dot(theta, theta))
+    m = net.ptr.shape[0] - 1
+    factor = rho ** (2 - m) if rho > 0.0 else 0.0
+    for k in range(theta.shape[0]):
+        total = 0.0
+        for i in range(x.shape[0]):
+            total += p[i] * grad[i, k]
+        f[k] = factor * total
+    return rho
+
+
+@compiled
+def pull(slides, problem, theta, f):
+    """omega (s,) with f + sum_h omega_h n_h tangent to all sliding kinks; refills the curved normals at theta."""
+    net, x, y, gates, logistic = problem
+    flat = slides.normals.shape[0] - slides.curved.shape[0]
+    for t in range(slides.curved.shape[0]):
+        i, u = slides.curved[t]
+        unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
+    gram = slides.normals @ slides.normals.T
+    omega = -(slides.normals @ f)
+    # dependent normals: any solution gives the same velocity, a tiny ridge picks one
+    ridge = 1e-14 * np.trace(gram)
+    for h in range(gram.shape[0]):
+        gram[h, h] += ridge
+    piv = np.empty(gram.shape[0], dtype=np.int64)
+    if lu_factor(gram, piv):
+        lu_solve(gram, piv, omega)
+    return omega
+
+
+@compiled
+def velocity(problem, theta, slides, work):
+    """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho."""
+    rho = field(problem, theta, work)
+    f = work[6]
+    if slides.normals.shape[0] > 0:
+        return f + slides.normals.T @ pull(slides, problem, theta, f), rho
+    return f.copy(), rho
+
+
+@compiled
+def jacobian(problem, theta, slides, work, rho, basis):
+    """(d velocity / d theta) @ basis, shape (N, r), from the state that `velocity` left in work."""
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    n, units = gates.shape
+    size, r = basis.shape
+    m = net.ptr.shape[0] - 1
+    factor = rho ** (2 - m)
+    s = slides.normals.shape[0]
+    flat = s - slides.curved.shape[0]
+    seeds = np.zeros((n, units))
+    for i in range(n):
+        seeds[i, units - 1] = p[i] * y[i]
+    omega = np.zeros(s)
+    if s > 0:
+        omega = pull(slides, problem, theta, f)
+        for t in range(s - flat):
+            i, u = slides.curved[t]
+            seeds[i, u] += omega[flat + t] / factor
+    out = np.empty((size, r))
+    hessian_times(net, theta, x, gates, seeds, basis, out)
+    gb = grad @ basis
+    mean = np.zeros(r)
+    for i in range(n):
+        for k in range(r):
+            mean[k] += p[i] * slope[i] * gb[i, k]
+    tb = theta @ basis
+    for i in range(n):
+        if p[i] > 0.0:
+            for a in range(size):
+                g = p[i] * grad[i, a]
+                if g != 0.0:
+                    for k in range(r):
+                        out[a, k] -= g * (slope[i] * gb[i, k] - mean[k])
+    for a in range(size):
+        radial = (2 - m) * f[a] / (rho * rho)
+        for k in range(r):
+            out[a, k] = factor * out[a, k] + radial * tb[k]
+    if s > 0:
+        # tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v
+        v = f + slides.normals.T @ omega
+        right = slides.normals @ out
+        for t in range(s - flat):
+            i, u = slides.curved[t]
+            seeds[:, :] = 0.0
+            seeds[i, u] = 1.0
+            bend = np.empty((size, 1))
+            hessian_times(net, theta, x, gates, seeds, v.reshape(size, 1), bend)
+            for k in range(r):
+                for a in range(size):
+                    right[flat + t, k] += bend[a, 0] * basis[a, k]
+        gram = slides.normals @ slides.normals.T
+        ridge = 1e-14 * np.trace(gram)
+        for h in range(s):
+            gram[h, h] += ridge
+        piv = np.empty(s, dtype=np.int64)
+        if lu_factor(gram, piv):
+            for k in range(r):
+                column = right[:, k].copy()
+                lu_solve(gram, piv, column)
+                for h in range(s):
+                    for a in range(size):
+                        out[a, k] -= slides.normals[h, a] * column[h]
+    return out
+
+
+@compiled
+def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
+    """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
+
+    work is the state that `field` left at theta.  A slide persists while every coefficient is in [0, 1] and
+    every jump is negative.
+    """
+    q, grad, pre, delta, p, slope, f = work
+    factor = rho ** (2 - (problem[0].ptr.shape[0] - 1))
+    s = slides.normals.shape[0]
+    omega = pull(slides, problem, theta, f)
+    plus = np.zeros(s)
+    minus = np.zeros(s)
+    flat = s - slides.curved.shape[0]
+    own = np.empty(theta.shape[0])
+    for e in range(slides.line.shape[0]):
+        i, u = slides.sample[e], slides.unit[e]
+        scale = slides.scale[e]
+        if slides.line[e] >= flat:
+            normal = slides.normals[slides.line[e]]
+            unit_gradient(problem[0], theta, problem[1][i], problem[3][i], u, own)
+            scale = np.dot(own, normal) / np.dot(normal, normal)
+        weight = factor * p[i] * delta[i, u] * scale
+        if scale > 0.0:
+            plus[slides.line[e]] += weight
+        else:
+            minus[slides.line[e]] -= weight
+    for h in range(s):
+        jumps[h] = plus[h] + minus[h]
+        coefficients[h] = (omega[h] + minus[h]) / jumps[h] if jumps[h] != 0.0 else 0.5
+
+
+@compiled
+def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k):
+    """One RODAS4 step of size h from z; fills the stages k (6, r); returns the new z, NaN if singular."""
+    r = z.shape[0]
+    lhs = -jac
+    for a in range(r):
+        lhs[a, a] += 1.0 / (h * GAMMA)
+    piv = np.empty(r, dtype=np.int64)
+    stage = z.copy()
+    if not lu_factor(lhs, piv):
+        stage[:] = np.nan
+        return stage
+    rhs = f0.copy()
+    for s in range(6):
+        if s > 0:
+            for a in range(r):
+                if s < 5:
+                    stage[a] = z[a]
+                    for j in range(s):
+                        stage[a] += STAGE[s, j] * k[j, a]
+                else:
+                    stage[a] += k[4, a]
+            v, _ = velocity(problem, c + basis @ stage, slides, work)
+            for a in range(r):
+                rhs[a] = v[pivots[a]]
+        for a in range(r):
+            for j in range(s):
+                rhs[a] += STEP[s, j] * k[j, a] / h
+        lu_solve(lhs, piv, rhs)
+        k[s] = rhs
+    z_new = stage + k[5]
+    if slides.curved.shape[0] > 0:
+        _return_to_kinks(problem, z_new, c, basis, pivots, slides, work)
+    return z_new
+
+
+@compiled
+def _return_to_kinks(problem, z, c, basis, pivots, slides, work):
+    """Newton steps, in place, back to the curved kinks that the step has left by its own error."""
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    flat = slides.normals.shape[0] - slides.curved.shape[0]
+    for _ in range(3):
+        theta = c + basis @ z
+        margins(net, theta, x, y, gates, q, pre)
+        gap = np.zeros(slides.normals.shape[0])
+        for t in range(slides.curved.shape[0]):
+            i, u = slides.curved[t]
+            unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
+            gap[flat + t] = pre[i, u]
+        gram = slides.normals @ slides.normals.T
+        piv = np.empty(gram.shape[0], dtype=np.int64)
+        if not lu_factor(gram, piv):
+            return
+        lu_solve(gram, piv, gap)
+        step = slides.normals.T @ gap
+        for a in range(z.shape[0]):
+            z[a] -= step[pivots[a]]
+
+
+@compiled
+def interpolate(z0, z1, k, s):
+    """Dense output of the step at fraction s."""
+    out = np.empty_like(z0)
+    for a in range(z0.shape[0]):
+        d1 = 0.0
+        d2 = 0.0
+        for j in range(5):
+            d1 += DENSE[0, j] * k[j, a]
+            d2 += DENSE[1, j] * k[j, a]
+        out[a] = z0[a] * (1 - s) + s * (z1[a] + (1 - s) * (d1 + s * d2))
+    return out
+
+
+@compiled
+def violation(problem, theta, watch, slides, reach, depths, work, hit, ended, mark):
+    """How far theta is past the nearest event: negative before it, zero on it.
+
+    A watched pre-activation of layer l counts relative to ||theta||^l ||x_i||, a coefficient that leaves [0, 1] or a
+    jump that turns positive by a hundredth.  With mark, fills hit and ended with what is within LANDED.
+    """
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    n, units = gates.shape
+    s = slides.normals.shape[0]
+    if s == 0:
+        margins(net, theta, x, y, gates, q, pre)
+        rho = np.sqrt(np.dot(theta, theta))
+    else:
+        rho = field(problem, theta, work)
+    worst = -np.inf
+    for i in range(n):
+        for u in range(units):
+            if watch[i, u] != 0:
+                value = -watch[i, u] * pre[i, u] / (reach[i] * rho ** depths[u])
+                worst = max(worst, value)
+                if mark:
+                    hit[i, u] = value >= -LANDED
+    if s > 0:
+        coefficients = np.empty(s)
+        jumps = np.empty(s)
+        slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps)
+        for h in range(s):
+            value = 0.01 * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h] / rho)
+            worst = max(worst, value)
+            if mark:
+                ended[h] = value >= -LANDED
+    return worst
+
+
+@compiled
+def locate(problem, z, c, basis, pivots, slides, f0, jac, h, watch, reach, depths, work, k, hit, ended):
+    """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
+
+    (h, z, False) if the step of size h meets no event after all.
+    """
+    hi = h
+    z_hi = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, hi, work, k)
+    g_hi = violation(problem, c + basis @ z_hi, watch, slides, reach, depths, work, hit, ended, False)
+    if g_hi <= LANDED:
+        return hi, z_hi, False
+    lo = 0.0
+    g_lo = violation(problem, c + basis @ z, watch, slides, reach, depths, work, hit, ended, False)
+    weight_lo, weight_hi = 1.0, 1.0
+    for attempt in range(80):
+        if g_lo < -LANDED and attempt % 4 != 3:
+            a, b = weight_lo * g_lo, weight_hi * g_hi
+            trial = (lo * b - hi * a) / (b - a)
+        else:
+            trial = 0.5 * (lo + hi)
+        if not lo < trial < hi or hi - lo < 1e-14 * h:
+            break
+        z_trial = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, trial, work, k)
+        g = violation(problem, c + basis @ z_trial, watch, slides, reach, depths, work, hit, ended, False)
+        if g > 0.0:
+            hi, z_hi, g_hi = trial, z_trial, g
+            weight_hi = 1.0
+            weight_lo *= 0.5
+            if g <= LANDED:
+                break
+        else:
+            lo, g_lo = trial, g
+            weight_lo = 1.0
+            weight_hi *= 0.5
+    violation(problem, c + basis @ z_hi, watch, slides, reach, depths, work, hit, ended, True)
+    return hi, z_hi, True
+
+
+@compiled
+def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record, hit, ended):
+    """Follow the flow in place until something happens; returns one of the codes above.
+
+    problem: (net, x, y, gates, logistic).
+    state: [log-norm booked, sigma, h, separated (0/1), attempted steps, rows of record written, norm at the start].
+    limits: [rtol, freeze level, log-norm at which to stop, min q below which not to stop, most attempted steps].
+    watch (n, units) int8: +1 where the pre-activation must stay >= 0, -1 where <= 0, 0 unwatched.
+    hit (n, units), ended (s,): filled with what happened when the code is EVENT.
+    record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
+    """
+    net, x, y, gates, logistic = problem
+    n, units = gates.shape
+    size, r = basis.shape
+    q = np.empty(n)
+    grad = np.empty((n, size))
+    pre = np.empty((n, units))
+    delta = np.empty((n, units))
+    p = np.empty(n)
+    slope = np.empty(n)
+    f = np.empty(size)
+    work = (q, grad, pre, delta, p, slope, f)
+    k = np.empty((6, r))
+    reach = np.empty(n)
+    for i in range(n):
+        reach[i] = np.sqrt(np.dot(x[i], x[i]))
+    depths = np.empty(units)
+    for layer in range(net.uptr.shape[0] - 1):
+        depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
+    eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
+    while True:
+        theta = c + basis @ z
+        v, rho = velocity(problem, theta, slides, work)
+        if state[3] == 0.0 and loss_below(q, logistic):
+            state[3] = 1.0
+        low = q.min()
+        if low > 4.0 * limits[1]:
+            z *= 0.5
+            c *= 0.5
+            state[0] += np.log(2.0)
+            continue
+        if state[5] < record.shape[0]:
+            row = record[int(state[5])]
+            row[0] = state[0]
+            row[1] = state[1]
+            row[2:] = theta
+            state[5] += 1.0
+        if low >= limits[3] and state[0] + np.log(rho) >= limits[2]:
+            return DUE
+        f0 = v[pivots]
+        if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else 1e-13 * rho):
+            return STATIONARY
+        if rho < 1e-20 * state[6]:
+            return STATIONARY
+        jac = jacobian(problem, theta, slides, work, rho, basis)[pivots]
+        h = state[2]
+        while True:
+            if state[4] >= limits[4]:
+                return OUT_OF_STEPS
+            state[4] += 1.0
+            z_new = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k)
+            err_theta = basis @ k[5]
+            theta_new = c + basis @ z_new
+            error = 0.0
+            for a in range(size):
+                scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)
+                error += scaled * scaled
+            error = np.sqrt(error / size) / limits[0]
+            if error <= 1.0:
+                break
+            h *= max(0.2, 0.9 * error**-0.25) if np.isfinite(error) else 0.2
+            if h < 1e-13:
+                return STUCK
+        state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
+        if eventful:
+            for quarter in range(1, 5):
+                s = quarter / 4.0
+                z_s = interpolate(z, z_new, k, s) if quarter < 4 else z_new
+                if violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False) > LANDED:
+                    h, z_new, met = locate(
+                        problem, z, c, basis, pivots, slides, f0, jac, s * h, watch, reach, depths, work, k, hit, ended
+                    )
+                    if met:
+                        z[:] = z_new
+                        state[1] += h
+                        return EVENT
+                    break
+        z[:] = z_new
+        state[1] += h

@@ -1,0 +1,410 @@
+"""The invariant subspace of the flow, found exactly.
+
+With the gates fixed every q_i is a multilinear form of the layers, and the flow from theta0 stays
+in V: the smallest subspace that contains theta0 and, for every v in V, all gradients grad q_i(v)
+(projected on the kinks that slide).  Zeros, ties and balance are such subspaces, and so is any
+rational rotation of one.  The integrator's state is a coordinate vector of V, so that nothing
+outside V can be excited by rounding.
+
+Ranks are found modulo primes of 31 bits, where arithmetic is exact and cheap: instances are exact
+rationals, and a subspace closed for random elements of it is closed (the gradient is a polynomial;
+the chance to miss is below 1e-8 a draw, and draws come from a fixed generator).  Where V is not
+everything its reduced basis is lifted to rationals from three primes.  Where the lift fails (data
+with 53-bit numbers) V is enlarged to the subspace of its zeros and signed ties: still exact, and
+still closed for the trajectory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from harness.flow.kernel import Wiring, compiled
+
+PRIMES = (2147483647, 2147483629, 2147483587)
+_LIFT_BOUND = 1 << 30  # numerators and denominators; its square times 2 is far below the primes' product
+_LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
+
+
+def residues(values: Sequence[Fraction], prime: int) -> np.ndarray:
+    """Exact rationals modulo a prime, shape (len(values),)."""
+    out = np.empty(len(values), dtype=np.int64)
+    for k, v in enumerate(values):
+        denominator = v.denominator % prime
+        if denominator == 0:
+            raise ZeroDivisionError(f"a denominator is divisible by {prime}")
+        out[k] = v.numerator % prime if denominator == 1 else v.numerator * pow(denominator, -1, prime) % prime
+    return out
+
+
+@compiled
+def _inverse(a, prime):
+    result = 1
+    exponent = prime - 2
+    base = a % prime
+    while exponent > 0:
+        if exponent & 1:
+            result = result * base % prime
+        base = base * base % prime
+        exponent >>= 1
+    return result
+
+
+@compiled
+def _unit_gradient(net, v, x, gates, unit, prime):
+    """The gradient (N,) at v of the pre-activation of a unit for one sample, modulo the prime."""
+    units = gates.shape[0]
+    h = np.zeros(units, dtype=np.int64)
+    back = np.zeros(units, dtype=np.int64)
+    out = np.zeros(v.shape[0], dtype=np.int64)
+    h[: x.shape[0]] = x
+    layers = net.ptr.shape[0] - 1
+    for layer in range(layers):
+        for e in range(net.ptr[layer], net.ptr[layer + 1]):
+            a = net.row[e]
+            h[a] = (h[a] + v[net.par[e]] * h[net.col[e]]) % prime
+        for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+            if gates[u] == 0.0:
+                h[u] = 0
+    back[unit] = 1
+    for layer in range(layers - 1, -1, -1):
+        for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+            if gates[u] == 0.0 and u != unit:
+                back[u] = 0
+        for e in range(net.ptr[layer], net.ptr[layer + 1]):
+            a, b, p = net.row[e], net.col[e], net.par[e]
+            if back[a] != 0:
+                out[p] = (out[p] + back[a] * h[b]) % prime
+                back[b] = (back[b] + back[a] * v[p]) % prime
+    return out
+
+
+@compiled
+def _insert(basis, pivots, count, v, prime):
+    """Add v to the reduced row echelon basis (in place); the new number of rows."""
+    size = v.shape[0]
+    for r in range(count):
+        factor = v[pivots[r]]
+        if factor != 0:
+            for k in range(size):
+                v[k] = (v[k] - factor * basis[r, k]) % prime
+    pivot = -1
+    for k in range(size):
+        if v[k] != 0:
+            pivot = k
+            break
+    if pivot < 0:
+        return count
+    inverse = _inverse(v[pivot], prime)
+    for k in range(size):
+        v[k] = v[k] * inverse % prime
+    for r in range(count):
+        factor = basis[r, pivot]
+        if factor != 0:
+            for k in range(size):
+                basis[r, k] = (basis[r, k] - factor * v[k]) % prime
+    basis[count] = v
+    pivots[count] = pivot
+    return count + 1
+
+
+@compiled
+def _project(v, normals, gram_inverse, prime):
+    """v minus its orthogonal projection on the normals (s, N), all modulo the prime."""
+    s = normals.shape[0]
+    inner = np.zeros(s, dtype=np.int64)
+    for a in range(s):
+        for k in range(v.shape[0]):
+            inner[a] = (inner[a] + normals[a, k] * v[k]) % prime
+    for a in range(s):
+        w = 0
+        for b in range(s):
+            w = (w + gram_inverse[a, b] * inner[b]) % prime
+        for k in range(v.shape[0]):
+            v[k] = (v[k] - w * normals[a, k]) % prime
+
+
+@compiled
+def _matrix_inverse(a, prime):
+    """The inverse modulo the prime by Gauss-Jordan; an empty matrix when singular."""
+    s = a.shape[0]
+    work = np.zeros((s, 2 * s), dtype=np.int64)
+    work[:, :s] = a
+    for i in range(s):
+        work[i, s + i] = 1
+    for i in range(s):
+        p = -1
+        for j in range(i, s):
+            if work[j, i] != 0:
+                p = j
+                break
+        if p < 0:
+            return np.zeros((0, 0), dtype=np.int64)
+        for k in range(2 * s):
+            work[i, k], work[p, k] = work[p, k], work[i, k]
+        inverse = _inverse(work[i, i], prime)
+        for k in range(2 * s):
+            work[i, k] = work[i, k] * inverse % prime
+        for j in range(s):
+            if j != i and work[j, i] != 0:
+                factor = work[j, i]
+                for k in range(2 * s):
+                    work[j, k] = (work[j, k] - factor * work[i, k]) % prime
+    return work[:, s:].copy()
+
+
+@compiled
+def _next(seed):
+    return (seed * 48271 + 11) % 2147483647
+
+
+@compiled
+def _closure(net, rows, x, gates, normals, curved, constant, prime):
+    """Reduced basis (r, N) and pivots of the smallest closed subspace that contains the rows.
+
+    normals (s, N), linearly independent: flat kinks on which the flow slides.  curved (t, 2): the (sample, unit)
+    pairs of curved ones.  constant (N,) bool: coordinates left out.
+    """
+    units = gates.shape[1]
+    size = rows.shape[1]
+    basis = np.zeros((size + 1, size), dtype=np.int64)
+    pivots = np.zeros(size + 1, dtype=np.int64)
+    count = 0
+    s = normals.shape[0]
+    gram = np.zeros((s, s), dtype=np.int64)
+    for a in range(s):
+        for b in range(s):
+            for k in range(size):
+                gram[a, b] = (gram[a, b] + normals[a, k] * normals[b, k]) % prime
+    gram_inverse = _matrix_inverse(gram, prime)
+    for r in range(rows.shape[0]):
+        v = rows[r].copy()
+        v[constant] = 0
+        count = _insert(basis, pivots, count, v, prime)
+    seed = 20211
+    quiet = 0
+    free = size - constant.sum()
+    while quiet < 2 and count < free:
+        v = np.zeros(size, dtype=np.int64)
+        for r in range(count):
+            seed = _next(seed)
+            for k in range(size):
+                v[k] = (v[k] + seed * basis[r, k]) % prime
+        before = count
+        for i in range(x.shape[0] + curved.shape[0]):
+            # labels only change signs
+            if i < x.shape[0]:
+                w = _unit_gradient(net, v, x[i], gates[i], units - 1, prime)
+            else:
+                sample, unit = curved[i - x.shape[0]]
+                w = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
+            w[constant] = 0
+            if s > 0:
+                _project(w, normals, gram_inverse, prime)
+            count = _insert(basis, pivots, count, w, prime)
+        quiet = 0 if count > before else quiet + 1
+    return basis[:count].copy(), pivots[:count].copy()
+
+
+@compiled
+def _intersect(rows, normals, prime):
+    """A basis of {v in span(rows) : normals . v = 0}."""
+    current = rows.copy()
+    for a in range(normals.shape[0]):
+        r, size = current.shape
+        inner = np.zeros(r, dtype=np.int64)
+        for i in range(r):
+            for k in range(size):
+                inner[i] = (inner[i] + current[i, k] * normals[a, k]) % prime
+        p = -1
+        for i in range(r):
+            if inner[i] != 0:
+                p = i
+                break
+        if p < 0:
+            continue
+        inverse = _inverse(inner[p], prime)
+        out = np.zeros((r - 1, size), dtype=np.int64)
+        t = 0
+        for i in range(r):
+            if i != p:
+                factor = inner[i] * inverse % prime
+                for k in range(size):
+                    out[t, k] = (current[i, k] - factor * current[p, k]) % prime
+                t += 1
+        current = out
+    return current
+
+
+@compiled
+def _never_move(net, x, gates, curved, size, prime):
+    """Coordinates whose derivative vanishes identically under these gates, (N,) bool."""
+    units = gates.shape[1]
+    v = np.zeros(size, dtype=np.int64)
+    seed = 77
+    for k in range(size):
+        seed = _next(seed)
+        v[k] = seed
+    out = np.ones(size, dtype=np.bool_)
+    for i in range(x.shape[0] + curved.shape[0]):
+        if i < x.shape[0]:
+            g = _unit_gradient(net, v, x[i], gates[i], units - 1, prime)
+        else:
+            sample, unit = curved[i - x.shape[0]]
+            g = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
+        for k in range(size):
+            if g[k] != 0:
+                out[k] = False
+    return out
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The invariant subspace under the gates of the moment.
+
+    rows: for every prime a spanning set, shape (r, N), of what the flow has been proven to stay in.
+    basis (N, r') float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
+    gates hold still, which the basis leaves out.  exact: whether basis is V itself (else a superset).
+    """
+
+    rows: tuple[np.ndarray, ...]
+    basis: np.ndarray
+    pivots: np.ndarray
+    constant: np.ndarray
+    exact: bool
+
+
+class Invariants:
+    """Finds the subspaces of one instance; x (n, d) exact."""
+
+    def __init__(self, net: Wiring, x: Sequence[Sequence[Fraction]]) -> None:
+        self.net = net
+        self._points = x
+        self._x: dict[int, np.ndarray] = {}
+
+    def x(self, prime: int) -> np.ndarray:
+        """The points (n, d) modulo a prime."""
+        if prime not in self._x:
+            flat = [v for row in self._points for v in row]
+            self._x[prime] = residues(flat, prime).reshape(len(self._points), -1)
+        return self._x[prime]
+
+    def start(self, theta0: Sequence[Fraction], gates: np.ndarray, slides: list, curved: list) -> Subspace:
+        """V at the start; slides and curved as in `after`."""
+        return self._close(lambda k: residues(theta0, PRIMES[k])[None, :], len(theta0), gates, slides, curved)
+
+    def after(
+        self, old: Subspace, theta: np.ndarray, gates: np.ndarray, kinks: list, slides: list, curved: list
+    ) -> Subspace:
+        """V after a change of gates at a point on the kinks; slides and curved are those it now slides on.
+
+        kinks, slides: normals of flat kinks, exact rationals of length N; slides must be independent.
+        curved: (sample, unit) pairs of deeper layers.
+        """
+        size = theta.shape[0]
+        frozen = [k for k in range(size) if old.constant[k] and theta[k] != 0.0]
+        extra = np.zeros((len(frozen), size), dtype=np.int64)
+        extra[np.arange(len(frozen)), frozen] = 1
+
+        def spanning(k: int) -> np.ndarray:
+            rows = np.vstack([old.rows[k], extra])
+            normals = [residues(kink, PRIMES[k]) for kink in kinks]
+            return _intersect(rows, np.array(normals), PRIMES[k]) if kinks else rows
+
+        return self._close(spanning, size, gates, slides, curved)
+
+    def _close(
+        self, spanning: Callable[[int], np.ndarray], size: int, gates: np.ndarray, slides: list, curved: list
+    ) -> Subspace:
+        pairs = np.array(curved, dtype=np.int64).reshape(-1, 2)
+        constant = _never_move(self.net, self.x(PRIMES[0]), gates, pairs, size, PRIMES[0])
+        for normal in slides:
+            # the projection on a sliding kink moves every weight that the kink depends on
+            constant &= np.array([not v for v in normal])
+        closed: list[np.ndarray] = []
+        pivots = np.zeros(0, dtype=np.int64)
+        agreed = True
+        for k, prime in enumerate(PRIMES):
+            normals = np.array([residues(s, prime) for s in slides], dtype=np.int64).reshape(len(slides), size)
+            basis, found = _closure(self.net, spanning(k), self.x(prime), gates, normals, pairs, constant, prime)
+            order = np.argsort(found)
+            closed.append(basis[order])
+            agreed = agreed and (k == 0 or np.array_equal(found[order], pivots))
+            if k == 0:
+                pivots = found[order]
+                if len(found) == size - constant.sum():
+                    # everything: the other primes need not be asked
+                    whole = np.ascontiguousarray(np.eye(size)[:, pivots])
+                    full = np.eye(size, dtype=np.int64)[pivots]
+                    return Subspace((full,) * len(PRIMES), whole, pivots, constant, True)
+        lifted = _lift(closed) if agreed else None
+        if lifted is not None:
+            return Subspace(tuple(closed), lifted, pivots, constant, True)
+        ties, leaders = _signed_ties(closed[0])
+        return Subspace(tuple(closed), ties, leaders, constant, False)
+
+
+def _lift(closed: list[np.ndarray]) -> np.ndarray | None:
+    """The reduced basis as floats (N, r), from its residues; None if it is no small rational matrix."""
+    first = closed[0]
+    out = np.zeros((first.shape[1], first.shape[0]))
+    modulus = PRIMES[0] * PRIMES[1] * PRIMES[2]
+    for r, k in zip(*np.nonzero(first), strict=True):
+        values = [int(c[r, k]) for c in closed]
+        if values == [1, 1, 1]:
+            out[k, r] = 1.0
+        elif all(v == prime - 1 for v, prime in zip(values, PRIMES, strict=True)):
+            out[k, r] = -1.0
+        else:
+            lifted = _rational(_chinese(values), modulus)
+            if lifted is None or abs(lifted) > _LARGEST_ENTRY:
+                return None
+            out[k, r] = float(lifted)
+    return out
+
+
+def _chinese(values: list[int]) -> int:
+    a, modulus = values[0], PRIMES[0]
+    for v, prime in zip(values[1:], PRIMES[1:], strict=True):
+        a += modulus * ((v - a) * pow(modulus, -1, prime) % prime)
+        modulus *= prime
+    return a
+
+
+def _rational(a: int, modulus: int) -> Fraction | None:
+    """The fraction p/q = a modulo the modulus with |p|, q <= _LIFT_BOUND, by the Euclidean algorithm."""
+    r0, r1, t0, t1 = modulus, a, 0, 1
+    while r1 > _LIFT_BOUND:
+        quotient = r0 // r1
+        r0, r1 = r1, r0 - quotient * r1
+        t0, t1 = t1, t0 - quotient * t1
+    return Fraction(r1, t1) if 0 < abs(t1) <= _LIFT_BOUND else None
+
+
+def _signed_ties(reduced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The subspace of the zeros and signed ties of V: basis (N, groups) and the first member of each group."""
+    prime = PRIMES[0]
+    groups: dict[tuple[int, ...], int] = {}
+    leaders: list[int] = []
+    entries: list[tuple[int, int, float]] = []
+    for k in range(reduced.shape[1]):
+        column = reduced[:, k]
+        if not column.any():
+            continue
+        key = tuple(int(v) for v in column)
+        opposite = tuple((prime - v) % prime for v in key)
+        if key in groups:
+            entries.append((k, groups[key], 1.0))
+        elif opposite in groups:
+            entries.append((k, groups[opposite], -1.0))
+        else:
+            groups[key] = len(leaders)
+            entries.append((k, len(leaders), 1.0))
+            leaders.append(k)
+    basis = np.zeros((reduced.shape[1], len(leaders)))
+    for k, group, sign in entries:
+        basis[k, group] = sign
+    return basis, np.array(leaders, dtype=np.int64)

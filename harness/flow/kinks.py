@@ -1,0 +1,114 @@
+"""Which way the flow leaves a kink, and whether it has a choice.
+
+At a point where pre-activations of the first hidden layer are zero the field is piecewise constant to
+first order: f + sum_h omega_h n_h, one line n_h for all (sample, unit) pairs with parallel normals.
+On the positive side of line h, omega_h = plus_h, the contribution of the pairs that switch on there; on
+the negative side omega_h = -minus_h; sliding, anything between (statements.md section 3; A. F. Filippov,
+Differential Equations with Discontinuous Righthand Sides, section 4).  Every sign vector tau names a face
+and has at most one velocity d; it departs into its own face iff sign(d . n_h) = tau_h for all h.  If two
+different velocities do, the flow is not unique.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+MOST_LINES = 6  # 3^6 faces
+_EQUAL = 1e-11  # relative to the size of the field and its jumps
+_SAME = 1e-9  # two velocities closer than this are one, found in two closed faces
+
+
+@dataclass
+class Line:
+    """Pairs that share one kink: normal (N,) exact, and per member (sample, unit, scale) with its own normal."""
+
+    normal: tuple[Fraction, ...]
+    members: list[tuple[int, int, Fraction]]
+
+
+def gather(pairs: list[tuple[int, int]], normal_of) -> list[Line]:
+    """Group pairs by parallel normals; pairs with a zero normal (a zero patch) are dropped."""
+    lines: dict[tuple[Fraction, ...], Line] = {}
+    for sample, unit in pairs:
+        normal = normal_of(sample, unit)
+        scale = next((v for v in normal if v), None)
+        if scale is None:
+            continue
+        direction = tuple(v / scale for v in normal)
+        lines.setdefault(direction, Line(direction, [])).members.append((sample, unit, scale))
+    return list(lines.values())
+
+
+@dataclass(frozen=True)
+class Departure:
+    """status: "unique", "not unique" or "undecided"; sides: +1, -1 or 0 (sliding) for every line."""
+
+    status: str
+    sides: tuple[int, ...] = ()
+
+
+def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> Departure:
+    """Resolve the lines through one point.
+
+    normals (L, N), base (N,) the field with every pair of these lines off, plus and minus (L,): the factors of
+    n_h that the pairs on either side of line h add (minus is subtracted).
+    """
+    count = len(plus)
+    if count > MOST_LINES:
+        return Departure("undecided")
+    gram = normals @ normals.T
+    inner = normals @ base
+    lengths = np.sqrt(np.diag(gram))
+    size = np.abs(base).max() + (np.abs(plus) + np.abs(minus)) @ lengths
+    if size == 0.0:
+        return Departure("unique", (-1,) * count)
+    small = _EQUAL * size * lengths
+    found: list[tuple[np.ndarray, tuple[int, ...]]] = []
+    for face in product((-1, 1, 0), repeat=count):
+        omega = _face_velocity(np.array(face), normals, gram, inner, plus, minus, small)
+        if omega is None:
+            continue
+        slope = inner + gram @ omega
+        sides = np.where(np.abs(slope) <= small, 0, np.sign(slope)).astype(int)
+        # a velocity along the kink belongs to the closed faces beside it, but is the sliding face's own
+        if any(t != 0 and s not in (0, t) for t, s in zip(face, sides, strict=True)):
+            continue
+        velocity = base + omega @ normals
+        if not any(np.abs(velocity - other).max() <= _SAME * size for other, _ in found):
+            found.append((velocity, tuple(int(s) for s in sides)))
+    if len(found) == 1:
+        return Departure("unique", found[0][1])
+    return Departure("not unique" if found else "undecided")
+
+
+def _face_velocity(face, normals, gram, inner, plus, minus, small) -> np.ndarray | None:
+    """The factors omega (L,) of the velocity that stays in a face, None if no choice of coefficients does."""
+    omega = np.where(face > 0, plus, np.where(face < 0, -minus, 0.0))
+    on = np.flatnonzero(face == 0)
+    if not len(on):
+        return omega
+    rest = (inner + gram @ omega)[on]
+    block = gram[np.ix_(on, on)]
+    lower = np.minimum(-minus[on], plus[on])
+    upper = np.maximum(-minus[on], plus[on])
+    room = small[on] / np.diag(block)
+    if np.linalg.matrix_rank(block, tol=1e-9 * np.diag(block).max()) == len(on):
+        solution = -np.linalg.solve(block, rest)
+    else:
+        # dependent normals: any admissible choice gives the same velocity
+        root = normals[on].T
+        target = -np.linalg.lstsq(root.T, rest, rcond=None)[0]
+        wide = np.maximum(upper, lower + 1e-300 + room)
+        solution = lsq_linear(root, target, bounds=(lower, wide), method="bvls", tol=1e-14).x
+        if np.abs(root.T @ (root @ solution - target)).max() > small[on].max() * 1e2:
+            return None
+    if np.any(solution < lower - room) or np.any(solution > upper + room):
+        return None
+    omega = omega.copy()
+    omega[on] = solution
+    return omega

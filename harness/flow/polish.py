@@ -1,0 +1,337 @@
+"""The polish: a damped Newton method on the KKT system, and the test that the flow is going there.
+
+On the active set A the limit solves B^T (theta - sum lambda_i grad q_i) = 0, q_i = 1 for i in A, with
+theta = B z in the flow's invariant subspace (an orthonormal basis here).  The system is singular along the
+network's own symmetries, so steps are Levenberg-Marquardt steps that leave those directions alone; a
+pseudo-inverse step would jump along them.  A KKT point is a limit only if no direction of the critical subspace
+inside V has positive curvature sum lambda_i Hessian(q_i) - I: else it is a saddle that the flow is about to leave.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.flow.kernel import compiled, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient
+
+SOLVED, FAILED, SADDLE = range(3)
+MOST_REMOVED = 4  # units, where Newton's method needs some removed
+ACTIVE = 1e-5  # softmax weight above which a sample is first taken to be active
+
+
+@compiled
+def _evaluate(problem, theta, curved, work):
+    """q and grad with a row for every curved kink below the samples': its pre-activation and normal."""
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta = work
+    n = x.shape[0]
+    evaluate(net, theta, x, y, gates, q[:n], grad[:n], pre, delta)
+    for t in range(curved.shape[0]):
+        i, u = curved[t]
+        unit_gradient(net, theta, x[i], gates[i], u, grad[n + t])
+        q[n + t] = pre[i, u]
+
+
+@compiled
+def _lagrangian_hessian(problem, theta, curved, lam, basis):
+    """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis; lam (n + t,) holds lambda, mu."""
+    net, x, y, gates, logistic = problem
+    n = x.shape[0]
+    seeds = np.zeros(gates.shape)
+    for i in range(n):
+        seeds[i, -1] = y[i] * lam[i]
+    for t in range(curved.shape[0]):
+        i, u = curved[t]
+        seeds[i, u] += lam[n + t]
+    out = np.empty(basis.shape)
+    hessian_times(net, theta, x, gates, seeds, basis, out)
+    return basis.T @ out
+
+
+@compiled
+def _system(problem, theta, basis, curved, active, lam, work):
+    """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity."""
+    q, grad, pre, delta = work
+    size, r = basis.shape
+    n = problem[1].shape[0]
+    _evaluate(problem, theta, curved, work)
+    weights = np.where(active, lam, 0.0)
+    gb = grad @ basis
+    count = lam.shape[0]
+    residual = np.zeros(r + count)
+    matrix = np.zeros((r + count, r + count))
+    stationary = basis.T @ (theta - grad.T @ weights)
+    curvature = _lagrangian_hessian(problem, theta, curved, weights, basis)
+    for a in range(r):
+        residual[a] = stationary[a]
+        for b in range(r):
+            matrix[a, b] = -curvature[a, b]
+        matrix[a, a] += 1.0
+    for i in range(count):
+        if active[i]:
+            residual[r + i] = (1.0 if i < n else 0.0) - q[i]
+            for a in range(r):
+                matrix[a, r + i] = -gb[i, a]
+                matrix[r + i, a] = -gb[i, a]
+        else:
+            matrix[r + i, r + i] = 1.0
+    return residual, matrix
+
+
+@compiled
+def _damped_step(matrix, residual, damping):
+    """Minimise |matrix s + residual|^2 + damping |s|^2."""
+    size = matrix.shape[0]
+    normal = matrix @ matrix
+    for a in range(size):
+        normal[a, a] += damping
+    step = -(matrix @ residual)
+    piv = np.empty(size, dtype=np.int64)
+    if not lu_factor(normal, piv):
+        step[:] = np.nan
+        return step
+    lu_solve(normal, piv, step)
+    return step
+
+
+@compiled
+def _newton(problem, theta, basis, curved, active, lam, work):
+    """Solve on a fixed active set in place; the final residual norm relative to ||theta||."""
+    r = basis.shape[1]
+    z = basis.T @ theta
+    theta[:] = basis @ z
+    residual, matrix = _system(problem, theta, basis, curved, active, lam, work)
+    error = np.sqrt(np.dot(residual, residual))
+    stalled = 0
+    for _ in range(40):
+        scale = np.sqrt(np.dot(z, z))
+        if not np.isfinite(error) or scale == 0.0:
+            return np.inf
+        if error <= 1e-15 * scale or stalled >= 2:
+            break
+        damping = max(1e-13, min(1.0, error * error / (scale * scale)))
+        before = error
+        for _ in range(8):
+            step = _damped_step(matrix, residual, damping)
+            z_new = z + step[:r]
+            lam_new = lam + np.where(active, step[r:], 0.0)
+            theta_new = basis @ z_new
+            residual_new, matrix_new = _system(problem, theta_new, basis, curved, active, lam_new, work)
+            error_new = np.sqrt(np.dot(residual_new, residual_new))
+            if error_new < error:
+                z, lam[:], theta[:] = z_new, lam_new, theta_new
+                residual, matrix, error = residual_new, matrix_new, error_new
+                break
+            damping = max(damping * 30.0, 1e-10)
+            if error < 1e-12 * scale:
+                break
+        if error == before:
+            break
+        stalled = stalled + 1 if error > 0.5 * before else 0
+    return error / np.sqrt(np.dot(z, z))
+
+
+@compiled
+def _largest_curvature(problem, theta, basis, curved, lam, work):
+    """The largest eigenvalue of the Lagrangian's Hessian - I on the critical subspace inside the basis."""
+    q, grad, pre, delta = work
+    size, r = basis.shape
+    n = problem[1].shape[0]
+    _evaluate(problem, theta, curved, work)
+    gb = grad @ basis
+    # orthonormalise the active gradients, then push them out of the way by a large negative shift
+    curvature = _lagrangian_hessian(problem, theta, curved, lam, basis)
+    for a in range(r):
+        curvature[a, a] -= 1.0
+    span = np.zeros((lam.shape[0], r))
+    count = 0
+    top = lam[:n].max()
+    for i in range(lam.shape[0]):
+        if i >= n or lam[i] > 1e-9 * top:
+            v = gb[i].copy()
+            length = np.sqrt(np.dot(v, v))
+            for _ in range(2):
+                for j in range(count):
+                    v -= np.dot(v, span[j]) * span[j]
+            rest = np.sqrt(np.dot(v, v))
+            if rest > 1e-9 * length and rest > 0.0:
+                span[count] = v / rest
+                count += 1
+    projector = np.eye(r)
+    for j in range(count):
+        for a in range(r):
+            for b in range(r):
+                projector[a, b] -= span[j, a] * span[j, b]
+    reduced = projector @ (0.5 * (curvature + curvature.T)) @ projector
+    shift = 10.0 * (np.abs(curvature).max() + 1.0)
+    for a in range(r):
+        for b in range(r):
+            reduced[a, b] -= shift * ((1.0 if a == b else 0.0) - projector[a, b])
+    if count == r:
+        return -1.0
+    return np.linalg.eigvalsh(reduced).max()
+
+
+@compiled
+def _first_multipliers(target, grad, active):
+    """Ridge least squares of target (r,) over the active rows of grad (n + t, r).
+
+    The softmax weights would do in exact arithmetic, but at a large inverse temperature they carry the
+    integrator's error.
+    """
+    count = grad.shape[0]
+    gram = grad @ grad.T
+    right = grad @ target
+    top = 0.0
+    for i in range(count):
+        top = max(top, gram[i, i])
+    for i in range(count):
+        if not active[i]:
+            gram[i, :] = 0.0
+            gram[:, i] = 0.0
+            right[i] = 0.0
+        gram[i, i] += 1e-6 * top
+    piv = np.empty(count, dtype=np.int64)
+    if lu_factor(gram, piv):
+        lu_solve(gram, piv, right)
+    return right
+
+
+@compiled
+def _solve(problem, theta, basis, curved, active, lam, work):
+    """Newton with changes of the active set, in place; the residual, infinite when the set keeps changing."""
+    q = work[0]
+    n = problem[1].shape[0]
+    start, first = theta.copy(), lam.copy()
+    error = np.inf
+    for _ in range(6):
+        theta[:] = start
+        lam[:] = first
+        for i in range(n):
+            lam[i] = max(first[i], 1e-3 * first[:n].max()) if active[i] else 0.0
+        error = _newton(problem, theta, basis, curved, active, lam, work)
+        if not error < 1e-10:
+            return error
+        _evaluate(problem, theta, curved, work)
+        worst = -1
+        for i in range(n):
+            if active[i] and lam[i] < -1e-10 * np.abs(lam[:n]).max() and (worst < 0 or lam[i] < lam[worst]):
+                worst = i
+        if worst >= 0:
+            active[worst] = False
+            continue
+        for i in range(n):
+            if not active[i] and q[i] < 1.0 - 1e-9 and (worst < 0 or q[i] < q[worst]):
+                worst = i
+        if worst < 0:
+            return error
+        active[worst] = True
+    return np.inf
+
+
+@compiled
+def _unit_sizes(net, theta):
+    """The largest weight of every hidden unit; infinite for inputs and the output."""
+    largest = np.zeros(net.uptr[-1])
+    for e in range(net.row.shape[0]):
+        w = abs(theta[net.par[e]])
+        largest[net.row[e]] = max(largest[net.row[e]], w)
+        largest[net.col[e]] = max(largest[net.col[e]], w)
+    largest[: net.uptr[1]] = np.inf
+    largest[net.uptr[-2] :] = np.inf
+    return largest
+
+
+@compiled
+def removals(net, theta):
+    """The sets of units to remove in turn, (trials, units) bool.
+
+    None; then each of the smallest units alone; then the two, three, ... smallest together.
+    """
+    order = np.argsort(_unit_sizes(net, theta))
+    hidden = min(net.uptr[-2] - net.uptr[1], MOST_REMOVED)
+    out = np.zeros((max(2 * hidden, 1), net.uptr[-1]), dtype=np.bool_)
+    for trial in range(1, 2 * hidden):
+        if trial <= hidden:
+            out[trial, order[trial - 1]] = True
+        else:
+            out[trial, order[: trial - hidden + 1]] = True
+    return out
+
+
+@compiled
+def without_units(net, basis, removed):
+    """The part of span(basis) in which the weights of the removed units are zero."""
+    small = np.zeros(basis.shape[0], dtype=np.bool_)
+    for e in range(net.row.shape[0]):
+        if removed[net.row[e]] or removed[net.col[e]]:
+            small[net.par[e]] = True
+    if not np.any(small):
+        return np.zeros((basis.shape[0], 0))
+    _, values, right = np.linalg.svd(basis[small])
+    kept = 0
+    for v in values:
+        if v > 1e-9:
+            kept += 1
+    return basis @ np.ascontiguousarray(right[kept:].T)
+
+
+@compiled
+def _polish_within(problem, theta, basis, part, curved, p, lam, work):
+    """Newton's method from theta within the part of the basis; the KKT residual against the whole basis."""
+    net = problem[0]
+    n = problem[1].shape[0]
+    margins_, grad = work[0], work[1]
+    theta[:] = part @ (np.ascontiguousarray(part.T) @ theta)
+    _evaluate(problem, theta, curved, work)
+    low = margins_[:n].min()
+    if not low > 0.0:
+        return np.inf
+    theta *= low ** (-1.0 / (net.ptr.shape[0] - 1))
+    active = np.ones(lam.shape[0], dtype=np.bool_)
+    active[:n] = p > ACTIVE
+    _evaluate(problem, theta, curved, work)
+    lam[:] = _first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
+    error = _solve(problem, theta, part, curved, active, lam, work)
+    if not error < 1e-10:
+        return error
+    lam[:n] = np.maximum(lam[:n], 0.0)
+    rest = np.ascontiguousarray(basis.T) @ (theta - grad.T @ lam)
+    return max(error, np.sqrt(np.dot(rest, rest) / np.dot(theta, theta)))
+
+
+@compiled
+def polish(problem, theta, basis, curved, p, q):
+    """From a direction of the flow to the KKT point it points at, in place.
+
+    theta (N,) is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the flow can take;
+    curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here; p (n,)
+    softmax weights of the flow; q (n,) the margins found.  Slowly dying units make the system nearly singular: where
+    Newton's method fails, it is tried with one or a few of the small units removed; residual and second-order
+    test are those of the whole.
+    Returns (code, residual relative to ||theta||, largest curvature).
+    """
+    net = problem[0]
+    n = problem[1].shape[0]
+    count = n + curved.shape[0]
+    work = (np.empty(count), np.empty((count, theta.shape[0])), np.empty(problem[3].shape), np.empty(problem[3].shape))
+    lam = np.empty(count)
+    flow = theta.copy()
+    removed = removals(net, flow)
+    code, error, curvature = FAILED, np.inf, np.inf
+    for trial in range(len(removed)):
+        part = basis
+        if trial > 0:
+            part = without_units(net, basis, removed[trial])
+            if part.shape[1] == 0:
+                continue
+        theta[:] = flow
+        error = _polish_within(problem, theta, basis, part, curved, p, lam, work)
+        if error < 1e-10:
+            curvature = _largest_curvature(problem, theta, basis, curved, lam, work)
+            q[:] = work[0][:n]
+            if curvature <= 1e-6:
+                return SOLVED, error, curvature
+            code = SADDLE
+            if trial == 0:
+                break
+    return code, error, curvature

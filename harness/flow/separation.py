@@ -1,0 +1,137 @@
+"""Proofs that a flow never separates its data.
+
+Three are known.  The start is stationary: every gradient vanishes exactly, or every parameter is held still by the
+gates.  The network is linear and the data are not separable, by Gordan's theorem: alpha >= 0, not 0, with
+sum alpha_i y_i x_i = 0 on every coordinate that reaches the output.  Or, for relu of depth 2 without shared weights,
+no outgoing weight can take the sign that some sample needs: v_j keeps its sign where |v_j(0)| >= ||w_j(0)||
+(statements.md, sign-kept), so that q_i <= 0 for ever.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from scipy.optimize import linprog
+
+from harness.instances import Instance
+from harness.networks import Network, preactivations
+
+
+def proof_of_no_separation(instance: Instance) -> str | None:
+    """A sentence that proves from the instance alone that the flow never separates, or None."""
+    network = instance.network
+    if network.activation == "linear" or network.depth == 1:
+        alpha = gordan(instance)
+        if alpha is not None:
+            weights = ", ".join(str(a) for a in alpha)
+            return f"The data are not separable: alpha = ({weights}) gives sum alpha_i y_i x_i = 0 exactly."
+    elif network.depth == 2 and not network.shared:
+        stuck = _wrong_for_ever(instance)
+        if stuck is not None:
+            return f"No outgoing weight that sample {stuck} can reach is or becomes of its label's sign."
+    return None
+
+
+def stationary_start(instance: Instance) -> bool:
+    """Whether grad q_i(theta0) = 0 exactly for all i, with every gate at zero pre-activations off."""
+    network = instance.network
+    relu = network.activation == "relu"
+    for x in instance.x:
+        pre = preactivations(network, instance.theta0, x)
+        inputs = [list(x), *([a if a > 0 or not relu else Fraction(0) for a in layer] for layer in pre[:-1])]
+        back = [Fraction(1)]
+        for depth in range(network.depth - 1, -1, -1):
+            pattern, u = network.patterns[depth], instance.theta0[depth]
+            grad = [Fraction(0)] * network.sizes[depth]
+            below = [Fraction(0)] * len(pattern[0])
+            for r, row in enumerate(pattern):
+                for c, k in enumerate(row):
+                    if k >= 0:
+                        grad[k] += back[r] * inputs[depth][c]
+                        below[c] += back[r] * u[k]
+            if any(grad):
+                return False
+            if depth:
+                back = [b if not relu or a > 0 else Fraction(0) for b, a in zip(below, pre[depth - 1], strict=True)]
+    return True
+
+
+def _wrong_for_ever(instance: Instance) -> int | None:
+    """A sample all of whose outgoing weights have, and keep, the wrong sign or are zero and stay so."""
+    hidden, output = instance.network.patterns
+    w, v = instance.theta0
+    helpers: list[tuple[Fraction, list[tuple[int, int]]]] = []
+    for row, k in zip(hidden, output[0], strict=True):
+        if k < 0:
+            continue
+        incoming = sum((w[p] ** 2 for p in row if p >= 0), start=Fraction(0))
+        kept = v[k] != 0 and v[k] ** 2 >= incoming
+        helpers.append((v[k] if kept else Fraction(0), [(c, p) for c, p in enumerate(row) if p >= 0]))
+    for i, (x, y) in enumerate(zip(instance.x, instance.y, strict=True)):
+        if all(sign * y < 0 or not any(x[c] for c, _ in patch) for sign, patch in helpers):
+            return i
+    return None
+
+
+def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
+    """alpha >= 0, not 0, with sum alpha_i y_i x_i = 0 exactly on the coordinates that matter, if there is one."""
+    seen = reaching(instance.network)
+    rows = [[y * x[c] for c in seen] for x, y in zip(instance.x, instance.y, strict=True)]
+    if not seen:
+        return (Fraction(1),) + (Fraction(0),) * (instance.n - 1)
+    matrix = np.array([[float(v) for v in row] for row in rows])
+    matrix = matrix / np.maximum(np.abs(matrix).max(axis=1, keepdims=True), 1e-300)
+    solution = linprog(
+        np.zeros(instance.n),
+        A_eq=np.vstack([matrix.T, np.ones(instance.n)]),
+        b_eq=np.append(np.zeros(len(seen)), 1.0),
+    )
+    if not solution.success:
+        return None
+    support = [i for i in range(instance.n) if solution.x[i] > 1e-9]
+    alpha = _null_vector([rows[i] for i in support])
+    if alpha is None or any(a < 0 for a in alpha):
+        return None
+    out = [Fraction(0)] * instance.n
+    for i, a in zip(support, alpha, strict=True):
+        out[i] = a
+    return tuple(out)
+
+
+def reaching(network: Network) -> list[int]:
+    """The coordinates of x from which a path leads to the output."""
+    live = {0}
+    for pattern in reversed(network.patterns):
+        live = {c for r in live for c, k in enumerate(pattern[r]) if k >= 0}
+    return sorted(live)
+
+
+def _null_vector(rows: list[list[Fraction]]) -> tuple[Fraction, ...] | None:
+    """alpha with sum alpha_i rows_i = 0 and sum |alpha| = 1 by elimination, if it is unique up to scale."""
+    count = len(rows)
+    columns = [list(c) for c in zip(*rows, strict=True)]
+    pivots: list[int] = []
+    done = 0
+    for i in range(count):
+        pivot = next((r for r in range(done, len(columns)) if columns[r][i]), None)
+        if pivot is None:
+            continue
+        columns[done], columns[pivot] = columns[pivot], columns[done]
+        lead = columns[done][i]
+        columns[done] = [v / lead for v in columns[done]]
+        for r in range(len(columns)):
+            if r != done and columns[r][i]:
+                factor = columns[r][i]
+                columns[r] = [v - factor * w for v, w in zip(columns[r], columns[done], strict=True)]
+        pivots.append(i)
+        done += 1
+    free = [i for i in range(count) if i not in pivots]
+    if len(free) != 1:
+        return None
+    alpha = [Fraction(0)] * count
+    alpha[free[0]] = Fraction(1)
+    for r, i in enumerate(pivots):
+        alpha[i] = -columns[r][free[0]]
+    total = sum(abs(a) for a in alpha)
+    return tuple(a / total for a in alpha)

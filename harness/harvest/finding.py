@@ -1,0 +1,117 @@
+"""A counterexample that was found, and its record: the JSON object that is stored.
+
+The record holds what a reader needs to believe it without us: the instance, the limit, the
+structure of the limit and the certificate; and how to find and check it again.  It has no date, so
+the same search with the same software gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.report import INSTANCE, RECORD, Record
+
+FORMAT = 1
+# What decides which instance is found and what its limit is, down to the last bit.
+_PACKAGES = ("marginalia", "hypothesis", "numpy", "scipy", "numba", "clarabel")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An instance on which a claim fails, with the proof.
+
+    certificate: of kind "better", accepted by the exact checker.  seed: of the hunt.
+    examples: how many instances the hunt drove through the trainer, shrinking included.
+    """
+
+    claim: str
+    mechanism: str
+    limit: Limit
+    certificate: Mapping[str, Any]
+    seed: int
+    examples: int
+
+    @property
+    def instance(self) -> Instance:
+        return self.limit.instance
+
+    def record(self) -> Record:
+        """What is stored."""
+        data: dict[str, Any] = {
+            "format": FORMAT,
+            "claim": self.claim,
+            "mechanism": self.mechanism,
+            "instance": json.loads(self.instance.to_json()),
+            "limit": _limit(self.limit),
+            "structure": self.certificate["structure"],
+            "certificate": dict(self.certificate),
+        }
+        folder = f"reports/{Record(data).folder}"
+        data["replay"] = {
+            "verify": f"marginalia verify {folder}/{RECORD}",
+            "check": f"marginalia check {folder}/{INSTANCE}",
+            "harvest": f"marginalia harvest --claim {self.claim} --seed {self.seed} --out reports",
+        }
+        data["found"] = {"seed": self.seed, "examples": self.examples, "software": _software()}
+        return Record(data)
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    """The limit as JSON: the keys of `check --json`, and the evidence that the flow goes there."""
+    assert limit.theta is not None
+    assert limit.value is not None
+    assert limit.margins is not None
+    assert limit.multipliers is not None
+    assert limit.residual is not None
+    return {
+        "theta": [[float(a) for a in u] for u in limit.theta],
+        "value": float(limit.value),
+        "margins": [float(q) for q in limit.margins],
+        "multipliers": [float(a) for a in limit.multipliers],
+        "kkt_residual": float(limit.residual),
+        "kinks": [
+            {
+                "sample": int(k.sample),
+                "layer": int(k.layer),
+                "neuron": int(k.neuron),
+                "coefficient": float(k.coefficient),
+            }
+            for k in limit.kinks
+        ],
+        "zeros": limit.zeros,
+        "log_norm": None if limit.log_norm is None else float(limit.log_norm),
+        "evidence": [[float(log_norm), float(distance)] for log_norm, distance in limit.evidence],
+    }
+
+
+def _software() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        # The project itself may be run from its source tree, without installation.
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
+def record_text(record: Record) -> str:
+    """The record as JSON text: one line for every list and every object of plain values, so that it can be read."""
+    return _layout(record.data, "") + "\n"
+
+
+def _layout(value: Any, indent: str) -> str:
+    if isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
+        inner = indent + " "
+        items = (f"{inner}{json.dumps(key)}: {_layout(item, inner)}" for key, item in value.items())
+        return "{\n" + ",\n".join(items) + "\n" + indent + "}"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        inner = indent + " "
+        return "[\n" + ",\n".join(inner + _layout(item, inner) for item in value) + "\n" + indent + "]"
+    return json.dumps(value, allow_nan=False)

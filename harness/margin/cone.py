@@ -1,0 +1,200 @@
+"""The convex problems, solved by Clarabel, and their answers re-evaluated: no solver is believed.
+
+`solve_cell`: one closed cell for every neuron (a sign and a gate a_ij in {0, 1} for every sample),
+
+    min sum_j ||u_j||  or  1/2 sum_j ||u_j||^2   s.t.   y_i sum_j s_j a_ij weight_j u_j . x_i >= 1,   G_j u_j >= 0.
+
+`solve_multipliers`: the best multipliers for given regions (regions.py),
+
+    max sum(alpha)  (layer 1: - 1/2 sum_j (weight_j D_j)^2)   s.t.   every listed case has norm <= 1 (<= D_j),
+    sum(alpha) <= cap.
+
+Clarabel: min 1/2 x'Px + q'x  s.t.  Ax + s = b, s in a product of cones; the dual z has the sign of A'z + Px + q = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import clarabel as _clarabel
+import numpy as np
+from scipy.sparse import csc_matrix
+
+# The compiled module carries no types.
+clarabel: Any = _clarabel
+
+
+@dataclass(frozen=True)
+class CellNeuron:
+    """neuron: index.  sign: s_j.  gates: (n,) of 0 and 1.  rows: y_i s_j a_ij weight_j x_i, shape (n, d_j).
+    walls: G_j, shape (m_j, d_j)."""
+
+    neuron: int
+    sign: int
+    gates: tuple[int, ...]
+    rows: np.ndarray
+    walls: np.ndarray
+
+
+@dataclass(frozen=True)
+class CellSolution:
+    """u: a vector a neuron, as found.  alpha: (n,), nu: (m_j,) a neuron, clipped at 0.  cost: of u scaled to feasible
+    margins, in floats; infinite where it has none.  bound: the lower bound that alpha and nu prove on the cell."""
+
+    u: list[np.ndarray]
+    alpha: np.ndarray
+    nu: list[np.ndarray]
+    cost: float
+    bound: float
+
+
+def solve_cell(neurons: list[CellNeuron], quadratic: bool) -> CellSolution | None:
+    """The best point of one joint closed cell; None where the solver finds none.  `quadratic` is layer 1."""
+    n = len(neurons[0].rows)
+    dims = [neuron.rows.shape[1] for neuron in neurons]
+    walls = [len(neuron.walls) for neuron in neurons]
+    lifts = 0 if quadratic else len(neurons)
+    width, height = lifts + sum(dims), n + sum(walls)
+    a = np.zeros((height + (lifts + sum(dims) if lifts else 0), width))
+    b = np.zeros(len(a))
+    b[:n] = -1.0
+    column, row, cone_row = lifts, n, height
+    for j, neuron in enumerate(neurons):
+        span = slice(column, column + dims[j])
+        a[:n, span] = -neuron.rows
+        a[row : row + walls[j], span] = -neuron.walls
+        if lifts:
+            a[cone_row, j] = -1.0
+            np.fill_diagonal(a[cone_row + 1 : cone_row + 1 + dims[j], span], -1.0)
+            cone_row += 1 + dims[j]
+        column += dims[j]
+        row += walls[j]
+    cones = [clarabel.NonnegativeConeT(height)]
+    if lifts:
+        cones += [clarabel.SecondOrderConeT(1 + dim) for dim in dims]
+    p = np.zeros((width, width))
+    q = np.zeros(width)
+    if quadratic:
+        np.fill_diagonal(p, 1.0)
+    else:
+        q[:lifts] = 1.0
+
+    def measure(x: np.ndarray, z: np.ndarray) -> tuple[float, CellSolution]:
+        u = np.split(x[lifts:], np.cumsum(dims)[:-1])
+        alpha = np.maximum(z[:n], 0.0)
+        nu = np.split(np.maximum(z[n:height], 0.0), np.cumsum(walls)[:-1])
+        lowest = float(np.sum([m.rows @ part for m, part in zip(neurons, u, strict=True)], axis=0).min())
+        pulls = [m.rows.T @ alpha + m.walls.T @ v for m, v in zip(neurons, nu, strict=True)]
+        total = alpha.sum()
+        if quadratic:
+            cost = 0.5 * sum(float(part @ part) for part in u)
+            square = sum(float(g @ g) for g in pulls)
+            bound = 0.5 * total**2 / max(square, 1e-300)
+        else:
+            cost = sum(float(np.linalg.norm(part)) for part in u)
+            largest = max(float(np.linalg.norm(g)) for g in pulls)
+            bound = total / max(largest, 1e-300)
+        if not lowest > 0.0:
+            # Where the cell is infeasible, alpha and nu prove a bound as large as rounding allows.
+            return 1.0 / max(bound, 1e-300), CellSolution(u, alpha, nu, np.inf, float(bound))
+        cost /= lowest**2 if quadratic else lowest
+        return abs(cost - bound) / max(cost, 1e-300), CellSolution(u, alpha, nu, float(cost), float(bound))
+
+    return _solve(p, q, a, b, cones, measure)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One subset A of one region as a constraint on the multipliers.
+
+    owner: which region.  weight: sqrt of the sum of weight_j^2 over its owners.  fixed: the coefficients
+    y_i s x_i for on samples and A, else 0, shape (n, d).  concave: samples; loose: their y_i s x_i, (m, d).
+    """
+
+    owner: int
+    weight: float
+    fixed: np.ndarray
+    concave: list[int]
+    loose: np.ndarray
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """alpha: (n,).  atoms: per case the vector u that the case's dual carries (the relaxation's own neurons)."""
+
+    alpha: np.ndarray
+    atoms: list[np.ndarray]
+
+
+def solve_multipliers(cases: list[Case], owners: int, n: int, cap: float, quadratic: bool) -> Multipliers | None:
+    """The best alpha for the listed cases with sum(alpha) <= cap.  `owners` is the number of regions."""
+    loose = [len(case.concave) for case in cases]
+    lifts = owners if quadratic else 0
+    width = lifts + n + sum(loose)
+    plain = 1 + n + 2 * sum(loose)
+    a = np.zeros((plain + sum(1 + case.fixed.shape[1] for case in cases), width))
+    b = np.zeros(len(a))
+    np.fill_diagonal(a[:n, lifts : lifts + n], -1.0)
+    a[n, lifts : lifts + n], b[n] = 1.0, cap
+    column, row, cone_row = lifts + n, n + 1, plain
+    cones: list = [clarabel.NonnegativeConeT(plain)]
+    for case, count in zip(cases, loose, strict=True):
+        for m, sample in enumerate(case.concave):
+            a[row, column + m] = -1.0
+            a[row + 1, column + m] = 1.0
+            a[row + 1, lifts + sample] = -1.0
+            row += 2
+        dim = case.fixed.shape[1]
+        if quadratic:
+            a[cone_row, case.owner] = -1.0
+        else:
+            b[cone_row] = 1.0
+        span = slice(cone_row + 1, cone_row + 1 + dim)
+        a[span, lifts : lifts + n] = -case.weight * case.fixed.T
+        if count:
+            a[span, column : column + count] = -case.weight * case.loose.T
+        cones.append(clarabel.SecondOrderConeT(1 + dim))
+        cone_row += 1 + dim
+        column += count
+    p = np.zeros((width, width))
+    np.fill_diagonal(p[:lifts, :lifts], 1.0)
+    q = np.zeros(width)
+    q[lifts : lifts + n] = -1.0
+
+    def measure(x: np.ndarray, z: np.ndarray) -> tuple[float, Multipliers]:
+        alpha = np.maximum(x[lifts : lifts + n], 0.0)
+        atoms, at = [], plain
+        for case in cases:
+            dim = case.fixed.shape[1]
+            # (1, p) is complementary to z, so z is a multiple of (1, -p).
+            atoms.append(-case.weight * z[at + 1 : at + 1 + dim])
+            at += 1 + dim
+        return float(np.abs(a.T @ z + p @ x + q).max()), Multipliers(alpha, atoms)
+
+    return _solve(p, q, a, b, cones, measure)
+
+
+def _solve(p, q, a, b, cones, measure):
+    """Run Clarabel, without equilibration if the first answer is poor, and keep the better of the two."""
+    best, best_error = None, np.inf
+    sparse_p, sparse_a = csc_matrix(p), csc_matrix(a)
+    for equilibrate in (True, False):
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        settings.equilibrate_enable = equilibrate
+        settings.max_iter = 60
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12
+        solution = clarabel.DefaultSolver(sparse_p, q, sparse_a, b, cones, settings).solve()
+        # For an infeasible problem z is the proof of it and x means nothing.
+        x, z = np.array(solution.x), np.array(solution.z)
+        if "Infeasible" in str(solution.status):
+            x = np.zeros_like(x)
+        if not (np.isfinite(x).all() and np.isfinite(z).all()):
+            continue
+        error, answer = measure(x, z)
+        if error < best_error:
+            best, best_error = answer, error
+        if error < 1e-9:
+            break
+    return best

@@ -1,0 +1,64 @@
+"""Why a limit is not a local optimum, in plain words with the neurons' numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.report.reading import Neuron, Record
+
+_WAKING = (
+    "Using {woken} pays at once: a small |v_j| w_j adds its norm to the cost, and saves the other neurons more than "
+    "that, because it serves a point for which they pay more."
+)
+_SENTENCES = {
+    "dead neuron": (
+        "{zero} zero in the limit. No gradient reaches a neuron with w_j = 0 and v_j = 0, nor one that is inactive on "
+        "every point and has v_j = 0; and one that stands still is nothing beside those that grow without bound. The "
+        "flow cannot see what the neuron could do. " + _WAKING
+    ),
+    "zero weight": (
+        "{zero} zero in the limit: gradient flow keeps a pair w_j = 0, v_j = 0 at zero for ever, and cannot see what "
+        "the neuron could do. " + _WAKING
+    ),
+    "kink": (
+        "In the limit {kinks} exactly zero: the neuron is on the edge between acting on that point and not. Both "
+        "sides are equally near, but the flow came along one side, or slid along the edge, and never tried the other. "
+        "{changed}"
+    ),
+    "saddle": (
+        "With the same gates and the same zeros there is a better point: the flow stayed in an invariant subspace "
+        "on which the limit is the best, by a symmetry of the start, and the better point lies outside it."
+    ),
+}
+
+
+def explain(record: Record) -> str:
+    """The mechanism as a paragraph.  One that is not known is only named."""
+    sentence = _SENTENCES.get(record.mechanism)
+    if sentence is None:
+        return f"Mechanism: {record.mechanism}."
+    before, after = record.neurons(record.limit), record.neurons(record.better)
+    zero = [n for n in before if n.zero]
+    woken = [n for n in zero if not after[n.number - 1].zero]
+    edges = [(k["neuron"], k["sample"]) for k in record.data["limit"]["kinks"] if not before[k["neuron"] - 1].zero]
+    now_on = [(j, i) for j, i in edges if not after[j - 1].zero and after[j - 1].inputs[i] > 0]
+    return sentence.format(
+        zero=_capital(_names(zero) + (" is" if len(zero) == 1 else " are")),
+        woken=_names(woken),
+        kinks=_join(f"the input of neuron {j} on x_{i}" for j, i in edges) + (" is" if len(edges) == 1 else " are"),
+        changed=f"At the better point {_join(f'neuron {j} acts on x_{i}' for j, i in now_on)}." if now_on else "",
+    ).rstrip()
+
+
+def _names(neurons: Iterable[Neuron]) -> str:
+    numbers = [str(n.number) for n in neurons]
+    return ("neuron " if len(numbers) == 1 else "neurons ") + _join(numbers)
+
+
+def _join(parts: Iterable[str]) -> str:
+    *first, last = [*parts] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

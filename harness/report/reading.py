@@ -1,0 +1,147 @@
+"""A stored counterexample, read for showing: the JSON record and the networks in it, neuron by neuron.
+
+The record is the content of counterexample.json.  Only depth 2 without shared weights can be taken
+apart into neurons; that is all that is stored today.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.instances import Instance
+from harness.networks import FieldError, Network, preactivations
+
+Number = int | float | str
+Exact = tuple[tuple[Fraction, ...], ...]
+
+RECORD, INSTANCE, PAGE, FIGURE = "counterexample.json", "instance.json", "README.md", "figure.svg"
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """A hidden neuron of a depth-2 network: v relu(w . x), or v (w . x).
+
+    number counts from 1.  w: d numbers, 0 where the pattern has no weight.  v: 0 where there is none.
+    inputs: w . x_i, one a point.
+    """
+
+    number: int
+    w: tuple[Fraction, ...]
+    v: Fraction
+    inputs: tuple[Fraction, ...]
+
+    @property
+    def zero(self) -> bool:
+        """Whether the neuron contributes nothing anywhere."""
+        return not self.v or not any(self.w)
+
+    @property
+    def arrow(self) -> tuple[float, ...]:
+        """|v| w, the neuron's effect without its sign."""
+        return tuple(float(abs(self.v) * a) for a in self.w)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One counterexample.  data: the JSON object as it is stored."""
+
+    data: dict[str, Any]
+
+    @property
+    def claim(self) -> str:
+        return self.data["claim"]
+
+    @property
+    def mechanism(self) -> str:
+        return self.data["mechanism"]
+
+    @property
+    def folder(self) -> str:
+        """The folder's name under reports/: one place for each claim and mechanism."""
+        return f"{self.claim}--{self.mechanism.replace(' ', '-')}"
+
+    @cached_property
+    def instance(self) -> Instance:
+        return Instance.from_json(json.dumps(self.data["instance"]))
+
+    @cached_property
+    def limit(self) -> Exact:
+        """theta~ as stored."""
+        return exact(self.data["limit"]["theta"])
+
+    @cached_property
+    def better(self) -> Exact:
+        """The better point of the certificate."""
+        return exact(self.data["certificate"]["better"])
+
+    def neurons(self, theta: Exact) -> list[Neuron]:
+        """The hidden neurons of theta, in order."""
+        network = self.instance.network
+        if network.depth != 2 or network.shared:
+            raise ValueError("only depth 2 without shared weights has neurons of its own")
+        incoming, (outgoing,) = network.patterns
+        inputs = [preactivations(network, theta, x)[0] for x in self.instance.x]
+        return [
+            Neuron(
+                j + 1,
+                tuple(theta[0][k] if k >= 0 else Fraction(0) for k in row),
+                theta[1][outgoing[j]] if outgoing[j] >= 0 else Fraction(0),
+                tuple(row_inputs[j] for row_inputs in inputs),
+            )
+            for j, row in enumerate(incoming)
+        ]
+
+    @property
+    def size(self) -> tuple[Any, ...]:
+        return size(self.instance)
+
+
+def load(path: Path) -> Record:
+    """Read counterexample.json.  Raises FieldError, which names the file, if it is not one."""
+    try:
+        record = Record(json.loads(path.read_text(encoding="utf-8")))
+        _ = record.claim, record.folder, record.instance, record.limit, record.better
+        record.neurons(record.limit)
+    except OSError as error:
+        raise FieldError(str(path), error.strerror or "cannot be read") from None
+    except FieldError as error:
+        raise FieldError(str(path), f"instance.{error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError):
+        raise FieldError(str(path), "not a stored counterexample") from None
+    return record
+
+
+def exact(rows: Sequence[Sequence[Number]]) -> Exact:
+    """JSON numbers as Fractions: integers, strings "p/q", floats at their binary value."""
+    return tuple(tuple(Fraction(a) for a in row) for row in rows)
+
+
+def value(theta: Exact) -> Fraction:
+    """1/2 ||theta||^2."""
+    return sum((a * a for row in theta for a in row), start=Fraction(0)) / 2
+
+
+def size(instance: Instance) -> tuple[Any, ...]:
+    """The order of counterexamples, smallest first.
+
+    Points, hidden neurons, dimensions; then how many numbers are not integers, then how
+    large the numbers are, how many are not zero, how many are negative, and the text, so that two instances never tie.
+    """
+    network: Network = instance.network
+    numbers = [a for rows in (instance.x, instance.theta0) for row in rows for a in row]
+    return (
+        instance.n,
+        sum(network.widths[1:-1]),
+        instance.d,
+        sum(a.denominator != 1 for a in numbers),
+        sum(abs(a.numerator) + a.denominator - 1 for a in numbers),
+        sum(a != 0 for a in numbers),
+        sum(a < 0 for a in numbers) + sum(label < 0 for label in instance.y),
+        instance.to_json(),
+    )

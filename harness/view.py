@@ -1,0 +1,145 @@
+"""What `marginalia check` prints: one JSON object, or the same for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.instances import Instance
+from harness.limits import Limit
+
+if TYPE_CHECKING:
+    from harness.margin import Verdict, Verdicts
+
+
+def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
+    """The object of `check --json`: plain numbers, lists and strings.
+
+    verdicts is None unless the flow converged; all but status and reason are then null.
+    """
+    found: dict[str, Any] = {
+        "status": limit.status,
+        "reason": limit.reason,
+        "limit": None,
+        "kkt": None,
+        "assumptions": None,
+        "verdicts": None,
+        "mechanism": None,
+    }
+    if verdicts is None:
+        return found
+    assert limit.theta is not None
+    assert limit.margins is not None
+    assert limit.multipliers is not None
+    assert limit.residual is not None
+    assert limit.value is not None
+    found["limit"] = {
+        "theta": [_floats(u) for u in limit.theta],
+        "value": float(limit.value),
+        "margins": _floats(limit.margins),
+        "kinks": [
+            {
+                "sample": int(kink.sample),
+                "layer": int(kink.layer),
+                "neuron": int(kink.neuron),
+                "coefficient": float(kink.coefficient),
+            }
+            for kink in limit.kinks
+        ],
+        "zeros": limit.zeros,
+    }
+    found["kkt"] = {"residual": float(limit.residual), "multipliers": _floats(limit.multipliers)}
+    found["assumptions"] = dict(verdicts.assumptions)
+    found["verdicts"] = {
+        "global": _verdict_object(verdicts.global_),
+        "local": _verdict_object(verdicts.local),
+        "layers": [
+            {"global": _verdict_object(layer.global_), "local": _verdict_object(layer.local)}
+            for layer in verdicts.layers
+        ],
+    }
+    found["mechanism"] = verdicts.mechanism
+    return found
+
+
+def _verdict_object(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "status": verdict.status,
+        "certified": bool(verdict.certified),
+        "value": float(verdict.value),
+        "bound": None if verdict.bound is None else float(verdict.bound),
+        "reason": verdict.reason,
+    }
+
+
+def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
+    """The same, as lines of text without a final newline."""
+    found = check_object(limit, verdicts)
+    lines = [_instance_line(limit.instance), "", f"{found['status'].replace('_', ' ')}: {found['reason']}"]
+    if verdicts is None:
+        return "\n".join(lines)
+    lines += ["", f"limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {_short(found['limit']['value'])}"]
+    lines += [f"  u^{depth} = {_vector(u)}" for depth, u in enumerate(found["limit"]["theta"], start=1)]
+    lines.append(f"  margins {_vector(found['limit']['margins'])}")
+    for kink in found["limit"]["kinks"]:
+        lines.append(
+            f"  kink: neuron {kink['neuron']} of layer {kink['layer']} has input zero on sample {kink['sample']}, "
+            f"Clarke coefficient {_short(kink['coefficient'])}"
+        )
+    lines += [
+        f"KKT residual {found['kkt']['residual']:.1e}, multipliers {_vector(found['kkt']['multipliers'])}",
+        "",
+        "every weight nonzero: {nonzero_weights}; every hidden weight vector nonzero: {nonzero_weight_vectors}; "
+        "every input to a hidden neuron nonzero: {nonzero_inputs}".format(
+            **{key: {True: "yes", False: "no", None: "not known"}[value] for key, value in found["assumptions"].items()}
+        ),
+        "",
+    ]
+    rows = [
+        ("global optimum of (P)", found["verdicts"]["global"]),
+        ("local optimum of (P)", found["verdicts"]["local"]),
+    ]
+    for depth, layer in enumerate(found["verdicts"]["layers"], start=1):
+        rows += [
+            (f"global optimum of (P_{depth})", layer["global"]),
+            (f"local optimum of (P_{depth})", layer["local"]),
+        ]
+    width = max(len(name) for name, _ in rows)
+    lines += [f"{name.ljust(width)}  {_verdict_text(verdict)}" for name, verdict in rows]
+    if found["mechanism"] is not None:
+        lines += ["", f"mechanism: {found['mechanism']}"]
+    return "\n".join(lines)
+
+
+def _instance_line(instance: Instance) -> str:
+    network = instance.network
+    kind = "fully connected" if network.fully_connected else "shared weights" if network.shared else "no shared weights"
+    return (
+        f"{network.activation} network, {kind}, widths {'-'.join(map(str, network.widths))}; "
+        f"{_count(instance.n, 'point')}; {instance.loss} loss"
+    )
+
+
+def _verdict_text(verdict: dict[str, Any]) -> str:
+    answer = {"optimal": "yes", "not_optimal": "no", "undecided": "undecided"}[verdict["status"]]
+    if verdict["status"] != "undecided":
+        answer += ", certified" if verdict["certified"] else ", not certified"
+    if verdict["bound"] is not None:
+        answer += f" (value {_short(verdict['value'])}, bound {_short(verdict['bound'])})"
+    return f"{answer}: {verdict['reason']}"
+
+
+def _floats(values: Iterable[Any]) -> list[float]:
+    return [float(a) for a in values]
+
+
+def _vector(values: Sequence[float]) -> str:
+    return "(" + ", ".join(map(_short, values)) + ")"
+
+
+def _short(value: float) -> str:
+    return f"{value:.8g}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,44 @@
+"""Hypothesis strategies for gradient flow problems.
+
+    from hypothesis import given
+    from strategies import fully_connected_networks, instances
+
+    @given(instances(networks=fully_connected_networks("relu")))
+    def test_something(instance): ...
+
+Integers and small fractions come first and floats are rare, so that minimal examples are exact and short.
+"""
+
+from strategies.architectures import (
+    Architecture,
+    convolutional_networks,
+    diagonal_networks,
+    fully_connected_networks,
+    networks,
+    sparse_networks,
+    unshared_networks,
+)
+from strategies.datasets import linearly_separable_datasets, points
+from strategies.initialisations import initialisations, pythagorean
+from strategies.instances import LOSSES, instances
+from strategies.numbers import exact_numbers, float_numbers, integers, numbers
+
+__all__ = [
+    "LOSSES",
+    "Architecture",
+    "convolutional_networks",
+    "diagonal_networks",
+    "exact_numbers",
+    "float_numbers",
+    "fully_connected_networks",
+    "initialisations",
+    "instances",
+    "integers",
+    "linearly_separable_datasets",
+    "networks",
+    "numbers",
+    "points",
+    "pythagorean",
+    "sparse_networks",
+    "unshared_networks",
+]

@@ -1,0 +1,71 @@
+"""Strategies for datasets: lists of nonzero rows, and labels from a teacher instead of a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import strategies as st
+
+from harness.networks import Network, forward
+from strategies.numbers import Exact, exact_numbers
+
+Row = tuple[Exact, ...]
+LABELS = (1, -1)
+
+
+def points(
+    dimension: int,
+    *,
+    min_size: int = 1,
+    max_size: int = 4,
+    numbers: st.SearchStrategy[Any] | None = None,
+) -> st.SearchStrategy[list[Row]]:
+    """Lists of rows of the given dimension, none of them zero. Rows may repeat.
+
+    numbers: the coordinates, exact numbers unless given. Shrinks to fewer rows, each towards (1, 0, ..., 0).
+    """
+    coordinates = st.tuples(*[exact_numbers() if numbers is None else numbers] * dimension)
+    return st.lists(coordinates.map(nonzero_row), min_size=min_size, max_size=max_size)
+
+
+@st.composite
+def linearly_separable_datasets(
+    draw: st.DrawFn,
+    dimension: int,
+    *,
+    max_size: int = 4,
+    numbers: st.SearchStrategy[Any] | None = None,
+) -> tuple[list[Row], list[int]]:
+    """Points x and labels y = sign(x . u) of a drawn teacher u; u is not returned.
+
+    Points on the teacher's hyperplane are dropped. Shrinks to x = (1, 0, ..., 0), y = 1.
+    """
+    coordinates = exact_numbers() if numbers is None else numbers
+    x = draw(points(dimension, max_size=max_size, numbers=coordinates))
+    teacher = nonzero_row(draw(st.tuples(*[coordinates] * dimension)))
+    x, y = labelled(x, [dot(row, teacher) for row in x])
+    # All points on the hyperplane: the teacher itself is then a point off it.
+    return (x, y) if x else ([teacher], [1])
+
+
+def nonzero_row(row: Sequence[Exact]) -> Row:
+    """The row itself, or (1, 0, ..., 0) for the zero row: a repair, where a filter would reject the draw."""
+    return tuple(row) if any(row) else (1, *row[1:])
+
+
+def dot(a: Sequence[Exact], b: Sequence[Exact]) -> Exact:
+    """The inner product of two rows of the same length."""
+    return sum((p * q for p, q in zip(a, b, strict=True)), start=0)
+
+
+def labelled(x: Sequence[Row], outputs: Sequence[Exact]) -> tuple[list[Row], list[int]]:
+    """Points with the signs of a teacher's outputs on them; points where the output is zero are dropped."""
+    kept = [(row, 1 if output > 0 else -1) for row, output in zip(x, outputs, strict=True) if output]
+    return [row for row, _ in kept], [label for _, label in kept]
+
+
+def outputs(network: Network, theta: Sequence[Sequence[Exact]], x: Sequence[Row]) -> list[Exact | Fraction]:
+    """Phi(theta; x_i), exactly."""
+    return [forward(network, theta, row) for row in x]

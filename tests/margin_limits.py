@@ -1,0 +1,175 @@
+"""Limits written by hand, for the tests of the oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.margin.cone import CellNeuron, solve_cell
+from harness.margin.kkt import kkt
+from harness.networks import Network, diagonal, fully_connected, sparse
+
+SQRT2 = 2.0**0.5
+
+
+def limit(
+    network: Network,
+    x: Sequence[Sequence[Any]],
+    y: Sequence[int],
+    theta: Sequence[Sequence[float]],
+    doubt: str | None = None,
+) -> Limit:
+    """The direction of theta as a converged limit; pre-activations below 1e-9 of their scale count as zero."""
+    rows = tuple(tuple(Fraction(a) for a in row) for row in x)
+    start = tuple(tuple(Fraction(0) for _ in u) for u in theta)
+    instance = Instance(network, "exponential", rows, tuple(y), start)
+    vectors = [np.array(u, dtype=float) for u in theta]
+    signs = signs_of(network, instance.x_float, vectors)
+    found = kkt(network, instance.x_float, instance.y_float, vectors, signs)
+    q = margins_of(network, instance, vectors)
+    scale = q.min() ** (-1.0 / network.depth)
+    scaled = tuple(u * scale for u in vectors)
+    return Limit(
+        instance,
+        "converged",
+        "written by hand",
+        theta=scaled,
+        value=0.5 * sum(float(u @ u) for u in scaled),
+        margins=q / q.min(),
+        multipliers=found.multipliers,
+        residual=found.residual,
+        kinks=found.kinks,
+        signs=signs,
+        doubt=doubt,
+    )
+
+
+def signs_of(network: Network, x: np.ndarray, theta: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The signs of the hidden pre-activations."""
+    h, out = x, []
+    for pattern, u in zip(network.patterns[:-1], theta, strict=False):
+        matrix = np.append(u, 0.0)[np.array(pattern)]
+        a = h @ matrix.T
+        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
+        out.append(np.where(np.abs(a) <= 1e-9 * size, 0, np.sign(a)).astype(np.int8))
+        h = np.maximum(a, 0.0) if network.activation == "relu" else a
+    return tuple(out)
+
+
+def margins_of(network: Network, instance: Instance, theta: Sequence[np.ndarray]) -> np.ndarray:
+    """q_i in floats."""
+    h = instance.x_float
+    for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
+        h = h @ np.append(u, 0.0)[np.array(pattern)].T
+        if layer + 1 < network.depth and network.activation == "relu":
+            h = np.maximum(h, 0.0)
+    return instance.y_float * h[:, 0]
+
+
+def fc_relu_local() -> Limit:
+    """One neuron along (0, 1), one dead: waking the dead one pays."""
+    return limit(fully_connected("relu", (2, 2)), [["1", "1/4"], ["-1", "1/4"]], [1, 1], [[0, 2, 0, 0], [2, 0]])
+
+
+def depth2_local(activation: Any = "linear") -> Limit:
+    """Diagonal, one pair zero for ever."""
+    return limit(diagonal(activation, 2, 2), [[1, 2]], [1], [[1, 0], [1, 0]])
+
+
+def nonzero_local() -> Limit:
+    """Two neurons, each with an input that is exactly zero."""
+    return limit(fully_connected("relu", (2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 1]])
+
+
+def active_global() -> Limit:
+    """Both neurons along (0, 1): a local optimum at cost 4, not the global one."""
+    a = SQRT2
+    return limit(fully_connected("relu", (2, 2)), [["1", "1/4"], ["-1", "1/4"]], [1, 1], [[0, a, 0, a], [a, a]])
+
+
+def random_limit(seed: int) -> Limit | None:
+    """A KKT point of a random small network: the optimum of a random joint cell, if it is one; else None.
+
+    Some have kinks and dead neurons.  Polished by Newton's method on the face it lies on.
+    """
+    rng = np.random.default_rng(seed)
+    activation: Any = "linear" if seed % 4 == 3 else "relu"
+    n, d, k = int(rng.integers(1, 6)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    mask = rng.random((k, d)) < (1.0 if rng.random() < 0.6 else 0.7)
+    mask[:, 0] |= ~mask.any(axis=1)
+    network = sparse(activation, (mask.astype(int).tolist(), [[1] * k]))
+    x = rng.integers(-3, 4, (n, d))
+    x[:, 0] += ~x.any(axis=1)
+    y = rng.choice((-1, 1), n)
+    cells = []
+    for j in range(k):
+        patch = x[:, mask[j]].astype(float)
+        sign = int(rng.choice((-1, 1)))
+        gates = (patch @ rng.standard_normal(patch.shape[1]) > 0).astype(float)
+        if activation == "linear":
+            gates[:] = 1.0
+        walls = (2 * gates - 1)[:, None] * patch if activation == "relu" else patch[:0]
+        cells.append(CellNeuron(j, sign, (), (y * sign * gates)[:, None] * patch, walls))
+    found = solve_cell(cells, quadratic=False)
+    if found is None or not np.isfinite(found.cost):
+        return None
+    u = _polish(cells, found.u)
+    if u is None:
+        return None
+    w = [part / (np.linalg.norm(part) ** 0.5 or 1.0) for part in u]
+    v = [cell.sign * np.linalg.norm(part) ** 0.5 for cell, part in zip(cells, u, strict=True)]
+    try:
+        out = limit(network, x.tolist(), y.tolist(), [np.concatenate(w).tolist(), np.array(v).tolist()])
+    except FloatingPointError:
+        return None
+    assert out.residual is not None
+    return out if out.residual < 1e-10 else None
+
+
+def _polish(cells: list[CellNeuron], start: list[np.ndarray]) -> list[np.ndarray] | None:
+    """The optimum on the face of `start`: its dead neurons, its kinks and its tight margins are kept."""
+    longest = max(np.linalg.norm(part) for part in start)
+    alive = [j for j, part in enumerate(start) if np.linalg.norm(part) > 1e-5 * longest]
+    rows = np.hstack([cells[j].rows for j in alive])
+    u = np.concatenate([start[j] for j in alive])
+    q = rows @ u
+    tight = rows[q < q.min() * (1 + 1e-5)]
+    dims = [cells[j].rows.shape[1] for j in alive]
+    offsets = np.concatenate([[0], np.cumsum(dims)])
+    walls = []
+    for j, a, b in zip(alive, offsets, offsets[1:], strict=False):
+        walls += [
+            np.concatenate([np.zeros(a), wall, np.zeros(len(u) - b)])
+            for wall in cells[j].walls
+            if wall.any() and wall @ u[a:b] < 1e-5 * np.linalg.norm(wall) * np.linalg.norm(u[a:b])
+        ]
+    normals = np.vstack([tight, np.array(walls).reshape(-1, len(u))])
+    goal = np.concatenate([np.ones(len(tight)), np.zeros(len(walls))])
+    z = np.linalg.lstsq(normals.T, _units(u, offsets), rcond=None)[0]
+    for _ in range(30):
+        residual = np.concatenate([_units(u, offsets) - normals.T @ z, normals @ u - goal])
+        if np.abs(residual).max() < 1e-14:
+            break
+        curvature = np.zeros((len(u), len(u)))
+        for a, b in pairwise(offsets):
+            norm = np.linalg.norm(u[a:b])
+            curvature[a:b, a:b] = (np.eye(b - a) - np.outer(u[a:b], u[a:b]) / norm**2) / norm
+        system = np.block([[curvature, -normals.T], [normals, np.zeros((len(normals),) * 2)]])
+        step = np.linalg.lstsq(system, -residual, rcond=1e-10)[0]
+        u, z = u + step[: len(u)], z + step[len(u) :]
+    else:
+        return None
+    out: list[Any] = [np.zeros(cell.rows.shape[1]) for cell in cells]
+    for j, part in zip(alive, np.split(u, offsets[1:-1]), strict=True):
+        out[j] = part
+    return out
+
+
+def _units(u: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    return np.concatenate([u[a:b] / np.linalg.norm(u[a:b]) for a, b in pairwise(offsets)])

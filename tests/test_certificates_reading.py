@@ -1,0 +1,248 @@
+"""Reading certificates: malformed ones end in a FieldError that names the field, never in anything else."""
+
+from __future__ import annotations
+
+import copy
+import math
+import subprocess
+import sys
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.certificates import check
+from harness.certificates.numbers import float_down, float_up, number, sqrt_down
+from harness.instances import Instance
+from harness.networks import FieldError, fully_connected
+
+SINGLE = Instance(
+    fully_connected("relu", [2, 2]),
+    "exponential",
+    ((Fraction(3, 5), Fraction(4, 5)),),
+    (1,),
+    ((Fraction(0),) * 4, (Fraction(0),) * 2),
+)
+_COMMON: dict[str, Any] = {
+    "problem": "full",
+    "scope": "local",
+    "theta": [["3/5", "4/5", 0, 0], [1, 0]],
+    "structure": {"outgoing": [1, 0], "gates": [[1, 0]]},
+}
+BOUND: dict[str, Any] = {
+    **_COMMON,
+    "kind": "bound",
+    "alpha": [1],
+    "neurons": [
+        [{"sign": 1, "cases": [{"on": []}]}],
+        [
+            {"sign": 1, "cases": [{"on": [], "c": {}}, {"on": [0]}]},
+            {"sign": -1, "cases": [{"on": [], "c": {"0": "1/2"}}]},
+        ],
+    ],
+}
+CELLS: dict[str, Any] = {
+    **_COMMON,
+    "kind": "cells",
+    "cells": [
+        {"alpha": [1], "neurons": [{"sign": 1, "on": [0], "nu": {"0": 0}}, {"sign": sign, "on": on, "nu": [0]}]}
+        for sign in (1, -1)
+        for on in ([], [0])
+    ],
+}
+BETTER: dict[str, Any] = {
+    **_COMMON,
+    "kind": "better",
+    "better": [["3/5", "4/5", 0, 0], [1, 0]],
+    "face": {"alpha": [1], "nu": [[0, 0]]},
+}
+ALL = {"bound": BOUND, "cells": CELLS, "better": BETTER}
+
+
+def test_the_examples_are_well_formed() -> None:
+    assert check(SINGLE, BOUND).accepted
+    assert not check(SINGLE, BETTER).accepted
+    # Where neuron 2 acts with sign 1 too, both slopes are 1; with sign -1 its slope is 1 against nothing gained.
+    assert check(SINGLE, CELLS).accepted
+
+
+def changed(certificate: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    copied = copy.deepcopy(certificate)
+    place = copied
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return copied
+
+
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "message"),
+    [
+        ("bound", ("kind",), "proof", "certificate.kind: must be one of bound, cells, better"),
+        ("bound", ("kind",), ["bound"], "certificate.kind: must be one of bound, cells, better"),
+        ("bound", ("problem",), "layer 3", "certificate.problem: must be one of full, layer 1, layer 2"),
+        ("bound", ("scope",), 1, "certificate.scope: must be one of local, global"),
+        ("bound", ("note",), 1, "certificate: unknown key 'note'"),
+        ("bound", ("theta",), None, "certificate.theta: expected an array, found null"),
+        ("bound", ("theta",), [[1, 1, 0, 0]], "certificate.theta: 1 entries where 2 are needed"),
+        ("bound", ("theta", 0), [1, 1, 0], "certificate.theta[0]: 3 entries where 4 are needed"),
+        ("bound", ("theta", 0, 1), True, "certificate.theta[0][1]: expected a number, found a boolean"),
+        ("bound", ("theta", 0, 1), None, "certificate.theta[0][1]: expected a number, found null"),
+        ("bound", ("theta", 0, 1), "1/0", "certificate.theta[0][1]: division by zero"),
+        ("bound", ("theta", 0, 1), "0x1", 'certificate.theta[0][1]: expected a number or a string "p/q"'),
+        ("bound", ("theta", 0, 1), "1e999999999", 'certificate.theta[0][1]: expected a number or a string "p/q"'),
+        ("bound", ("theta", 0, 1), "\u0661", 'certificate.theta[0][1]: expected a number or a string "p/q"'),
+        ("bound", ("theta", 0, 1), "1" * 401, "certificate.theta[0][1]: more than 400 digits"),
+        ("bound", ("theta", 0, 1), "1" * 10**6, "certificate.theta[0][1]: more than 400 digits"),
+        ("bound", ("theta", 0, 1), 10**500, "certificate.theta[0][1]: more than 400 digits"),
+        ("bound", ("theta", 0, 1), math.nan, "certificate.theta[0][1]: NaN and infinities are not allowed"),
+        ("bound", ("theta", 0, 1), math.inf, "certificate.theta[0][1]: NaN and infinities are not allowed"),
+        ("bound", ("theta", 0, 1), DEEP, "certificate.theta[0][1]: expected a number, found an array"),
+        ("bound", ("structure",), [1], "certificate.structure: expected an object, found an array"),
+        ("bound", ("structure", "outgoing"), [1], "certificate.structure.outgoing: 1 entries where 2 are needed"),
+        ("bound", ("structure", "outgoing", 0), True, "certificate.structure.outgoing[0]: must be one of -1, 0, 1"),
+        ("bound", ("structure", "outgoing", 0), 1.0, "certificate.structure.outgoing[0]: must be one of -1, 0, 1"),
+        ("bound", ("structure", "gates"), None, "certificate.structure.gates: expected an array, found null"),
+        ("bound", ("structure", "gates", 0, 1), 2, "certificate.structure.gates[0][1]: must be one of -1, 0, 1"),
+        ("bound", ("alpha",), [], "certificate.alpha: 0 entries where 1 are needed"),
+        ("bound", ("neurons",), [[]], "certificate.neurons: 1 entries where 2 are needed"),
+        ("bound", ("neurons", 0), {}, "certificate.neurons[0]: expected an array, found an object"),
+        ("bound", ("neurons", 0, 0, "sign"), 0, "certificate.neurons[0][0].sign: must be one of -1, 1"),
+        ("bound", ("neurons", 1, 1, "sign"), 1, "certificate.neurons[1][1].sign: occurs twice"),
+        ("bound", ("neurons", 0, 0, "cases"), 1, "certificate.neurons[0][0].cases: expected an array, found a number"),
+        ("bound", ("neurons", 0, 0, "cases", 0), {}, "certificate.neurons[0][0].cases[0].on: missing"),
+        (
+            "bound",
+            ("neurons", 1, 0, "cases", 1, "on"),
+            [0, 0],
+            "certificate.neurons[1][0].cases[1].on: a sample occurs twice",
+        ),
+        (
+            "bound",
+            ("neurons", 1, 0, "cases", 1, "on", 0),
+            1,
+            "certificate.neurons[1][0].cases[1].on[0]: expected a sample from 0 to 0",
+        ),
+        (
+            "bound",
+            ("neurons", 1, 0, "cases", 1, "on", 0),
+            False,
+            "certificate.neurons[1][0].cases[1].on[0]: expected a sample from 0 to 0",
+        ),
+        (
+            "bound",
+            ("neurons", 1, 1, "cases", 0, "c"),
+            {"1": 0},
+            "certificate.neurons[1][1].cases[0].c: '1' is not a sample",
+        ),
+        (
+            "bound",
+            ("neurons", 1, 1, "cases", 0, "c"),
+            {"00": 0},
+            "certificate.neurons[1][1].cases[0].c: '00' is not a sample",
+        ),
+        ("cells", ("cells",), {}, "certificate.cells: expected an array, found an object"),
+        ("cells", ("cells", 0, "alpha"), 1, "certificate.cells[0].alpha: expected an array, found a number"),
+        (
+            "cells",
+            ("cells", 0, "neurons", 1, "nu"),
+            [],
+            "certificate.cells[0].neurons[1].nu: 0 entries where 1 are needed",
+        ),
+        ("cells", ("cells", 0, "neurons", 1, "sign"), 2, "certificate.cells[0].neurons[1].sign: must be one of -1, 1"),
+        ("better", ("better",), [[], []], "certificate.better[0]: 0 entries where 4 are needed"),
+        ("better", ("face",), [], "certificate.face: expected an object, found an array"),
+        ("better", ("face", "nu"), [[0]], "certificate.face.nu[0]: 1 entries where 2 are needed"),
+        ("better", ("face", "beta"), 1, "certificate.face: unknown key 'beta'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 60 else "-",
+)
+def test_what_is_malformed_is_named(kind: str, path: tuple[Any, ...], value: Any, message: str) -> None:
+    with pytest.raises(FieldError) as error:
+        check(SINGLE, changed(ALL[kind], path, value))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_no_field_can_be_left_out(kind: str) -> None:
+    for key in ALL[kind]:
+        forged = {k: v for k, v in ALL[kind].items() if k != key}
+        if (kind, key) == ("bound", "neurons"):
+            assert "gives no cases" in check(SINGLE, forged).reason
+            continue
+        with pytest.raises(FieldError, match=f"^certificate.{key}: missing$"):
+            check(SINGLE, forged)
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 3, {}])
+def test_not_even_a_certificate(value: Any) -> None:
+    with pytest.raises(FieldError, match=r"^certificate"):
+        check(SINGLE, value)
+
+
+def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in JSON data but the top."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return [path for key, entry in items for path in [(*here, key), *paths(entry, (*here, key))]]
+    return []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def answer(forged: dict[str, Any]) -> tuple[str, str]:
+    """What the checker says, and of which field."""
+    try:
+        return check(SINGLE, forged).reason, "certificate"
+    except FieldError as error:
+        return str(error), error.field
+
+
+@given(st.sampled_from(sorted(ALL)), st.data())
+def test_garbage_anywhere_is_refused_in_one_line_or_judged(kind: str, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(paths(ALL[kind])))
+    forged = changed(ALL[kind], path, data.draw(json_values))
+    reason, field = answer(forged)
+    assert field.startswith("certificate")
+    assert reason
+    assert "\n" not in reason
+
+
+@given(st.fractions(), st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_are_exact(a: Fraction, b: float) -> None:
+    assert number(f"{a.numerator}/{a.denominator}", "") == a
+    assert number(a.numerator, "") == a.numerator
+    assert number(b, "") == Fraction(b)
+    assert number(str(Fraction(b)), "") == Fraction(b)
+
+
+@given(st.fractions(min_value=0) | st.floats(0, allow_infinity=False).map(Fraction))
+def test_floats_are_rounded_to_the_safe_side(a: Fraction) -> None:
+    assert Fraction(float_down(a)) <= a <= Fraction(float_up(a))
+    assert math.nextafter(float_down(a), math.inf) >= float_up(a)
+    root = sqrt_down(a)
+    assert Fraction(root) ** 2 <= a
+    assert Fraction(math.nextafter(math.nextafter(root, math.inf), math.inf)) ** 2 > a
+
+
+def test_the_checker_stands_alone() -> None:
+    """Neither the trainer, nor the oracles, nor their solvers come with it."""
+    program = (
+        "import sys, harness.certificates\n"
+        "banned = ('harness.flow', 'harness.margin', 'harness.harvest', 'numba', 'clarabel', 'torch', 'scipy')\n"
+        "print([name for name in banned if name in sys.modules])\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

@@ -1,0 +1,273 @@
+"""The registry of claims, what it makes of one limit, and what a run of the properties reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.claims import CLAIMS, Violation
+from harness.deciding import kkt_point
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.margin import Verdict
+from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
+
+ROOT = Path(__file__).parent.parent
+
+
+def instance(network: Network, x: Any = ((1, 0), (0, 1)), y: Any = (1, 1)) -> Instance:
+    return Instance(network, "exponential", x, y, tuple((Fraction(1),) * size for size in network.sizes))
+
+
+def limit(network: Network, **changes: Any) -> Limit:
+    converged = Limit(instance(network), "converged", "", theta=tuple(np.ones(size) for size in network.sizes))
+    return dataclasses.replace(converged, **changes)
+
+
+def verdicts(status: str, *, certified: bool = True, assumed: bool | None = True) -> Any:
+    """Stands for Verdicts: every question has this answer."""
+    verdict = Verdict(status, 1.0, certified=certified)  # pyright: ignore[reportArgumentType]
+    names = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
+    return SimpleNamespace(local=verdict, global_=verdict, assumptions=dict.fromkeys(names, assumed))
+
+
+DECIDED = ["kkt", "fc-relu-local", "depth2-local", *(i for i in CLAIMS if i.startswith("depth2-") and "nonzero" in i)]
+DECIDED += ["depth2-relu-active-local"]
+
+
+def test_the_table_is_complete():
+    assert len(CLAIMS) == 22
+    assert all(claim.id == key and claim.setting and claim.conclusion for key, claim in CLAIMS.items())
+    count = {status: sum(c.status == status for c in CLAIMS.values()) for status in ("theorem", "refuted", "check")}
+    assert count == {"theorem": 13, "refuted": 8, "check": 1}
+    assert sorted(i for i, claim in CLAIMS.items() if claim.decided_by) == sorted(DECIDED)
+
+
+def test_every_claim_has_an_exception_of_its_own():
+    classes = {claim.exception for claim in CLAIMS.values()}
+    assert len(classes) == len(CLAIMS)
+    assert all(issubclass(c, Violation) for c in classes)
+    assert CLAIMS["fc-relu-local"].exception.__name__ == "FcReluLocalViolation"
+    assert CLAIMS["kkt"].exception is CLAIMS["kkt"].exception
+
+
+def relu(width: int = 2) -> Network:
+    return fully_connected("relu", (2, width))
+
+
+@pytest.mark.parametrize(
+    ("claim", "speaks", "does_not"),
+    [
+        ("kkt", [relu(), convolutional("linear", 3, 2), fully_connected("linear", (2,))], []),
+        ("fc-relu-local", [relu(), fully_connected("relu", (2, 2, 2))], [diagonal("relu", 2, 2)]),
+        ("fc-relu-local", [], [fully_connected("linear", (2, 2)), fully_connected("relu", (2,))]),
+        ("depth2-local", [relu(), diagonal("linear", 2, 2)], [convolutional("relu", 3, 2), diagonal("relu", 2, 3)]),
+        ("depth2-linear-nonzero-global", [diagonal("linear", 2, 2)], [relu(), convolutional("linear", 3, 2)]),
+        ("depth2-relu-nonzero-local", [relu(), diagonal("relu", 2, 2)], [diagonal("linear", 2, 2)]),
+        ("depth2-relu-active-local", [relu(), diagonal("relu", 2, 2)], [diagonal("linear", 2, 2)]),
+    ],
+)
+def test_what_a_claim_speaks_of(claim: str, speaks: list[Network], does_not: list[Network]):
+    assert all(CLAIMS[claim].applies(network) for network in speaks)
+    assert not any(CLAIMS[claim].applies(network) for network in does_not)
+
+
+@pytest.mark.parametrize("claim", [i for i in DECIDED if i != "kkt"])
+def test_verdicts_become_outcomes(claim: str):
+    activation: Activation = "linear" if "linear" in claim else "relu"
+    found = limit(fully_connected(activation, (2, 2)))
+    judged = CLAIMS[claim].judged
+    assert judged(found, verdicts("optimal")) == "holds"
+    assert judged(found, verdicts("not_optimal")) == "violated"
+    assert judged(found, verdicts("undecided")) == "undecided"
+
+
+@pytest.mark.parametrize("claim", [i for i in DECIDED if i != "kkt"])
+@pytest.mark.parametrize("status", ["optimal", "not_optimal"])
+def test_a_verdict_without_certificate_decides_nothing(claim: str, status: str):
+    activation: Activation = "linear" if "linear" in claim else "relu"
+    found = limit(fully_connected(activation, (2, 2)))
+    assert CLAIMS[claim].judged(found, verdicts(status, certified=False)) == "undecided"
+
+
+def test_assumptions_come_before_conclusions():
+    judged = CLAIMS["depth2-relu-active-local"].judged
+    assert judged(limit(relu()), verdicts("not_optimal", assumed=False)) == "outside"
+    assert judged(limit(relu()), verdicts("not_optimal", assumed=None)) == "undecided"
+    # fc-relu-local assumes nothing.
+    assert CLAIMS["fc-relu-local"].judged(limit(relu()), verdicts("not_optimal", assumed=None)) == "violated"
+
+
+def test_runs_that_do_not_converge():
+    judged = CLAIMS["depth2-local"].judged
+    assert judged(limit(relu(), status="never_separates"), None) == "outside"
+    assert judged(limit(relu(), status="undecided", reason="The flow is not unique."), None) == "undecided"
+    assert judged(limit(relu(), doubt="a zero or a tiny number"), verdicts("not_optimal")) == "undecided"
+    assert judged(limit(convolutional("relu", 2, 1)), verdicts("not_optimal")) == "outside"
+
+
+def test_a_claim_that_nothing_decides_says_so():
+    with pytest.raises(ValueError, match="nothing decides the claim balance"):
+        CLAIMS["balance"].applies(relu())
+    with pytest.raises(ValueError, match="nothing decides the claim balance"):
+        CLAIMS["balance"].judged(limit(relu()), verdicts("optimal"))
+
+
+# --- kkt: x = (1, 0), (0, 1), one neuron a point, each with a zero input on the other's ---
+
+TWO = ((1.0, 0.0, 0.0, 1.0), (1.0, 1.0))
+SIGNS = (np.array([[1, 0], [0, 1]], np.int8),)
+
+
+def kkt_limit(theta: Any, signs: Any = SIGNS) -> Limit:
+    return limit(relu(), theta=tuple(map(np.array, theta)), signs=signs)
+
+
+def judged_kkt(found: Limit) -> str:
+    return CLAIMS["kkt"].judged(found, verdicts("undecided"))
+
+
+def test_a_kkt_point_is_one():
+    assert judged_kkt(kkt_limit(TWO)) == "holds"
+
+
+def test_the_residual_is_not_taken_from_the_limit():
+    wrong = kkt_limit(((1.0, 0.3, 0.0, 1.0), (1.0, 1.0)), signs=(np.array([[1, 0], [1, 1]], np.int8),))
+    assert judged_kkt(dataclasses.replace(wrong, residual=0.0)) == "violated"
+    assert judged_kkt(dataclasses.replace(kkt_limit(TWO), residual=1.0)) == "holds"
+
+
+def test_signs_are_believed_only_where_the_input_is_rounding():
+    """Neuron 1 is on at both points; calling the second a kink would leave its coefficient free."""
+    theta = ((1.0, 0.25, 0.0, 1.0), (1.0, 1.0))
+    assert judged_kkt(kkt_limit(theta)) == "violated"
+    nearly = ((1.0, 1e-16, 0.0, 1.0), (1.0, 1.0))
+    assert judged_kkt(kkt_limit(nearly)) == "holds"
+
+
+@pytest.mark.parametrize(("change", "outcome"), [(1e-10, "holds"), (3e-7, "undecided"), (1e-4, "violated")])
+def test_a_residual_in_between_is_undecided(change: float, outcome: str):
+    theta = ((1.0 + change, 0.0, 0.0, 1.0), (1.0, 1.0))
+    # Unbalanced by the change: multipliers cannot fit both layers.
+    assert judged_kkt(kkt_limit(theta)) == outcome
+
+
+def test_kinks_without_independent_coefficients_are_undecided():
+    network = convolutional("relu", 2, 1)
+    found = limit(
+        network,
+        instance=instance(network, x=((1, 0),), y=(1,)),
+        signs=(np.array([[1, 0]], np.int8),),
+    )
+    assert kkt_point(found, verdicts("undecided")) is None
+
+
+# --- the report, seen from outside: a run of pytest on a property file of its own, with a trainer made by hand ---
+
+PROPERTY = '''
+import harness
+import numpy as np
+import pytest
+from harness.limits import Limit
+from hypothesis import given, settings
+from strategies import fully_connected_networks, instances
+
+def honest(problems, stretch=1.0):
+    """One neuron, one point in one dimension: w and v of norm |x|^(-1/2)."""
+    (instance,) = problems
+    if instance.loss == "logistic":
+        return [Limit(instance, "undecided", "The flow is not unique.")]
+    if not any(map(any, instance.theta0)):
+        return [Limit(instance, "never_separates", "It stands still.")]
+    x, y = instance.x_float[0, 0], instance.y_float[0]
+    norm = abs(x) ** -0.5
+    theta = (np.array([stretch * norm]), np.array([y * np.sign(x) * norm]))
+    value, one = 0.5 * float(sum(u @ u for u in theta)), np.ones(1)
+    return [
+        Limit(
+            instance, "converged", "", theta, value, margins=stretch * one, multipliers=one / abs(x),
+            residual=0.0, signs=(np.sign([[x]]).astype(np.int8),),
+        )
+    ]
+
+def sabotaged(problems):
+    return honest(problems, stretch=2.0)
+
+@pytest.fixture(autouse=True, scope="module")
+def trainer():
+    kept, harness.drive = harness.drive, {TRAINER}
+    yield
+    harness.drive = kept
+
+ONE = instances(networks=fully_connected_networks("linear"), max_points=1, max_dimension=1, max_width=1)
+
+@pytest.mark.claim("kkt", decided={DECIDED})
+@settings(max_examples=25, derandomize=True, database=None)
+@given(instance=ONE)
+def test_kkt(check, instance):
+    check("kkt", instance)
+
+def test_other():
+    pass
+'''
+
+
+def run(folder: Path, *options: str, trainer: str = "honest", decided: int = 1) -> tuple[int, str]:
+    """The exit status and the output of pytest with the project's conftest."""
+    text = PROPERTY.replace("{TRAINER}", trainer).replace("{DECIDED}", str(decided))
+    (folder / "test_it.py").write_text(text, encoding="utf-8")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_")) and k != "CI"}
+    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-c", str(ROOT / "pyproject.toml"), *options, "."]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider"],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def table_row(output: str, claim: str) -> dict[str, int]:
+    names = ("held", "violated", "undecided", "outside", "not unique", "not separating")
+    (row,) = (line for line in output.splitlines() if line.startswith(f"{claim} ") and line.split()[1].isdigit())
+    return dict(zip(names, map(int, row.split()[1:]), strict=True))
+
+
+def test_a_run_counts_what_became_of_its_examples(tmp_path: Path):
+    code, output = run(tmp_path)
+    assert code == 0, output
+    assert "device cpu, dtype float64, threads 1, profile dev" in output
+    row = table_row(output, "kkt")
+    assert sum(row.values()) == 25
+    assert row["held"] > 0
+    assert row["not unique"] > 0
+    assert row["not separating"] > 0
+    assert row["violated"] == row["undecided"] == row["outside"] == 0
+
+
+def test_a_wrong_trainer_fails_by_the_claims_name(tmp_path: Path):
+    """And with the minimal instance and what to run. On two workers: the counts come to the controller by report."""
+    code, output = run(tmp_path, "-n", "2", trainer="sabotaged")
+    assert code == 1
+    assert "KktViolation: the claim kkt is violated" in output
+    assert '"theta0": [["0"], ["1"]]}' in output
+    assert "marginalia check FILE" in output
+    assert table_row(output, "kkt")["violated"] > 0
+
+
+def test_too_few_decided_examples_fail(tmp_path: Path):
+    code, output = run(tmp_path, decided=26)
+    assert code == 1
+    assert "examples decided, fewer than 26" in output

@@ -1,0 +1,194 @@
+"""The integrator's Jacobian against finite differences, and the order of its step against an independent method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from harness.flow.gates import workspace
+from harness.flow.integrator import Slides, field, interpolate, jacobian, rosenbrock_step, softmax, velocity
+from harness.flow.kernel import wiring
+from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
+
+NETWORKS: dict[str, Network] = {
+    "depth 1": fully_connected("linear", (3,)),
+    "depth 2": fully_connected("linear", (3, 2)),
+    "depth 2, shared": convolutional("linear", 4, 2),
+    "depth 3": fully_connected("linear", (2, 2, 2)),
+    "depth 3, diagonal": diagonal("linear", 3, 3),
+}
+
+
+def no_slides(size: int) -> Slides:
+    none = np.zeros(0, dtype=np.int64)
+    return Slides(np.zeros((0, size)), np.zeros((0, 2), dtype=np.int64), none, none, none, np.zeros(0))
+
+
+class Setting:
+    """A flow at a random theta = c + basis z, with four coordinates or fewer held constant."""
+
+    def __init__(self, network: Network, logistic: bool, seed: int, whole: bool = False) -> None:
+        rng = np.random.default_rng(seed)
+        net = wiring(network)
+        self.size = sum(network.sizes)
+        n = 4
+        self.problem: Any = (
+            net, rng.standard_normal((n, network.widths[0])), rng.choice([-1.0, 1.0], n),
+            np.ones((n, int(net.uptr[-1]))), logistic,
+        )  # fmt: skip
+        theta = rng.standard_normal(self.size)
+        held = np.zeros(self.size, dtype=bool)
+        if not whole:
+            held[rng.choice(self.size, min(4, self.size // 3), replace=False)] = True
+        self.pivots = np.flatnonzero(~held)
+        self.basis = np.ascontiguousarray(np.eye(self.size)[:, self.pivots])
+        self.c = np.where(held, theta, 0.0)
+        self.z = theta[self.pivots].copy()
+        self.slides = no_slides(self.size)
+
+    def add_slides(self, curved: bool) -> None:
+        """Slides on one flat kink of the first layer, and on one curved one of the second where there is one."""
+        net, x, _, gates, _ = self.problem
+        unit = int(net.uptr[1])
+        flat = np.zeros((1, self.size))
+        for e in range(int(net.ptr[0]), int(net.ptr[1])):
+            if net.row[e] == unit:
+                flat[0, net.par[e]] += x[0, net.col[e]]
+        gates[0, unit] = 0.0
+        pairs = [(0, unit)]
+        if curved:
+            pairs.append((1, int(net.uptr[2])))
+            gates[pairs[1]] = 0.0
+        normals = np.zeros((len(pairs), self.size))
+        length = float(np.linalg.norm(flat))
+        normals[0] = flat[0] / length
+        sample, owner = (np.array(column) for column in zip(*pairs, strict=True))
+        self.slides = Slides(
+            normals, np.array(pairs[1:], dtype=np.int64).reshape(-1, 2), np.arange(len(pairs)), sample, owner,
+            np.array([length, 1.0][: len(pairs)]),
+        )  # fmt: skip
+
+    def rate(self, z: np.ndarray) -> np.ndarray:
+        return velocity(self.problem, self.c + self.basis @ z, self.slides, workspace(self.problem))[0]
+
+    def jacobian(self) -> np.ndarray:
+        work = workspace(self.problem)
+        theta = self.c + self.basis @ self.z
+        _, rho = velocity(self.problem, theta, self.slides, work)
+        return jacobian(self.problem, theta, self.slides, work, rho, self.basis)
+
+    def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
+        """One step of size h from z: its end, and its stages (6, r)."""
+        held, self.z = self.z, z
+        jac = self.jacobian()[self.pivots]
+        self.z = held
+        stages = np.empty((6, len(z)))
+        end = rosenbrock_step(
+            self.problem, z, self.c, self.basis, self.pivots, self.slides, self.rate(z)[self.pivots], jac, h,
+            workspace(self.problem), stages,
+        )  # fmt: skip
+        return end, stages
+
+    def exact(self, h: float) -> np.ndarray:
+        solution = solve_ivp(
+            lambda _, z: self.rate(z)[self.pivots], (0.0, h), self.z, method="DOP853", rtol=1e-13, atol=1e-14
+        )
+        return solution.y[:, -1]
+
+
+def assert_jacobian(setting: Setting) -> None:
+    step = 1e-5
+    columns = [
+        (setting.rate(setting.z + step * e) - setting.rate(setting.z - step * e)) / (2 * step)
+        for e in np.eye(len(setting.z))
+    ]
+    numerical = np.array(columns).T
+    np.testing.assert_allclose(setting.jacobian(), numerical, rtol=0, atol=2e-8 * (1 + np.abs(numerical).max()))
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("seed", range(3))
+def test_jacobian(name: str, logistic: bool, seed: int) -> None:
+    setting = Setting(NETWORKS[name], logistic, seed)
+    assert len(setting.z) < setting.size, "some parameters are constant"
+    assert_jacobian(setting)
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+@pytest.mark.parametrize("curved", [False, True], ids=["flat", "flat and curved"])
+@pytest.mark.parametrize("seed", range(3))
+def test_jacobian_on_slides(curved: bool, logistic: bool, seed: int) -> None:
+    activation: Activation = "relu"
+    setting = Setting(fully_connected(activation, (3, 2, 2) if curved else (3, 2)), logistic, seed, whole=True)
+    setting.add_slides(curved)
+    assert_jacobian(setting)
+    rate = setting.rate(setting.z)
+    assert np.abs(setting.slides.normals @ rate).max() < 1e-10, "the velocity is tangent to the kinks"
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_step_has_order_four(name: str, logistic: bool) -> None:
+    """The error of one step of an order-4 method falls by 32 when a small step is halved."""
+    setting = Setting(NETWORKS[name], logistic, 4)
+    errors = []
+    for h in 0.4 * 0.5 ** np.arange(8):
+        end, _ = setting.step(setting.z, h)
+        errors.append(float(np.linalg.norm(end - setting.exact(h))))
+    measurable = [e for e in errors if e > 1e-12]
+    assert len(measurable) >= 3, f"errors {errors}"
+    # one power of h more in a single step than in a whole integration
+    assert np.log2(measurable[-2] / measurable[-1]) > 4.6, f"errors {errors}"
+
+
+def test_the_dense_output_has_order_three() -> None:
+    setting = Setting(NETWORKS["depth 3"], False, 1)
+    errors = []
+    for h in (0.1, 0.05):
+        end, stages = setting.step(setting.z, h)
+        middle = interpolate(setting.z, end, stages, 0.5)
+        errors.append(float(np.linalg.norm(middle - setting.exact(0.5 * h))))
+        np.testing.assert_array_equal(interpolate(setting.z, end, stages, 1.0), end)
+        np.testing.assert_array_equal(interpolate(setting.z, end, stages, 0.0), setting.z)
+    assert np.log2(errors[0] / errors[1]) > 3.4, f"errors {errors}"
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+def test_softmax_is_the_normalised_loss_derivative(logistic: bool) -> None:
+    q = np.array([-3.0, 0.5, 2.0, 40.0])
+    p, slope = np.empty(4), np.empty(4)
+    softmax(q, logistic, p, slope)
+    weight = 1.0 / (1.0 + np.exp(q)) if logistic else np.exp(-q)
+    np.testing.assert_allclose(p, weight / weight.sum(), rtol=1e-13)
+    h = 1e-6
+    log_weight = (lambda q: -np.logaddexp(0.0, q)) if logistic else (lambda q: -q)
+    np.testing.assert_allclose(slope, (log_weight(q - h) - log_weight(q + h)) / (2 * h), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+def test_softmax_does_not_overflow(logistic: bool) -> None:
+    for q in (np.array([1e300, 1e300 + 1e285]), np.array([-1e5, 1e5]), np.array([-1e300, 0.0])):
+        p, slope = np.empty(2), np.empty(2)
+        softmax(q, logistic, p, slope)
+        assert p.sum() == pytest.approx(1.0)
+        assert np.isfinite(slope).all()
+
+
+def test_the_field_is_homogeneous() -> None:
+    """f(theta) = rho^(2-m) sum p_i grad q_i grows like rho for fixed weights p."""
+    for name, network in NETWORKS.items():
+        setting = Setting(network, False, 5)
+        theta = setting.c + setting.basis @ setting.z
+        n = len(setting.problem[2])
+        # one sample alone always has weight 1
+        single = (setting.problem[0], setting.problem[1][:1].copy(), setting.problem[2][:1].copy(),
+                  setting.problem[3][:1].copy(), False)  # fmt: skip
+        assert n > 1
+        one, two = workspace(single), workspace(single)
+        field(single, theta, one)
+        field(single, 2.0 * theta, two)
+        np.testing.assert_allclose(two[6], 2.0 * one[6], rtol=1e-13, err_msg=name)

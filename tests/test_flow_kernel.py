@@ -1,0 +1,151 @@
+"""The compiled kernel against automatic differentiation, on random pattern networks with random gates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from harness.flow.kernel import evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient, wiring
+from harness.networks import Network
+
+CASES = [(depth, shared, seed) for depth in (1, 2, 3, 4) for shared in (False, True) for seed in range(4)]
+
+
+class Case:
+    """A random network of a depth, data, gates in {0, 1} and parameters."""
+
+    def __init__(self, depth: int, shared: bool, seed: int) -> None:
+        rng = np.random.default_rng([depth, shared, seed])
+        self.rng = rng
+        widths = [int(w) for w in rng.integers(1, 4, depth)] + [1]
+        self.network = Network("relu", tuple(_pattern(rng, *s, shared) for s in zip(widths[1:], widths, strict=False)))
+        self.net = wiring(self.network)
+        n, units = 3, int(self.net.uptr[-1])
+        self.x = rng.standard_normal((n, widths[0]))
+        self.y = rng.choice([-1.0, 1.0], n)
+        self.gates = np.ones((n, units))
+        hidden = slice(widths[0], units - 1)
+        self.gates[:, hidden] = rng.integers(0, 2, self.gates[:, hidden].shape)
+        self.theta = rng.standard_normal(sum(self.network.sizes))
+
+    def torch_preactivations(self, theta: torch.Tensor) -> torch.Tensor:
+        """All units (n, units), inputs first, as the kernel numbers them; the gates multiply the activations."""
+        h = torch.tensor(self.x)
+        columns, start, unit = [h], 0, self.x.shape[1]
+        for layer, (pattern, size) in enumerate(zip(self.network.patterns, self.network.sizes, strict=True)):
+            padded = torch.cat([theta[start : start + size], torch.zeros(1, dtype=theta.dtype)])
+            pre = h @ padded[torch.tensor(pattern)].T
+            columns.append(pre)
+            if layer < self.network.depth - 1:
+                h = pre * torch.tensor(self.gates[:, unit : unit + len(pattern)])
+            start, unit = start + size, unit + len(pattern)
+        return torch.cat(columns, dim=1)
+
+    def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        n, units = self.gates.shape
+        out = np.empty(n), np.empty((n, len(self.theta))), np.empty((n, units)), np.empty((n, units))
+        evaluate(self.net, self.theta, self.x, self.y, self.gates, *out)
+        return out
+
+
+def _pattern(rng: np.random.Generator, rows: int, cols: int, shared: bool) -> tuple[tuple[int, ...], ...]:
+    """Entries dropped at random; shared: parameters drawn from few, else each its own."""
+    present = rng.random((rows, cols)) < 0.8
+    present[rng.integers(rows), rng.integers(cols)] = True
+    count = int(present.sum())
+    labels = rng.integers(0, max(1, (count + 1) // 2), count) if shared else rng.permutation(count)
+    out = np.full((rows, cols), -1)
+    out[present] = np.unique(labels, return_inverse=True)[1]
+    return tuple(tuple(int(k) for k in row) for row in out)
+
+
+@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
+def test_margins_and_gradients(depth: int, shared: bool, seed: int) -> None:
+    case = Case(depth, shared, seed)
+    q, grad, pre, delta = case.evaluate()
+    theta = torch.tensor(case.theta, requires_grad=True)
+    units = case.torch_preactivations(theta)
+    np.testing.assert_allclose(pre, units.detach().numpy(), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(q, case.y * pre[:, -1], rtol=0, atol=0)
+    for i in range(len(case.y)):
+        (expected,) = torch.autograd.grad(case.y[i] * units[i, -1], theta, retain_graph=True)
+        np.testing.assert_allclose(grad[i], expected.numpy(), rtol=1e-12, atol=1e-13)
+    q2, pre2 = np.empty_like(q), np.empty_like(pre)
+    margins(case.net, case.theta, case.x, case.y, case.gates, q2, pre2)
+    np.testing.assert_array_equal(q2, q)
+    np.testing.assert_array_equal(pre2, pre)
+
+
+@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
+def test_delta_is_the_derivative_by_the_preactivation(depth: int, shared: bool, seed: int) -> None:
+    """An amount added to one pre-activation, behind its gate, changes q_i by delta times it: q is multilinear."""
+    case = Case(depth, shared, seed)
+    q, _, pre, delta = case.evaluate()
+    for layer in range(1, depth):
+        for unit in range(int(case.net.uptr[layer]), int(case.net.uptr[layer + 1])):
+            for i in range(len(q)):
+                h = pre[i].copy()
+                h[: case.x.shape[1]] = case.x[i]
+                h[unit] = pre[i, unit] + 1.0
+                for above in range(layer, depth):
+                    if above == layer:
+                        h[case.net.uptr[above] : case.net.uptr[above + 1]] *= case.gates[
+                            i, case.net.uptr[above] : case.net.uptr[above + 1]
+                        ]
+                        h[unit] = case.gates[i, unit] * pre[i, unit] + 1.0
+                    rows = slice(int(case.net.uptr[above + 1]), int(case.net.uptr[above + 2]))
+                    h[rows] = 0.0
+                    for e in range(int(case.net.ptr[above]), int(case.net.ptr[above + 1])):
+                        h[case.net.row[e]] += case.theta[case.net.par[e]] * h[case.net.col[e]]
+                    h[rows] *= case.gates[i, rows]
+                assert case.y[i] * h[-1] - q[i] == pytest.approx(delta[i, unit], rel=1e-9, abs=1e-11)
+
+
+@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
+def test_unit_gradients(depth: int, shared: bool, seed: int) -> None:
+    case = Case(depth, shared, seed)
+    theta = torch.tensor(case.theta, requires_grad=True)
+    units = case.torch_preactivations(theta)
+    out = np.empty(len(case.theta))
+    for i in range(len(case.y)):
+        for unit in range(case.x.shape[1], units.shape[1]):
+            unit_gradient(case.net, case.theta, case.x[i], case.gates[i], unit, out)
+            (expected,) = torch.autograd.grad(units[i, unit], theta, retain_graph=True)
+            np.testing.assert_allclose(out, expected.numpy(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
+def test_hessian_times_vectors(depth: int, shared: bool, seed: int) -> None:
+    case = Case(depth, shared, seed)
+    seeds = np.zeros_like(case.gates)
+    seeds[:, case.x.shape[1] :] = case.rng.standard_normal(seeds[:, case.x.shape[1] :].shape)
+    seeds[0] = 0.0  # a sample without weight is skipped
+    directions = case.rng.standard_normal((len(case.theta), 3))
+    out = np.empty_like(directions)
+    hessian_times(case.net, case.theta, case.x, case.gates, seeds, directions, out)
+
+    def total(theta: torch.Tensor) -> torch.Tensor:
+        return (torch.tensor(seeds) * case.torch_preactivations(theta)).sum()
+
+    hessian = torch.autograd.functional.hessian(total, torch.tensor(case.theta))
+    assert isinstance(hessian, torch.Tensor)
+    np.testing.assert_allclose(out, hessian.numpy() @ directions, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 12])
+def test_lu_solves(size: int) -> None:
+    rng = np.random.default_rng(size)
+    matrix = rng.standard_normal((size, size))
+    matrix[0, 0] = 0.0 if size > 1 else 2.0  # needs a pivot
+    right = rng.standard_normal(size)
+    factors, piv, solution = matrix.copy(), np.empty(size, dtype=np.int64), right.copy()
+    assert lu_factor(factors, piv)
+    lu_solve(factors, piv, solution)
+    np.testing.assert_allclose(matrix @ solution, right, rtol=0, atol=1e-11)
+
+
+def test_lu_refuses_a_singular_matrix() -> None:
+    matrix = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 1.0]])
+    assert not lu_factor(matrix, np.empty(3, dtype=np.int64))
+    assert not lu_factor(np.array([[np.nan]]), np.empty(1, dtype=np.int64))

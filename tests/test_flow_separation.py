@@ -1,0 +1,139 @@
+"""never_separates only with a proof: Gordan's theorem, an exactly stationary start, or outgoing signs that are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from benchmarks.families import FAMILIES, Kind, draw
+from harness.flow import follow
+from harness.flow.separation import gordan, proof_of_no_separation, reaching, stationary_start
+from harness.instances import Instance
+from harness.networks import Network, diagonal, fully_connected
+from tests.reference import euler_path, margins_and_gradients
+
+
+def instance_of(network: Network, x: Any, y: Any, theta0: Any) -> Instance:
+    return Instance(network, "exponential", x, y, theta0)
+
+
+def relu(w: Any, v: Any, x: Any, y: Any) -> Instance:
+    network = fully_connected("relu", (len(x[0]), len(w)))
+    return instance_of(network, x, y, (tuple(a for row in w for a in row), v))
+
+
+def separable(instance: Instance) -> bool:
+    """Whether some w has y_i w . x_i >= 1 for all i, by a linear programme."""
+    rows = -instance.y_float[:, None] * instance.x_float
+    free = [(None, None)] * instance.d
+    return bool(linprog(np.zeros(instance.d), A_ub=rows, b_ub=-np.ones(instance.n), bounds=free).success)
+
+
+def with_free_labels(rng: np.random.Generator, family: str, kind: Kind) -> Instance:
+    instance = draw(rng, family, kind)
+    return dataclasses.replace(instance, y=tuple(int(v) for v in rng.choice([-1, 1], instance.n)))
+
+
+@pytest.mark.parametrize("kind", ["generic", "integer"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "fully connected linear" in name])
+def test_linear_networks_separate_exactly_the_separable_data(family: str, kind: Kind) -> None:
+    rng = np.random.default_rng([101, len(family)])
+    both = [0, 0]
+    for _ in range(60):
+        instance = with_free_labels(rng, family, kind)
+        limit = follow(instance)
+        if limit.status == "undecided":
+            continue
+        if limit.status == "never_separates" and not np.concatenate(instance.theta0_float).all():
+            continue  # a stationary start separates nothing, whatever the data
+        assert (limit.status == "converged") == separable(instance), instance.to_json()
+        both[limit.status == "converged"] += 1
+    assert min(both) >= 3, both
+
+
+def test_gordan_certificates_are_exact() -> None:
+    rng = np.random.default_rng(102)
+    found = 0
+    for _ in range(100):
+        instance = with_free_labels(rng, "fully connected linear, depth 2", "integer")
+        alpha = gordan(instance)
+        if alpha is None:
+            assert separable(instance), instance.to_json()
+            continue
+        assert not separable(instance), instance.to_json()
+        assert all(a >= 0 for a in alpha)
+        assert sum(alpha) > 0
+        for c in range(instance.d):
+            column = [a * y * x[c] for a, y, x in zip(alpha, instance.y, instance.x, strict=True)]
+            assert sum(column, start=Fraction(0)) == 0
+        found += 1
+    assert found >= 20
+
+
+def test_only_coordinates_that_reach_the_output_count() -> None:
+    """Separable by the second coordinate, which no path leads from."""
+    network = Network("linear", (((0, -1), (1, 2)), ((0, -1),)))
+    assert reaching(network) == [0]
+    instance = instance_of(network, ((1, 1), (-1, 1)), (1, 1), ((1, 1, 1), (1,)))
+    limit = follow(instance)
+    assert limit.status == "never_separates"
+    assert gordan(instance) == (Fraction(1, 2), Fraction(1, 2))
+
+
+def test_exactly_stationary_starts() -> None:
+    zero = instance_of(fully_connected("linear", (1, 1)), ((1,),), (1,), ((0,), (0,)))
+    assert stationary_start(zero)
+    assert follow(zero).status == "never_separates"
+    almost = instance_of(fully_connected("linear", (1, 1)), ((1,),), (1,), ((0,), (Fraction(1, 10**9),)))
+    assert not stationary_start(almost)
+    assert follow(almost).status == "converged"
+    dead = relu(((-1,),), (1,), ((1,),), (1,))
+    assert stationary_start(dead)
+    assert follow(dead).status == "never_separates"
+    # the gradients of the two samples cancel in sum, and only in sum
+    balanced = instance_of(fully_connected("linear", (1, 1)), ((1,), (-1,)), (1, 1), ((0,), (1,)))
+    assert not stationary_start(balanced)
+    assert follow(balanced).status == "never_separates"
+    assert gordan(balanced) is not None
+
+
+def test_outgoing_signs_that_are_kept() -> None:
+    """v = -1 <= -||w|| keeps its sign (sign-kept), and a sample of label +1 has no other neuron."""
+    kept = relu(((1, 0),), (-1,), ((1, 0),), (1,))
+    assert proof_of_no_separation(kept) is not None
+    assert follow(kept).status == "never_separates"
+    longer = relu(((2, 0),), (-1,), ((1, 0),), (1,))
+    assert proof_of_no_separation(longer) is None, "v may cross zero"
+    assert follow(longer).status == "converged"
+
+
+def test_what_is_not_proven_is_undecided() -> None:
+    # one neuron cannot fit labels +1 and -1; nothing here proves it
+    both = relu(((3, 3),), (1,), ((1, 0), (0, 1)), (1, -1))
+    assert proof_of_no_separation(both) is None
+    assert follow(both).status == "undecided"
+    # only the second coordinate separates, and its pair of weights is zero for ever
+    pair = instance_of(diagonal("linear", 2, 2), ((1, 1), (-1, 1)), (1, 1), ((1, 0), (1, 0)))
+    assert proof_of_no_separation(pair) is None
+    assert follow(pair).status != "converged"
+
+
+@pytest.mark.parametrize("kind", ["generic", "integer"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_never_separates_does_not_separate_in_a_while(family: str, kind: Kind) -> None:
+    rng = np.random.default_rng([103, list(FAMILIES).index(family)])
+    for _ in range(25):
+        instance = draw(rng, family, kind, largest=2)
+        if follow(instance).status != "never_separates":
+            continue
+        theta = euler_path(instance, np.array([1.0, 4.0]), 2e-2)
+        for row in theta:
+            q = margins_and_gradients(instance, row)[0]
+            with np.errstate(over="ignore"):
+                loss = np.exp(-q).sum() if instance.loss == "exponential" else np.logaddexp(0.0, -q).sum()
+            assert loss >= (1.0 if instance.loss == "exponential" else np.log(2.0)) - 1e-9, instance.to_json()

@@ -1,0 +1,48 @@
+"""The default tolerances against much tighter ones: the same status and the same predictor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.families import FAMILIES, Kind, draw
+from harness.flow import Settings, follow
+from harness.limits import Limit
+
+TIGHT = Settings(rtol=1e-9, freeze=1e7, steps=40000)
+PER_FAMILY = 8
+
+
+def converged(family: str, kind: Kind) -> list[tuple[Limit, Limit]]:
+    rng = np.random.default_rng([81, list(FAMILIES).index(family)])
+    out: list[tuple[Limit, Limit]] = []
+    while len(out) < PER_FAMILY:
+        instance = draw(rng, family, kind)
+        default = follow(instance)
+        if default.status == "converged":
+            out.append((default, follow(instance, TIGHT)))
+    return out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_generic_draws_have_the_same_predictor(family: str) -> None:
+    for default, tight in converged(family, "generic"):
+        assert tight.status == "converged", f"{tight.reason}\n{default.instance.to_json()}"
+        assert default.margins is not None
+        assert tight.margins is not None
+        assert default.value == pytest.approx(tight.value, rel=1e-8)
+        np.testing.assert_allclose(default.margins, tight.margins, rtol=1e-8, err_msg=default.instance.to_json())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_integer_draws_have_the_same_value_and_support_vectors(family: str) -> None:
+    """Small integers may leave a whole face of KKT points of one value; where on it the flow ends is then known only as
+    well as its path is."""
+    for default, tight in converged(family, "integer"):
+        assert tight.status == "converged", f"{tight.reason}\n{default.instance.to_json()}"
+        assert default.margins is not None
+        assert tight.margins is not None
+        assert default.value == pytest.approx(tight.value, rel=1e-8)
+        np.testing.assert_allclose(default.margins, tight.margins, rtol=3e-5, err_msg=default.instance.to_json())
+        active = default.margins < 1.0 + 1e-7
+        np.testing.assert_allclose(tight.margins[active], 1.0, rtol=1e-7)

@@ -1,0 +1,182 @@
+"""Starts on kinks: which way the flow leaves, and whether it has a choice (statements.md, section 1).
+
+For a neuron (w, v) with w . x_0 = 0: a is the speed of w . x_0 on the off side, b = a + p_0 y_0 v |x_0|^2 on the on side.
+Both > 0: on.  Both <= 0: off.  a > 0 >= b: slide.  a <= 0 < b: more than one solution.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from benchmarks.families import draw
+from harness.flow import follow
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.networks import convolutional, fully_connected, preactivations
+from tests.test_flow_paths import compare_with_euler
+
+NOT_UNIQUE = "The flow is not unique."
+
+
+def start(x: Sequence[Sequence[float]], y: Sequence[int], w: Sequence[Sequence[float]], v: Sequence[float]) -> Instance:
+    """A fully connected relu network of depth 2: w one row a neuron, v one number a neuron."""
+    network = fully_connected("relu", (len(x[0]), len(w)))
+    theta0 = (tuple(a for row in w for a in row), tuple(v))
+    return Instance(network, "exponential", tuple(map(tuple, x)), tuple(y), theta0)  # type: ignore[arg-type]
+
+
+def input_along_the_path(limit: Limit, sample: int, neuron: int) -> np.ndarray:
+    """w_j . x_i / norm on the recorded path up to the first later event, (T,)."""
+    assert limit.path is not None
+    d = limit.instance.d
+    end = limit.events[0]["log_norm"] if limit.events else np.inf
+    w = limit.path["direction"][limit.path["log_norm"] < end][:, neuron * d : (neuron + 1) * d]
+    return w @ limit.instance.x_float[sample]
+
+
+# One neuron on the kink of sample 0, and one more that can fit sample 0 where the first cannot.
+ON = start([(1, 0), (1, 1)], [1, 1], [(0, 1)], [1])
+OFF = start([(1, 0), (-1, 1)], [-1, 1], [(0, 1), (1, -1)], [1, -1])
+SLIDE = start([(1, 0), (1, 1)], [-1, 1], [(0, 1), (0.25, -0.25)], [1, -0.25])
+# Two kinks of one neuron at once, normals at an angle: slide on both.
+JOINT = start(
+    [(1, 0, 0), (1, 2, 0), (1, 1, 1)], [-1, -1, 1], [(0, 0, 1), (0.25, 0.25, -0.5)], [1, -0.25]
+)  # fmt: skip
+SIGN = {"on": 1, "off": -1, "slide": 0}
+
+
+@pytest.mark.parametrize(("instance", "side"), [(ON, "on"), (OFF, "off"), (SLIDE, "slide")], ids=SIGN)
+def test_one_kink_with_one_solution(instance: Instance, side: str) -> None:
+    limit = follow(instance, record=True)
+    assert limit.status == "converged", limit.reason
+    inputs = input_along_the_path(limit, 0, 0)
+    assert len(inputs) > 5
+    assert inputs[0] == 0.0
+    if side == "slide":
+        assert np.abs(inputs).max() < 1e-12
+    else:
+        assert (np.sign(inputs[1:]) == SIGN[side]).all()
+    compare_with_euler(instance, limit)
+
+
+def test_two_kinks_at_once_with_one_solution() -> None:
+    limit = follow(JOINT, record=True)
+    assert limit.path is not None, limit.reason
+    assert np.abs(input_along_the_path(limit, 0, 0)).max() < 1e-12
+    assert np.abs(input_along_the_path(limit, 1, 0)).max() < 1e-12
+    compare_with_euler(JOINT, limit)
+
+
+NOT_UNIQUE_STARTS = {
+    "a < 0 < b": start([(1, 0), (-1, 1)], [1, 1], [(0, 1)], [1]),
+    "a = 0 < b": start([(1, 0), (0, 1)], [1, 1], [(0, 1)], [1]),
+    "two neurons": start([(1, 0), (-1, 1)], [1, 1], [(0, 1), (0, 2)], [1, 2]),
+    "two kinks of one neuron": start([(1, 0, 0), (0, 1, 0), (-1, -1, 1)], [1, 1, 1], [(0, 0, 2)], [1]),
+    "w = 0": start([(1, 0), (0, 1)], [1, 1], [(0, 0), (1, 1)], [1, 1]),
+    "v = 0": start([(1, -1), (0, 2)], [1, 1], [(1, 0), (0, 1)], [0, 0.25]),
+    "parallel inputs": start([(1, 0), (2, 0), (-1, 1)], [1, 1, 1], [(0, 1)], [1]),
+    "antiparallel inputs": start([(1,), (-1,)], [1, 1], [(0,), (1,), (-1,)], [1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("instance", NOT_UNIQUE_STARTS.values(), ids=NOT_UNIQUE_STARTS)
+def test_starts_with_more_than_one_solution(instance: Instance) -> None:
+    limit = follow(instance)
+    assert (limit.status, limit.reason) == ("undecided", NOT_UNIQUE)
+
+
+def test_an_outgoing_weight_that_crosses_zero_while_its_neuron_slides() -> None:
+    """v_1 = -1/2 grows towards 0 on a kink that attracts while v_1 < 0 and repels once v_1 > 0."""
+    instance = start([(1, 0), (-1, 4)], [1, 1], [(0, 1), (-1, 1)], [-0.5, 1])
+    limit = follow(instance)
+    assert (limit.status, limit.reason) == ("undecided", NOT_UNIQUE)
+    # with the sign of v_1 kept, |v_1| >= |w_1|, the slide goes on for ever
+    kept = dataclasses.replace(instance, theta0=(instance.theta0[0], (-1, 1)))
+    assert follow(kept).reason != NOT_UNIQUE
+
+
+def test_an_outgoing_weight_of_zero_with_one_solution() -> None:
+    """v = 0 grows at once; the incoming weights then leave the kink of sample 1 to its on side."""
+    instance = start([(1, 1), (0, 1)], [1, 1], [(1, 0)], [0])
+    limit = follow(instance, record=True)
+    assert limit.status == "converged", limit.reason
+    assert (input_along_the_path(limit, 1, 0)[2:] > 0.0).all()
+    compare_with_euler(instance, limit)
+
+
+def test_both_sides_of_zero_push_the_same_way() -> None:
+    """x = (1), (-1), y = +1, -1, w = 0, v = 1 beside a neuron that fits the second point: the flow moves at once."""
+    instance = start([(1,), (-1,)], [1, -1], [(0,), (-1,)], [1, -1])
+    limit = follow(instance, record=True)
+    assert limit.status == "converged", limit.reason
+    assert (input_along_the_path(limit, 0, 0)[1:] > 0.0).all()
+    assert limit.theta is not None
+    np.testing.assert_allclose(np.concatenate(limit.theta), [1, -1, 1, -1], rtol=1e-9)
+    compare_with_euler(instance, limit)
+
+
+def test_a_dead_neuron_on_a_kink_stays() -> None:
+    """v = 0 and no input is positive: zero speed is the only solution."""
+    instance = start([(1, 0), (0, 1)], [1, 1], [(1, 1), (0, -1)], [1, 0])
+    limit = follow(instance, record=True)
+    assert limit.status == "converged", limit.reason
+    assert limit.theta is not None
+    assert (limit.theta[0][2:] == 0.0).all()
+    assert limit.theta[1][1] == 0.0
+    assert limit.path is not None
+    theta = limit.path["direction"] * np.exp(limit.path["log_norm"])[:, None]
+    np.testing.assert_allclose(theta[:, [2, 3, 5]], np.tile([0.0, -1.0, 0.0], (len(theta), 1)), rtol=1e-12)
+
+
+def test_patches_of_opposite_sign_may_have_no_kink() -> None:
+    """One filter, patches p and -p, v = (1, -1): relu(w.p) - relu(-w.p) = w.p is smooth at w.p = 0."""
+    network = convolutional("relu", 4, 2, stride=2)
+    instance = Instance(network, "exponential", ((1, 0, -1, 0), (0, 1, 0, -1)), (1, 1), ((0, 1), (1, -1)))  # type: ignore[arg-type]
+    limit = follow(instance, record=True)
+    assert limit.status == "converged", limit.reason
+    compare_with_euler(instance, limit)
+
+
+@pytest.mark.parametrize("family", ["fully connected relu, depth 2", "convolutional relu, depth 2"])
+def test_small_changes_of_a_decided_start_on_a_kink_do_not_change_the_limit(family: str) -> None:
+    rng = np.random.default_rng([71, len(family)])
+    checked = 0
+    while checked < 10:
+        instance = draw(rng, family, "integer", largest=2)
+        if not _on_a_kink(instance) or _held_by_an_invariance(instance):
+            continue
+        limit = follow(instance)
+        if limit.status != "converged":
+            continue
+        assert limit.margins is not None
+        for _ in range(6):
+            moved = follow(_moved(instance, rng, 1e-7))
+            assert moved.status == "converged", f"{moved.reason}\n{instance.to_json()}"
+            assert moved.margins is not None
+            np.testing.assert_allclose(moved.margins, limit.margins, atol=1e-3, err_msg=instance.to_json())
+        checked += 1
+
+
+def _on_a_kink(instance: Instance) -> bool:
+    rows = [preactivations(instance.network, instance.theta0, x)[0] for x in instance.x]
+    return any(value == 0 for row in rows for value in row)
+
+
+def _held_by_an_invariance(instance: Instance) -> bool:
+    """A neuron that is balanced or has v = 0: a small change can wake it, or let v change its sign, much later."""
+    w, v = instance.theta0
+    pattern, outgoing = instance.network.patterns
+    norms = [sum(w[k] ** 2 for k in row if k >= 0) for row in pattern]
+    return any(v[k] ** 2 in (0, norm) for norm, k in zip(norms, outgoing[0], strict=True))
+
+
+def _moved(instance: Instance, rng: np.random.Generator, size: float) -> Instance:
+    theta0 = np.concatenate(instance.theta0_float)
+    change = rng.standard_normal(len(theta0))
+    theta0 = theta0 + size * np.linalg.norm(theta0) * change / np.linalg.norm(change)
+    parts = np.split(theta0, np.cumsum(instance.network.sizes)[:-1])
+    return dataclasses.replace(instance, theta0=tuple(tuple(map(float, part)) for part in parts))

@@ -1,0 +1,262 @@
+"""Pages, figures and the index, from counterexamples made by hand."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.claims import CLAIMS
+from harness.instances import Instance
+from harness.networks import FieldError, fully_connected
+from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, figure_svg, index, load, page, pages
+from harness.report.figure import BLUE, VERMILION, draw, figure_png
+from harness.report.page import short, table
+from harness.report.reading import size
+from tests.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
+
+every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
+
+
+def in_dimension(d: int) -> Record:
+    """Something to draw: a record in d dimensions, not a counterexample."""
+    instance = Instance(
+        fully_connected("relu", (d, 2)),
+        "exponential",
+        (tuple(Fraction(c + 1) for c in range(d)),),
+        (1,),
+        ((Fraction(1),) * (2 * d), (Fraction(1), Fraction(-1))),
+    )
+    theta = [[1] * (2 * d), [1, -1]]
+    data: dict[str, Any] = fc_relu_local().data | {"instance": json.loads(instance.to_json())}
+    data["limit"] = data["limit"] | {"theta": theta}
+    data["certificate"] = data["certificate"] | {"better": [[2] * (2 * d), [1, -3]]}
+    return Record(data)
+
+
+# --- the page ---
+
+
+@every
+def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], Record]) -> None:
+    record = make()
+    text = page(record)
+    claim = CLAIMS[record.claim]
+    assert text.startswith(f"# {record.claim}: {record.mechanism}\n")
+    assert claim.setting in text
+    assert claim.source in text
+    if claim.assumption:
+        assert claim.assumption in text
+    assert f"({FIGURE})" in text
+    assert record.data["replay"]["verify"] in text
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "The instance",
+        "The limit of the flow",
+        "A better point next to it",
+        "Why",
+        "What is proven, and what is evidence",
+        "Check it",
+    ]
+
+
+def rows_after(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table with neurons after a heading."""
+    lines = text[text.index(heading) :].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| neuron"))
+    cells: list[list[str]] = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        cells.append([cell.strip() for cell in line.strip("|").split("|")])
+    return cells
+
+
+def test_page_of_a_dead_neuron() -> None:
+    text = page(fc_relu_local())
+    assert "| x_0 | (1, 1/4) | +1 |" in text
+    assert rows_after(text, "The start") == [["1", "(0, 3)", "3"], ["2", "(0, -2)", "0"]]
+    assert rows_after(text, "## The limit") == [["1", "(0, 2)", "2", "1/2", "1/2"], ["2", "(0, 0)", "0", "0", "0"]]
+    assert rows_after(text, "## A better")[1] == ["2", "(-3/5, 0)", "3/5", "0", "3/5"]
+    assert "Value 1/2 ||theta~||^2 = 4." in text
+    # 4 - 4 s^2 + 8.5 s^4 at s = 3/10
+    assert "Value 3.70885: lower by 0.29115, that is 7.28 %. Margins (1, 1)," in text
+    assert "Neuron 2 is zero in the limit." in text
+    assert "Using neuron 2 pays" in text
+
+
+def test_page_of_a_zero_weight_shows_where_there_is_none() -> None:
+    text = page(depth2_local())
+    assert rows_after(text, "## The limit") == [["1", "(1, ·)", "1", "1"], ["2", "(·, 0)", "0", "0"]]
+    assert rows_after(text, "## A better") == [["1", "(0, ·)", "0", "0"], ["2", "(·, 1/2)", "1/2", "2"]]
+    assert "Neuron 2 is zero" in text
+    assert "max(0" not in text
+
+
+def test_page_of_a_kink_names_the_inputs() -> None:
+    text = page(depth2_relu_nonzero_local())
+    assert "- neuron 1 on x_1: Clarke coefficient 0.000\n- neuron 2 on x_0: Clarke coefficient 0.000" in text
+    assert "the input of neuron 1 on x_1 and the input of neuron 2 on x_0 are exactly zero" in text
+    assert "At the better point neuron 1 acts on x_1." in text
+
+
+def test_rounding_noise_at_a_kink_is_shown_as_zero() -> None:
+    record = depth2_relu_nonzero_local()
+    noisy = Record(record.data | {"limit": record.data["limit"] | {"theta": [[1.0, 3e-17, 0, 1.0], [1.0, 1.0]]}})
+    assert rows_after(page(noisy), "## The limit")[0][3:] == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1, "1"),
+        (Fraction(-3, 4), "-3/4"),
+        (0.25, "1/4"),
+        (1.4142135623730951, "1.41421"),
+        (0.1, "0.1"),
+        (12345, "12345"),
+    ],
+)
+def test_short_numbers(number: Any, text: str) -> None:
+    assert short(number) == text
+
+
+def test_a_table() -> None:
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+# --- the figure ---
+
+
+def arrows(record: Record, panel: int) -> dict[tuple[float, float], str]:
+    """Tip -> colour of every arrow in a panel."""
+    found: dict[tuple[float, float], str] = {}
+    for text in draw(record).axes[panel].texts:
+        patch = getattr(text, "arrow_patch", None)
+        if patch is not None:
+            found[tuple(round(a, 6) for a in text.xy)] = text.arrowprops["color"]  # type: ignore[attr-defined]
+    return found
+
+
+def test_arrows_are_the_neurons_at_one_scale_in_both_panels() -> None:
+    # |v| w is (0, 4) in the limit, and the farthest point is at distance 1.03: drawn a fifth as long.
+    record = fc_relu_local()
+    assert arrows(record, 0) == {(0.0, 0.8): BLUE}
+    assert arrows(record, 1) == {(0.2 * 0.18, 0.2 * 3.28): BLUE, (-0.072, 0.0): BLUE}
+    assert "0.2 times as long" in words(record)
+
+
+def test_the_sign_of_a_neuron_shows() -> None:
+    assert arrows(depth2_relu_nonzero_local((1, -1)), 0) == {(1.0, 0.0): BLUE, (0.0, 1.0): VERMILION}
+
+
+def words(record: Record) -> str:
+    """All text in the figure, as the SVG's comments have it."""
+    return " ".join(line for line in figure_svg(record).decode().splitlines() if "<!--" in line)
+
+
+@every
+def test_figure_is_labelled(make: Callable[[], Record]) -> None:
+    record = make()
+    text = words(record)
+    assert "limit of the flow: value" in text
+    assert "a better point: value" in text
+    assert "point, label +1" in text
+    for i in range(record.instance.n):
+        assert f"$x_{{{i}}}$" in text
+    for neuron in record.neurons(record.limit):
+        assert f"neuron {neuron.number}" in text
+
+
+def test_a_zero_neuron_is_named_in_the_panel_where_it_is_zero() -> None:
+    assert "value 4; neuron 2 zero" in words(fc_relu_local())
+
+
+def test_negative_labels_look_different() -> None:
+    assert "label −1" in words(depth2_relu_nonzero_local((1, -1)))
+    assert "label −1" not in words(depth2_relu_nonzero_local())
+
+
+@every
+def test_figure_is_svg_and_the_same_bytes_every_time(make: Callable[[], Record]) -> None:
+    first = figure_svg(make())
+    assert ElementTree.fromstring(first).tag.endswith("svg")
+    assert first == figure_svg(make())
+    assert b"<dc:date>" not in first
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_other_dimensions_are_drawn_as_bars(d: int) -> None:
+    record = in_dimension(d)
+    left, right = draw(record).axes
+    assert [bar.get_height() for bar in left.patches] == [1.0] * (2 * d)  # type: ignore[attr-defined]
+    assert [bar.get_height() for bar in right.patches] == [2.0] * d + [6.0] * d  # type: ignore[attr-defined]
+    assert figure_png(record).startswith(b"\x89PNG")
+
+
+# --- the index, and reading ---
+
+
+def test_index_has_a_line_for_each_and_the_links_of_their_folders() -> None:
+    records = [fc_relu_local(), depth2_local()]
+    lines = [line for line in index(records).splitlines() if line.startswith("| [")]
+    assert lines == [
+        "| [depth2-local](depth2-local--zero-weight/README.md) | zero weight | linear | 1 | 2 | 2 | 1 | 1/4 |",
+        "| [fc-relu-local](fc-relu-local--dead-neuron/README.md) | dead neuron | relu | 2 | 2 | 2 | 4 | 3.70885 |",
+    ]
+    assert "None is stored" in index([])
+
+
+@every
+def test_pages_are_files_and_the_instance_reads_back(make: Callable[[], Record]) -> None:
+    record = make()
+    files = pages(record)
+    assert set(files) == {INSTANCE, PAGE, FIGURE}
+    assert Instance.from_json(files[INSTANCE].decode()) == record.instance
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "null", '{"claim": "depth2-local", "mechanism": "kink"}', "[" * 100_000, b"\xff\xfe"]
+)
+def test_load_refuses_what_is_not_a_counterexample(content: str | bytes, tmp_path: Path) -> None:
+    path = tmp_path / RECORD
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(FieldError, match="not a stored counterexample") as caught:
+        load(path)
+    assert caught.value.field == str(path)
+    with pytest.raises(FieldError):
+        load(tmp_path / "nowhere")
+
+
+def test_load_reads_what_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / RECORD
+    path.write_text(json.dumps(fc_relu_local().data))
+    assert load(path) == fc_relu_local()
+
+
+# --- the order ---
+
+
+def sized(n: int, k: int, d: int, number: Any = 1) -> Instance:
+    network = fully_connected("relu", (d, k))
+    x = ((Fraction(number),) * d,) * n
+    return Instance(network, "exponential", x, (1,) * n, ((Fraction(1),) * (k * d), (Fraction(1),) * k))
+
+
+def test_points_count_before_neurons_before_dimensions_before_numbers() -> None:
+    smaller_first = [
+        sized(1, 1, 1),
+        sized(1, 1, 1, 2),
+        sized(1, 1, 1, "1/2"),
+        sized(1, 1, 2),
+        sized(1, 2, 1),
+        sized(2, 1, 1),
+    ]
+    assert sorted([*reversed(smaller_first)], key=size) == smaller_first
+    # Zero is smaller than one, and one smaller than its negative.
+    assert size(sized(1, 1, 1)) < size(sized(1, 1, 1, -1))
