@@ -93,6 +93,8 @@ def test_neurons_that_do_not_count_are_left_out() -> None:
     [diagonal("relu", 2, 3), Network("linear", (((0, 1), (1, 0)), ((0, 1),)))],
     ids=["depth 3", "shared weights"],
 )
-def test_networks_that_certificates_do_not_cover_are_rejected(network: Network) -> None:
-    checked = check(instance_of(network, [[1, 1]], [1]), {})
-    assert checked.reason == "certificates cover networks of depth 2 without shared weights"
+@pytest.mark.parametrize("kind", ["bound", "cells", "better"])
+def test_convex_cells_are_rejected_where_neurons_do_not_decouple(network: Network, kind: str) -> None:
+    checked = check(instance_of(network, [[1, 1]], [1]), {"kind": kind})
+    assert not checked.accepted
+    assert checked.reason == "convex cells cover networks of depth 2 without shared weights"

@@ -161,14 +161,15 @@ def test_a_residual_in_between_is_undecided(change: float, outcome: str):
     assert judged_kkt(kkt_limit(theta)) == outcome
 
 
-def test_kinks_without_independent_coefficients_are_undecided():
+def test_coefficients_of_shared_kinks_are_sought_too():
+    """At w = 1 on the patches 1 and 0, no coefficient of the second, an empty patch, makes up for v != w."""
     network = convolutional("relu", 2, 1)
     found = limit(
         network,
         instance=instance(network, x=((1, 0),), y=(1,)),
         signs=(np.array([[1, 0]], np.int8),),
     )
-    assert kkt_point(found, verdicts("undecided")) is None
+    assert kkt_point(found, verdicts("undecided")) is False
 
 
 # --- the report, seen from outside: a run of pytest on a property file of its own, with a trainer made by hand ---

@@ -60,7 +60,7 @@ def started(instances: Sequence[Instance]) -> list[Run]:
     runs: list[Run] = []
     for instance in instances:
         try:
-            runs.append(Run(instance, Settings(), np.zeros((0, 0))))
+            runs.append(Run(instance, Settings(), False))
         except Undecided:
             continue
     return runs

@@ -1,8 +1,8 @@
 """The invariant subspace found modulo primes against one found here in rationals.
 
 Exactly, with gates held fixed: V contains theta0, and with every v in V all gradients grad q_i(v), projected on the
-sliding kinks.  grad q_i is a polynomial of degree m - 1 in v, so that for depth 2 a basis of V is enough, and for depth 3
-a basis and the sums of its pairs (polarisation).
+sliding kinks.  grad q_i is a polynomial of degree m - 1 in v, so that for depth 2 a basis of V is enough, and for
+depth 3 a basis and the sums of its pairs (polarisation).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ follows for the limit.  Margins at large norms are taken from the direction, in 
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_layers_stay_balanced(family: str, kind: Kind, rtol: float) -> None:
     for limit in paths(family, kind, rtol):
         log_norm, direction = steps(limit)
         squares = [np.sum(u**2, axis=1) for u in _layers(limit.instance, direction)]
-        for below, above in zip(squares, squares[1:], strict=False):
+        for below, above in pairwise(squares):
             _assert_conserved(limit.instance, log_norm, below - above, rtol)
 
 

@@ -1,6 +1,7 @@
 """Starts on kinks: which way the flow leaves, and whether it has a choice (statements.md, section 1).
 
-For a neuron (w, v) with w . x_0 = 0: a is the speed of w . x_0 on the off side, b = a + p_0 y_0 v |x_0|^2 on the on side.
+For a neuron (w, v) with w . x_0 = 0: a is the speed of w . x_0 on the off side, b = a + p_0 y_0 v |x_0|^2 on the
+on side.
 Both > 0: on.  Both <= 0: off.  a > 0 >= b: slide.  a <= 0 < b: more than one solution.
 """
 

@@ -229,7 +229,7 @@ def test_within_takes_one_away_at_a_time() -> None:
 
 
 def test_a_trainer_that_never_converges_yields_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(instances: list[Instance]) -> list[Limit]:
+    def never(instances: list[Instance], **_: Any) -> list[Limit]:
         return [Limit(instance, "undecided", "out of order") for instance in instances]
 
     monkeypatch.setattr(harness, "drive", never, raising=False)

@@ -156,13 +156,20 @@ def test_doubt_leaves_everything_open() -> None:
     assert verdicts.mechanism is None
 
 
-@pytest.mark.parametrize("network", [diagonal("linear", 2, 3), convolutional("linear", 2, 1)])
-def test_other_architectures_are_open(network) -> None:
-    theta = [[1.0] * size for size in network.sizes]
-    verdicts = decide(limit(network, [[1, 1]], [1], theta))
+def test_two_equal_diagonal_paths_of_depth_3_are_a_saddle() -> None:
+    """Moving weight from one product of three to the other pays, though each layer by itself is optimal."""
+    verdicts = decide(limit(diagonal("linear", 2, 3), [[1, 1]], [1], [[1.0, 1.0]] * 3))
+    assert verdicts.local.status == "not_optimal"
+    assert verdicts.local.certified
+    assert [pair.global_.status for pair in verdicts.layers] == ["optimal"] * 3
+
+
+def test_a_point_without_multipliers_is_left_open() -> None:
+    """Not a KKT point: shared weights whose gradient is nowhere along theta."""
+    verdicts = decide(limit(convolutional("linear", 2, 1), [[2, 1]], [1], [[1.0], [1.0, 1.0]]))
     assert verdicts.local.status == "undecided"
-    assert "no oracle" in verdicts.local.reason
-    assert len(verdicts.layers) == network.depth
+    assert "multipliers" in verdicts.local.reason
+    assert len(verdicts.layers) == 2
 
 
 def test_a_point_that_is_not_kkt_is_not_called_optimal() -> None:

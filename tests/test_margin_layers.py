@@ -22,7 +22,7 @@ from tests.margin_limits import active_global, limit, margins_of, nonzero_local,
 
 def test_agrees_with_the_depth_2_oracle() -> None:
     counts: Counter[str] = Counter()
-    for seed in range(400):
+    for seed in range(800):
         found = random_limit(seed)
         if found is None:
             continue

@@ -76,11 +76,11 @@ def test_a_filter_on_its_top_singular_pair_is_global() -> None:
     network = convolutional("linear", 3, 2)
     x = [[3, 1, 2]]
     left, values, right = np.linalg.svd(np.array([[3.0, 1.0], [1.0, 2.0]]))
-    verdict = decide_product(limit(network, x, [1], [right[0], left[:, 0]]), certify=True)
+    verdict = decide_product(limit(network, x, [1], [right[0].tolist(), left[:, 0].tolist()]), certify=True)
     assert verdict is not None
     assert (verdict.status, verdict.certified) == ("optimal", True)
     assert verdict.value == pytest.approx(1.0 / values[0])
-    assert decide_product(limit(network, x, [1], [right[1], left[:, 1]]), certify=True) is None
+    assert decide_product(limit(network, x, [1], [right[1].tolist(), left[:, 1].tolist()]), certify=True) is None
 
 
 def forged() -> list[tuple[str, dict[str, Any]]]:

@@ -57,7 +57,7 @@ def neurons_of(instance: Instance) -> list[Neuron]:
     """The neurons that can contribute.  Raises Rejected for networks that certificates do not cover."""
     network = instance.network
     if network.depth != 2 or network.shared:
-        raise Rejected("certificates cover networks of depth 2 without shared weights")
+        raise Rejected("convex cells cover networks of depth 2 without shared weights")
     found = []
     for j, (row, outgoing) in enumerate(zip(network.patterns[0], network.patterns[1][0], strict=True)):
         inputs = tuple(c for c, k in enumerate(row) if k >= 0)

@@ -58,7 +58,7 @@ def follow_batch(
     flows: list[_Flow] = []
     for place, instance in enumerate(instances):
         try:
-            flows.append(_Flow(place, Run(instance, settings, np.zeros((0, 0))), steps=settings.patience))
+            flows.append(_Flow(place, Run(instance, settings, record), steps=settings.patience))
         except Undecided as why:
             limits[place] = Ending.undecided(why).limit(instance, None, None)
     where = torch.device(device)

@@ -45,10 +45,10 @@ class Settings:
 class Run:
     """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
 
-    def __init__(self, instance: Instance, settings: Settings, record: np.ndarray) -> None:
+    def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
         self.instance = instance
         self.settings = settings
-        self.record = record
+        self.record = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
         net = wiring(instance.network)
         self.gates = Gates(instance, net)
         self.problem = (
@@ -58,7 +58,7 @@ class Run:
         self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
         self.events: list[dict[str, Any]] = []
         # a recorded flow is to be believed by itself, so it is followed until it is near
-        self.approach = Approach(far=Approach.near) if len(record) else Approach()
+        self.approach = Approach(far=Approach.near) if record else Approach()
         theta0 = np.concatenate(instance.theta0_float)
         try:
             self.invariants = Invariants(net, instance.x)
@@ -204,8 +204,8 @@ class Ending:
     def undecided(cls, why: Undecided) -> Ending:
         return cls("undecided", f"{str(why)[0].upper()}{str(why)[1:]}.")
 
-    def limit(self, instance: Instance, run: Run | None, path: np.ndarray | None) -> Limit:
-        """run: None for a flow that never started; path: the rows recorded, None if they were not."""
+    def limit(self, instance: Instance, run: Run | None, rows: np.ndarray | None) -> Limit:
+        """run: None for a flow that never started; rows: what was recorded, None if nothing was."""
         if run is None:
             return Limit(instance, self.status, self.reason)
         return Limit(
@@ -216,20 +216,19 @@ class Ending:
             log_norm=run.log_norm,
             events=tuple(run.events),
             evidence=tuple(run.approach.evidence),
-            path=_path(path) if path is not None else None,
+            path=_path(rows) if rows is not None else None,
         )
 
 
 def follow(instance: Instance, settings: Settings = Settings(), record: bool = False) -> Limit:
     """Follow one flow.  Never raises for what the flow does: the status of the Limit says it."""
-    rows = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
     run = None
     try:
-        run = Run(instance, settings, rows)
+        run = Run(instance, settings, record)
         ending = _to_the_end(run)
     except Undecided as why:
         ending = Ending.undecided(why)
-    return ending.limit(instance, run, rows[: int(run.state[5])] if run and record else None)
+    return ending.limit(instance, run, run.record[: int(run.state[5])] if run and record else None)
 
 
 def _to_the_end(run: Run) -> Ending:
@@ -283,7 +282,12 @@ def _tangent(basis: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def _path(rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The recorded path: log_norm (T,), sigma (T,), direction theta / ||theta|| (T, N)."""
+    """The recorded path: log_norm (T,), sigma (T,), direction theta / ||theta|| (T, N).
+
+    At theta = 0 the log-norm is -inf and the direction is 0.
+    """
     theta = rows[:, 2:]
     norms = np.linalg.norm(theta, axis=1)
-    return {"log_norm": rows[:, 0] + np.log(norms), "sigma": rows[:, 1], "direction": theta / norms[:, None]}
+    with np.errstate(divide="ignore"):
+        log_norm = rows[:, 0] + np.log(norms)
+    return {"log_norm": log_norm, "sigma": rows[:, 1], "direction": theta / np.where(norms > 0.0, norms, 1.0)[:, None]}

@@ -76,7 +76,8 @@ class _Leaf:
         columns = np.vstack([local.rows, np.array(list(normals.values())).reshape(-1, len(near.flat))])
         weights, gap = nnls(columns.T, near.flat)
         if gap > 1e-9 * np.linalg.norm(near.flat):
-            raise _Fails("next to a kink there are no multipliers, and no curve was found")
+            where = "next to a kink" if near.loud else "at the limit"
+            raise _Fails(f"there are no multipliers {where}, and no curve was found")
         top = float(weights.max())
         weights = np.where(weights > SMALL * top, weights, 0.0)
         count = len(near.active)
