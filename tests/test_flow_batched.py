@@ -21,6 +21,7 @@ from harness.flow.batched_kernel import backward, forward, hessian_times, values
 from harness.flow.batched_lanes import Shape, build
 from harness.flow.follow import Run, Settings, follow
 from harness.flow.gates import Undecided, workspace
+from harness.flow.integrator import field as compiled_field
 from harness.flow.integrator import jacobian as compiled_jacobian
 from harness.flow.integrator import velocity as compiled_velocity
 from harness.flow.kernel import hessian_times as compiled_hessian_times
@@ -180,7 +181,7 @@ def test_the_kernel_agrees() -> None:
             net, x, y, gates, _ = run.problem
             n, size = len(x), len(run.constant)
             work = workspace(run.problem)
-            compiled_velocity(run.problem, run.theta, run.slides, work)
+            compiled_field(run.problem, run.theta, work)
             np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work[0], rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work[1], rtol=1e-12, atol=1e-12)
             assert not back.grad[b, :, size:].any()
@@ -205,7 +206,9 @@ def test_the_velocity_and_its_jacobian_agree() -> None:
     changes = jacobian(lanes, theta, now, None)
     for b, run in enumerate(flows):
         work, size = workspace(run.problem), len(run.constant)
-        velocity, rho = compiled_velocity(run.problem, run.theta, run.slides, work)
+        velocity = compiled_velocity(run.problem, run.theta, run.slides, workspace(run.problem))[0]
+        rho = compiled_field(run.problem, run.theta, work)
+        np.testing.assert_allclose(work[6], velocity, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(now.f[b, :size].numpy(), velocity, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(field(lanes, theta).f[b].numpy(), now.f[b].numpy(), rtol=1e-12, atol=1e-12)
         if rho > 0.0:

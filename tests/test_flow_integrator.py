@@ -77,7 +77,7 @@ class Setting:
     def jacobian(self) -> np.ndarray:
         work = workspace(self.problem)
         theta = self.c + self.basis @ self.z
-        _, rho = velocity(self.problem, theta, self.slides, work)
+        rho = field(self.problem, theta, work)
         return jacobian(self.problem, theta, self.slides, work, rho, self.basis)
 
     def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ test has been passed before (harness.flow.polish).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -35,7 +36,8 @@ class Approach:
     def arrived(self, log_norm: float, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
         """Offer what a polish found: direction (N,) of the flow, point (N,) with margins q (n,), min q = 1."""
         value = 0.5 * float(point @ point)
-        distance = float(np.linalg.norm(direction - point / np.sqrt(2.0 * value)))
+        gap = direction - point / math.sqrt(2.0 * value)
+        distance = math.sqrt(gap @ gap)
         # along a face of KKT points of one value the margins that are not active are as uncertain as the direction
         slack = max(1e-8, distance) * (1.0 + np.abs(q))
         if abs(value - self._value) > 1e-9 * value or np.any(np.abs(q - self._q) > slack):

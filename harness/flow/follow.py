@@ -7,6 +7,7 @@ decide, never the clock.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,8 +93,9 @@ class Run:
 
     @property
     def log_norm(self) -> float:
-        size = float(np.linalg.norm(self.theta))
-        return float(self.state[0] + np.log(size)) if size else -np.inf
+        theta = self.theta
+        size = math.sqrt(theta @ theta)
+        return float(self.state[0]) + math.log(size) if size else -math.inf
 
     @property
     def separated(self) -> bool:
@@ -172,8 +174,9 @@ class Run:
     def polish(self) -> Settled | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
         work = workspace(self.problem)
-        field(self.problem, self.theta, work)
-        point, q = self.theta, np.empty(self.instance.n)
+        theta = self.theta
+        field(self.problem, theta, work)
+        point, q = theta.copy(), np.empty(self.instance.n)
         code, _, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, work[4], q)
         return self.offer(code, point, q)
 
@@ -182,7 +185,7 @@ class Run:
         if code == SADDLE:
             self.approach.forget()
         theta = self.theta
-        if code != SOLVED or not self.approach.arrived(self.log_norm, theta / np.linalg.norm(theta), point, q):
+        if code != SOLVED or not self.approach.arrived(self.log_norm, theta / math.sqrt(theta @ theta), point, q):
             return None
         settled = settle(self.instance, point, self.gates)
         return settled if settled is not None and settled.residual <= 1e-9 else None
@@ -274,7 +277,9 @@ def _without_limit(run: Run, code: int) -> tuple[Status, str]:
 
 def _tangent(basis: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """An orthonormal basis of the directions in span(basis) along which no flat sliding kink is left."""
-    orthonormal = np.linalg.qr(basis)[0]
+    # one nonzero number a column, each in a row of its own: unit vectors already
+    whole = np.count_nonzero(basis) == basis.shape[1]
+    orthonormal = basis if whole else np.linalg.qr(basis)[0]
     if len(normals):
         _, values, right = np.linalg.svd(normals @ orthonormal)
         orthonormal = orthonormal @ right[int(np.sum(values > 1e-9)) :].T

@@ -102,13 +102,32 @@ class Gates:
     def start(self) -> list[Pair]:
         """Set the gates from the exact pre-activations at theta0; returns the pairs that are on a kink."""
         zero: list[Pair] = []
-        for i, x in enumerate(self.instance.x):
+        for i in self._start_from_floats():
+            x = self.instance.x[i]
             layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
             for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
                 self.gates[i, unit] = 1.0 if value > 0 else 0.0
                 if value == 0 and not self.idle((i, unit)):
                     zero.append((i, unit))
         return zero
+
+    def _start_from_floats(self) -> list[int]:
+        """Set the gates of the samples whose pre-activations floats tell from zero; returns the other samples."""
+        h, error = self.instance.x_float, np.abs(self.instance.x_float)
+        error = 2.0**-53 * error
+        sure = np.ones(self.instance.n, dtype=bool)
+        start = self.first.start
+        for pattern, u in zip(self.instance.network.patterns[:-1], self.instance.theta0_float, strict=False):
+            matrix = np.append(u, 0.0)[np.array(pattern)].T
+            size = np.abs(matrix)
+            # what is rounded: the weights, every product and the sums of at most len(matrix) terms
+            error = error @ size * (1.0 + 1e-9) + np.abs(h) @ size * ((len(matrix) + 3) * 2.0**-52)
+            h = h @ matrix
+            sure &= (np.abs(h) > error).all(axis=1)
+            self.gates[:, start : start + h.shape[1]] = h > 0.0
+            h = np.maximum(h, 0.0)
+            start += h.shape[1]
+        return np.flatnonzero(~sure).tolist()
 
     def resolve(self, theta: np.ndarray, zero: Iterable[Pair], problem) -> None:
         """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.

@@ -22,7 +22,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.kernel import compiled, evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient
+from harness.flow.kernel import (
+    compiled,
+    dot,
+    evaluate,
+    hessian_times,
+    lift,
+    lu_factor,
+    lu_solve,
+    margins,
+    unit_gradient,
+)
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 LANDED = 1e-11  # a pre-activation this small relative to ||theta|| ||x|| is on its kink
@@ -114,12 +124,73 @@ def field(problem, theta, work):
     rho = np.sqrt(np.dot(theta, theta))
     m = net.ptr.shape[0] - 1
     factor = rho ** (2 - m) if rho > 0.0 else 0.0
-    for k in range(theta.shape[0]):
-        total = 0.0
-        for i in range(x.shape[0]):
-            total += p[i] * grad[i, k]
-        f[k] = factor * total
+    f[:] = 0.0
+    for i in range(x.shape[0]):
+        weight = factor * p[i]
+        for k in range(theta.shape[0]):
+            f[k] += weight * grad[i, k]
     return rho
+
+
+@compiled
+def rate(problem, theta, work):
+    """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
+
+    Fills q, p, slope and f of work; samples with the same gates everywhere are one sample to the backward pass.
+    """
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    n, d = x.shape
+    units = gates.shape[1]
+    m = net.ptr.shape[0] - 1
+    h = np.empty((n, units))
+    for i in range(n):
+        for u in range(units):
+            h[i, u] = x[i, u] if u < d else 0.0
+        for layer in range(m):
+            for e in range(net.ptr[layer], net.ptr[layer + 1]):
+                h[i, net.row[e]] += theta[net.par[e]] * h[i, net.col[e]]
+            if layer < m - 1:
+                for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+                    h[i, u] *= gates[i, u]
+        q[i] = y[i] * h[i, units - 1]
+    softmax(q, logistic, p, slope)
+    rho = np.sqrt(np.dot(theta, theta))
+    factor = rho ** (2 - m) if rho > 0.0 else 0.0
+    f[:] = 0.0
+    back = np.empty(units)
+    alike = same_gates(gates)
+    if alike:
+        for u in range(units):
+            total = 0.0
+            for i in range(n):
+                total += p[i] * y[i] * h[i, u]
+            h[0, u] = total
+    for i in range(1 if alike else n):
+        seed = factor * (1.0 if alike else p[i] * y[i])
+        if seed == 0.0:
+            continue
+        back[:] = 0.0
+        back[units - 1] = seed
+        for layer in range(m - 1, -1, -1):
+            if layer < m - 1:
+                for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+                    back[u] *= gates[i, u]
+            for e in range(net.ptr[layer], net.ptr[layer + 1]):
+                b = back[net.row[e]]
+                f[net.par[e]] += b * h[i, net.col[e]]
+                back[net.col[e]] += b * theta[net.par[e]]
+    return rho
+
+
+@compiled
+def same_gates(gates):
+    """Whether all samples have the same gates, as they do in a linear network."""
+    for i in range(1, gates.shape[0]):
+        for u in range(gates.shape[1]):
+            if gates[i, u] != gates[0, u]:
+                return False
+    return True
 
 
 @compiled
@@ -130,31 +201,58 @@ def pull(slides, problem, theta, f):
     for t in range(slides.curved.shape[0]):
         i, u = slides.curved[t]
         unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
-    gram = slides.normals @ slides.normals.T
-    omega = -(slides.normals @ f)
-    # dependent normals: any solution gives the same velocity, a tiny ridge picks one
-    ridge = 1e-14 * np.trace(gram)
-    for h in range(gram.shape[0]):
-        gram[h, h] += ridge
-    piv = np.empty(gram.shape[0], dtype=np.int64)
-    if lu_factor(gram, piv):
+    s = slides.normals.shape[0]
+    gram, piv = gram_factors(slides.normals)
+    omega = np.empty(s)
+    for h in range(s):
+        omega[h] = -dot(slides.normals[h], f)
+    if s == 1:
+        omega[0] /= gram[0, 0]
+    else:
         lu_solve(gram, piv, omega)
     return omega
 
 
 @compiled
+def gram_factors(normals):
+    """The Gram matrix of the normals (s, N), factored; dependent ones leave its solutions the same velocity."""
+    s = normals.shape[0]
+    gram = np.empty((s, s))
+    trace = 0.0
+    for h in range(s):
+        for j in range(h + 1):
+            gram[h, j] = gram[j, h] = dot(normals[h], normals[j])
+        trace += gram[h, h]
+    # a tiny ridge picks one of the solutions
+    for h in range(s):
+        gram[h, h] += 1e-14 * trace
+    piv = np.zeros(s, dtype=np.int64)
+    lu_factor(gram, piv)
+    return gram, piv
+
+
+@compiled
+def add_multiples(normals, omega, v):
+    """v (N,) += sum_h omega_h normals_h, in place."""
+    for h in range(normals.shape[0]):
+        for a in range(v.shape[0]):
+            v[a] += omega[h] * normals[h, a]
+    return v
+
+
+@compiled
 def velocity(problem, theta, slides, work):
-    """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho."""
-    rho = field(problem, theta, work)
+    """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho; without slides it is the f of work itself."""
+    rho = rate(problem, theta, work)
     f = work[6]
     if slides.normals.shape[0] > 0:
-        return f + slides.normals.T @ pull(slides, problem, theta, f), rho
-    return f.copy(), rho
+        return add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy()), rho
+    return f, rho
 
 
 @compiled
 def jacobian(problem, theta, slides, work, rho, basis):
-    """(d velocity / d theta) @ basis, shape (N, r), from the state that `velocity` left in work."""
+    """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
     net, x, y, gates, logistic = problem
     q, grad, pre, delta, p, slope, f = work
     n, units = gates.shape
@@ -163,9 +261,16 @@ def jacobian(problem, theta, slides, work, rho, basis):
     factor = rho ** (2 - m)
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
+    points = x
     seeds = np.zeros((n, units))
     for i in range(n):
         seeds[i, units - 1] = p[i] * y[i]
+    if s == flat and same_gates(gates):
+        points = np.zeros((1, x.shape[1]))
+        for i in range(n):
+            for c in range(x.shape[1]):
+                points[0, c] += p[i] * y[i] * x[i, c]
+        seeds[0, units - 1] = 1.0
     omega = np.zeros(s)
     if s > 0:
         omega = pull(slides, problem, theta, f)
@@ -173,7 +278,7 @@ def jacobian(problem, theta, slides, work, rho, basis):
             i, u = slides.curved[t]
             seeds[i, u] += omega[flat + t] / factor
     out = np.empty((size, r))
-    hessian_times(net, theta, x, gates, seeds, basis, out)
+    hessian_times(net, theta, points, gates, seeds, basis, out)
     gb = grad @ basis
     mean = np.zeros(r)
     for i in range(n):
@@ -204,18 +309,13 @@ def jacobian(problem, theta, slides, work, rho, basis):
             for k in range(r):
                 for a in range(size):
                     right[flat + t, k] += bend[a, 0] * basis[a, k]
-        gram = slides.normals @ slides.normals.T
-        ridge = 1e-14 * np.trace(gram)
-        for h in range(s):
-            gram[h, h] += ridge
-        piv = np.empty(s, dtype=np.int64)
-        if lu_factor(gram, piv):
-            for k in range(r):
-                column = right[:, k].copy()
-                lu_solve(gram, piv, column)
-                for h in range(s):
-                    for a in range(size):
-                        out[a, k] -= slides.normals[h, a] * column[h]
+        gram, piv = gram_factors(slides.normals)
+        for k in range(r):
+            column = right[:, k].copy()
+            lu_solve(gram, piv, column)
+            for h in range(s):
+                for a in range(size):
+                    out[a, k] -= slides.normals[h, a] * column[h]
     return out
 
 
@@ -255,6 +355,7 @@ def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
 def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k):
     """One RODAS4 step of size h from z; fills the stages k (6, r); returns the new z, NaN if singular."""
     r = z.shape[0]
+    theta = np.empty(c.shape[0])
     lhs = -jac
     for a in range(r):
         lhs[a, a] += 1.0 / (h * GAMMA)
@@ -273,7 +374,7 @@ def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k):
                         stage[a] += STAGE[s, j] * k[j, a]
                 else:
                     stage[a] += k[4, a]
-            v, _ = velocity(problem, c + basis @ stage, slides, work)
+            v, _ = velocity(problem, lift(c, basis, stage, theta), slides, work)
             for a in range(r):
                 rhs[a] = v[pivots[a]]
         for a in range(r):
@@ -365,7 +466,8 @@ def violation(problem, theta, watch, slides, reach, depths, work, hit, ended, ma
 def locate(problem, z, c, basis, pivots, slides, f0, jac, h, watch, reach, depths, work, k, hit, ended):
     """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
 
-    (h, z, False) if the step of size h meets no event after all.
+    (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
+    of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.
     """
     hi = h
     z_hi = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, hi, work, k)
@@ -374,17 +476,33 @@ def locate(problem, z, c, basis, pivots, slides, f0, jac, h, watch, reach, depth
         return hi, z_hi, False
     lo = 0.0
     g_lo = violation(problem, c + basis @ z, watch, slides, reach, depths, work, hit, ended, False)
-    weight_lo, weight_hi = 1.0, 1.0
-    for attempt in range(80):
-        if g_lo < -LANDED and attempt % 4 != 3:
-            a, b = weight_lo * g_lo, weight_hi * g_hi
-            trial = (lo * b - hi * a) / (b - a)
+    weight_lo, weight_hi, near = 1.0, 1.0, 0.0
+    first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
+    while last - first > 1e-6:
+        s = 0.5 * (first + last)
+        z_s = interpolate(z, z_hi, k, s)
+        g = violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False)
+        if g > 0.0:
+            last, ahead = s, g
         else:
-            trial = 0.5 * (lo + hi)
+            first, behind = s, g
+    slope = (ahead - behind) / ((last - first) * h)
+    trial = last * h
+    for attempt in range(80):
+        if attempt > 0:
+            if g_lo < -LANDED and attempt % 4 != 3:
+                a, b = weight_lo * g_lo, weight_hi * g_hi
+                trial = (lo * b - hi * a) / (b - a)
+            else:
+                trial = 0.5 * (lo + hi)
+            if attempt < 4 and slope > 0.0 and lo < near < hi:
+                trial = near
         if not lo < trial < hi or hi - lo < 1e-14 * h:
             break
         z_trial = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, trial, work, k)
         g = violation(problem, c + basis @ z_trial, watch, slides, reach, depths, work, hit, ended, False)
+        # half of what counts as landed beyond the kink
+        near = trial + (0.5 * LANDED - g) / slope
         if g > 0.0:
             hi, z_hi, g_hi = trial, z_trial, g
             weight_hi = 1.0
@@ -428,10 +546,14 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     depths = np.empty(units)
     for layer in range(net.uptr.shape[0] - 1):
         depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
+    theta = np.empty(size)
+    theta_new = np.empty(size)
+    err_theta = np.empty(size)
+    still = np.zeros(size)
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     while True:
-        theta = c + basis @ z
-        v, rho = velocity(problem, theta, slides, work)
+        lift(c, basis, z, theta)
+        rho = field(problem, theta, work)
         if state[3] == 0.0 and loss_below(q, logistic):
             state[3] = 1.0
         low = q.min()
@@ -448,7 +570,9 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
             state[5] += 1.0
         if low >= limits[3] and state[0] + np.log(rho) >= limits[2]:
             return DUE
-        f0 = v[pivots]
+        f0 = f[pivots]
+        if slides.normals.shape[0] > 0:
+            f0 = add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy())[pivots]
         if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else 1e-13 * rho):
             return STATIONARY
         if rho < 1e-20 * state[6]:
@@ -460,8 +584,8 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
                 return OUT_OF_STEPS
             state[4] += 1.0
             z_new = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k)
-            err_theta = basis @ k[5]
-            theta_new = c + basis @ z_new
+            lift(still, basis, k[5], err_theta)
+            lift(c, basis, z_new, theta_new)
             error = 0.0
             for a in range(size):
                 scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)

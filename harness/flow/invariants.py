@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,11 +34,16 @@ def residues(values: Sequence[Fraction], prime: int) -> np.ndarray:
     """Exact rationals modulo a prime, shape (len(values),)."""
     out = np.empty(len(values), dtype=np.int64)
     for k, v in enumerate(values):
-        denominator = v.denominator % prime
-        if denominator == 0:
-            raise ZeroDivisionError(f"a denominator is divisible by {prime}")
-        out[k] = v.numerator % prime if denominator == 1 else v.numerator * pow(denominator, -1, prime) % prime
+        numerator, denominator = v.as_integer_ratio()
+        out[k] = numerator % prime if denominator == 1 else numerator * _reciprocal(denominator, prime) % prime
     return out
+
+
+@lru_cache(maxsize=4096)
+def _reciprocal(denominator: int, prime: int) -> int:
+    if denominator % prime == 0:
+        raise ZeroDivisionError(f"a denominator is divisible by {prime}")
+    return pow(denominator, -1, prime)
 
 
 @compiled

@@ -13,6 +13,7 @@ Arrays: x (n, d), y (n,), gates (n, units) in {0, 1}, theta (N,).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ from harness.networks import Network
 
 # Kept on disk; division by zero gives infinities, which the step control and the polish refuse.
 compiled = njit(cache=True, error_model="numpy")
+# Sums may be taken in any order, always the same on one machine: inner products then run in vector registers.
+compiled_sums = njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 
 
 class Wiring(NamedTuple):
@@ -32,8 +35,9 @@ class Wiring(NamedTuple):
     uptr: np.ndarray
 
 
+@lru_cache(maxsize=256)
 def wiring(network: Network) -> Wiring:
-    """The coordinate lists of a network; parameters of all layers are numbered through."""
+    """The coordinate lists of a network; parameters of all layers are numbered through.  Not to be written to."""
     row: list[int] = []
     col: list[int] = []
     par: list[int] = []
@@ -213,17 +217,40 @@ def lu_factor(a, piv):
     return True
 
 
-@compiled
+@compiled_sums
 def lu_solve(a, piv, b):
     """Solve in place with the factors of lu_factor."""
     n = a.shape[0]
     for k in range(n):
         if piv[k] != k:
             b[k], b[piv[k]] = b[piv[k]], b[k]
-    for k in range(n):
-        for i in range(k + 1, n):
-            b[i] -= a[i, k] * b[k]
+    for k in range(1, n):
+        total = 0.0
+        for j in range(k):
+            total += a[k, j] * b[j]
+        b[k] -= total
     for k in range(n - 1, -1, -1):
+        total = 0.0
         for j in range(k + 1, n):
-            b[k] -= a[k, j] * b[j]
-        b[k] /= a[k, k]
+            total += a[k, j] * b[j]
+        b[k] = (b[k] - total) / a[k, k]
+
+
+@compiled_sums
+def dot(a, b):
+    """The inner product of two short vectors."""
+    total = 0.0
+    for k in range(a.shape[0]):
+        total += a[k] * b[k]
+    return total
+
+
+@compiled_sums
+def lift(c, basis, z, theta):
+    """theta (N,) = c + basis @ z, in place: for so small a product a library call costs more than the sums."""
+    for a in range(theta.shape[0]):
+        total = 0.0
+        for k in range(z.shape[0]):
+            total += basis[a, k] * z[k]
+        theta[a] = c[a] + total
+    return theta

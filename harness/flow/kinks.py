@@ -39,7 +39,7 @@ def gather(pairs: list[tuple[int, int]], normal_of) -> list[Line]:
         scale = next((v for v in normal if v), None)
         if scale is None:
             continue
-        direction = tuple(v / scale for v in normal)
+        direction = tuple(v / scale if v else v for v in normal)
         lines.setdefault(direction, Line(direction, [])).members.append((sample, unit, scale))
     return list(lines.values())
 
@@ -97,7 +97,9 @@ def _face_velocity(face, normals, gram, inner, plus, minus, small) -> np.ndarray
     lower = np.minimum(-minus[on], plus[on])
     upper = np.maximum(-minus[on], plus[on])
     room = small[on] / np.diag(block)
-    if np.linalg.matrix_rank(block, tol=1e-9 * np.diag(block).max()) == len(on):
+    if len(on) == 1:
+        solution = -rest / block[0]
+    elif np.linalg.matrix_rank(block, tol=1e-9 * np.diag(block).max()) == len(on):
         solution = -np.linalg.solve(block, rest)
     else:
         # dependent normals: any admissible choice gives the same velocity

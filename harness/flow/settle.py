@@ -6,6 +6,7 @@ rounding and clearly nonzero are in doubt, and the limit says so.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,34 +40,41 @@ def settle(instance: Instance, point: np.ndarray, gates: Gates) -> Settled | Non
     point: (N,), min q = 1 under the gates.
     """
     network, net = instance.network, gates.net
-    size = float(np.linalg.norm(point))
-    small = np.abs(point) <= _ZERO * size
+    x = instance.x_float
+    size = math.sqrt(point @ point)
+    magnitude = np.abs(point)
+    small = magnitude <= _ZERO * size
     doubt = None
-    if np.any((np.abs(point) < _CLEAR * size) & ~small):
+    if (magnitude < _CLEAR * size).sum() > small.sum():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
     q, pre = np.empty(instance.n), np.empty(gates.gates.shape)
-    margins(net, point, instance.x_float.copy(), instance.y_float.copy(), gates.gates, q, pre)
-    if not q.min() > 0.5:
+    margins(net, point, x.copy(), instance.y_float.copy(), gates.gates, q, pre)
+    lowest = float(q.min())
+    if not lowest > 0.5:
         return None
     # an input of layer l is compared with the norms that bound it
-    hidden = slice(gates.hidden.start, gates.hidden.stop)
-    layers = np.repeat(np.arange(1, network.depth), network.widths[1:-1])
-    scale = np.linalg.norm(instance.x_float, axis=1)[:, None] * max(size, 1.0) ** layers
-    pre = pre[:, hidden]
-    zero = np.abs(pre) <= _ZERO * scale
-    if np.any((np.abs(pre) < _CLEAR * scale) & ~zero):
-        doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
-    sign = np.where(zero, 0, np.sign(pre)).astype(np.int8)
-    if gates.relu:
-        on = gates.gates[:, hidden] > 0
-        if np.any((sign > 0) & ~on) or np.any((sign < 0) & on):
+    lengths = np.sqrt((x * x).sum(axis=1))
+    signs: list[np.ndarray] = []
+    for layer in range(1, network.depth):
+        units = slice(net.uptr[layer], net.uptr[layer + 1])
+        inputs, scale = pre[:, units], lengths[:, None] * max(size, 1.0) ** layer
+        magnitude = np.abs(inputs)
+        zero = magnitude <= _ZERO * scale
+        if (magnitude < _CLEAR * scale).sum() > zero.sum():
+            doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
+        sign = np.where(zero, 0, np.sign(inputs)).astype(np.int8)
+        if gates.relu and (sign * (2.0 * gates.gates[:, units] - 1.0) < 0.0).any():
             return None
-    signs = tuple(np.split(sign, np.cumsum(network.widths[1:-1])[:-1], axis=1)) if network.depth > 1 else ()
-    theta = tuple(np.split(point * q.min() ** (-1.0 / network.depth), np.cumsum(network.sizes)[:-1]))
+        signs.append(sign)
+    scaled, theta, start = point * lowest ** (-1.0 / network.depth), [], 0
+    for count in network.sizes:
+        theta.append(scaled[start : start + count])
+        start += count
     try:
-        found = kkt(network, instance.x_float, instance.y_float, theta, signs)
+        found = kkt(network, x, instance.y_float, theta, signs)
     except ValueError as why:
         raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
-    value = 0.5 * float(sum(u @ u for u in theta))
-    return Settled(theta, value, q / q.min(), found.multipliers, found.residual, found.kinks, signs, doubt)
+    value = 0.5 * float(scaled @ scaled)
+    margin = q / lowest
+    return Settled(tuple(theta), value, margin, found.multipliers, found.residual, found.kinks, tuple(signs), doubt)
