@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.families import draw
-from harness.flow import follow
+from harness.flow import follow, kinks
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import convolutional, fully_connected, preactivations
@@ -181,3 +181,27 @@ def _moved(instance: Instance, rng: np.random.Generator, size: float) -> Instanc
     theta0 = theta0 + size * np.linalg.norm(theta0) * change / np.linalg.norm(change)
     parts = np.split(theta0, np.cumsum(instance.network.sizes)[:-1])
     return dataclasses.replace(instance, theta0=tuple(tuple(map(float, part)) for part in parts))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against all 3^L sign vectors, for three to five lines that span a plane."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(3, 6))
+    normals = rng.standard_normal((count, 2)) @ rng.standard_normal((2, 5))
+    base = rng.standard_normal(5) * rng.integers(0, 2)
+    plus, minus = rng.standard_normal(count) * rng.integers(0, 2, count), rng.standard_normal(count)
+    found = kinks.depart(normals, base, plus, minus)
+    monkeypatch.setattr(kinks, "_PARALLEL", -1.0)
+    assert found == kinks.depart(normals, base, plus, minus)
+
+
+def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:
+    """Ten lines through one point: more than can be listed as sign vectors, but all in one plane."""
+    angles = np.linspace(0.1, 3.0, 10)
+    normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    base = np.array([-10.0, 1.0])
+    found = kinks.depart(normals, base, np.full(10, 0.01), np.full(10, 0.01))
+    assert found.status == "unique"
+    assert list(found.sides) == np.sign(normals @ base).tolist()
+    assert kinks.depart(normals, np.zeros(2), np.ones(10), np.zeros(10)).status == "not unique"

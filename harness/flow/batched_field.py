@@ -195,12 +195,16 @@ def violation(lanes: Lanes, theta: Tensor) -> Tensor:
 
 
 def return_to_kinks(lanes: Lanes, theta: Tensor) -> Tensor:
-    """A Newton step (B, N) towards the curved kinks that an integrator's step has left by its own error."""
-    at = forward(lanes.net, theta)
-    normals = torch.cat([lanes.normals, backward(lanes.net, at).grad[:, lanes.kinks]], dim=1)
-    gap = torch.zeros_like(normals[:, :, 0])
-    gap[:, lanes.normals.shape[1] :] = values(lanes.net, at)[:, lanes.kinks]
-    gram = normals @ normals.transpose(1, 2) + torch.diag_embed((~lanes.line).to(theta.dtype))
+    """A Newton step (B, N) towards the kinks that an integrator's step has left by its error, flat ones by rounding."""
+    normals = lanes.normals
+    gap = (normals @ theta.unsqueeze(2)).squeeze(2)
+    if lanes.curves:
+        at = forward(lanes.net, theta)
+        normals = torch.cat([normals, backward(lanes.net, at).grad[:, lanes.kinks]], dim=1)
+        gap = torch.cat([gap, values(lanes.net, at)[:, lanes.kinks]], dim=1)
+    gram = normals @ normals.transpose(1, 2)
+    ridge = 1e-14 * gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
+    gram = gram + torch.diag_embed(torch.where(lanes.line, ridge, 1.0))
     solution, _ = torch.linalg.solve_ex(gram, gap.unsqueeze(2))
     step = -(normals.transpose(1, 2) @ solution).squeeze(2)
     return torch.where(torch.isfinite(step), step, 0.0)

@@ -35,10 +35,12 @@ from harness.flow.integrator import (
     GAMMA,
     LANDED,
     OUT_OF_STEPS,
+    SOFTMAX_ERROR,
     STAGE,
     STATIONARY,
     STEP,
     STUCK,
+    WEIGHTY,
 )
 
 RUNNING = -1
@@ -107,7 +109,7 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     state.attempts += flowing
     h = torch.where(locating, trial, state.h)
     stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac)
-    error = _error(lanes, state, limits, theta, now.rho, stages[5], z_new)
+    error = _error(lanes, state, limits, theta, now, stages[5], z_new)
     accepted = flowing & (error <= 1.0)
     _resize(state, flowing, accepted, error)
     if batch.quarters is not None:
@@ -185,19 +187,22 @@ def _rosenbrock_step(lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Ten
             rhs = rhs + shift / h
         stages.append(torch.linalg.lu_solve(lu, pivots, rhs.unsqueeze(2)).squeeze(2))
     z_new = stage + stages[5]
-    if lanes.curves:
-        for _ in range(3):
+    if lanes.slides:
+        for _ in range(3 if lanes.curves else 1):
             z_new = z_new + _pivots(lanes, return_to_kinks(lanes, theta_of(lanes, state.constant, z_new)))
     return stages, z_new
 
 
 def _error(
-    lanes: Lanes, state: State, limits: Limits, theta: Tensor, rho: Tensor, last: Tensor, z_new: Tensor
+    lanes: Lanes, state: State, limits: Limits, theta: Tensor, now: Field, last: Tensor, z_new: Tensor
 ) -> Tensor:
     """The error of the step relative to its tolerance, (B,)."""
     theta_new = theta_of(lanes, state.constant, z_new)
-    scaled = (lanes.basis @ last.unsqueeze(2)).squeeze(2) / (torch.maximum(theta.abs(), theta_new.abs()) + 0.01 * rho)
-    return torch.sqrt((scaled * scaled).sum(1) / lanes.size) / limits.rtol
+    change = lanes.basis @ last.unsqueeze(2)
+    scaled = change.squeeze(2) / (torch.maximum(theta.abs(), theta_new.abs()) + 0.01 * now.rho)
+    error = torch.sqrt((scaled * scaled).sum(1) / lanes.size) / limits.rtol
+    margin = (now.rows.grad[:, : lanes.samples] @ change).squeeze(2).abs() / SOFTMAX_ERROR
+    return torch.maximum(error, torch.where(now.p > WEIGHTY, margin, 0.0).amax(1))
 
 
 def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> None:

@@ -24,7 +24,7 @@ from harness.flow.batched_kernel import (
     values,
 )
 from harness.flow.batched_lanes import put, take
-from harness.flow.polish import ACTIVE
+from harness.flow.polish import ACTIVE, REFINED
 
 SOLVED_AT = 1e-10  # residual relative to ||theta||
 _LOOK = 4
@@ -149,9 +149,13 @@ def _first_multipliers(system: System, z: Tensor, active: Tensor) -> Tensor:
     gram = grad @ grad.transpose(1, 2)
     top = gram.diagonal(dim1=1, dim2=2).amax(1, keepdim=True)
     both = active.unsqueeze(1) & active.unsqueeze(2)
-    gram = torch.where(both, gram, 0.0) + torch.diag_embed((1e-6 * top).expand_as(active))
-    solution, _ = torch.linalg.solve_ex(gram, torch.where(active, times(grad, z), 0.0).unsqueeze(2))
-    return solution.squeeze(2)
+    gram = torch.where(both, gram, 0.0)
+    lu, pivots, _ = torch.linalg.lu_factor_ex(gram + torch.diag_embed((1e-6 * top).expand_as(active)))
+    right = torch.where(active, times(grad, z), 0.0).unsqueeze(2)
+    found = torch.zeros_like(right)
+    for _ in range(REFINED):
+        found = found + torch.linalg.lu_solve(lu, pivots, right - gram @ found)
+    return found.squeeze(2)
 
 
 def _kkt(system: System, theta: Tensor, active: Tensor, lam: Tensor) -> tuple[Tensor, Tensor, Tensor]:

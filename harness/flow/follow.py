@@ -37,7 +37,7 @@ class Settings:
     rtol: float = 1e-5
     freeze: float = 2e4
     patience: int = 150
-    steps: int = 3000
+    steps: int = 10000
     kink_events: int = 200
     polish_from: float = 50.0
     record_rows: int = 4000

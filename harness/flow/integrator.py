@@ -35,6 +35,7 @@ from harness.flow.kernel import (
 )
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
+SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
 LANDED = 1e-11  # a pre-activation this small relative to ||theta|| ||x|| is on its kink
 
 # RODAS4: the stage points, the terms c_ij / h of the right-hand sides, the dense output
@@ -383,31 +384,31 @@ def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k):
         lu_solve(lhs, piv, rhs)
         k[s] = rhs
     z_new = stage + k[5]
-    if slides.curved.shape[0] > 0:
+    if slides.normals.shape[0] > 0:
         _return_to_kinks(problem, z_new, c, basis, pivots, slides, work)
     return z_new
 
 
 @compiled
 def _return_to_kinks(problem, z, c, basis, pivots, slides, work):
-    """Newton steps, in place, back to the curved kinks that the step has left by its own error."""
+    """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding."""
     net, x, y, gates, logistic = problem
     q, grad, pre, delta, p, slope, f = work
     flat = slides.normals.shape[0] - slides.curved.shape[0]
-    for _ in range(3):
+    for _ in range(3 if slides.curved.shape[0] > 0 else 1):
         theta = c + basis @ z
-        margins(net, theta, x, y, gates, q, pre)
-        gap = np.zeros(slides.normals.shape[0])
+        gap = np.empty(slides.normals.shape[0])
+        for h in range(flat):
+            gap[h] = dot(slides.normals[h], theta)
+        if slides.curved.shape[0] > 0:
+            margins(net, theta, x, y, gates, q, pre)
         for t in range(slides.curved.shape[0]):
             i, u = slides.curved[t]
             unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
             gap[flat + t] = pre[i, u]
-        gram = slides.normals @ slides.normals.T
-        piv = np.empty(gram.shape[0], dtype=np.int64)
-        if not lu_factor(gram, piv):
-            return
+        gram, piv = gram_factors(slides.normals)
         lu_solve(gram, piv, gap)
-        step = slides.normals.T @ gap
+        step = add_multiples(slides.normals, gap, np.zeros(theta.shape[0]))
         for a in range(z.shape[0]):
             z[a] -= step[pivots[a]]
 
@@ -549,6 +550,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     theta = np.empty(size)
     theta_new = np.empty(size)
     err_theta = np.empty(size)
+    weight = np.empty(n)
     still = np.zeros(size)
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     while True:
@@ -578,9 +580,11 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
         if rho < 1e-20 * state[6]:
             return STATIONARY
         jac = jacobian(problem, theta, slides, work, rho, basis)[pivots]
+        weight[:] = p
         h = state[2]
         while True:
             if state[4] >= limits[4]:
+                state[2] = h
                 return OUT_OF_STEPS
             state[4] += 1.0
             z_new = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k)
@@ -591,6 +595,10 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
                 scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)
                 error += scaled * scaled
             error = np.sqrt(error / size) / limits[0]
+            # at large margins a small error in theta is a large one in the softmax, and the next step pays for it
+            for i in range(n):
+                if weight[i] > WEIGHTY:
+                    error = max(error, abs(dot(grad[i], err_theta)) / SOFTMAX_ERROR)
             if error <= 1.0:
                 break
             h *= max(0.2, 0.9 * error**-0.25) if np.isfinite(error) else 0.2

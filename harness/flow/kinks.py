@@ -18,7 +18,8 @@ from itertools import product
 import numpy as np
 from scipy.optimize import lsq_linear
 
-MOST_LINES = 6  # 3^6 faces
+MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
+_PARALLEL = 1e-9
 _EQUAL = 1e-11  # relative to the size of the field and its jumps
 _SAME = 1e-9  # two velocities closer than this are one, found in two closed faces
 
@@ -59,7 +60,8 @@ def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.nd
     n_h that the pairs on either side of line h add (minus is subtracted).
     """
     count = len(plus)
-    if count > MOST_LINES:
+    faces = _faces(normals)
+    if faces is None:
         return Departure("undecided")
     gram = normals @ normals.T
     inner = normals @ base
@@ -69,8 +71,8 @@ def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.nd
         return Departure("unique", (-1,) * count)
     small = _EQUAL * size * lengths
     found: list[tuple[np.ndarray, tuple[int, ...]]] = []
-    for face in product((-1, 1, 0), repeat=count):
-        omega = _face_velocity(np.array(face), normals, gram, inner, plus, minus, small)
+    for face in faces:
+        omega = _face_velocity(face, normals, gram, inner, plus, minus, small)
         if omega is None:
             continue
         slope = inner + gram @ omega
@@ -84,6 +86,29 @@ def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.nd
     if len(found) == 1:
         return Departure("unique", found[0][1])
     return Departure("not unique" if found else "undecided")
+
+
+def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
+    """Sign vectors (L,), all those of the faces around the point among them; None if they are too many to list.
+
+    Normals in one plane (a neuron with two weights that both become zero, say) cut it into sectors.
+    """
+    count = len(normals)
+    if count > 2:
+        scaled = normals / np.linalg.norm(normals, axis=1)[:, None]
+        _, values, right = np.linalg.svd(scaled, full_matrices=False)
+        if values[2] <= _PARALLEL * values[0]:
+            plane = scaled @ right[:2].T
+            along = np.arctan2(plane[:, 0], -plane[:, 1])
+            rays = np.sort(np.concatenate([along, along + np.pi]) % (2.0 * np.pi))
+            between = 0.5 * (rays + np.append(rays[1:], rays[0] + 2.0 * np.pi))
+            angles = np.concatenate([rays, between])
+            heights = plane @ np.array([np.cos(angles), np.sin(angles)])
+            signs = np.where(np.abs(heights) <= _PARALLEL, 0, np.sign(heights)).astype(int)
+            return [*np.unique(signs.T, axis=0), np.zeros(count, dtype=int)]
+    if count > MOST_LINES:
+        return None
+    return [np.array(face) for face in product((-1, 1, 0), repeat=count)]
 
 
 def _face_velocity(face, normals, gram, inner, plus, minus, small) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from harness.flow.kernel import compiled, evaluate, hessian_times, lu_factor, lu
 
 SOLVED, FAILED, SADDLE = range(3)
 MOST_REMOVED = 4  # units, where Newton's method needs some removed
+REFINED = 20
 ACTIVE = 1e-5  # softmax weight above which a sample is first taken to be active
 
 
@@ -189,11 +190,18 @@ def _first_multipliers(target, grad, active):
             gram[i, :] = 0.0
             gram[:, i] = 0.0
             right[i] = 0.0
-        gram[i, i] += 1e-6 * top
+    factors = gram.copy()
+    for i in range(count):
+        factors[i, i] += 1e-6 * top
     piv = np.empty(count, dtype=np.int64)
-    if lu_factor(gram, piv):
-        lu_solve(gram, piv, right)
-    return right
+    found = np.zeros(count)
+    if lu_factor(factors, piv):
+        # refined, since nearly dependent gradients have less than the ridge between them
+        for _ in range(REFINED):
+            step = right - gram @ found
+            lu_solve(factors, piv, step)
+            found += step
+    return found
 
 
 @compiled
