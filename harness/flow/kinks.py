@@ -97,7 +97,7 @@ def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
     if count > 2:
         scaled = normals / np.linalg.norm(normals, axis=1)[:, None]
         _, values, right = np.linalg.svd(scaled, full_matrices=False)
-        if values[2] <= _PARALLEL * values[0]:
+        if np.sum(values > _PARALLEL * values[0]) <= 2:
             plane = scaled @ right[:2].T
             along = np.arctan2(plane[:, 0], -plane[:, 1])
             rays = np.sort(np.concatenate([along, along + np.pi]) % (2.0 * np.pi))
