@@ -13,7 +13,7 @@ export NUMBA_NUM_THREADS := 1
 # Keeps pyright from looking for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: .venv test lint format harvest clean
+.PHONY: .venv test lint format harvest bench clean
 .DEFAULT_GOAL := test
 
 .venv: $(STAMP)
@@ -38,6 +38,9 @@ format: $(STAMP)
 
 harvest: $(STAMP)
 	$(BIN)/marginalia harvest --out reports
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.run
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -30,12 +30,19 @@ FAMILIES: dict[str, Callable[[int, int], Network]] = {
 }
 
 
+# Further ones, which the suite leaves out: their kinks are curved.
+DEEP: dict[str, Callable[[int, int], Network]] = {
+    "fully connected relu, depth 3": lambda d, k: fully_connected("relu", (d, k, k)),
+    "fully connected relu, depth 4": lambda d, k: fully_connected("relu", (d, k, k, k)),
+}
+
+
 def draw(rng: np.random.Generator, family: str, kind: Kind, largest: int = 3) -> Instance:
     """One instance of a family; integers, if any, lie in -largest .. largest."""
     integer = kind == "integer"
     dimension, width = int(rng.integers(1 if integer else 2, 5)), int(rng.integers(1, 5))
     points = int(rng.integers(1 if integer else 2, 7))
-    network = FAMILIES[family](dimension, width)
+    network = {**FAMILIES, **DEEP}[family](dimension, width)
     rows: list[list[float]] = []
     while len(rows) < points:
         row = _numbers(rng, network.widths[0], integer, largest)

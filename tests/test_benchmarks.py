@@ -1,0 +1,66 @@
+"""The rivals solve what they say they solve, and the report renders."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import rivals
+from benchmarks.families import suite
+from benchmarks.run import report, same_predictor, shares, timed
+from harness import drive
+from harness.limits import Limit
+
+
+@pytest.fixture(scope="module")
+def linear() -> list[Limit]:
+    limits = drive(suite(5, 10, "generic", ["fully connected linear, depth 2", "diagonal linear, depth 2"]))
+    return [limit for limit in limits if limit.status == "converged"][:4]
+
+
+@pytest.mark.parametrize("method", [rivals.bdf_polished, rivals.bdf_plain])
+def test_bdf_and_the_polish_find_the_same_limits(linear: list[Limit], method: rivals.Method) -> None:
+    for limit in linear:
+        reached = method(limit.instance)
+        assert reached.seconds[-1] <= reached.spent < np.inf
+        assert limit.theta is not None
+        assert same_predictor(limit.instance, np.concatenate(limit.theta), reached.theta)
+
+
+@pytest.mark.parametrize("method", [rivals.descent, rivals.rescaling, rivals.bdf])
+def test_the_others_come_near(linear: list[Limit], method: rivals.Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "DESCENT_STEPS", 100_000)
+    levels = [rivals.residual(limit.instance, method(limit.instance).theta) for limit in linear]
+    assert min(levels) < 1e-3
+    assert np.median(levels) < 0.3
+
+
+def test_the_two_fields_are_one() -> None:
+    for instance in suite(6, 16, "generic"):
+        problem, theta = rivals._problem(instance)
+        rivals.open_gates(problem[0], theta, problem[1], problem[3], instance.network.activation == "relu")
+        work = rivals.workspace(problem)
+        rivals.rate(problem, theta, work)
+        np.testing.assert_allclose(work[6], rivals.numpy_field(instance, theta), rtol=1e-10, atol=1e-12)
+
+
+def test_a_predictor_is_told_from_another(linear: list[Limit]) -> None:
+    theta = np.concatenate(linear[0].theta or ())
+    assert same_predictor(linear[0].instance, theta, 3.0 * theta)
+    assert not same_predictor(linear[0].instance, theta, theta + 1e-3)
+
+
+def test_the_report_has_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "DESCENT_STEPS", 1000)
+    monkeypatch.setattr("benchmarks.run.startup", lambda: (50.0, 1.5))
+    text = report(3, 16, 1, [], lambda line: None)
+    assert "| generic | 16 |" in text
+    assert "| this trainer | 2 " in text
+    assert "| fully connected relu, depth 4, integer | 1 |" in text
+
+
+def test_what_does_not_separate_is_not_counted() -> None:
+    flows = timed(suite(8, 24, "integer"))
+    outside = sum(flow.outcome in ("does not separate", "not unique") for flow in flows)
+    assert 0 < outside < len(flows)
+    assert f" of {len(flows) - outside} (" in shares("integer", flows)
