@@ -87,7 +87,7 @@ class Setting:
         self.z = held
         stages = np.empty((6, len(z)))
         end = rosenbrock_step(
-            self.problem, z, self.c, self.basis, self.pivots, self.slides, self.rate(z)[self.pivots], jac, h,
+            self.problem, z, self.c, self.basis, self.pivots, self.slides, self.rate(z)[self.pivots], jac, 0.0, h,
             workspace(self.problem), stages,
         )  # fmt: skip
         return end, stages

@@ -58,7 +58,8 @@ def follow_batch(
     flows: list[_Flow] = []
     for place, instance in enumerate(instances):
         try:
-            flows.append(_Flow(place, Run(instance, settings, record), steps=settings.patience))
+            run = Run(instance, settings, record)
+            flows.append(_Flow(place, run, steps=run.cap(0)))
         except Undecided as why:
             limits[place] = Ending.undecided(why).limit(instance, None, None)
     where = torch.device(device)
@@ -203,12 +204,12 @@ class _Bucket:
                     flow.run.cross()
                     out.append(None)
                 elif codes[lane] == integrator.DUE:
-                    flow.target = flow.run.log_norm + 1.0
+                    flow.target = flow.run.next_polish()
                     settled = flow.run.offer(*polished[lane])
                     out.append(Ending.converged(settled) if settled else None)
                 else:
                     out.append(without_limit(flow.run, int(codes[lane]), flow.steps))
-                    flow.steps = flow.run.settings.steps
+                    flow.steps = flow.run.cap(flow.steps)
             except Undecided as why:
                 out.append(Ending.undecided(why))
         return out

@@ -103,21 +103,32 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
         record.append(torch.cat([torch.stack([flowing.double(), state.booked, state.sigma], 1), theta], 1))
     jac = jacobian(lanes, theta, now, sliding)
     jac = jac.gather(1, lanes.pivots.unsqueeze(2).expand(-1, -1, jac.shape[2])) * lanes.pivoted.unsqueeze(2)
+    shift = torch.where(now.q.amin(1) > limits.freeze, (now.f * theta).sum(1) / now.rho[:, 0] ** 2, 0.0)
+    f0 = f0 - shift.unsqueeze(1) * state.z
+    jac = jac - torch.diag_embed(shift.unsqueeze(1).expand_as(f0) * lanes.pivoted)
     trial = _trial(state)
-    _give_up_locating(state, trial)
+    _give_up_locating(state, shift, trial)
     locating = (state.code == RUNNING) & state.locating
     state.attempts += flowing
     h = torch.where(locating, trial, state.h)
-    stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac)
+    stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac, shift)
     error = _error(lanes, state, limits, theta, now, stages[5], z_new)
     accepted = flowing & (error <= 1.0)
     _resize(state, flowing, accepted, error)
     if batch.quarters is not None:
         past = _past(batch.quarters, state, stages, z_new)
         accepted = _begin_locating(state, accepted, past, h)
-        accepted |= _locate(lanes, state, locating, h, z_new, past[:, 3])
-    state.z = torch.where(accepted.unsqueeze(1), z_new, state.z)
-    state.sigma = torch.where(accepted, state.sigma + h, state.sigma)
+        accepted |= _locate(lanes, state, locating, shift, h, z_new, past[:, 3])
+    _go(state, accepted, z_new, h, shift)
+
+
+def _go(state: State, going: Tensor, z_new: Tensor, h: Tensor, shift: Tensor) -> None:
+    """Take a step of size h; what was taken from the norm's growth is booked."""
+    state.z = torch.where(going.unsqueeze(1), z_new, state.z)
+    state.sigma = torch.where(going, state.sigma + h, state.sigma)
+    gone = torch.where(going, shift * h, 0.0)
+    state.booked = state.booked + gone
+    state.constant = state.constant * torch.exp(-gone).unsqueeze(1)
 
 
 def marks(lanes: Lanes, state: State) -> tuple[list[Tensor], Tensor | None]:
@@ -163,9 +174,14 @@ def _pivots(lanes: Lanes, v: Tensor) -> Tensor:
     return v.gather(1, lanes.pivots) * lanes.pivoted
 
 
-def _rosenbrock_step(lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The six stages (B, r) of a RODAS4 step of size h (B,), and its end; NaN where the matrix is singular."""
-    h = h.unsqueeze(1)
+def _rosenbrock_step(
+    lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Tensor, shift: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """The six stages (B, r) of a RODAS4 step of size h (B,), and its end; NaN where the matrix is singular.
+
+    f0, jac: of the field less shift (B,) times theta.
+    """
+    h, shift = h.unsqueeze(1), shift.unsqueeze(1)
     lhs = torch.diag_embed((1.0 / (h * GAMMA)).expand_as(f0)) - jac
     lu, pivots, _ = torch.linalg.lu_factor_ex(lhs)
     stages: list[Tensor] = []
@@ -181,10 +197,10 @@ def _rosenbrock_step(lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Ten
                 stage = stage + stages[4]
             now = field(lanes, theta_of(lanes, state.constant, stage))
             rhs = _pivots(lanes, velocity(now, tangency(lanes, now) if lanes.slides else None))
-            shift = stages[0] * float(STEP[s, 0])
+            terms = stages[0] * float(STEP[s, 0])
             for j in range(1, s):
-                shift = torch.add(shift, stages[j], alpha=float(STEP[s, j]))
-            rhs = rhs + shift / h
+                terms = torch.add(terms, stages[j], alpha=float(STEP[s, j]))
+            rhs = rhs - shift * stage + terms / h
         stages.append(torch.linalg.lu_solve(lu, pivots, rhs.unsqueeze(2)).squeeze(2))
     z_new = stage + stages[5]
     if lanes.slides:
@@ -247,21 +263,20 @@ def _trial(state: State) -> Tensor:
     return torch.where(state.trial < 0, state.hi, trial)
 
 
-def _give_up_locating(state: State, trial: Tensor) -> None:
+def _give_up_locating(state: State, shift: Tensor, trial: Tensor) -> None:
     """Lanes that cannot come closer take the upper end of their interval for the event."""
     closed = ~((state.lo < trial) & (trial < state.hi)) | (state.hi - state.lo < 1e-14 * state.span)
     closed |= state.trial >= _TRIALS
-    _land(state, (state.code == RUNNING) & state.locating & (state.trial >= 0) & closed)
+    _land(state, (state.code == RUNNING) & state.locating & (state.trial >= 0) & closed, shift)
 
 
-def _land(state: State, landed: Tensor) -> None:
-    state.z = torch.where(landed.unsqueeze(1), state.z_hi, state.z)
-    state.sigma = torch.where(landed, state.sigma + state.hi, state.sigma)
+def _land(state: State, landed: Tensor, shift: Tensor) -> None:
+    _go(state, landed, state.z_hi, state.hi, shift)
     state.code = torch.where(landed, EVENT, state.code)
     state.locating = state.locating & ~landed
 
 
-def _locate(lanes: Lanes, state: State, locating: Tensor, h: Tensor, z_new: Tensor, g: Tensor) -> Tensor:
+def _locate(lanes: Lanes, state: State, locating: Tensor, shift: Tensor, h: Tensor, z_new: Tensor, g: Tensor) -> Tensor:
     """Take in what the trial steps found; returns the lanes whose step meets no event after all."""
     opening = locating & (state.trial < 0)
     missed = opening & (g <= LANDED)
@@ -278,5 +293,5 @@ def _locate(lanes: Lanes, state: State, locating: Tensor, h: Tensor, z_new: Tens
     state.z_hi = torch.where(beyond.unsqueeze(1), z_new, state.z_hi)
     state.trial = torch.where(locating, state.trial + 1, state.trial)
     state.locating = state.locating & ~missed
-    _land(state, beyond & ~opening & (g <= LANDED))
+    _land(state, beyond & ~opening & (g <= LANDED), shift)
     return missed

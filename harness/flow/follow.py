@@ -1,7 +1,7 @@
 """One gradient flow, from its start to its limit.
 
 integrate until something happens -> resolve kinks, take the closure of the invariant subspace under the
-new gates -> every unit of log-norm polish and ask whether the flow is going there.  Counts of steps
+new gates -> now and then polish and ask whether the flow is going there.  Counts of steps
 decide, never the clock.
 """
 
@@ -30,16 +30,20 @@ from harness.limits import Limit, Status
 class Settings:
     """rtol of the integrator; freeze: inverse temperature at which the softmax is held.
 
-    The caps are counts: patience, steps after which a proof is sought that the data are never separated; steps in
-    all; kink_events.  polish_from: min q from which polishes are tried, once every unit of log-norm.
+    The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
+    steps by which they have to be; steps in all; kink_events.  polish_from: min q from which polishes are tried
+    (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
+    sharp cannot be resolved.
     """
 
     rtol: float = 1e-5
     freeze: float = 2e4
     patience: int = 150
+    separation: int = 3000
     steps: int = 10000
     kink_events: int = 200
     polish_from: float = 50.0
+    farthest: float = 1e4
     record_rows: int = 4000
 
 
@@ -100,6 +104,14 @@ class Run:
     @property
     def separated(self) -> bool:
         return bool(self.state[3])
+
+    def cap(self, steps: int) -> int:
+        """The cap after this many steps; the same number where there is no other."""
+        if steps < self.settings.patience:
+            return self.settings.patience
+        if steps < self.settings.separation:
+            return min(self.settings.separation, self.settings.steps)
+        return self.settings.steps if self.separated else steps
 
     def advance(self, target: float, steps: int) -> int:
         """Integrate until something happens; the integrator's code."""
@@ -171,6 +183,13 @@ class Run:
             self.tangent = _tangent(self.subspace.basis, self.slides.normals[:flat])
         return self.tangent
 
+    def next_polish(self) -> float:
+        """The log-norm of the next one: a unit further, or an eighth where the flow is slow.  Raises Undecided."""
+        now = self.log_norm
+        if now > self.settings.farthest:
+            raise Undecided(f"separated, but not converged at log-norm {now:.0g}")
+        return now + max(1.0, 0.125 * now)
+
     def polish(self) -> Settled | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
         work = workspace(self.problem)
@@ -235,13 +254,13 @@ def follow(instance: Instance, settings: Settings = Settings(), record: bool = F
 
 
 def _to_the_end(run: Run) -> Ending:
-    target, steps = -np.inf, run.settings.patience
+    target, steps = -np.inf, run.cap(0)
     while True:
         code = run.advance(target, steps)
         if code == integrator.EVENT:
             run.cross()
         elif code == integrator.DUE:
-            target = run.log_norm + 1.0
+            target = run.next_polish()
             settled = run.polish()
             if settled:
                 return Ending.converged(settled)
@@ -249,18 +268,18 @@ def _to_the_end(run: Run) -> Ending:
             ending = without_limit(run, code, steps)
             if ending:
                 return ending
-            steps = run.settings.steps
+            steps = run.cap(steps)
 
 
 def without_limit(run: Run, code: int, steps: int) -> Ending | None:
     """How a flow ends that the integrator stopped with this code after so many steps; None where it is to go on."""
-    if code == integrator.OUT_OF_STEPS and steps < run.settings.steps:
-        proof = None if run.separated else proof_of_no_separation(run.instance)
+    if code == integrator.OUT_OF_STEPS and run.cap(steps) > steps:
+        proof = proof_of_no_separation(run.instance) if steps == run.settings.patience and not run.separated else None
         return Ending("never_separates", proof) if proof else None
-    return Ending(*_without_limit(run, code))
+    return Ending(*_without_limit(run, code, steps))
 
 
-def _without_limit(run: Run, code: int) -> tuple[Status, str]:
+def _without_limit(run: Run, code: int, steps: int) -> tuple[Status, str]:
     if code == integrator.STATIONARY:
         still = not len(run.z) or (run.state[1] == 0.0 and stationary_start(run.instance))
         if not run.separated and still:
@@ -271,7 +290,7 @@ def _without_limit(run: Run, code: int) -> tuple[Status, str]:
         return "undecided", "The flow tends to a stationary point where the data are not separated."
     if code == integrator.OUT_OF_STEPS:
         done = "Separated, but not converged" if run.separated else "Not separated"
-        return "undecided", f"{done} after {run.settings.steps} steps."
+        return "undecided", f"{done} after {steps} steps."
     return "undecided", "The step size underflowed."
 
 

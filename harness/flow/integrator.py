@@ -12,8 +12,10 @@ What the subspace excludes cannot grow, whatever the rounding.
 RODAS4: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.7; order 4 (3),
 stiffly accurate, six stages, one Jacobian and one factorisation a step.
 
-Freeze: once min q exceeds 4 * FREEZE theta is halved and log 2 booked in the log-norm.  Powers of two, so
-nothing is rounded; the inverse temperature of the softmax then stays near FREEZE.
+Freeze: once min q exceeds FREEZE the flow is followed less its growth: d theta / d sigma = f - s theta, with
+s = f . theta / rho^2 at the start of every step and s h booked in the log-norm.  By homogeneity the direction is that
+of a flow whose softmax stays at this inverse temperature, and steps are no longer bounded by the norm's growth, which
+matters where the direction moves slowly.  A start beyond 4 * FREEZE is halved first, exactly.
 """
 
 from __future__ import annotations
@@ -353,8 +355,11 @@ def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
 
 
 @compiled
-def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k):
-    """One RODAS4 step of size h from z; fills the stages k (6, r); returns the new z, NaN if singular."""
+def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, h, work, k):
+    """One RODAS4 step of size h from z; fills the stages k (6, r); returns the new z, NaN if singular.
+
+    f0, jac: of the field less shift times theta.
+    """
     r = z.shape[0]
     theta = np.empty(c.shape[0])
     lhs = -jac
@@ -377,7 +382,7 @@ def rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k):
                     stage[a] += k[4, a]
             v, _ = velocity(problem, lift(c, basis, stage, theta), slides, work)
             for a in range(r):
-                rhs[a] = v[pivots[a]]
+                rhs[a] = v[pivots[a]] - shift * stage[a]
         for a in range(r):
             for j in range(s):
                 rhs[a] += STEP[s, j] * k[j, a] / h
@@ -464,14 +469,14 @@ def violation(problem, theta, watch, slides, reach, depths, work, hit, ended, ma
 
 
 @compiled
-def locate(problem, z, c, basis, pivots, slides, f0, jac, h, watch, reach, depths, work, k, hit, ended):
+def locate(problem, z, c, basis, pivots, slides, f0, jac, shift, h, watch, reach, depths, work, k, hit, ended):
     """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
 
     (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
     of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.
     """
     hi = h
-    z_hi = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, hi, work, k)
+    z_hi = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, hi, work, k)
     g_hi = violation(problem, c + basis @ z_hi, watch, slides, reach, depths, work, hit, ended, False)
     if g_hi <= LANDED:
         return hi, z_hi, False
@@ -500,7 +505,7 @@ def locate(problem, z, c, basis, pivots, slides, f0, jac, h, watch, reach, depth
                 trial = near
         if not lo < trial < hi or hi - lo < 1e-14 * h:
             break
-        z_trial = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, trial, work, k)
+        z_trial = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, trial, work, k)
         g = violation(problem, c + basis @ z_trial, watch, slides, reach, depths, work, hit, ended, False)
         # half of what counts as landed beyond the kink
         near = trial + (0.5 * LANDED - g) / slope
@@ -580,6 +585,12 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
         if rho < 1e-20 * state[6]:
             return STATIONARY
         jac = jacobian(problem, theta, slides, work, rho, basis)[pivots]
+        shift = 0.0
+        if low > limits[1]:
+            shift = dot(f, theta) / (rho * rho)
+            for a in range(r):
+                f0[a] -= shift * z[a]
+                jac[a, a] -= shift
         weight[:] = p
         h = state[2]
         while True:
@@ -587,7 +598,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
                 state[2] = h
                 return OUT_OF_STEPS
             state[4] += 1.0
-            z_new = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, h, work, k)
+            z_new = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, h, work, k)
             lift(still, basis, k[5], err_theta)
             lift(c, basis, z_new, theta_new)
             error = 0.0
@@ -611,12 +622,17 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
                 z_s = interpolate(z, z_new, k, s) if quarter < 4 else z_new
                 if violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False) > LANDED:
                     h, z_new, met = locate(
-                        problem, z, c, basis, pivots, slides, f0, jac, s * h, watch, reach, depths, work, k, hit, ended
-                    )
+                        problem, z, c, basis, pivots, slides, f0, jac, shift, s * h,
+                        watch, reach, depths, work, k, hit, ended,
+                    )  # fmt: skip
                     if met:
                         z[:] = z_new
                         state[1] += h
+                        state[0] += shift * h
+                        c *= np.exp(-shift * h)
                         return EVENT
                     break
         z[:] = z_new
         state[1] += h
+        state[0] += shift * h
+        c *= np.exp(-shift * h)
