@@ -95,8 +95,8 @@ def times(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix @ vector.unsqueeze(2)).squeeze(2)
 
 
-def newton(system: System, theta: Tensor, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """From theta (B, N), in the parts, with softmax weights p (B, R).
+def newton(system: System, theta: Tensor, p: Tensor, *, weighted: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """From theta (B, N), in the parts, with softmax weights p (B, R), which are the first multipliers if weighted.
 
     Returns theta, the multipliers (B, R) and the residual relative to ||theta||, infinite where the method failed.
     """
@@ -108,7 +108,11 @@ def newton(system: System, theta: Tensor, p: Tensor) -> tuple[Tensor, Tensor, Te
     scale = torch.where(usable, low, 1.0) ** (-1.0 / system.net.depth)
     z = z * scale.unsqueeze(1)
     active = (system.samples & (p > ACTIVE)) | system.curved
-    first = _first_multipliers(system, z, active)
+    if weighted:
+        size = (z * z).sum(1, keepdim=True) / system.net.depth
+        first = torch.where(active & system.samples, p * size, 0.0)
+    else:
+        first = _first_multipliers(system, z, active)
     batch, rows = p.shape
     size = z.shape[1] + rows
     zero = torch.zeros(batch, dtype=torch.int64, device=z.device)

@@ -62,7 +62,13 @@ def _within(lanes: Lanes, theta: Tensor, p: Tensor, part: Tensor, whole: Tensor)
     curved = torch.zeros_like(p, dtype=torch.bool)
     curved[:, lanes.kinks] = lanes.line[:, lanes.normals.shape[1] :]
     samples = torch.nn.functional.pad(lanes.real, (0, p.shape[1] - lanes.samples))
-    point, lam, error = newton(System.of(lanes.net, samples, curved, part), theta, p)
+    inside = System.of(lanes.net, samples, curved, part)
+    point, lam, error = newton(inside, theta, p)
+    again = torch.nonzero(~(error < SOLVED_AT)).squeeze(1)
+    if len(again):
+        second = newton(take(inside, again), theta[again], p[again], weighted=True)
+        for every, found in zip((point, lam, error), second, strict=True):
+            every[again] = found
     lam = torch.where(samples, lam.clamp(min=0.0), lam)
     system = System.of(lanes.net, samples, curved, whole)
     now = evaluation(lanes.net, point)

@@ -299,7 +299,15 @@ def _polish_within(problem, theta, basis, part, curved, p, lam, work):
     active[:n] = p > ACTIVE
     _evaluate(problem, theta, curved, work)
     lam[:] = _first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
+    first, near = active.copy(), theta.copy()
     error = _solve(problem, theta, part, curved, active, lam, work)
+    if not error < 1e-10:
+        # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell
+        active[:] = first
+        lam[n:] = 0.0
+        lam[:n] = np.where(active[:n], p, 0.0) * np.dot(near, near) / (net.ptr.shape[0] - 1)
+        theta[:] = near
+        error = _solve(problem, theta, part, curved, active, lam, work)
     if not error < 1e-10:
         return error
     lam[:n] = np.maximum(lam[:n], 0.0)
