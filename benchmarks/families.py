@@ -30,8 +30,9 @@ FAMILIES: dict[str, Callable[[int, int], Network]] = {
 }
 
 
-# Further ones, which the suite leaves out: their kinks are curved.
+# Further ones, which the suite leaves out: relu networks of more layers, with curved kinks.
 DEEP: dict[str, Callable[[int, int], Network]] = {
+    "diagonal relu, depth 3": lambda d, k: diagonal("relu", d, 3),
     "fully connected relu, depth 3": lambda d, k: fully_connected("relu", (d, k, k)),
     "fully connected relu, depth 4": lambda d, k: fully_connected("relu", (d, k, k, k)),
 }
