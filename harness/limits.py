@@ -40,6 +40,8 @@ class Limit:
     doubt: a sentence when zeros could not be told from tiny numbers; verdicts are then undecided.
     log_norm: log ||theta(t)|| that the flow reached.  events: what happened at kinks, in order.
     evidence: rows (log-norm, distance of the flow's direction to the limit), the case for convergence.
+    held: whether an exact invariance (zeros, ties, balance, a rational rotation of them) keeps the flow in a subspace
+    from its start on; another start, however near, may then have another limit.
     Everything from theta to evidence is None or empty unless status is "converged".
     """
 
@@ -57,6 +59,7 @@ class Limit:
     log_norm: float | None = None
     events: tuple[dict[str, Any], ...] = ()
     evidence: tuple[tuple[float, float], ...] = ()
+    held: bool = False
     path: dict[str, np.ndarray] | None = field(default=None, compare=False)
 
     @property

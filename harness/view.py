@@ -76,6 +76,8 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
     """The same, as lines of text without a final newline."""
     found = check_object(limit, verdicts)
     lines = [_instance_line(limit.instance), "", f"{found['status'].replace('_', ' ')}: {found['reason']}"]
+    if limit.held:
+        lines.append("An exact invariance holds the flow in a subspace; a start next to it may end elsewhere.")
     if verdicts is None:
         return "\n".join(lines)
     lines += ["", f"limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {_short(found['limit']['value'])}"]

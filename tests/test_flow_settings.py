@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,26 @@ def test_integer_draws_have_the_same_value_and_support_vectors(family: str) -> N
         np.testing.assert_allclose(default.margins, tight.margins, rtol=3e-5, err_msg=default.instance.to_json())
         active = default.margins < 1.0 + 1e-7
         np.testing.assert_allclose(tight.margins[active], 1.0, rtol=1e-7)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", ["generic", "integer"])
+def test_a_start_nearby_has_the_same_limit_unless_an_invariance_holds_it(family: str, kind: Kind) -> None:
+    rng = np.random.default_rng([82, list(FAMILIES).index(family)])
+    compared = 0
+    for _ in range(160):
+        limit = follow(draw(rng, family, kind))
+        if limit.status != "converged" or limit.held or compared == PER_FAMILY:
+            continue
+        instance = limit.instance
+        near = [u * (1 + 1e-9 * rng.standard_normal(len(u))) for u in instance.theta0_float]
+        near = [np.where(u == 0.0, 1e-9 * rng.standard_normal(len(u)), u) for u in near]
+        moved = follow(dataclasses.replace(instance, theta0=tuple(tuple(u.tolist()) for u in near)))
+        if limit.doubt or moved.status != "converged":
+            # a dead neuron at zero may wake, and come to another end
+            continue
+        assert limit.margins is not None
+        assert moved.margins is not None
+        compared += 1
+        assert limit.value == pytest.approx(moved.value, rel=1e-7), instance.to_json()
+    assert compared >= PER_FAMILY - 3

@@ -29,6 +29,7 @@ from harness.certificates.numbers import Rejected, Vector, choice, fields, float
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
+from harness.certificates.vertices import check_vertices
 from harness.instances import Instance
 
 # "optimal" means a proven lower bound of at least (1 - GAP) times the value.
@@ -42,6 +43,7 @@ OTHER_KINDS: dict[str, Callable[[Instance, object], Checked]] = {
     "cheaper": check_cheaper,
     "curve": check_curve,
     "ball": check_ball,
+    "vertices": check_vertices,
 }
 
 _COMMON = ("kind", "problem", "scope", "theta", "structure")

@@ -76,6 +76,7 @@ class Run:
             )
         except ZeroDivisionError:
             raise Undecided("a denominator is divisible by a prime of the exact arithmetic") from None
+        self.held = subspace.basis.shape[1] + int(subspace.constant.sum()) < len(theta0)
         self.state[6] = np.linalg.norm(theta0)
         self._enter(subspace, theta0)
 
@@ -238,6 +239,7 @@ class Ending:
             log_norm=run.log_norm,
             events=tuple(run.events),
             evidence=tuple(run.approach.evidence),
+            held=run.held,
             path=_path(rows) if rows is not None else None,
         )
 

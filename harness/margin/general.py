@@ -11,6 +11,7 @@ from harness.margin.expansion import Expansion
 from harness.margin.products import decide_product
 from harness.margin.proofs import attested
 from harness.margin.verdict import Verdict
+from harness.margin.vertices import decide_vertices
 
 
 class General:
@@ -47,7 +48,9 @@ class General:
             return self._product
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
-        return Verdict("undecided", self._value, None, "no oracle decides it")
+        return decide_vertices(self.limit, self.certify) or Verdict(
+            "undecided", self._value, None, "no oracle decides it"
+        )
 
     @property
     def mechanism(self) -> str | None:

@@ -15,6 +15,7 @@ from harness.margin.optimality import decide_global, decide_local
 from harness.margin.problems import full_problem
 from harness.margin.proofs import attested
 from harness.margin.verdict import LayerVerdicts, Verdict
+from harness.margin.vertices import decide_vertices
 
 
 class Verdicts:
@@ -71,7 +72,10 @@ class Verdicts:
             return Verdict("undecided", self._value, None, self._obstacle)
         if point is None:
             return self._other.global_
-        return decide_global(full_problem(point), self.local, self.certify)
+        verdict = decide_global(full_problem(point), self.local, self.certify)
+        if verdict.status == "undecided":
+            return decide_vertices(self.limit, self.certify) or verdict
+        return verdict
 
     @cached_property
     def layers(self) -> tuple[LayerVerdicts, ...]:

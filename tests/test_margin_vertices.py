@@ -1,0 +1,92 @@
+"""Diagonal networks: the cheapest vertex against a grid of convex problems, by hand, and forged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.families import draw
+from harness import drive
+from harness.certificates import check
+from harness.certificates.vertices import features
+from harness.margin import decide
+from harness.margin.vertices import _cheapest, decide_vertices
+from harness.networks import diagonal, fully_connected
+from tests.margin_limits import limit, margins_of
+
+
+def one_path(depth: int, activation: Any = "linear") -> Any:
+    """x = (2, 1): the first coordinate alone, beta = (1/2, 0)."""
+    root = 0.5 ** (1.0 / depth)
+    return limit(diagonal(activation, 2, depth), [[2, 1]], [1], [[root, 0.0]] * depth)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_the_better_coordinate_alone_is_global(depth: int, activation: Any) -> None:
+    verdict = decide_vertices(one_path(depth, activation), certify=True)
+    assert verdict is not None
+    assert (verdict.status, verdict.certified) == ("optimal", True)
+    assert verdict.bound == pytest.approx(0.5 * depth * 0.5 ** (2.0 / depth))
+
+
+def test_the_worse_coordinate_is_a_local_optimum_only() -> None:
+    found = decide(limit(diagonal("linear", 2, 3), [[2, 1]], [1], [[0.0, 1.0]] * 3))
+    assert (found.local.status, found.global_.status) == ("optimal", "not_optimal")
+    assert found.local.certified
+    assert found.global_.certified
+    assert found.global_.bound is not None
+    assert 1.5 * 0.5 ** (2.0 / 3.0) <= found.global_.bound < 1.5
+
+
+def test_others_are_left_alone() -> None:
+    single = limit(fully_connected("linear", (1, 1, 1)), [[1]], [1], [[1.0]] * 3)
+    assert decide_vertices(single, certify=True) is not None
+    joined = limit(fully_connected("linear", (2, 1, 1)), [[1, 0]], [1], [[1, 0], [1], [1]])
+    assert decide_vertices(joined, certify=True) is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_random_point_is_cheaper(seed: int) -> None:
+    """Points of random products, scaled to min q = 1, around the limit and anywhere."""
+    rng = np.random.default_rng(seed)
+    (found,) = drive([draw(rng, "diagonal linear, depth 3", "integer")])
+    if found.status != "converged" or found.doubt:
+        return
+    verdict = decide_vertices(found, certify=True)
+    assert verdict is not None
+    assert verdict.certified
+    ((_, table),) = features(found.instance)
+    _, least = _cheapest(np.array(table, dtype=float), 3)
+    assert (verdict.status == "optimal") == (found.value is not None and least >= found.value * (1 - 1e-9))
+    network = found.instance.network
+    for _ in range(300):
+        beta = rng.standard_normal(found.instance.d) * rng.integers(0, 2, found.instance.d)
+        root = np.abs(beta) ** (1.0 / 3.0)
+        theta = [root, root, np.sign(beta) * root]
+        q = margins_of(network, found.instance, theta).min()
+        if q > 0.0:
+            assert 0.5 * sum(float(u @ u) for u in theta) * q ** (-2.0 / 3.0) >= least * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("change", [1e-3, -1e-3, 0.5, -1.0])
+def test_a_forged_limit_is_rejected(change: float) -> None:
+    """A second path that theta does not need makes it dearer than the vertex."""
+    found = one_path(3)
+    verdict = decide_vertices(found, certify=True)
+    assert verdict is not None
+    assert verdict.certificate is not None
+    for layer in range(3):
+        theta: list[list[Any]] = [list(u) for u in verdict.certificate["theta"]]
+        theta[layer][1] = change
+        assert not check(found.instance, {**verdict.certificate, "theta": theta}).accepted
+
+
+def test_too_many_vertices_are_open() -> None:
+    network = diagonal("relu", 10, 2)
+    found = limit(network, [[1] * 10, [2] * 10, [1, 2] * 5], [1, 1, 1], [[1.0] * 10, [1.0] * 10])
+    assert decide_vertices(found, certify=True) is None
+    certificate = {"kind": "vertices", "problem": "full", "scope": "global", "theta": [[1] * 10] * 2}
+    assert "vertices are more than" in check(found.instance, certificate).reason
