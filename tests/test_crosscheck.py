@@ -1,0 +1,204 @@
+"""Verdicts and certificates against code that knows neither: ascent of min q / |theta|^m, and changed numbers.
+
+The ascent draws steps of every size from the limit and follows what pays; it may find no rise where the limit is said
+to be a local optimum, none at all from anywhere where it is said to be a global one, and where it is said to be
+neither it has to find one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from benchmarks.families import FAMILIES, draw
+from harness import decide, drive
+from harness.certificates import check
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.margin import Verdict, Verdicts
+from harness.networks import FieldError
+from tests.margin_limits import margins_of
+from tests.reference import margins_and_gradients
+
+CASES = [*FAMILIES, "diagonal relu, depth 3"]
+RISE = 1e-7
+
+
+@cache
+def decided(family: str) -> list[tuple[Limit, Verdicts]]:
+    rng = np.random.default_rng([91, CASES.index(family)])
+    out: list[tuple[Limit, Verdicts]] = []
+    for t in range(120):
+        if len(out) == 6:
+            break
+        (limit,) = drive([draw(rng, family, "integer" if t % 2 else "generic")])
+        if limit.status == "converged" and not limit.doubt:
+            out.append((limit, decide(limit)))
+    return out
+
+
+def split(instance: Instance, flat: np.ndarray) -> list[np.ndarray]:
+    return np.split(flat, np.cumsum(instance.network.sizes)[:-1])
+
+
+def quality(instance: Instance, flat: np.ndarray) -> float:
+    """min q / |theta|^m, the normalised margin."""
+    size = float(np.linalg.norm(flat))
+    return float(margins_of(instance.network, instance, split(instance, flat / size)).min()) if size else -np.inf
+
+
+def ascent(instance: Instance, flat: np.ndarray, rng: np.random.Generator, radius: float) -> float:
+    """The best normalised margin within the radius: random steps, then steps along the softmin's gradient."""
+    flat = flat / np.linalg.norm(flat)
+    best = quality(instance, flat)
+    start = best
+    for size in radius * np.array([1.0, 0.3, 0.1, 0.01, 1e-3]):
+        here, value = flat, start
+        for _ in range(40):
+            step = size * rng.standard_normal(len(flat)) * rng.integers(0, 2, len(flat))
+            trial = quality(instance, here + step)
+            if trial > value and np.linalg.norm(here + step - flat) < 2 * radius:
+                here, value = here + step, trial
+        for sharpness in (1e2, 1e4):
+            for _ in range(20):
+                q, gradients = margins_and_gradients(instance, here)
+                p = np.exp(-sharpness * (q - q.min()) / max(abs(q.min()), 1e-12))
+                direction = p @ gradients / p.sum()
+                direction = direction - here * float(here @ direction) / float(here @ here)
+                moved = here + 0.3 * size * direction / max(float(np.linalg.norm(direction)), 1e-300)
+                trial = quality(instance, moved)
+                if trial > value and np.linalg.norm(moved - flat) < 2 * radius:
+                    here, value = moved, trial
+        best = max(best, value)
+    return best / start - 1.0
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_ascent_agrees_with_the_local_verdicts(family: str) -> None:
+    rng = np.random.default_rng(17)
+    seen: Counter[str] = Counter()
+    for limit, verdicts in decided(family):
+        seen[verdicts.local.status] += 1
+        assert limit.theta is not None
+        rise = ascent(limit.instance, np.concatenate(limit.theta), rng, 1e-4)
+        if verdicts.local.status == "optimal":
+            assert rise < RISE, limit.instance.to_json()
+    assert seen["optimal"] + seen["not_optimal"] >= 3
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_ascent_from_anywhere_stays_below_a_global_optimum(family: str) -> None:
+    rng = np.random.default_rng(18)
+    for limit, verdicts in decided(family):
+        if verdicts.global_.status != "optimal":
+            continue
+        assert limit.theta is not None
+        top = quality(limit.instance, np.concatenate(limit.theta))
+        for _ in range(6):
+            start = rng.standard_normal(sum(limit.instance.network.sizes))
+            value = quality(limit.instance, start)
+            if value > 0.0:
+                assert value * (1.0 + ascent(limit.instance, start, rng, 1.0)) <= top * (1.0 + RISE)
+
+
+def test_what_is_not_optimal_can_be_left() -> None:
+    """A point far better than the limit's own gives a start from which the rise is plain."""
+    seen = 0
+    for family in CASES:
+        for limit, verdicts in decided(family):
+            certificate = verdicts.local.certificate
+            if verdicts.local.status != "not_optimal" or certificate is None or "better" not in certificate:
+                continue
+            better = np.concatenate([[float(Fraction(str(a))) for a in u] for u in certificate["better"]])
+            assert limit.theta is not None
+            assert quality(limit.instance, better) > quality(limit.instance, np.concatenate(limit.theta)) * (1 + RISE)
+            seen += 1
+    assert seen >= 3
+
+
+def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every number of a JSON value, with its path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from numbers(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from numbers(inner, (*path, index))
+    elif not isinstance(value, bool) and isinstance(value, int | float):
+        yield path, value
+    elif isinstance(value, str) and value.replace("/", "").replace("-", "").replace(".", "").isdigit():
+        yield path, Fraction(value)
+
+
+def changed(certificate: dict[str, Any], path: Sequence[Any], new: Any) -> dict[str, Any]:
+    out = copy.deepcopy(certificate)
+    inner: Any = out
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = new
+    return out
+
+
+def cost(instance: Instance, theta: Any) -> float:
+    """1/2 |theta|^2 once theta is scaled to min q = 1."""
+    flat = np.concatenate([[float(Fraction(str(a))) for a in u] for u in theta])
+    value = quality(instance, flat)
+    return 0.5 * value ** (-2.0 / instance.network.depth) if value > 0.0 else np.inf
+
+
+def stored(verdicts: Verdicts) -> list[Verdict]:
+    return [verdicts.local, verdicts.global_]
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_no_changed_number_makes_a_dearer_point_optimal(family: str) -> None:
+    """Whatever the checker still accepts after a change must be about a point that costs no more."""
+    kinds: Counter[str] = Counter()
+    rng = np.random.default_rng(3)
+    for limit, verdicts in decided(family):
+        for verdict in stored(verdicts):
+            if verdict.status != "optimal" or verdict.certificate is None:
+                continue
+            own = cost(limit.instance, verdict.certificate["theta"])
+            found = list(numbers(verdict.certificate))
+            for at in rng.permutation(len(found))[:25]:
+                path, old = found[at]
+                number = isinstance(old, Fraction)
+                for new in (old * Fraction(11, 10) + Fraction(1, 10) * (old == 0), -old - Fraction(1, 3)):
+                    value = str(new) if number else int(new) if isinstance(old, int) else float(new)
+                    forged = changed(verdict.certificate, path, value)
+                    try:
+                        checked = check(limit.instance, forged)
+                    except FieldError:
+                        kinds["shape"] += 1
+                        continue
+                    kinds[f"{forged['kind']} {checked.accepted}"] += 1
+                    if checked.accepted:
+                        assert cost(limit.instance, forged["theta"]) <= own * (1.0 + 3e-9), (path, new)
+    assert any(kind.endswith("False") for kind in kinds), kinds
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_hard_margin_svm_agrees_with_slsqp(seed: int) -> None:
+    rng = np.random.default_rng([5, seed])
+    (limit,) = drive([draw(rng, "fully connected linear, depth 2", "generic")])
+    if limit.status != "converged":
+        return
+    instance = limit.instance
+    signed = instance.y_float[:, None] * instance.x_float
+    solved = minimize(
+        lambda w: 0.5 * w @ w, np.zeros(instance.d), jac=lambda w: w, method="SLSQP",
+        constraints={"type": "ineq", "fun": lambda w: signed @ w - 1.0, "jac": lambda w: signed},
+        options={"ftol": 1e-14, "maxiter": 500},
+    )  # fmt: skip
+    verdict = decide(limit).global_
+    assert verdict.status == "optimal"
+    assert verdict.value == pytest.approx(float(np.linalg.norm(solved.x)), rel=1e-5)
