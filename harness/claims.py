@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from harness.deciding import Decision, globally_optimal, kkt_point, locally_optimal
+from harness.deciding import (
+    Decision,
+    globally_optimal,
+    kkt_point,
+    layers_globally_optimal,
+    layers_locally_optimal,
+    locally_optimal,
+)
 from harness.networks import Network
 
 if TYPE_CHECKING:
@@ -98,6 +105,30 @@ def _relu_unshared(network: Network) -> bool:
     return _unshared(network) and network.activation == "relu"
 
 
+def _linear_fully_connected(network: Network) -> bool:
+    return network.fully_connected and network.activation == "linear"
+
+
+def _shared(network: Network) -> bool:
+    return network.depth == 2 and network.shared
+
+
+def _deep_unshared(network: Network) -> bool:
+    return network.depth >= 3 and not network.shared
+
+
+def _linear(network: Network) -> bool:
+    return network.activation == "linear"
+
+
+def _relu(network: Network) -> bool:
+    return network.activation == "relu" and network.depth >= 2
+
+
+def _relu_of_depth_2(network: Network) -> bool:
+    return network.activation == "relu" and network.depth == 2
+
+
 def _relu_fully_connected(network: Network) -> bool:
     return network.fully_connected and network.depth >= 2 and network.activation == "relu"
 
@@ -177,6 +208,7 @@ _TABLE = (
         "global optimum of (P)",
         "theorem",
         "VSS 3, JT",
+        Decision(_linear_fully_connected, globally_optimal),
     ),
     Claim(
         "fc-linear-aligned",
@@ -211,7 +243,7 @@ _TABLE = (
         "global optimum of (P)",
         "theorem",
         "VSS 4",
-        Decision(_linear_unshared, globally_optimal, "nonzero_weight_vectors"),
+        Decision(_linear_unshared, globally_optimal, ("nonzero_weight_vectors",)),
     ),
     Claim(
         "depth2-relu-nonzero-local",
@@ -220,7 +252,7 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 4",
-        Decision(_relu_unshared, locally_optimal, "nonzero_weight_vectors"),
+        Decision(_relu_unshared, locally_optimal, ("nonzero_weight_vectors",)),
     ),
     Claim(
         "depth2-relu-active-local",
@@ -229,7 +261,7 @@ _TABLE = (
         "local optimum of (P)",
         "theorem",
         "VSS 4",
-        Decision(_relu_unshared, locally_optimal, "nonzero_inputs"),
+        Decision(_relu_unshared, locally_optimal, ("nonzero_inputs",)),
     ),
     Claim(
         "depth2-relu-active-global",
@@ -238,6 +270,7 @@ _TABLE = (
         "global optimum of (P)",
         "refuted",
         "VSS 4",
+        Decision(_relu_unshared, globally_optimal, ("nonzero_inputs",)),
     ),
     Claim(
         "shared-local",
@@ -246,6 +279,7 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 4",
+        Decision(_shared, locally_optimal, ("nonzero_weight_vectors", "nonzero_inputs")),
     ),
     Claim(
         "deep-local",
@@ -254,6 +288,7 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 5",
+        Decision(_deep_unshared, locally_optimal, ("nonzero_weights", "nonzero_inputs")),
     ),
     Claim(
         "linear-layerwise-global",
@@ -262,6 +297,7 @@ _TABLE = (
         "every u^l is a global optimum of (P_l)",
         "theorem",
         "VSS 5",
+        Decision(_linear, layers_globally_optimal),
     ),
     Claim(
         "relu-layerwise-local",
@@ -270,6 +306,7 @@ _TABLE = (
         "every u^l is a local optimum of (P_l)",
         "refuted",
         "VSS 5",
+        Decision(_relu_of_depth_2, layers_locally_optimal),
     ),
     Claim(
         "relu-active-layerwise-local",
@@ -278,6 +315,7 @@ _TABLE = (
         "every u^l is a local optimum of (P_l)",
         "theorem",
         "VSS 5",
+        Decision(_relu, layers_locally_optimal, ("nonzero_inputs",)),
     ),
     Claim(
         "relu-active-layerwise-global",
@@ -286,6 +324,7 @@ _TABLE = (
         "every u^l is a global optimum of (P_l)",
         "refuted",
         "VSS 5",
+        Decision(_relu, layers_globally_optimal, ("nonzero_inputs",)),
     ),
 )
 

@@ -28,16 +28,16 @@ ROUNDING = 1e-9
 class Decision:
     """applies: whether the claim speaks of a network. concluded: whether its conclusion holds, None if open.
 
-    assumption: the key of Verdicts.assumptions that the claim assumes, None if it assumes nothing.
+    assumptions: the keys of Verdicts.assumptions that the claim assumes, none if it assumes nothing.
     """
 
     applies: Callable[[Network], bool]
     concluded: Callable[[Limit, Verdicts], bool | None]
-    assumption: Assumption | None = None
+    assumptions: tuple[Assumption, ...] = ()
 
     def assumed(self, verdicts: Verdicts) -> bool | None:
         """Whether the assumption holds, None if not known."""
-        return True if self.assumption is None else verdicts.assumptions[self.assumption]
+        return _all([verdicts.assumptions[name] for name in self.assumptions])
 
 
 def locally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
@@ -50,6 +50,23 @@ def globally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
     """Whether the limit is a global optimum of (P); None without an accepted certificate."""
     verdict = verdicts.global_
     return _answer(verdict.status, verdict.certified)
+
+
+def layers_locally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether every layer of the limit is a local optimum of (P_l); None without accepted certificates."""
+    return _all([_answer(pair.local.status, pair.local.certified) for pair in verdicts.layers])
+
+
+def layers_globally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether every layer of the limit is a global optimum of (P_l); None without accepted certificates."""
+    return _all([_answer(pair.global_.status, pair.global_.certified) for pair in verdicts.layers])
+
+
+def _all(answers: list[bool | None]) -> bool | None:
+    """Whether all hold: one that does not settles it, one that is open leaves the rest open."""
+    if any(answer is False for answer in answers):
+        return False
+    return None if any(answer is None for answer in answers) else True
 
 
 def _answer(status: str, certified: bool) -> bool | None:

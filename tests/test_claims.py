@@ -19,6 +19,7 @@ from harness.deciding import kkt_point
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.margin import Verdict
+from harness.margin.verdict import LayerVerdicts
 from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 ROOT = Path(__file__).parent.parent
@@ -37,11 +38,21 @@ def verdicts(status: str, *, certified: bool = True, assumed: bool | None = True
     """Stands for Verdicts: every question has this answer."""
     verdict = Verdict(status, 1.0, certified=certified)  # pyright: ignore[reportArgumentType]
     names = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
-    return SimpleNamespace(local=verdict, global_=verdict, assumptions=dict.fromkeys(names, assumed))
+    layers = (LayerVerdicts(verdict, verdict),) * 2
+    return SimpleNamespace(local=verdict, global_=verdict, layers=layers, assumptions=dict.fromkeys(names, assumed))
+
+
+def spoken_of(claim: str) -> Network:
+    """A network that the claim speaks of."""
+    activation: Activation = "linear" if "linear" in claim else "relu"
+    if claim == "shared-local":
+        return convolutional("relu", 2, 1)
+    return fully_connected(activation, (2, 2, 2) if claim == "deep-local" else (2, 2))
 
 
 DECIDED = ["kkt", "fc-relu-local", "depth2-local", *(i for i in CLAIMS if i.startswith("depth2-") and "nonzero" in i)]
-DECIDED += ["depth2-relu-active-local"]
+DECIDED += ["depth2-relu-active-local", "depth2-relu-active-global", "fc-linear-global", "shared-local", "deep-local"]
+DECIDED += [i for i in CLAIMS if "layerwise" in i]
 
 
 def test_the_table_is_complete():
@@ -74,6 +85,12 @@ def relu(width: int = 2) -> Network:
         ("depth2-linear-nonzero-global", [diagonal("linear", 2, 2)], [relu(), convolutional("linear", 3, 2)]),
         ("depth2-relu-nonzero-local", [relu(), diagonal("relu", 2, 2)], [diagonal("linear", 2, 2)]),
         ("depth2-relu-active-local", [relu(), diagonal("relu", 2, 2)], [diagonal("linear", 2, 2)]),
+        ("fc-linear-global", [fully_connected("linear", (2, 2, 2))], [relu(), diagonal("linear", 2, 2)]),
+        ("shared-local", [convolutional("linear", 3, 2)], [relu(), diagonal("linear", 2, 3)]),
+        ("deep-local", [diagonal("linear", 2, 3)], [relu(), convolutional("relu", 3, 2)]),
+        ("linear-layerwise-global", [convolutional("linear", 3, 2), diagonal("linear", 2, 3)], [relu()]),
+        ("relu-layerwise-local", [relu(), convolutional("relu", 3, 2)], [diagonal("relu", 2, 3)]),
+        ("relu-active-layerwise-local", [relu(), diagonal("relu", 2, 3)], [diagonal("linear", 2, 3)]),
     ],
 )
 def test_what_a_claim_speaks_of(claim: str, speaks: list[Network], does_not: list[Network]):
@@ -83,8 +100,7 @@ def test_what_a_claim_speaks_of(claim: str, speaks: list[Network], does_not: lis
 
 @pytest.mark.parametrize("claim", [i for i in DECIDED if i != "kkt"])
 def test_verdicts_become_outcomes(claim: str):
-    activation: Activation = "linear" if "linear" in claim else "relu"
-    found = limit(fully_connected(activation, (2, 2)))
+    found = limit(spoken_of(claim))
     judged = CLAIMS[claim].judged
     assert judged(found, verdicts("optimal")) == "holds"
     assert judged(found, verdicts("not_optimal")) == "violated"
@@ -94,8 +110,7 @@ def test_verdicts_become_outcomes(claim: str):
 @pytest.mark.parametrize("claim", [i for i in DECIDED if i != "kkt"])
 @pytest.mark.parametrize("status", ["optimal", "not_optimal"])
 def test_a_verdict_without_certificate_decides_nothing(claim: str, status: str):
-    activation: Activation = "linear" if "linear" in claim else "relu"
-    found = limit(fully_connected(activation, (2, 2)))
+    found = limit(spoken_of(claim))
     assert CLAIMS[claim].judged(found, verdicts(status, certified=False)) == "undecided"
 
 
