@@ -127,8 +127,10 @@ class _Quarry:
             if claim.judged(limit, verdicts) != "violated":
                 return False
         verdict, mechanism = getattr(verdicts, SPACES[self.claim].verdict), verdicts.mechanism
-        if not verdict.certified or verdict.certificate is None:
+        if not verdict.certified or verdict.certificate is None or verdict.certificate["kind"] != "better":
             return False
+        if verdict.certificate["scope"] == "global":
+            mechanism = "global gap"
         if mechanism is None or self.mechanism not in (None, mechanism):
             return False
         if self._smaller(instance, self.best):

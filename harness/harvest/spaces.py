@@ -31,6 +31,7 @@ SPACES = {
     "fc-relu-local": Space(fully_connected_networks("relu"), "local", ("dead neuron", "kink")),
     "depth2-local": Space(unshared_networks(), "local", ("zero weight", "dead neuron")),
     "depth2-relu-nonzero-local": Space(fully_connected_networks("relu"), "local", ("kink",), zeros=False),
+    "depth2-relu-active-global": Space(fully_connected_networks("relu"), "global_", ("global gap",), zeros=False),
 }
 
 

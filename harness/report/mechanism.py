@@ -25,6 +25,10 @@ _SENTENCES = {
         "sides are equally near, but the flow came along one side, or slid along the edge, and never tried the other. "
         "{changed}"
     ),
+    "global gap": (
+        "Every input of every neuron is nonzero in the limit, so nearby the gates do not change and nothing is better. "
+        "Elsewhere, with other gates, something is: the flow chose the gates at its start, and never compares."
+    ),
     "saddle": (
         "With the same gates and the same zeros there is a better point: the flow stayed in an invariant subspace "
         "on which the limit is the best, by a symmetry of the start, and the better point lies outside it."

@@ -10,6 +10,8 @@ from harness.claims import CLAIMS, Claim
 from harness.report.mechanism import explain
 from harness.report.reading import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record, exact, value
 
+LAST = "whatever the last digits of the limit are."
+
 
 def page(record: Record) -> str:
     """The page, as it is stored beside the record."""
@@ -19,7 +21,7 @@ def page(record: Record) -> str:
         f"![The points, and the neurons in the limit and at the better point]({FIGURE})",
         "## The instance\n\n" + _instance(record),
         "## The limit of the flow\n\n" + _limit(record),
-        "## A better point next to it\n\n" + _better(record),
+        f"## A better point {'elsewhere' if _is_global(record) else 'next to it'}\n\n" + _better(record),
         "## Why\n\n" + explain(record),
         "## What is proven, and what is evidence\n\n" + _proof(record),
         "## Check it\n\n" + _commands(record),
@@ -81,6 +83,10 @@ def _limit(record: Record) -> str:
     return "\n\n".join(lines)
 
 
+def _is_global(record: Record) -> bool:
+    return record.data["certificate"]["scope"] == "global"
+
+
 def _better(record: Record) -> str:
     before, after = value(record.limit), value(record.better)
     margins = record.instance.margins(record.better)
@@ -104,13 +110,18 @@ def _proof(record: Record) -> str:
     if limit.get("evidence"):
         log_norm, distance = limit["evidence"][-1]
         evidence = f" At log ||theta(t)|| = {short(log_norm)} its direction was within {float(distance):.1e} of it."
+    if _is_global(record):
+        consequence = f"The better point is feasible. So no point of that structure is a global optimum of (P), {LAST}"
+    else:
+        consequence = (
+            "The better point is feasible, and lies in one closed cell with the whole structure. In terms of |v_j| w_j "
+            "the problem is convex on that cell, so moving from such a point towards the better one lowers the cost "
+            f"from the first step on. So no point of that structure is a local optimum of (P), {LAST}"
+        )
     return (
         "Proven, in exact arithmetic, by `marginalia verify`: take any feasible point with the structure of the limit "
         f"({structure}). It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is "
-        f"more than {short(better, digits=8)}, the value of the better point. The better point is feasible, and "
-        "lies in one closed cell with the whole structure. In terms of |v_j| w_j the problem is convex on that cell, "
-        "so moving from such a point towards the better one lowers the cost from the first step on. So no point of "
-        "that structure is a local optimum of (P), whatever the last digits of the limit are.\n\n"
+        f"more than {short(better, digits=8)}, the value of the better point. {consequence}\n\n"
         f"Evidence, from the numerical flow: that it ends at a direction of this structure.{evidence}"
     )
 
