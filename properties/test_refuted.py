@@ -4,6 +4,8 @@
     depth2-local               depth 2, no shared weights: the limit is a local optimum of (P)       VSS, section 4
     depth2-relu-nonzero-local  depth 2, relu, every w_j nonzero in the limit: the same               VSS, section 4
     depth2-relu-active-global  depth 2, relu, every input nonzero in the limit: a global optimum    VSS, section 4
+    relu-layerwise-local       relu, depth 2: every layer is a local optimum of (P_l)                VSS, section 5
+    relu-active-layerwise-global  relu, every input nonzero in the limit: every layer is a global    VSS, section 5
 
 Each is proven false in VSS (Vardi, Shamir & Srebro, arXiv:2110.02732).  A test fails when nothing is found, when the
 exact checker does not accept the proof, or when what is found is larger than what one would write by hand.
@@ -23,6 +25,8 @@ BY_HAND = {
     "depth2-local": Sizes(1, 2, 2),
     "depth2-relu-nonzero-local": Sizes(2, 2, 2),
     "depth2-relu-active-global": Sizes(2, 2, 2),
+    "relu-layerwise-local": Sizes(2, 2, 2),
+    "relu-active-layerwise-global": Sizes(2, 2, 2),
 }
 
 

@@ -67,6 +67,8 @@ CLAIMS = {
     "depth2-local": Denial("full", "local", ("linear", "relu"), False, nothing),
     "depth2-relu-nonzero-local": Denial("full", "local", ("relu",), False, nonzero_weight_vectors),
     "depth2-relu-active-global": Denial("full", "global", ("relu",), False, nonzero_inputs),
+    "relu-layerwise-local": Denial("layer 1", "local", ("relu",), False, nothing),
+    "relu-active-layerwise-global": Denial("layer 1", "global", ("relu",), False, nonzero_inputs),
 }
 
 

@@ -14,7 +14,8 @@ What is PROVEN when a file is accepted, by exact arithmetic alone:
   margins, that has the property the claim assumes; theta's own least margin is 1 up to 1e-9, and value and margins are
   theta's;
 - that point is a near-KKT point of the margin problem: its residual is at most 1e-8;
-- NO feasible point with the structure is a local (or global, as the claim says) optimum of the margin problem.
+- NO feasible point with the structure is a local (or global, as the claim says) optimum of the margin problem; where
+  the claim is about one layer, of the problem over that layer with the other one as it is stored.
 
 What is EVIDENCE: that the gradient flow from theta0 converges in direction to a limit with this structure near theta.
 Anyone can run the flow again, as "replay" says; the last line of the list then holds for the limit whatever its
@@ -153,8 +154,9 @@ def _require_mechanism(instance: Instance, read: Certificate, mechanism: str) ->
     expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
     if not expected.get(mechanism, True):
         raise Rejected(f"{mechanism} is not a mechanism of {instance.network.activation} networks")
-    if mechanism == "layer" or (mechanism == "global gap") != (read.scope == "global"):
-        raise Rejected(f"{mechanism} is not the mechanism of a {read.scope} certificate of the full problem")
+    fits = "layer" if read.problem != "full" else "global gap" if read.scope == "global" else None
+    if mechanism != fits if fits else mechanism in ("layer", "global gap"):
+        raise Rejected(f"{mechanism} is not the mechanism of a {read.scope} certificate of the {read.problem} problem")
     dead = [neuron for neuron in neurons_of(instance) if read.structure.dead(neuron)]
     woken = any(neuron.v(read.better) and any(neuron.w(read.better)) for neuron in dead)
     if mechanism in ("zero weight", "dead neuron") and not woken:

@@ -126,10 +126,12 @@ class _Quarry:
             verdicts = harness.decide(limit)
             if claim.judged(limit, verdicts) != "violated":
                 return False
-        verdict, mechanism = getattr(verdicts, SPACES[self.claim].verdict), verdicts.mechanism
+        verdict, mechanism = SPACES[self.claim].verdict(verdicts), verdicts.mechanism
         if not verdict.certified or verdict.certificate is None or verdict.certificate["kind"] != "better":
             return False
-        if verdict.certificate["scope"] == "global":
+        if verdict.certificate["problem"] != "full":
+            mechanism = "layer"
+        elif verdict.certificate["scope"] == "global":
             mechanism = "global gap"
         if mechanism is None or self.mechanism not in (None, mechanism):
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,28 +10,48 @@ from hypothesis import strategies as st
 
 from harness.harvest.integers import integer_instances
 from harness.instances import Instance
+from harness.margin import Verdict, Verdicts
 from strategies import fully_connected_networks, unshared_networks
 
 
 @dataclass(frozen=True)
 class Space:
-    """networks: a strategy for architectures.  verdict: the attribute of Verdicts about the conclusion.
+    """networks: a strategy for architectures.  verdict: the one among Verdicts that is about the conclusion.
 
     mechanisms: the ways to fail that a harvest looks for, each on its own.
     zeros: whether neurons that start at zero are worth drawing.
     """
 
     networks: st.SearchStrategy[Any]
-    verdict: str
+    verdict: Callable[[Verdicts], Verdict]
     mechanisms: tuple[str, ...]
     zeros: bool = True
 
 
+def _local(verdicts: Verdicts) -> Verdict:
+    return verdicts.local
+
+
+def _global(verdicts: Verdicts) -> Verdict:
+    return verdicts.global_
+
+
+def _first_local(verdicts: Verdicts) -> Verdict:
+    """The last layer's problem is convex: if a layer fails, it is the first."""
+    return verdicts.layers[0].local
+
+
+def _first_global(verdicts: Verdicts) -> Verdict:
+    return verdicts.layers[0].global_
+
+
 SPACES = {
-    "fc-relu-local": Space(fully_connected_networks("relu"), "local", ("dead neuron", "kink")),
-    "depth2-local": Space(unshared_networks(), "local", ("zero weight", "dead neuron")),
-    "depth2-relu-nonzero-local": Space(fully_connected_networks("relu"), "local", ("kink",), zeros=False),
-    "depth2-relu-active-global": Space(fully_connected_networks("relu"), "global_", ("global gap",), zeros=False),
+    "fc-relu-local": Space(fully_connected_networks("relu"), _local, ("dead neuron", "kink")),
+    "depth2-local": Space(unshared_networks(), _local, ("zero weight", "dead neuron")),
+    "depth2-relu-nonzero-local": Space(fully_connected_networks("relu"), _local, ("kink",), zeros=False),
+    "depth2-relu-active-global": Space(fully_connected_networks("relu"), _global, ("global gap",), zeros=False),
+    "relu-layerwise-local": Space(fully_connected_networks("relu"), _first_local, ("layer",), zeros=False),
+    "relu-active-layerwise-global": Space(fully_connected_networks("relu"), _first_global, ("layer",), zeros=False),
 }
 
 

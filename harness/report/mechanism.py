@@ -29,6 +29,10 @@ _SENTENCES = {
         "Every input of every neuron is nonzero in the limit, so nearby the gates do not change and nothing is better. "
         "Elsewhere, with other gates, something is: the flow chose the gates at its start, and never compares."
     ),
+    "layer": (
+        "The outgoing weights v_j stay as they are in the limit, and the incoming weights w_j alone are changed. What "
+        "is optimal for them depends on gates that the flow has fixed: {kinks_or_gates}"
+    ),
     "saddle": (
         "With the same gates and the same zeros there is a better point: the flow stayed in an invariant subspace "
         "on which the limit is the best, by a symmetry of the start, and the better point lies outside it."
@@ -50,6 +54,12 @@ def explain(record: Record) -> str:
         zero=_capital(_names(zero) + (" is" if len(zero) == 1 else " are")),
         woken=_names(woken),
         kinks=_join(f"the input of neuron {j} on x_{i}" for j, i in edges) + (" is" if len(edges) == 1 else " are"),
+        kinks_or_gates=(
+            f"in the limit {_join(f'the input of neuron {j} on x_{i}' for j, i in edges)} "
+            f"{'is' if len(edges) == 1 else 'are'} exactly zero, and tilting w_j to the other side of an edge pays."
+            if edges
+            else "with other gates the same margins cost less."
+        ),
         changed=f"At the better point {_join(f'neuron {j} acts on x_{i}' for j, i in now_on)}." if now_on else "",
     ).rstrip()
 

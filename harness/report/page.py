@@ -36,11 +36,17 @@ def _claim(record: Record) -> Claim:
 def _statement(record: Record) -> str:
     claim = _claim(record)
     assumed = f" If, in the limit, {claim.assumption}, then" if claim.assumption else " Then"
+    conclusion = claim.conclusion if claim.conclusion.startswith("every") else f"the limit is a {claim.conclusion}"
+    layer = (
+        " (P_l) is the same over the parameters u^l of one layer, the others held at the limit."
+        if _is_layer(record)
+        else ""
+    )
     return (
         f"The statement, refuted here: take a network that is {claim.setting}, and gradient flow that separates the "
-        f"data.{assumed} the limit is a {claim.conclusion}. (Source: {claim.source}.)\n\n"
-        "(P) is: minimise 1/2 ||theta||^2 subject to y_i Phi(theta; x_i) >= 1 for all i. The limit is the limit of "
-        "theta(t)/||theta(t)||, scaled so that its least margin is 1."
+        f"data.{assumed} {conclusion}. (Source: {claim.source}.)\n\n"
+        f"(P) is: minimise 1/2 ||theta||^2 subject to y_i Phi(theta; x_i) >= 1 for all i.{layer} The limit is the "
+        "limit of theta(t)/||theta(t)||, scaled so that its least margin is 1."
     )
 
 
@@ -87,6 +93,10 @@ def _is_global(record: Record) -> bool:
     return record.data["certificate"]["scope"] == "global"
 
 
+def _is_layer(record: Record) -> bool:
+    return record.data["certificate"]["problem"] != "full"
+
+
 def _better(record: Record) -> str:
     before, after = value(record.limit), value(record.better)
     margins = record.instance.margins(record.better)
@@ -100,7 +110,9 @@ def _better(record: Record) -> str:
 
 def _proof(record: Record) -> str:
     certificate = record.data["certificate"]
-    better = value(record.better)
+    problem, fixed = ("(P_1)", ", the v_j fixed as they are stored") if _is_layer(record) else ("(P)", "")
+    cost = "cost of the first layer" if fixed else "value"
+    better = value(record.better[:1] if _is_layer(record) else record.better)
     relu = record.instance.network.activation == "relu"
     zeros = "the same neurons that are zero and the same signs of the v_j"
     structure = f"the same gates on every point, {zeros}" if relu else zeros
@@ -111,17 +123,20 @@ def _proof(record: Record) -> str:
         log_norm, distance = limit["evidence"][-1]
         evidence = f" At log ||theta(t)|| = {short(log_norm)} its direction was within {float(distance):.1e} of it."
     if _is_global(record):
-        consequence = f"The better point is feasible. So no point of that structure is a global optimum of (P), {LAST}"
-    else:
         consequence = (
-            "The better point is feasible, and lies in one closed cell with the whole structure. In terms of |v_j| w_j "
+            f"The better point is feasible. So no point of that structure is a global optimum of {problem}, {LAST}"
+        )
+    else:
+        terms = "With the v_j fixed" if _is_layer(record) else "In terms of |v_j| w_j"
+        consequence = (
+            f"The better point is feasible, and lies in one closed cell with the whole structure. {terms} "
             "the problem is convex on that cell, so moving from such a point towards the better one lowers the cost "
-            f"from the first step on. So no point of that structure is a local optimum of (P), {LAST}"
+            f"from the first step on. So no point of that structure is a local optimum of {problem}, {LAST}"
         )
     return (
         "Proven, in exact arithmetic, by `marginalia verify`: take any feasible point with the structure of the limit "
-        f"({structure}). It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is "
-        f"more than {short(better, digits=8)}, the value of the better point. {consequence}\n\n"
+        f"({structure}){fixed}. It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is "
+        f"more than {short(better, digits=8)}, the {cost} of the better point. {consequence}\n\n"
         f"Evidence, from the numerical flow: that it ends at a direction of this structure.{evidence}"
     )
 
