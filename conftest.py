@@ -90,7 +90,7 @@ def check() -> Callable[[str, Instance], None]:
 
     def holds(claim_id: str, instance: Instance) -> None:
         claim = CLAIMS[claim_id]
-        (limit,) = harness.drive([instance])
+        (limit,) = harness.drive([instance], record=claim.recorded)
         verdicts = harness.decide(limit) if limit.status == "converged" else None
         outcome = claim.judged(limit, verdicts)
         _running[_column(limit.status, limit.reason, outcome)] += 1

@@ -23,6 +23,7 @@ from harness.deciding import (
     locally_optimal,
 )
 from harness.networks import Network
+from harness.paths import above_the_floor, balanced, margin_grows, outgoing_dominate, signs_kept
 
 if TYPE_CHECKING:
     from harness.limits import Limit
@@ -63,6 +64,11 @@ class Claim:
         """Whether the claim speaks of this network. Raises ValueError where nothing decides the claim."""
         return self._decision.applies(network)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether the limit that is judged has to have its path."""
+        return self._decision.recorded
+
     def judged(self, limit: Limit, verdicts: Verdicts | None) -> Outcome:
         """What one limit says about the claim.
 
@@ -73,6 +79,8 @@ class Claim:
         """
         decision = self._decision
         if not decision.applies(limit.instance.network) or limit.status == "never_separates":
+            return "outside"
+        if decision.start is not None and not decision.start(limit.instance):
             return "outside"
         if limit.status != "converged" or verdicts is None or limit.doubt:
             return "undecided"
@@ -158,6 +166,7 @@ _TABLE = (
         "from t0 on, loss^{-1}(L) / norm^m never decreases",
         "theorem",
         "LL",
+        Decision(_any, margin_grows, recorded=True),
     ),
     Claim(
         "margin-rate",
@@ -175,6 +184,7 @@ _TABLE = (
         "(incoming norm)^2 - (outgoing norm)^2",
         "theorem",
         "Du, Hu & Lee 2018",
+        Decision(_any, balanced, recorded=True),
     ),
     Claim(
         "margin-floor",
@@ -183,6 +193,7 @@ _TABLE = (
         "(2 value)^(-m/2) >= loss^{-1}(L(t)) / norm(t)^m at every time t past t0, value = 1/2 norm(theta~)^2",
         "theorem",
         "LL",
+        Decision(_any, above_the_floor, recorded=True),
     ),
     Claim(
         "sign-kept",
@@ -191,6 +202,7 @@ _TABLE = (
         "v_j never changes sign",
         "theorem",
         "balance",
+        Decision(_unshared, signs_kept, start=outgoing_dominate, recorded=True),
     ),
     Claim(
         "follows-flow",

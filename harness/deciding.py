@@ -11,6 +11,7 @@ from harness.networks import Network
 if TYPE_CHECKING:
     import numpy as np
 
+    from harness.instances import Instance
     from harness.limits import Limit
     from harness.margin import Verdicts
 
@@ -29,11 +30,14 @@ class Decision:
     """applies: whether the claim speaks of a network. concluded: whether its conclusion holds, None if open.
 
     assumptions: the keys of Verdicts.assumptions that the claim assumes, none if it assumes nothing.
+    start: what it assumes of the instance. recorded: whether it is about the flow's recorded path.
     """
 
     applies: Callable[[Network], bool]
     concluded: Callable[[Limit, Verdicts], bool | None]
     assumptions: tuple[Assumption, ...] = ()
+    start: Callable[[Instance], bool] | None = None
+    recorded: bool = False
 
     def assumed(self, verdicts: Verdicts) -> bool | None:
         """Whether the assumption holds, None if not known."""

@@ -25,7 +25,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.claim("kkt", decided=25)
+@pytest.mark.claim("kkt", decided=15)
 @settings(max_examples=80)
 @given(data=st.data())
 def test_the_limit_is_a_kkt_point(check, family, data):

@@ -1,0 +1,42 @@
+"""What holds along every flow that separates the data.
+
+margin-grows: once the loss is below that of the zero network, loss^{-1}(L) / norm^m never falls.  margin-floor: so no
+point on the way has a larger one than the limit, (2 value)^(-m/2).  balance: the differences of the layers' squared
+norms are conserved.  sign-kept: at depth 2, no v_j with |v_j(0)| >= |w_j(0)| changes its sign.
+
+These see a trainer that stops at a KKT point which the flow does not go to.  Lyu & Li, arXiv:1906.05890; Du, Hu & Lee,
+arXiv:1806.00900.
+"""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strategies import convolutional_networks, instances, unshared_networks
+
+FAMILIES = {
+    "depth 2": unshared_networks(),
+    "depth 3": unshared_networks(depth=3),
+    "convolutional": convolutional_networks(),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param("margin-grows", marks=pytest.mark.claim("margin-grows", decided=10)),
+        pytest.param("margin-floor", marks=pytest.mark.claim("margin-floor", decided=10)),
+        pytest.param("balance", marks=pytest.mark.claim("balance", decided=10)),
+    ],
+)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_along_the_flow(check, claim, family, data):
+    check(claim, data.draw(instances(networks=FAMILIES[family])))
+
+
+@pytest.mark.claim("sign-kept", decided=15)
+@given(instance=instances(networks=FAMILIES["depth 2"]))
+def test_signs_are_kept(check, instance):
+    check("sign-kept", instance)
