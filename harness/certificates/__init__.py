@@ -4,19 +4,29 @@ This folder imports nothing of the trainer (harness.flow) or of the oracles (har
 instances and the exact forward pass (harness.instances, harness.networks).  Whoever doubts a counterexample reads
 this folder and the statements.
 
+Networks of depth 2 without shared weights, whose neurons decouple:
     problems     the margin problem and its two layer problems, as sums over neurons
     structures   the signs, gates and zeros said of a limit, and the nearby point that has them exactly
     bounds       lower bounds by weak duality; certificates of kind "bound" (optimal)
     cells        the same, one bound for every joint cell; kind "cells" (optimal)
     better       a cheaper point against every point with the structure; kind "better" (not optimal)
-    checker      check(instance, certificate)
-    kkt          a rigorous bound on the KKT residual
+Every network:
+    signs        the signs of the pre-activations said of a limit
+    curves       curves along which the margins hold and the norm falls; kind "curve" (not optimal)
+    balls        a convex augmented Lagrangian on a ball; kind "ball" (optimal)
+    layers       one layer's problem; kinds "layer tree" (optimal) and "layer better" (not optimal)
+    products     bounds on a product of norms, and cheaper points; kinds "product bound" and "cheaper"
+    vertices     the vertices of a diagonal network; kind "vertices" (optimal)
+Stored counterexamples:
+    files        verify_file(path); what is proven there and what is evidence
     claims       which certificate denies which claim
-    files        verify_file(path): stored counterexamples; what is proven there and what is evidence
+    mechanisms   whether a certificate can show the mechanism that is said of it
+    kkt          a rigorous bound on the KKT residual
+    exists       an exact KKT point next to floats
     documents    strict JSON
-    numbers      exact numbers
-
-Certificates cover networks of depth 2 without shared weights, linear and relu.
+Below them:
+    checker      check(instance, certificate)
+    taylor, gradients, symmetries, definite, numbers
 """
 
 from harness.certificates.checker import Checked, check

@@ -19,12 +19,12 @@ upper limits.  With g and H the gradient and Hessian of F at theta and K a bound
 
 if s'Hs >= mu |s|^2 and mu >= K radius / 3.  F(theta) - |g| radius is then the bound.
 
-Directions in which nothing changes.  Two neurons of one layer with parameters of their own, the same connections, and
-the same gates on every sample used can be rotated into each other without changing F or |t|: the rows of W^l that
-belong to them turn, and the columns of W^(l+1) with them.  Let T be the tangents at theta of the rotations listed.  In
-the orbit of a point t under these rotations take the one closest to theta: it is no further from theta than t, F is
-the same there, and its difference s to theta is orthogonal to T, because the generators are skew.  So only such s
-matter: H + tau sum_T t t' - mu is positive semidefinite, which is checked in rationals (for H rounded, less the error).
+Directions in which nothing changes.  Two neurons with the same gates on every sample used, and no inequality of their
+own, can be rotated into each other without changing F or |t| (symmetries.py).  Let T be the tangents at theta of the
+rotations listed.  In the orbit of a point t under these rotations take the one closest to theta: it is no further from
+theta than t, F is the same there, and its difference s to theta is orthogonal to T, because the generators are skew.
+So only such s matter: H + tau sum_T t t' - mu is positive semidefinite, which is checked in rationals (for H rounded,
+less the error).
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ from harness.certificates.numbers import (
     fields,
     float_down,
     float_up,
+    integer,
     number,
     rows,
     squared_norm,
     vector,
 )
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
+from harness.certificates.symmetries import Rotation, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError, preactivations
@@ -103,25 +105,18 @@ def check_ball(instance: Instance, certificate: object) -> Checked:
     return Checked(True, reason, above, below, gap)
 
 
-def _read_rotations(value: object, instance: Instance) -> list[tuple[int, int, int]]:
-    """(hidden layer, neuron, neuron) from 0."""
-    out: list[tuple[int, int, int]] = []
+def _read_rotations(value: object, instance: Instance) -> list[Rotation]:
+    out: list[Rotation] = []
     network = instance.network
     for e, entry in enumerate(array(value, "certificate.rotations")):
         parts = array(entry, f"certificate.rotations[{e}]", 3)
         place = f"certificate.rotations[{e}]"
-        layer = _integer(parts[0], place, 1, network.depth - 1)
-        j, k = (_integer(part, place, 1, network.widths[layer]) for part in parts[1:])
+        layer = integer(parts[0], place, 1, network.depth - 1)
+        j, k = (integer(part, place, 1, network.widths[layer]) for part in parts[1:])
         if j == k:
             raise FieldError(place, "a neuron cannot be rotated into itself")
         out.append((layer - 1, j - 1, k - 1))
     return out
-
-
-def _integer(value: object, at: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise FieldError(at, f"expected an integer from {low} to {high}")
-    return value
 
 
 class _Ball:
@@ -131,7 +126,7 @@ class _Ball:
         theta: Theta,
         signs: Signs | None,
         radius: Fraction,
-        rotations: Sequence[tuple[int, int, int]],
+        rotations: Sequence[Rotation],
     ) -> None:
         self.instance, self.theta, self.signs, self.radius = instance, theta, signs, radius
         self.flat: Vector = tuple(v for u in theta for v in u)
@@ -139,7 +134,7 @@ class _Ball:
         self.bounds: Bounds = bounds(instance.network, theta, radius)
         self.norms = [sqrt_up(squared_norm(x)) for x in instance.x]
         self.rotations = rotations
-        self.tangents = [self._tangent(*rotation) for rotation in rotations]
+        self.tangents = [tangent(instance.network, self.flat, rotation) for rotation in rotations]
         self._require_signs_kept()
 
     def _require_signs_kept(self) -> None:
@@ -174,9 +169,9 @@ class _Ball:
 
     def _place(self, value: object, at: str) -> Place:
         sample, layer, neuron = array(value, at, 3)
-        sample = _integer(sample, at, 0, self.instance.n - 1)
-        layer = _integer(layer, at, 1, self.instance.network.depth - 1)
-        return sample, layer - 1, _integer(neuron, at, 1, self.instance.network.widths[layer]) - 1
+        sample = integer(sample, at, 0, self.instance.n - 1)
+        layer = integer(layer, at, 1, self.instance.network.depth - 1)
+        return sample, layer - 1, integer(neuron, at, 1, self.instance.network.widths[layer]) - 1
 
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
@@ -245,28 +240,6 @@ class _Ball:
         full = [[matrix[max(r, c)][min(r, c)] for c in range(size)] for r in range(size)]
         if not positive_semidefinite(full):
             raise Rejected(f"{at}: the Hessian is not clearly positive definite")
-
-    def _tangent(self, layer: int, j: int, k: int) -> Vector:
-        """The motion of theta when neurons j and k of a hidden layer turn.  Raises Rejected where they cannot."""
-        network = self.instance.network
-        below, above = network.patterns[layer], network.patterns[layer + 1]
-        pairs: list[tuple[int, int, int]] = []
-        for layer_at, first, second in [
-            (layer, below[j], below[k]),
-            (layer + 1, [row[j] for row in above], [row[k] for row in above]),
-        ]:
-            used = [p for row in network.patterns[layer_at] for p in row if p >= 0]
-            for a, b in zip(first, second, strict=True):
-                if (a < 0) != (b < 0) or any(p >= 0 and used.count(p) != 1 for p in (a, b)):
-                    raise Rejected(f"neurons {j + 1} and {k + 1} of layer {layer + 1} cannot be rotated")
-                if a >= 0:
-                    pairs.append((layer_at, a, b))
-        offsets = [sum(network.sizes[:at]) for at in range(network.depth)]
-        tangent = [Fraction(0)] * len(self.flat)
-        for at, a, b in pairs:
-            tangent[offsets[at] + a] = -self.theta[at][b]
-            tangent[offsets[at] + b] = self.theta[at][a]
-        return tuple(tangent)
 
     def _require_invariant(
         self, used: set[int], gates: Sequence[Mapping[tuple[int, int], int]], walls: list[Place]

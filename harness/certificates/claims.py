@@ -1,81 +1,166 @@
 """Which certificate denies which claim.
 
-A claim says: for every network of a shape, if the limit has a property, then it is optimal in some sense.  A
-stored counterexample must have the shape and the property, and a certificate of kind "better" for the same problem
-and scope.  One line of CLAIMS is all that another refuted claim of this kind needs.
+A claim says: for every network of a shape, if the limit has a property, then it is optimal in some sense.  A stored
+counterexample must have the shape and the property, and a certificate that the limit is not optimal in that sense.
+One line of CLAIMS is all that another refuted claim of this kind needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
-from harness.certificates.numbers import Rejected
-from harness.certificates.problems import Name, Neuron, Theta
-from harness.certificates.structures import Structure
+from harness.certificates.numbers import Rejected, squared_norm
+from harness.certificates.signs import Theta
+from harness.certificates.taylor import bounds, sqrt_up
 from harness.instances import Instance
+from harness.networks import Network, preactivations
 
-Assumption = Callable[[Instance, list[Neuron], Structure, Theta], None]
+# (instance, theta, radius): the property is shown for every point within the radius of theta
+Assumption = Callable[[Instance, Theta, Fraction], None]
 
 
-def nothing(instance: Instance, neurons: list[Neuron], structure: Structure, theta: Theta) -> None:
+def nothing(instance: Instance, theta: Theta, radius: Fraction) -> None:
     """No assumption on the limit."""
 
 
-def nonzero_weight_vectors(instance: Instance, neurons: list[Neuron], structure: Structure, theta: Theta) -> None:
+def nonzero_weights(instance: Instance, theta: Theta, radius: Fraction) -> None:
+    """Every parameter is nonzero.  Raises Rejected."""
+    _require_connected(instance.network)
+    for layer, u in enumerate(theta):
+        for k, value in enumerate(u):
+            if abs(value) <= radius:
+                raise Rejected(f"the claim assumes nonzero weights, and parameter {k} of layer {layer + 1} is zero")
+
+
+def nonzero_weight_vectors(instance: Instance, theta: Theta, radius: Fraction) -> None:
     """Every hidden neuron's incoming weight vector is nonzero.  Raises Rejected."""
-    _every_neuron_counts(instance, neurons)
-    for neuron in neurons:
-        if not any(neuron.w(theta)):
-            raise Rejected(f"the claim assumes nonzero weight vectors, and that of neuron {neuron.index + 1} is zero")
-
-
-def nonzero_inputs(instance: Instance, neurons: list[Neuron], structure: Structure, theta: Theta) -> None:
-    """Every input of every hidden neuron is nonzero; for relu the structure has it.  Raises Rejected."""
-    _every_neuron_counts(instance, neurons)
-    for neuron in neurons:
-        for i in range(instance.n):
-            if structure.gates is None or structure.gate(i, neuron) == 0:
+    network = instance.network
+    _require_connected(network)
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        for j, row in enumerate(pattern):
+            if squared_norm([theta[layer][k] for k in set(row) if k >= 0]) <= radius**2:
                 raise Rejected(
-                    f"the claim assumes nonzero inputs, and neuron {neuron.index + 1} has none on sample {i}"
+                    f"the claim assumes nonzero weight vectors, and that of neuron {j + 1} of layer {layer + 1} is zero"
                 )
 
 
-def _every_neuron_counts(instance: Instance, neurons: list[Neuron]) -> None:
-    if len(neurons) != instance.network.widths[1]:
-        raise Rejected("the claim assumes that every hidden neuron has incoming and outgoing weights")
+def nonzero_inputs(instance: Instance, theta: Theta, radius: Fraction) -> None:
+    """Every pre-activation of every hidden neuron is nonzero on every sample.  Raises Rejected."""
+    network = instance.network
+    _require_connected(network)
+    limits = bounds(network, theta, radius)
+    for i, x in enumerate(instance.x):
+        norm = sqrt_up(squared_norm(x))
+        for layer, inputs in enumerate(preactivations(network, theta, x)[:-1]):
+            steep = limits.of(layer + 1, norm)[0]
+            for j, value in enumerate(inputs):
+                if abs(value) <= steep * radius:
+                    raise Rejected(
+                        "the claim assumes nonzero inputs, and that of "
+                        f"neuron {j + 1} of layer {layer + 1} on sample {i} is zero"
+                    )
+
+
+def both(first: Assumption, second: Assumption) -> Assumption:
+    """Both of them."""
+
+    def assumption(instance: Instance, theta: Theta, radius: Fraction) -> None:
+        first(instance, theta, radius)
+        second(instance, theta, radius)
+
+    return assumption
+
+
+def _require_connected(network: Network) -> None:
+    """Whether every hidden neuron has incoming and outgoing weights.  Raises Rejected."""
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        above = network.patterns[layer + 1]
+        for j, row in enumerate(pattern):
+            if all(k < 0 for k in row) or all(line[j] < 0 for line in above):
+                raise Rejected("the claim assumes that every hidden neuron has incoming and outgoing weights")
 
 
 @dataclass(frozen=True)
 class Denial:
     """What it takes to deny a claim.
 
-    problem, scope: of the certificate.  activations: those the claim speaks of.  fully_connected: whether it speaks
-    only of fully connected networks.  assumes: raises Rejected where the limit lacks the property that the claim
-    assumes.  Every network has depth 2 and no shared weights, as all that certificates cover.
+    shape: which networks it speaks of; says: the same in words.  problem: "full", or "layer" for any layer.  scope: of
+    the certificate.  assumes: raises Rejected where the limit lacks the property that the claim assumes.
     """
 
-    problem: Name
+    shape: Callable[[Network], bool]
+    says: str
+    problem: str
     scope: str
-    activations: tuple[str, ...]
-    fully_connected: bool
-    assumes: Assumption
+    assumes: Assumption = nothing
 
+    def denied_by(self, problem: str, scope: str) -> bool:
+        """Whether a proof that the limit is not optimal in this problem and scope denies the claim."""
+        wanted = problem == "full" if self.problem == "full" else problem.startswith("layer ")
+        return wanted and scope == self.scope
+
+
+def _fully_connected_relu(network: Network) -> bool:
+    return network.fully_connected and network.activation == "relu" and network.depth >= 2
+
+
+def _unshared(network: Network) -> bool:
+    return network.depth == 2 and not network.shared
+
+
+def _unshared_relu(network: Network) -> bool:
+    return _unshared(network) and network.activation == "relu"
+
+
+def _shared(network: Network) -> bool:
+    return network.depth == 2 and network.shared
+
+
+def _deep(network: Network) -> bool:
+    return network.depth >= 3 and not network.shared
+
+
+def _relu(network: Network) -> bool:
+    return network.activation == "relu" and network.depth >= 2
+
+
+def _relu_of_depth_2(network: Network) -> bool:
+    return _relu(network) and network.depth == 2
+
+
+_RELU_2 = "relu networks of depth 2 without shared weights"
 
 CLAIMS = {
-    "fc-relu-local": Denial("full", "local", ("relu",), True, nothing),
-    "depth2-local": Denial("full", "local", ("linear", "relu"), False, nothing),
-    "depth2-relu-nonzero-local": Denial("full", "local", ("relu",), False, nonzero_weight_vectors),
-    "depth2-relu-active-global": Denial("full", "global", ("relu",), False, nonzero_inputs),
-    "relu-layerwise-local": Denial("layer 1", "local", ("relu",), False, nothing),
-    "relu-active-layerwise-global": Denial("layer 1", "global", ("relu",), False, nonzero_inputs),
+    "fc-relu-local": Denial(
+        _fully_connected_relu, "fully connected relu networks of depth 2 and more", "full", "local"
+    ),
+    "depth2-local": Denial(_unshared, "networks of depth 2 without shared weights", "full", "local"),
+    "depth2-relu-nonzero-local": Denial(_unshared_relu, _RELU_2, "full", "local", nonzero_weight_vectors),
+    "depth2-relu-active-global": Denial(_unshared_relu, _RELU_2, "full", "global", nonzero_inputs),
+    "shared-local": Denial(
+        _shared,
+        "networks of depth 2 with shared weights",
+        "full",
+        "local",
+        both(nonzero_weight_vectors, nonzero_inputs),
+    ),
+    "deep-local": Denial(
+        _deep,
+        "networks of depth 3 and more without shared weights",
+        "full",
+        "local",
+        both(nonzero_weights, nonzero_inputs),
+    ),
+    "relu-layerwise-local": Denial(_relu_of_depth_2, "relu networks of depth 2", "layer", "local"),
+    "relu-active-layerwise-global": Denial(
+        _relu, "relu networks of depth 2 and more", "layer", "global", nonzero_inputs
+    ),
 }
 
 
-def require_shape(denial: Denial, instance: Instance) -> None:
+def require_shape(denial: Denial, network: Network) -> None:
     """Raises Rejected where the claim does not speak of this network."""
-    network = instance.network
-    if network.activation not in denial.activations:
-        raise Rejected(f"the claim does not speak of {network.activation} networks")
-    if denial.fully_connected and not network.fully_connected:
-        raise Rejected("the claim speaks of fully connected networks only")
+    if not denial.shape(network):
+        raise Rejected(f"the claim speaks of {denial.says} only")

@@ -4,9 +4,9 @@
      "active": [samples], "gates": [[sample, layer, neuron, 0 or 1], ...],
      "d": [one array a layer], "e": [the same] or null, "implied": {"sample": {"sample": number}}}
 
-What is proven is about EVERY point t within 1e-9 |theta| of theta, scaled to least margin 1, that has the structure:
-the signs of the pre-activations, its zero parameters, and margin exactly 1 on the active samples, more on all others;
-for order 2 also the KKT conditions, which a limit satisfies.  No such point is a local optimum.
+What is proven is about EVERY feasible point t within 1e-9 |theta| of theta that has the structure: the signs of the
+pre-activations, the zero parameters of theta, and margins of more than 1 on the samples that are not active.  No such
+point is a local optimum.  (That one of them is an exact KKT point is proven apart: exists.py.)
 
 The pre-activations with a sign keep their gates near t.  "gates" chooses the gates of kinks along the curve, and the
 polynomials below are those of these gates.  A kink whose gate is not chosen must not matter to second order
@@ -16,14 +16,17 @@ Order 1 (e is null).  On the active samples grad q_i . d > 0; t . d < 0; and eve
 +-n_r . d > 0.  Then t + eps d is feasible for small eps > 0, with the gates chosen, and costs less.
 
 Order 2.  Let d(t) be d less its part in the span of the rows G(t): grad q_i of the active samples that are not implied,
-and the normals n_r of chosen kinks that are heard.  So G(t) d(t) = 0.  At a KKT point t is a combination of gradients
-of active samples, each a mixture over gates of its kinks, which differ by normals of heard kinks: t . d(t) = 0.  If
+and the normals n_r of chosen kinks that are heard.  So G(t) d(t) = 0.  Suppose t is a local optimum.  Then it is one
+among the points with +-n_r >= 0 at the heard kinks.  There the margins are those of the gates chosen and continuously
+differentiable at t, the rows of G(t) are independent, which is checked, and implied margins are linear in others: so
+the KKT conditions hold, t is a combination of rows of G(t), and t . d(t) = 0.  If
 
     grad q_i . e + 1/2 d(t)' H_i d(t) > 0   on the active samples,
     +-(n_r . e + 1/2 d(t)' H_r d(t)) > 0     at the chosen kinks that are heard,     +-n_r . d(t) > 0    at the others,
     |d(t)|^2 + 2 t . e < 0,
 
-then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less.  "implied" are active
+then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less: no local optimum
+after all.  "implied" are active
 samples k whose signed inputs are a combination of those of others with the same gates on neurons that are heard:
 grad q_k . d(t) = 0 follows.
 
@@ -39,10 +42,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from harness.certificates.answer import Checked
-from harness.certificates.definite import positive_semidefinite
+from harness.certificates.definite import least_eigenvalue
+from harness.certificates.gradients import heard, sign_gates
 from harness.certificates.numbers import (
     Rejected,
     Vector,
@@ -50,12 +52,13 @@ from harness.certificates.numbers import (
     by_sample,
     choice,
     fields,
+    integer,
     rows,
     samples,
     sqrt_down,
     squared_norm,
 )
-from harness.certificates.signs import Signs, Theta, read_signs, require_signs, weights
+from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError
@@ -118,20 +121,13 @@ def read_gates(value: object, field: str, instance: Instance) -> dict[Place, int
     found: dict[Place, int] = {}
     for e, entry in enumerate(array(value, field)):
         sample, layer, neuron, gate = array(entry, f"{field}[{e}]", 4)
-        limits = ((sample, 0, instance.n - 1), (layer, 1, instance.network.depth - 1))
-        for number, low, high in limits:
-            _integer(number, f"{field}[{e}]", low, high)
-        _integer(neuron, f"{field}[{e}]", 1, widths[layer])
-        place = (sample, layer - 1, neuron - 1)
+        sample = integer(sample, f"{field}[{e}]", 0, instance.n - 1)
+        layer = integer(layer, f"{field}[{e}]", 1, instance.network.depth - 1)
+        place = (sample, layer - 1, integer(neuron, f"{field}[{e}]", 1, widths[layer]) - 1)
         if place in found:
             raise FieldError(f"{field}[{e}]", "occurs twice")
         found[place] = choice(gate, f"{field}[{e}][3]", (0, 1))
     return found
-
-
-def _integer(value: object, field: str, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise FieldError(field, f"expected an integer from {low} to {high}")
 
 
 def _read_implied(value: object, n: int) -> dict[int, dict[int, Fraction]]:
@@ -153,27 +149,11 @@ def require_near(instance: Instance, theta: Theta, signs: Signs | None, active: 
 
 def gates_of(signs: Signs | None, chosen: Mapping[Place, int], n: int) -> list[dict[tuple[int, int], int]]:
     """For every sample the gates by (layer, neuron): those of the signs and the chosen ones.  Raises Rejected."""
-    out: list[dict[tuple[int, int], int]] = [{} for _ in range(n)]
-    for layer, block in enumerate(signs or ()):
-        for i, row in enumerate(block):
-            out[i] |= {(layer, j): int(sign > 0) for j, sign in enumerate(row) if sign}
+    out = [sign_gates(signs, i) for i in range(n)]
     for (i, layer, j), gate in chosen.items():
         if signs is None or (layer, j) in out[i]:
             raise Rejected(f"sample {i} has no kink at neuron {j + 1} of layer {layer + 1}")
         out[i][layer, j] = gate
-    return out
-
-
-def heard(instance: Instance, theta: Theta, signs: Signs | None, sample: int) -> list[list[bool]]:
-    """For every hidden layer, which neurons have a path to the output through nonzero weights and gates not off."""
-    above = [True]
-    out: list[list[bool]] = []
-    for layer in range(instance.network.depth - 1, 0, -1):
-        matrix = weights(instance.network, theta, layer)
-        if layer < instance.network.depth - 1 and signs is not None:
-            above = [ok and signs[layer][sample][r] >= 0 for r, ok in enumerate(above)]
-        above = [any(ok and row[j] != 0 for ok, row in zip(above, matrix, strict=True)) for j in range(len(matrix[0]))]
-        out.insert(0, above)
     return out
 
 
@@ -246,7 +226,7 @@ class _Curve:
         margins = {i: self.margin(i, 2) for i in active}
         loud: list[Jet] = []
         quiet: list[Jet] = []
-        paths = {i: heard(self.instance, self.theta, self.signs, i) for i in active}
+        paths = {i: heard(self.instance.network, self.theta, self.signs, i) for i in active}
         for i in active:
             self._require_chosen(i, paths[i])
         for place in self._used(active):
@@ -286,7 +266,7 @@ class _Curve:
             return Fraction(0)
         moved = self.radius * sqrt_up(sum((jet.lipschitz[1] ** 2 for jet in jets), start=Fraction(0)))
         gram = [[_dot(a.row, b.row) for b in jets] for a in jets]
-        least = Fraction(sqrt_down(_least(gram)))
+        least = Fraction(sqrt_down(least_eigenvalue(gram)))
         if least <= 2 * moved:
             raise Rejected("the gradients of the active samples and kinks are not clearly independent")
         off = sqrt_up(sum((jet.first**2 for jet in jets), start=Fraction(0))) + moved * length
@@ -315,16 +295,6 @@ class _Curve:
                     loud = paths[k][layer][j] or paths[b][layer][j]
                     if loud and (block[k][j] != block[b][j] or not block[k][j]):
                         raise Rejected(f"samples {k} and {b} do not have the same gates")
-
-
-def _least(gram: Sequence[Sequence[Fraction]]) -> Fraction:
-    """A positive number that is at most the least eigenvalue, by a guess in floats that is then proven; else 0."""
-    guess = float(np.linalg.eigvalsh(np.array([[float(v) for v in row] for row in gram]))[0])
-    if not guess > 0.0:
-        return Fraction(0)
-    low = Fraction(guess / 2)
-    shifted = [[v - (low if r == c else 0) for c, v in enumerate(row)] for r, row in enumerate(gram)]
-    return low if positive_semidefinite(shifted) else Fraction(0)
 
 
 def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:

@@ -1,4 +1,4 @@
-"""Whether a symmetric matrix of rationals is positive semidefinite, exactly, by elimination.
+"""Symmetric matrices of rationals: whether one is positive semidefinite, and a bound on its least eigenvalue; exactly.
 
 Entries are brought to one denominator and eliminated without fractions (Bareiss), so that they stay minors of
 the matrix and do not grow beyond Hadamard's bound.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+
+import numpy as np
 
 
 def positive_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
@@ -35,6 +37,19 @@ def positive_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
                     a[r][c] = (lead * a[r][c] - column[r] * column[c]) // previous
         previous = lead
     return True
+
+
+def least_eigenvalue(matrix: Sequence[Sequence[Fraction]]) -> Fraction:
+    """A positive number that is at most the least eigenvalue, by a guess in floats that is then proven; else 0."""
+    try:
+        guess = float(np.linalg.eigvalsh(np.array([[float(v) for v in row] for row in matrix]))[0])
+    except (OverflowError, np.linalg.LinAlgError):
+        return Fraction(0)
+    if not 0.0 < guess < math.inf:
+        return Fraction(0)
+    low = Fraction(guess / 2)
+    shifted = [[v - (low if r == c else 0) for c, v in enumerate(row)] for r, row in enumerate(matrix)]
+    return low if positive_semidefinite(shifted) else Fraction(0)
 
 
 def _at(a: Sequence[Sequence[int]], r: int, c: int) -> int:

@@ -5,21 +5,26 @@
                "kinks": [{"sample": 0, "layer": 1, "neuron": 1, "coefficient": 0.0}], ... evidence},
      "structure": {...}, "mechanism": "...", "certificate": {...}, "replay": "..."}
 
-Other keys at the top and in "limit" are evidence and are not read.
+"structure" is what the certificate says of the limit: {"outgoing", "gates"} (structures.py) for kind "better",
+{"signs"} (signs.py) for the kinds "curve", "layer better" and "cheaper".  Other keys at the top and in "limit" are
+evidence and are not read.
 
 What is PROVEN when a file is accepted, by exact arithmetic alone:
 
 - the instance is well formed and of the shape that the claim speaks of;
-- the stored theta is within 1e-9 (relative) of a point with exactly the structure (signs, gates, zeros), with positive
-  margins, that has the property the claim assumes; theta's own least margin is 1 up to 1e-9, and value and margins are
-  theta's;
-- that point is a near-KKT point of the margin problem: its residual is at most 1e-8;
-- NO feasible point with the structure is a local (or global, as the claim says) optimum of the margin problem; where
-  the claim is about one layer, of the problem over that layer with the other one as it is stored.
+- theta's own least margin is 1 up to 1e-9, value and margins are theta's, theta has the structure up to 1e-9, and
+  every point within 1e-9 |theta| of theta has the property that the claim assumes;
+- theta, or for kind "better" the point with exactly the structure next to it, is a near-KKT point of the margin
+  problem: its residual is at most 1e-8;
+- for curves of order 2 without kinks that matter, moreover: an EXACT KKT point with the structure lies within 1e-9
+  |theta| of theta (exists.py); where the proof does not go through, and kinks do not excuse it, the file is rejected;
+- NO feasible point with the structure, next to theta, is a local (or global, as the claim says) optimum of the margin
+  problem; where the claim is about one layer, of the problem over that layer with the others as they are stored.  The
+  files of the kinds (better.py, curves.py, layers.py, products.py) say it exactly.
 
-What is EVIDENCE: that the gradient flow from theta0 converges in direction to a limit with this structure near theta.
-Anyone can run the flow again, as "replay" says; the last line of the list then holds for the limit whatever its
-exact digits are.
+What is EVIDENCE: that the gradient flow from theta0 converges in direction to a limit with this structure next to
+theta.  Anyone can run the flow again, as "replay" says; the last line of the list then holds for the limit whatever
+its exact digits are.
 """
 
 from __future__ import annotations
@@ -30,23 +35,28 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from harness.certificates.checker import Certificate, Checked, check, read_certificate
+from harness.certificates.checker import Checked, check
 from harness.certificates.claims import CLAIMS, require_shape
 from harness.certificates.documents import load
+from harness.certificates.exists import has_kinks, kkt_point
 from harness.certificates.kkt import read_coefficients, residual
-from harness.certificates.numbers import Rejected, choice, fields, number, rows, vector
+from harness.certificates.mechanisms import MECHANISMS, require_mechanism
+from harness.certificates.numbers import Rejected, choice, fields, float_up, number, rows, squared_norm, vector
 from harness.certificates.problems import cost, neurons_of
+from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.structures import read_structure, settle
+from harness.certificates.taylor import sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError
 
 FORMAT = 1
 # The KKT residual that is demanded of a stored limit.
 RESIDUAL = Fraction(1, 10**8)
-# How closely stored value and margins must agree with theta.
+# How closely stored value and margins must agree with theta, and how close an exact KKT point must be, relatively.
 AGREEMENT = Fraction(1, 10**9)
 
-MECHANISMS = ("saddle", "kink", "zero weight", "dead neuron", "layer", "global gap")
+# The kinds that prove a limit not to be optimal.
+DENYING = ("better", "curve", "layer better", "cheaper")
 _REQUIRED = ("format", "claim", "instance", "limit", "structure", "mechanism", "certificate", "replay")
 _LIMIT = ("theta", "value", "margins", "multipliers", "kkt_residual", "kinks")
 
@@ -56,7 +66,8 @@ class Verified:
     """The verdict on one file.
 
     reason: one sentence.  claim: the id, as stored.  checked: the checker's answer on the certificate.
-    residual: the proven bound on the KKT residual; both None where it did not come to that.
+    residual: the proven bound on the KKT residual.  exact: a distance from theta within which an exact KKT point is
+    proven to lie.  Each None where it did not come to that.
     """
 
     path: str
@@ -65,6 +76,7 @@ class Verified:
     claim: str
     checked: Checked | None = None
     residual: float | None = None
+    exact: float | None = None
 
 
 def verify_file(path: str | Path) -> Verified:
@@ -84,20 +96,30 @@ def verify(record: object, path: str = "-") -> Verified:
     top = fields(record, "counterexample", _REQUIRED, None)
     choice(top["format"], "format", (FORMAT,))
     claim = choice(top["claim"], "claim", tuple(CLAIMS))
-    choice(top["mechanism"], "mechanism", MECHANISMS)
+    mechanism = choice(top["mechanism"], "mechanism", MECHANISMS)
     instance = _instance(top["instance"])
-    limit = fields(top["limit"], "limit", _LIMIT, None)
+    stored = _read_limit(instance, top["limit"])
+    certificate = fields(top["certificate"], "certificate", ("kind", "problem", "scope", "theta"), None)
+    choice(certificate["kind"], "certificate.kind", DENYING)
+    theta = rows(certificate["theta"], "certificate.theta", instance.network.sizes)
     try:
-        read = read_certificate(instance, top["certificate"])
-        require_shape(CLAIMS[claim], instance)
-        proven = _require_limit(instance, read, claim, top, limit)
-        checked = check(instance, top["certificate"])
+        _require_denial(instance, claim, certificate)
+        signs, point = _structure(instance, certificate, top["structure"], stored.theta)
+        if theta != stored.theta:
+            raise Rejected("the certificate is about another theta than the limit")
+        _require_limit(instance, stored)
+        CLAIMS[claim].assumes(instance, theta, AGREEMENT * sqrt_up(2 * cost(theta, "full")))
+        found = residual(instance, signs, point, stored.multipliers, stored.coefficients)
+        if not found.at_most(RESIDUAL):
+            raise Rejected(f"the KKT residual can only be shown to be at most {found.as_float():.1e}, more than 1e-8")
+        checked = check(instance, certificate)
         if not checked.accepted:
-            return Verified(path, False, checked.reason, claim, checked, proven)
-        _require_mechanism(instance, read, top["mechanism"])
+            return Verified(path, False, checked.reason, claim, checked, found.as_float())
+        exact = _exact(instance, certificate, signs, stored)
+        require_mechanism(mechanism, instance, theta, certificate)
     except Rejected as rejection:
         return Verified(path, False, str(rejection), claim)
-    return Verified(path, True, checked.reason, claim, checked, proven)
+    return Verified(path, True, checked.reason, claim, checked, found.as_float(), exact)
 
 
 def _instance(value: Any) -> Instance:
@@ -111,55 +133,83 @@ def _instance(value: Any) -> Instance:
         raise FieldError("instance", "not JSON data, or nested too deeply") from None
 
 
-def _require_limit(
-    instance: Instance, read: Certificate, claim: str, top: dict[str, Any], limit: dict[str, Any]
-) -> float:
-    """What the file says of the limit, apart from the certificate's own proof; the bound on the KKT residual."""
-    network, denial = instance.network, CLAIMS[claim]
-    theta = rows(limit["theta"], "limit.theta", network.sizes)
-    margins = vector(limit["margins"], "limit.margins", instance.n)
-    multipliers = vector(limit["multipliers"], "limit.multipliers", instance.n)
-    stored_value = number(limit["value"], "limit.value")
-    stored_residual = number(limit["kkt_residual"], "limit.kkt_residual")
-    coefficients = read_coefficients(limit["kinks"], "limit.kinks", instance.n, network.widths[1])
-    if read_structure(top["structure"], "structure", instance) != read.structure:
+@dataclass(frozen=True)
+class _Stored:
+    """What the file says of the limit: read, not believed."""
+
+    theta: Theta
+    value: Fraction
+    margins: tuple[Fraction, ...]
+    multipliers: tuple[Fraction, ...]
+    residual: Fraction
+    coefficients: dict[tuple[int, int, int], Fraction]
+
+
+def _read_limit(instance: Instance, value: object) -> _Stored:
+    """Raises FieldError."""
+    limit = fields(value, "limit", _LIMIT, None)
+    return _Stored(
+        rows(limit["theta"], "limit.theta", instance.network.sizes),
+        number(limit["value"], "limit.value"),
+        vector(limit["margins"], "limit.margins", instance.n),
+        vector(limit["multipliers"], "limit.multipliers", instance.n),
+        number(limit["kkt_residual"], "limit.kkt_residual"),
+        read_coefficients(limit["kinks"], "limit.kinks", instance),
+    )
+
+
+def _require_denial(instance: Instance, claim: str, certificate: dict[str, Any]) -> None:
+    """Whether a certificate of this problem and scope denies the claim, for this network.  Raises Rejected."""
+    denial = CLAIMS[claim]
+    require_shape(denial, instance.network)
+    problem, scope = str(certificate["problem"]), str(certificate["scope"])
+    if not denial.denied_by(problem, scope):
+        wanted = "a layer" if denial.problem == "layer" else "the full"
+        raise Rejected(f"to deny {claim} takes a {denial.scope} certificate of {wanted} problem")
+
+
+def _structure(
+    instance: Instance, certificate: dict[str, Any], value: object, theta: Theta
+) -> tuple[Signs | None, Theta]:
+    """The signs of the limit, and a point that has them: exactly for kind "better", else theta.  Raises Rejected."""
+    if certificate["kind"] == "better":
+        neurons = neurons_of(instance)
+        structure = read_structure(value, "structure", instance)
+        own = read_structure(
+            fields(certificate, "certificate", ("structure",), None)["structure"], "certificate.structure", instance
+        )
+        if structure != own:
+            raise Rejected("the certificate is about another structure than the file")
+        return None if structure.gates is None else (structure.gates,), settle(structure, neurons, theta)
+    signs = read_signs(fields(value, "structure", ("signs",))["signs"], "structure.signs", instance)
+    if "signs" in certificate and read_signs(certificate["signs"], "certificate.signs", instance) != signs:
         raise Rejected("the certificate is about another structure than the file")
-    if theta != read.theta:
-        raise Rejected("the certificate is about another theta than the limit")
-    if (read.kind, read.problem, read.scope) != ("better", denial.problem, denial.scope):
-        raise Rejected(f'to deny {claim} takes a "better" certificate of the {denial.problem} problem, {denial.scope}')
-    exact = instance.margins(theta)
+    if signs is not None:
+        require_signs(instance, theta, signs)
+    return signs, theta
+
+
+def _require_limit(instance: Instance, stored: _Stored) -> None:
+    """Whether value and margins are theta's, and theta is scaled.  Raises Rejected."""
+    exact = instance.margins(stored.theta)
     if abs(min(exact) - 1) > AGREEMENT:
         raise Rejected("the limit is not scaled to a least margin of 1")
-    if any(abs(a - b) > AGREEMENT * max(1, abs(b)) for a, b in zip(margins, exact, strict=True)):
+    if any(abs(a - b) > AGREEMENT * max(1, abs(b)) for a, b in zip(stored.margins, exact, strict=True)):
         raise Rejected("the stored margins are not those of theta")
-    worth = cost(theta, "full")
-    if abs(stored_value - worth) > AGREEMENT * worth:
+    worth = cost(stored.theta, "full")
+    if abs(stored.value - worth) > AGREEMENT * worth:
         raise Rejected("the stored value is not that of theta")
-    if not 0 <= stored_residual <= RESIDUAL:
+    if not 0 <= stored.residual <= RESIDUAL:
         raise Rejected("the stored KKT residual is more than 1e-8")
-    neurons = neurons_of(instance)
-    point = settle(read.structure, neurons, theta)
-    denial.assumes(instance, neurons, read.structure, point)
-    found = residual(instance, neurons, read.structure, point, multipliers, coefficients)
-    if not found.at_most(RESIDUAL):
-        raise Rejected(f"the KKT residual can only be shown to be at most {found.as_float():.1e}, more than 1e-8")
-    return found.as_float()
 
 
-def _require_mechanism(instance: Instance, read: Certificate, mechanism: str) -> None:
-    """Whether the better point can show this mechanism.  Raises Rejected."""
-    assert read.better is not None
-    linear = instance.network.activation == "linear"
-    expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
-    if not expected.get(mechanism, True):
-        raise Rejected(f"{mechanism} is not a mechanism of {instance.network.activation} networks")
-    fits = "layer" if read.problem != "full" else "global gap" if read.scope == "global" else None
-    if mechanism != fits if fits else mechanism in ("layer", "global gap"):
-        raise Rejected(f"{mechanism} is not the mechanism of a {read.scope} certificate of the {read.problem} problem")
-    dead = [neuron for neuron in neurons_of(instance) if read.structure.dead(neuron)]
-    woken = any(neuron.v(read.better) and any(neuron.w(read.better)) for neuron in dead)
-    if mechanism in ("zero weight", "dead neuron") and not woken:
-        raise Rejected(f"the mechanism is {mechanism}, and the better point wakes no zero neuron")
-    if mechanism in ("saddle", "kink") and woken:
-        raise Rejected(f"the mechanism is {mechanism}, and the better point wakes a zero neuron")
+def _exact(instance: Instance, certificate: dict[str, Any], signs: Signs | None, stored: _Stored) -> float | None:
+    """How far from theta an exact KKT point is at most; None where none is asked for.  Raises Rejected."""
+    if certificate["kind"] != "curve" or certificate["order"] != 2:
+        return None
+    if has_kinks(instance, stored.theta, signs, stored.multipliers):
+        return None
+    radius = kkt_point(instance, stored.theta, signs, stored.multipliers)
+    if radius**2 > AGREEMENT**2 * sum(squared_norm(u) for u in stored.theta):
+        raise Rejected("no exact KKT point could be proven within 1e-9 of theta")
+    return float_up(radius)

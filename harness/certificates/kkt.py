@@ -1,35 +1,43 @@
-"""A rigorous upper bound on the KKT residual of a stored limit.
+"""A rigorous upper bound on the KKT residual of a stored limit, for any network.
 
-At a point theta of a depth 2 network without shared weights, for multipliers lambda_i >= 0 and Clarke coefficients
-c_ij in [0, 1] at the kinks, g_i has the components
-
-    sigma(w_j . x_i^(j)) for v_j,      v_j a_ij x_i^(j) for w_j,      a_ij = 1 (on, or linear), 0 (off), c_ij (kink),
-
-and the residual is the least over lambda and c of
+The residual is the least over lambda >= 0 and g_i in the Clarke subdifferential of Phi(.; x_i) of
 
     |theta - sum_i lambda_i y_i g_i| / |theta| + sum_i lambda_i (q_i - 1) / |theta|^2   at min q = 1.
 
-Any lambda and c give an upper bound; those of the file are used.  Scaling theta to min q = 1 leaves the first term as
-it is (g_i has degree 1), and turns the second into sum_i lambda_i (q_i - min q) / |theta|^2: no roots are needed but
-the one of the first term, and the comparison with a tolerance does without.
+The subdifferential is the convex hull of the gradients over the gate patterns next to theta: a pre-activation that is
+not zero keeps its gate, a kink may be on or off.  Any lambda and g_i of the hull give an upper bound.  Here g_i is the
+gradient with the coefficients of the file, in [0, 1], as gates of the kinks: gradients are affine in each gate, so this
+is the mean over patterns with independent gates, and in the hull if all patterns occur next to theta.  They do where
+the kinks that are heard have linearly independent normals under every pattern (implicit function theorem), which is
+checked; at depth 2 without shared weights it is always so.
 
-The point is the one of structures.settle, which has its kinks exactly: there the subdifferential is all of these g_i,
-since the kinks of one sample belong to different neurons with weights of their own.
+Scaling theta to min q = 1 leaves the first term as it is (g_i has degree m - 1, lambda_i degree 2 - m), and turns the
+second into sum_i lambda_i (q_i - min q) / |theta|^2: no roots are needed but the one of the first term, and the
+comparison with a tolerance does without.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
-from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, number, squared_norm
-from harness.certificates.problems import Neuron, Theta
-from harness.certificates.structures import Structure
+from harness.certificates.definite import least_eigenvalue
+from harness.certificates.gradients import gradient, heard, kinks_of, sign_gates
+from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, integer, number, squared_norm
+from harness.certificates.signs import Signs, Theta
 from harness.instances import Instance
 from harness.networks import FieldError
 
-# (sample from 0, neuron from 0) -> coefficient
-Coefficients = dict[tuple[int, int], Fraction]
+# (sample, layer, neuron), all from 0
+Place = tuple[int, int, int]
+Coefficients = Mapping[Place, Fraction]
+
+# Kinks of one sample whose patterns are gone through.
+MAX_KINKS = 8
+# Normals with a least eigenvalue of their Gram matrix below this share of the largest diagonal are dependent.
+INDEPENDENT = Fraction(1, 10**12)
 
 
 @dataclass(frozen=True)
@@ -49,67 +57,71 @@ class Residual:
         return float_up(self.squared) ** 0.5 + float_up(self.slack)
 
 
-def read_coefficients(value: object, field: str, n: int, width: int) -> Coefficients:
+def read_coefficients(value: object, field: str, instance: Instance) -> dict[Place, Fraction]:
     """The kinks of a limit, {"sample", "layer", "neuron", "coefficient"} each.  Raises FieldError."""
-    found: Coefficients = {}
+    network = instance.network
+    found: dict[Place, Fraction] = {}
     for k, kink in enumerate(array(value, field)):
-        place = f"{field}[{k}]"
-        known = fields(kink, place, ("sample", "layer", "neuron", "coefficient"))
-        sample = _index(known["sample"], f"{place}.sample", 0, n - 1)
-        _index(known["layer"], f"{place}.layer", 1, 1)
-        neuron = _index(known["neuron"], f"{place}.neuron", 1, width) - 1
-        if (sample, neuron) in found:
-            raise FieldError(place, "this kink occurs twice")
-        found[sample, neuron] = number(known["coefficient"], f"{place}.coefficient")
+        at = f"{field}[{k}]"
+        known = fields(kink, at, ("sample", "layer", "neuron", "coefficient"))
+        sample = integer(known["sample"], f"{at}.sample", 0, instance.n - 1)
+        layer = integer(known["layer"], f"{at}.layer", 1, network.depth - 1)
+        neuron = integer(known["neuron"], f"{at}.neuron", 1, network.widths[layer])
+        place = (sample, layer - 1, neuron - 1)
+        if place in found:
+            raise FieldError(at, "this kink occurs twice")
+        found[place] = number(known["coefficient"], f"{at}.coefficient")
     return found
 
 
-def _index(value: object, field: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise FieldError(field, f"expected an integer from {low} to {high}")
-    return value
-
-
 def residual(
-    instance: Instance,
-    neurons: list[Neuron],
-    structure: Structure,
-    theta: Theta,
-    multipliers: Vector,
-    coefficients: Coefficients,
+    instance: Instance, signs: Signs | None, theta: Theta, multipliers: Vector, coefficients: Coefficients
 ) -> Residual:
-    """The residual at theta, which has the structure exactly, with these multipliers and coefficients.
+    """The residual at theta, which has the signs, with these multipliers and coefficients.
 
-    A kink without a coefficient has 0; at a zero patch or a zero neuron it makes no difference.  Raises
-    Rejected where a multiplier is negative, a coefficient is outside [0, 1] or is not at a kink.
+    A kink without a coefficient has 0.  Raises Rejected where a multiplier is negative, a coefficient is outside
+    [0, 1] or is not at a kink, or the patterns of a sample's kinks are not known.
     """
+    network = instance.network
     for i, a in enumerate(multipliers):
         if a < 0:
             raise Rejected(f"the multiplier of sample {i} is negative")
-    for (i, j), c in coefficients.items():
-        if structure.gates is not None and structure.gates[i][j] != 0:
-            raise Rejected(f"neuron {j + 1} has no kink on sample {i}")
+    for (i, layer, j), c in coefficients.items():
+        if signs is not None and signs[layer][i][j] != 0:
+            raise Rejected(f"neuron {j + 1} of layer {layer + 1} has no kink on sample {i}")
         if not 0 <= c <= 1:
             raise Rejected(f"the coefficient of neuron {j + 1} on sample {i} is not between 0 and 1")
     margins = instance.margins(theta)
-    size = sum((squared_norm(u) for u in theta), start=Fraction(0))
+    flat = [v for u in theta for v in u]
+    size = squared_norm(flat)
     slack = sum((a * (q - min(margins)) for a, q in zip(multipliers, margins, strict=True)), start=Fraction(0)) / size
-    weights = [a * label for a, label in zip(multipliers, instance.y, strict=True)]
-    rest = [list(u) for u in theta]
-    for neuron in neurons:
-        w, v = neuron.w(theta), neuron.v(theta)
-        for i, patch in enumerate(neuron.patches):
-            gate = _gate(structure, neuron, i, coefficients)
-            # On a kink the input is zero, so the gate's coefficient times it is the activation everywhere.
-            rest[1][neuron.outgoing] -= weights[i] * gate * dot(w, patch)
-            for k, a in zip(neuron.incoming, patch, strict=True):
-                rest[0][k] -= weights[i] * v * gate * a
-    return Residual(sum((squared_norm(u) for u in rest), start=Fraction(0)) / size, slack)
+    rest = flat
+    for i, (a, label, x) in enumerate(zip(multipliers, instance.y, instance.x, strict=True)):
+        if not a:
+            continue
+        require_every_pattern(instance, theta, signs, i)
+        gates: dict[tuple[int, int], Fraction | int] = dict(sign_gates(signs, i))
+        gates |= {(layer, j): coefficients.get((i, layer, j), Fraction(0)) for layer, j in kinks_of(signs, i)}
+        _, slope = gradient(network, theta, x, gates, (network.depth - 1, 0))
+        rest = [r - a * label * s for r, s in zip(rest, slope, strict=True)]
+    return Residual(squared_norm(rest) / size, slack)
 
 
-def _gate(structure: Structure, neuron: Neuron, sample: int, coefficients: Coefficients) -> Fraction:
-    """a_ij."""
-    if structure.gates is None:
-        return Fraction(1)
-    g = structure.gate(sample, neuron)
-    return coefficients.get((sample, neuron.index), Fraction(0)) if g == 0 else Fraction(1 if g == 1 else 0)
+def require_every_pattern(instance: Instance, theta: Theta, signs: Signs | None, sample: int) -> None:
+    """Whether every choice of gates at the sample's kinks that are heard occurs next to theta.  Raises Rejected."""
+    network = instance.network
+    if network.depth == 2 and not network.shared:
+        return
+    paths = heard(network, theta, signs, sample)
+    kinks = [(layer, j) for layer, j in kinks_of(signs, sample) if paths[layer][j]]
+    if len(kinks) > MAX_KINKS:
+        raise Rejected(f"sample {sample} has more than {MAX_KINKS} kinks")
+    for choice in product((1, 0), repeat=len(kinks)):
+        gates = sign_gates(signs, sample) | dict.fromkeys(kinks_of(signs, sample), 0)
+        gates |= dict(zip(kinks, choice, strict=True))
+        normals = [gradient(network, theta, instance.x[sample], gates, kink)[1] for kink in kinks]
+        # A pre-activation that nothing reaches stays zero, and its gate makes no difference.
+        normals = [normal for normal in normals if any(normal)]
+        gram = [[dot(a, b) for b in normals] for a in normals]
+        if normals and least_eigenvalue(gram) < INDEPENDENT * max(gram[r][r] for r in range(len(gram))):
+            raise Rejected(f"the normals of the kinks of sample {sample} are linearly dependent")

@@ -46,6 +46,7 @@ from harness.certificates.numbers import (
     fields,
     float_down,
     float_up,
+    integer,
     number,
     rows,
     squared_norm,
@@ -232,17 +233,11 @@ def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) ->
 def _read_place(value: object, at: str, problem: Layer) -> Place:
     network = problem.instance.network
     sample, layer, neuron = array(value, at, 3)
-    sample = _index(sample, f"{at}[0]", 0, problem.instance.n - 1)
+    sample = integer(sample, f"{at}[0]", 0, problem.instance.n - 1)
     if problem.layer >= problem.hidden or not problem.relu:
         raise FieldError(at, "the layer has no gates")
-    layer = _index(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
-    return sample, layer - 1, _index(neuron, f"{at}[2]", 1, network.widths[layer]) - 1
-
-
-def _index(value: object, at: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise FieldError(at, f"expected an integer from {low} to {high}")
-    return value
+    layer = integer(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
+    return sample, layer - 1, integer(neuron, f"{at}[2]", 1, network.widths[layer]) - 1
 
 
 def _read_nu(value: object, at: str, problem: Layer) -> dict[Place, Fraction]:

@@ -84,6 +84,13 @@ def choice(value: object, field: str, allowed: Sequence[Any]) -> Any:
     return value
 
 
+def integer(value: object, field: str, low: int, high: int) -> int:
+    """An integer from low to high; a boolean or a float is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise FieldError(field, f"expected an integer from {low} to {high}")
+    return value
+
+
 def vector(value: object, field: str, length: int) -> Vector:
     """An array of so many numbers."""
     return tuple(number(a, f"{field}[{i}]") for i, a in enumerate(array(value, field, length)))

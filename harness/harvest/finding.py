@@ -28,7 +28,7 @@ _PACKAGES = ("marginalia", "hypothesis", "numpy", "scipy", "numba", "clarabel")
 class Finding:
     """An instance on which a claim fails, with the proof.
 
-    certificate: of kind "better", accepted by the exact checker.  seed: of the hunt.
+    certificate: that the limit is not optimal, accepted by the exact checker.  seed: of the hunt.
     examples: how many instances the hunt drove through the trainer, shrinking included.
     """
 
@@ -51,7 +51,7 @@ class Finding:
             "mechanism": self.mechanism,
             "instance": json.loads(self.instance.to_json()),
             "limit": _limit(self.limit),
-            "structure": self.certificate["structure"],
+            "structure": self.certificate.get("structure") or {"signs": _signs(self.limit)},
             "certificate": dict(self.certificate),
         }
         folder = f"reports/{Record(data).folder}"
@@ -62,6 +62,13 @@ class Finding:
         }
         data["found"] = {"seed": self.seed, "examples": self.examples, "software": _software()}
         return Record(data)
+
+
+def _signs(limit: Limit) -> list[list[list[int]]] | None:
+    """The signs of the pre-activations, null for linear networks."""
+    if limit.instance.network.activation == "linear" or limit.signs is None:
+        return None
+    return [block.tolist() for block in limit.signs]
 
 
 def _limit(limit: Limit) -> dict[str, Any]:

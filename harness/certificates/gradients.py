@@ -1,0 +1,74 @@
+"""Exact gradients with given gates, for networks of any depth, with or without shared weights.
+
+With a gate factor a in [0, 1] at every hidden neuron, q and every pre-activation are polynomials in theta; what is
+computed here are their values and gradients at rational points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from harness.certificates.numbers import Vector, dot
+from harness.certificates.signs import Signs, Theta, weights
+from harness.networks import Network
+
+Gates = Mapping[tuple[int, int], Fraction | int]
+"""(layer, neuron), both from 0, to the factor; on where a place is left out."""
+
+
+def gradient(network: Network, theta: Theta, x: Vector, gates: Gates, top: tuple[int, int]) -> tuple[Fraction, Vector]:
+    """The value and the gradient (all parameters, flat) of pre-activation top = (layer, neuron), both from 0.
+
+    (m - 1, 0) is Phi.
+    """
+    last, neuron = top
+    inputs = [tuple(x)]
+    for layer in range(last):
+        a = [dot(row, inputs[-1]) for row in weights(network, theta, layer)]
+        inputs.append(tuple(gates.get((layer, j), 1) * value for j, value in enumerate(a)))
+    back: list[Fraction] = [Fraction(int(r == neuron)) for r in range(len(network.patterns[last]))]
+    blocks = [[Fraction(0)] * size for size in network.sizes]
+    value = dot(weights(network, theta, last)[neuron], inputs[last])
+    for layer in range(last, -1, -1):
+        for slope, row in zip(back, network.patterns[layer], strict=True):
+            if slope:
+                for k, h in zip(row, inputs[layer], strict=True):
+                    if k >= 0 and h:
+                        blocks[layer][k] += slope * h
+        if layer:
+            matrix = weights(network, theta, layer)
+            back = [
+                gates.get((layer - 1, c), 1)
+                * sum((slope * row[c] for slope, row in zip(back, matrix, strict=True) if slope), start=Fraction(0))
+                for c in range(len(matrix[0]))
+            ]
+    return value, tuple(v for block in blocks for v in block)
+
+
+def sign_gates(signs: Signs | None, sample: int) -> dict[tuple[int, int], int]:
+    """The gates of one sample that its signs give: 1 on, 0 off; none at kinks."""
+    return {
+        (layer, j): int(sign > 0)
+        for layer, block in enumerate(signs or ())
+        for j, sign in enumerate(block[sample])
+        if sign
+    }
+
+
+def kinks_of(signs: Signs | None, sample: int) -> list[tuple[int, int]]:
+    """(layer, neuron) of the zeros among one sample's signs, from 0."""
+    return [(layer, j) for layer, block in enumerate(signs or ()) for j, s in enumerate(block[sample]) if not s]
+
+
+def heard(network: Network, theta: Theta, signs: Signs | None, sample: int) -> list[Sequence[bool]]:
+    """For every hidden layer, which neurons have a path to the output through nonzero weights and gates not off."""
+    above = [True]
+    out: list[Sequence[bool]] = []
+    for layer in range(network.depth - 1, 0, -1):
+        matrix = weights(network, theta, layer)
+        if layer < network.depth - 1 and signs is not None:
+            above = [ok and signs[layer][sample][r] >= 0 for r, ok in enumerate(above)]
+        above = [any(ok and row[c] != 0 for ok, row in zip(above, matrix, strict=True)) for c in range(len(matrix[0]))]
+        out.insert(0, above)
+    return out

@@ -1,0 +1,67 @@
+"""Whether a certificate can show the mechanism that is said of it: what has to move for the better points nearby.
+
+    saddle        no neuron or weight that is zero in the limit moves
+    kink          the same, and a gate of a kink is chosen
+    zero weight   weights that are zero move (linear networks)
+    dead neuron   a neuron that is zero moves (relu networks)
+    layer         the problem of one layer
+    global gap    a better point anywhere
+
+That no simpler mechanism would do is not proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.certificates.numbers import Rejected, rows
+from harness.certificates.signs import Theta
+from harness.instances import Instance
+
+MECHANISMS = ("saddle", "kink", "zero weight", "dead neuron", "layer", "global gap")
+
+
+def require_mechanism(mechanism: str, instance: Instance, theta: Theta, certificate: Mapping[str, Any]) -> None:
+    """certificate: accepted, for theta.  Raises Rejected."""
+    kind, problem, scope = (certificate[key] for key in ("kind", "problem", "scope"))
+    fits = "layer" if problem != "full" else "global gap" if scope == "global" else None
+    if mechanism != fits if fits else mechanism in ("layer", "global gap"):
+        raise Rejected(f"{mechanism} is not the mechanism of a {scope} certificate of the {problem} problem")
+    if fits:
+        return
+    linear = instance.network.activation == "linear"
+    expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
+    if not expected.get(mechanism, True):
+        raise Rejected(f"{mechanism} is not a mechanism of {instance.network.activation} networks")
+    sizes = instance.network.sizes
+    if kind == "better":
+        moved = [rows(certificate["better"], "certificate.better", sizes)]
+    else:
+        moved = [rows(certificate[key], f"certificate.{key}", sizes) for key in ("d", "e") if certificate[key]]
+    zeros = _zero_weights(theta) if linear else _dead_weights(instance, theta)
+    woken = any(point[layer][k] for point in moved for layer, k in zeros)
+    if mechanism in ("zero weight", "dead neuron") and not woken:
+        raise Rejected(f"the mechanism is {mechanism}, and no zero neuron is woken")
+    if mechanism in ("saddle", "kink") and woken:
+        raise Rejected(f"the mechanism is {mechanism}, and a zero neuron is woken")
+    if mechanism == "kink" and kind == "curve" and not certificate["gates"]:
+        raise Rejected("the mechanism is kink, and the curve chooses no gates")
+
+
+def _zero_weights(theta: Theta) -> set[tuple[int, int]]:
+    return {(layer, k) for layer, u in enumerate(theta) for k, value in enumerate(u) if not value}
+
+
+def _dead_weights(instance: Instance, theta: Theta) -> set[tuple[int, int]]:
+    """Zero weights into and out of neurons with no nonzero weight on one of the two sides."""
+    network = instance.network
+    found: set[tuple[int, int]] = set()
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        above = network.patterns[layer + 1]
+        for j, row in enumerate(pattern):
+            incoming = {(layer, k) for k in row if k >= 0}
+            outgoing = {(layer + 1, line[j]) for line in above if line[j] >= 0}
+            if not all(any(theta[at][k] for at, k in side) for side in (incoming, outgoing)):
+                found |= incoming | outgoing
+    return found & _zero_weights(theta)

@@ -1,0 +1,59 @@
+"""Rotations of two hidden neurons of one layer into each other, which change neither the network nor |theta|.
+
+Two neurons of one layer with parameters of their own and the same connections, and with the same gates on every sample
+that is looked at, can be turned into each other: the rows of W^l that belong to them turn, and the columns of W^(l+1)
+with them.  The motion of theta is linear, theta' = A theta with A skew and of norm 1; A theta is the tangent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from harness.certificates.numbers import Rejected, Vector
+from harness.networks import Network
+
+Rotation = tuple[int, int, int]
+"""(hidden layer, neuron, neuron), from 0."""
+
+
+def pairs(network: Network, rotation: Rotation) -> list[tuple[int, int]] | None:
+    """The pairs (a, b) of flat parameters that turn into each other; None where the two cannot be turned."""
+    layer, j, k = rotation
+    offsets = [sum(network.sizes[:at]) for at in range(network.depth)]
+    above = network.patterns[layer + 1]
+    found: list[tuple[int, int]] = []
+    for at, first, second in (
+        (layer, network.patterns[layer][j], network.patterns[layer][k]),
+        (layer + 1, [row[j] for row in above], [row[k] for row in above]),
+    ):
+        used = [p for row in network.patterns[at] for p in row if p >= 0]
+        for a, b in zip(first, second, strict=True):
+            if (a < 0) != (b < 0) or any(p >= 0 and used.count(p) != 1 for p in (a, b)):
+                return None
+            if a >= 0:
+                found.append((offsets[at] + a, offsets[at] + b))
+    return found
+
+
+def tangent(network: Network, flat: Sequence[Fraction], rotation: Rotation) -> Vector:
+    """A theta.  Raises Rejected where the two neurons cannot be turned into each other."""
+    turned = pairs(network, rotation)
+    if turned is None:
+        layer, j, k = rotation
+        raise Rejected(f"neurons {j + 1} and {k + 1} of layer {layer + 1} cannot be rotated")
+    out = [Fraction(0)] * len(flat)
+    for a, b in turned:
+        out[a], out[b] = -flat[b], flat[a]
+    return tuple(out)
+
+
+def rotations(network: Network) -> list[Rotation]:
+    """Every pair of neurons with parameters of their own and the same connections."""
+    every = [
+        (layer, j, k)
+        for layer, width in enumerate(network.widths[1:-1])
+        for j in range(width)
+        for k in range(j + 1, width)
+    ]
+    return [rotation for rotation in every if pairs(network, rotation) is not None]
