@@ -2,7 +2,7 @@
 
 Exit codes: 0 done (for check: an answer, whatever it is); 2 unreadable input, with one line on
 standard error that names the field; 3 verify rejected a file; 1 a defect of the harness, or a hunt
-that came back without its counterexample.
+that came back without its counterexample or could not store it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _harvest(options: argparse.Namespace) -> int:
     for result in results:
         place = f" ({result.path})" if result.path is not None else ""
         print(f"{result.claim}: {result.reason}{place}")
-    return OK if all(result.found for result in results) else DEFECT
+    return OK if all(result.path is not None for result in results) else DEFECT
 
 
 def _verify(options: argparse.Namespace) -> int:

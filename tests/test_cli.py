@@ -262,7 +262,7 @@ def test_harvest_says_what_became_of_each_claim(
         asked.append((claims, out, seed))
         progress("at work")
         first = Harvested("depth2-local", True, out / "depth2-local--kink", True, "stored")
-        second = Harvested("fc-relu-local", found, None, False, "a reason")
+        second = Harvested("fc-relu-local", True, out if found else None, False, "a reason")
         return [first, second]
 
     monkeypatch.setattr("harness.harvest.run_harvest", harvested)
@@ -270,7 +270,10 @@ def test_harvest_says_what_became_of_each_claim(
     code, out, err = run(capsys, *arguments)
     assert code == expected
     assert asked == [(["fc-relu-local", "depth2-local"], tmp_path, 7)]
-    assert out.splitlines() == [f"depth2-local: stored ({tmp_path}/depth2-local--kink)", "fc-relu-local: a reason"]
+    assert out.splitlines() == [
+        f"depth2-local: stored ({tmp_path}/depth2-local--kink)",
+        f"fc-relu-local: a reason{f' ({tmp_path})' if found else ''}",
+    ]
     assert err.endswith("at work\n")
 
 

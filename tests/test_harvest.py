@@ -1,10 +1,11 @@
-"""Storing counterexamples, the strategy of the hunts, and a whole harvest."""
+"""The strategy of the hunts, and a whole harvest."""
 
 from __future__ import annotations
 
-import copy
 import json
+import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,152 +16,26 @@ from hypothesis import strategies as st
 
 import harness
 from harness.certificates import verify_file
-from harness.harvest import Rejected, huntable, rebuild, run_harvest, store
-from harness.harvest import folders as folders_module
+from harness.harvest import Harvested, Rejected, huntable, run_harvest, store
+from harness.harvest import run as run_module
 from harness.harvest import search as search_module
-from harness.harvest.finding import record_text
-from harness.harvest.folders import tidy
+from harness.harvest.finding import Finding, record_text
 from harness.harvest.integers import integer_instances
 from harness.harvest.search import hunt
 from harness.harvest.spaces import SPACES, Sizes, space, within
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import FieldError
-from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, page, stored
+from harness.report import INSTANCE, PAGE, RECORD, Record, page, stored
 from strategies import Architecture
 from tests.counterexamples import ALL, depth2_local, fc_relu_local
+from tests.test_harvest_folders import everything, forged
 
 REPORTS = Path(__file__).parent.parent / "reports"
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
 
-def everything(folder: Path) -> dict[str, bytes]:
-    """Relative path -> content of every file, hidden ones too."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def forged() -> Record:
-    """The better point is not feasible."""
-    data = copy.deepcopy(depth2_local().data)
-    data["certificate"]["better"] = [[0, "1/3"], [0, "1/3"]]
-    return Record(data)
-
-
-# --- the store ---
-
-
-@every
-def test_what_is_stored_is_complete_and_verifies(make: Callable[[], Record], tmp_path: Path) -> None:
-    record = make()
-    put = store(record, tmp_path)
-    assert put.written
-    assert put.path == tmp_path / record.folder
-    assert {path.name for path in put.path.iterdir()} == {RECORD, INSTANCE, PAGE, FIGURE}
-    assert verify_file(put.path / RECORD).accepted
-    assert [path.name for path in tmp_path.iterdir()] == [record.folder]
-    assert json.loads((put.path / RECORD).read_text()) == record.data
-
-
-def test_storing_twice_changes_nothing(tmp_path: Path) -> None:
-    store(fc_relu_local(), tmp_path)
-    before = everything(tmp_path)
-    assert not store(fc_relu_local(), tmp_path).written
-    assert everything(tmp_path) == before
-
-
-def test_a_smaller_one_replaces_and_a_larger_one_does_not(tmp_path: Path) -> None:
-    small, large = depth2_local(2), depth2_local(3)
-    assert store(large, tmp_path).written
-    assert store(small, tmp_path).written
-    kept = everything(tmp_path)
-    assert json.loads(kept[f"{small.folder}/{RECORD}"]) == small.data
-    assert not store(large, tmp_path).written
-    assert everything(tmp_path) == kept
-
-
-def test_another_mechanism_has_its_own_place(tmp_path: Path) -> None:
-    for make in ALL.values():
-        store(make(), tmp_path)
-    assert len(stored(tmp_path)) == len(ALL)
-
-
-def test_a_rejected_one_is_never_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(Rejected):
-        store(forged(), tmp_path)
-    assert everything(tmp_path) == {}
-    assert list(tmp_path.iterdir()) == []
-    store(depth2_local(3), tmp_path)
-    before = everything(tmp_path)
-    with pytest.raises(Rejected):
-        store(forged(), tmp_path)
-    assert everything(tmp_path) == before
-
-
-@pytest.mark.parametrize("broken", ["", json.dumps(forged().data), "[]"])
-def test_what_is_stored_but_does_not_verify_is_replaced(broken: str, tmp_path: Path) -> None:
-    record = depth2_local(3)
-    path = store(record, tmp_path).path / RECORD
-    path.write_text(broken)
-    assert store(record, tmp_path).written
-    assert verify_file(path).accepted
-
-
-@pytest.mark.parametrize("failing", ["pages", "verify_file"])
-def test_a_failure_on_the_way_leaves_what_was_there(
-    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store(depth2_local(3), tmp_path)
-    before = everything(tmp_path)
-
-    def fail(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(folders_module, failing, fail)
-    with pytest.raises(OSError, match="no space"):
-        store(depth2_local(2), tmp_path)
-    assert everything(tmp_path) == before
-
-
-def test_a_failing_rename_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store(depth2_local(3), tmp_path)
-    before = everything(tmp_path)
-    rename, calls = os.rename, []
-
-    def second_fails(source: Path, target: Path) -> None:
-        calls.append(source)
-        if len(calls) == 2:
-            raise OSError("interrupted")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", second_fails)
-    with pytest.raises(OSError, match="interrupted"):
-        store(depth2_local(2), tmp_path)
-    assert len(calls) == 3
-    assert everything(tmp_path) == before
-
-
-def test_tidy_puts_back_what_a_killed_run_had_moved_aside(tmp_path: Path) -> None:
-    place = store(depth2_local(), tmp_path).path
-    before = everything(tmp_path)
-    place.rename(tmp_path / f".old-{place.name}-17")
-    (tmp_path / f".new-{place.name}-17").mkdir()
-    assert stored(tmp_path) == []
-    tidy(tmp_path)
-    assert everything(tmp_path) == before
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_rebuild_makes_pages_and_index_from_the_records_alone(tmp_path: Path) -> None:
-    for make in ALL.values():
-        store(make(), tmp_path)
-    rebuild(tmp_path)
-    before = everything(tmp_path)
-    assert "README.md" in before
-    for path in tmp_path.rglob(f"*/{PAGE}"):
-        path.write_text("stale")
-    (tmp_path / "README.md").unlink()
-    rebuild(tmp_path)
-    assert everything(tmp_path) == before
+# --- the record ---
 
 
 @every
@@ -295,6 +170,108 @@ def test_the_same_harvest_twice_gives_the_same_bytes(tmp_path: Path, monkeypatch
     assert everything(first) == everything(second)
     assert not any(result.written for result in run_harvest(["depth2-local"], first, 0, processes=1))
     assert everything(first) == everything(second)
+
+
+class _Found:
+    """Stands for a Finding with this record."""
+
+    def __init__(self, record: Record) -> None:
+        self._record, self.instance = record, record.instance
+
+    def record(self) -> Record:
+        return self._record
+
+
+def hunting(*records: Record) -> Callable[..., Any]:
+    """A hunt that finds these, one after the other."""
+
+    def hunt(claim: str, *, found: Callable[[Any], None], **_: Any) -> Any:
+        for record in records:
+            found(_Found(record))
+        return _Found(records[-1])
+
+    return hunt
+
+
+def test_everything_on_the_way_is_stored_before_it_is_spoken_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[set[str]] = []
+
+    def progress(line: str) -> None:
+        if "a counterexample with" in line:
+            told.append({record.instance.to_json() for record in stored(tmp_path)})
+
+    kept: list[Finding] = []
+    monkeypatch.setattr(search_module, "ROUNDS", 0)
+    finding = hunt(
+        "depth2-local",
+        progress=progress,
+        found=lambda finding: (kept.append(finding), store(finding.record(), tmp_path))[0],
+    )
+    assert finding is kept[-1]
+    assert len(told) == len(kept) > 1
+    for finding, seen in zip(kept, told, strict=True):
+        assert finding.instance.to_json() in seen
+
+
+def test_a_full_disk_does_not_end_the_hunt_and_the_instance_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
+    monkeypatch.setattr("harness.harvest.folders._write", full)
+    lines: list[str] = []
+    result, _ = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=1)
+    assert (result.found, result.path, result.written) == (True, None, False)
+    assert "No space left on device" in result.reason
+    assert depth2_local(2).instance.to_json() in result.reason
+    assert any("the pages could not be written" in line for line in lines)
+
+
+def test_a_forged_finding_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.harvest.search.hunt", hunting(forged()))
+    with pytest.raises(Rejected):
+        run_harvest(["depth2-local"], tmp_path, processes=1)
+
+
+def test_what_is_new_is_told_from_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
+    first, again = run_harvest(["depth2-local"], tmp_path, processes=1)
+    assert (first.written, first.new, first.reason) == (True, True, "zero weight: smaller than what was stored")
+    assert (again.written, again.new, again.reason) == (False, False, "dead neuron: the same one is stored already")
+
+
+_KILLED = "killed"
+
+
+def _work_or_die(claim: str, mechanism: str, out: Path, seed: int) -> Harvested:
+    mark = out / _KILLED
+    if mechanism == "dead neuron" and (seed == 1 or not mark.exists()):
+        mark.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Harvested(claim, True, out, True, mechanism)
+
+
+@pytest.mark.parametrize(("seed", "survives"), [(0, True), (1, False)])
+def test_a_killed_worker_does_not_end_the_harvest(
+    seed: int, survives: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Forked, so that the workers have this module's function too.
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: fork)
+    monkeypatch.setattr(run_module, "_work", _work_or_die)
+    lines: list[str] = []
+    results = run_harvest(["depth2-local", "fc-relu-local"], tmp_path, seed, lines.append, processes=2)
+    assert any("a worker was killed" in line for line in lines)
+    reasons = sorted(result.reason for result in results)
+    if survives:
+        assert reasons == ["dead neuron", "dead neuron", "kink", "zero weight"]
+    else:
+        # One hunt that is killed each time takes no other down.
+        assert reasons == ["kink", "zero weight"]
 
 
 # --- what is in reports/ ---

@@ -9,10 +9,23 @@ from harness.harvest.run import Harvested, huntable, run_harvest
 
 if TYPE_CHECKING:
     from harness.harvest.finding import Finding
-    from harness.harvest.folders import Rejected, Stored, rebuild, store
+    from harness.harvest.folders import Rejected, Stored, rebuild, store, trusted
     from harness.harvest.search import hunt
+    from harness.harvest.trust import replay
 
-__all__ = ["Finding", "Harvested", "Rejected", "Stored", "hunt", "huntable", "rebuild", "run_harvest", "store"]
+__all__ = [
+    "Finding",
+    "Harvested",
+    "Rejected",
+    "Stored",
+    "hunt",
+    "huntable",
+    "rebuild",
+    "replay",
+    "run_harvest",
+    "store",
+    "trusted",
+]
 
 # Loaded when first used: a command line with a mistake in it need not wait for the trainer's compiler.
 _HOME = {
@@ -21,7 +34,9 @@ _HOME = {
     "Rejected": "folders",
     "Stored": "folders",
     "rebuild": "folders",
+    "replay": "trust",
     "store": "folders",
+    "trusted": "folders",
 }
 
 

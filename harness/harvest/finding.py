@@ -30,6 +30,7 @@ class Finding:
 
     certificate: that the limit is not optimal, accepted by the exact checker.  seed: of the hunt.
     examples: how many instances the hunt drove through the trainer, shrinking included.
+    robustness: what was measured of it, with the key "robust", true or false; None if nothing was.
     """
 
     claim: str
@@ -38,6 +39,7 @@ class Finding:
     certificate: Mapping[str, Any]
     seed: int
     examples: int
+    robustness: Mapping[str, Any] | None = None
 
     @property
     def instance(self) -> Instance:
@@ -54,6 +56,8 @@ class Finding:
             "structure": self.certificate.get("structure") or {"signs": _signs(self.limit)},
             "certificate": dict(self.certificate),
         }
+        if self.robustness is not None:
+            data["robustness"] = dict(self.robustness)
         folder = f"reports/{Record(data).folder}"
         data["replay"] = {
             "verify": f"marginalia verify {folder}/{RECORD}",

@@ -1,24 +1,34 @@
-"""Storing counterexamples: one folder for each claim and mechanism, the smallest one found so far.
+"""Storing counterexamples: one folder for each kind, the smallest of the kind found so far.
 
-A folder appears complete or not at all: it is written beside its place, its record is read back and
-verified in exact arithmetic, and then it is renamed.  A counterexample that does not verify is never
-left behind.  One that is not smaller than what is stored is not stored.
+A kind is a claim, a mechanism, and whether the counterexample was shown to be robust.  Its folder holds
+counterexample.json, the record, and what is made from it (`rebuild`).  The record alone counts.  It is one file,
+written beside its place, verified in exact arithmetic as it lies on the disk, and moved there in one step, all
+under a lock that dies with its process.  So at every moment every record is a whole one, whoever is killed.
+
+What is found in the place of a record and is not to be trusted (trust.py) is set aside with its whole folder,
+never deleted.  A record is deleted only when a smaller one of the same kind, or the same one with its robustness
+measured, takes its place.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.certificates import verify_file
 from harness.harvest.finding import record_text
+from harness.harvest.same import same
+from harness.harvest.trust import distrust
 from harness.networks import FieldError
-from harness.report import RECORD, Record, index, load, pages, stored
+from harness.report import DERIVED, RECORD, Record, index, load, pages
 
 INDEX = "README.md"
-_NEW, _OLD = ".new-", ".old-"
+# In the name of a folder that was set aside, and at the start of a file that is being written.
+ASIDE, _NEW = ".aside-", ".new-"
 
 
 class Rejected(Exception):
@@ -27,94 +37,174 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a counterexample is.  written: whether this call put it there; reason: a sentence."""
+    """Where a counterexample is.
+
+    written: whether this call put it there.  new: whether it is not just what was there, named differently.
+    reason: a sentence.  aside: what was found in its place and is not trusted, a sentence each.
+    """
 
     path: Path
     written: bool
+    new: bool
     reason: str
+    aside: tuple[str, ...] = ()
 
 
 def store(record: Record, out: Path) -> Stored:
-    """Put one counterexample under out, unless one as small is there.  Raises Rejected, OSError."""
+    """Put one counterexample under out, unless one as small of its kind is there.  Raises Rejected, OSError."""
     place = out / record.folder
-    new, old = out / f"{_NEW}{record.folder}-{os.getpid()}", out / f"{_OLD}{record.folder}-{os.getpid()}"
-    _remove(new)
-    try:
-        _write(record, new)
-        verified = verify_file(new / RECORD)
-        if not verified.accepted:
-            raise Rejected(f"{record.folder}: {verified.reason}")
-        kept = _kept(place)
-        if kept is not None and kept.size <= record.size:
-            same = "the same one" if kept.instance == record.instance else "one at least as small"
-            return Stored(place, False, f"{same} is stored already")
-        if not place.exists():
-            os.rename(new, place)
-            return Stored(place, True, "stored")
-        # A folder that is not empty cannot be replaced in one step: move it aside, and back if that fails.
-        _remove(old)
-        os.rename(place, old)
+    fresh = out / f"{_NEW}{record.folder}.json"
+    with locked(out):
+        _sweep(out)
         try:
-            os.rename(new, place)
-        except OSError:
-            os.rename(old, place)
-            raise
-        _remove(old)
-        reason = "what was stored did not verify, and is replaced" if kept is None else "smaller than what was stored"
-        return Stored(place, True, reason)
-    finally:
-        _remove(new)
+            _write(fresh, record_text(record).encode())
+            verified = verify_file(fresh)
+            if not verified.accepted:
+                raise Rejected(f"{record.folder}: {verified.reason}")
+            aside = _set_aside(place)
+            kept = load(place / RECORD) if (place / RECORD).exists() else None
+            if kept is not None and kept.size <= record.size:
+                _drop_unmeasured(record, out)
+                again = "the same one" if kept.instance == record.instance else "one at least as small"
+                return Stored(place, False, False, f"{again} is stored already", aside)
+            place.mkdir(exist_ok=True)
+            os.replace(fresh, place / RECORD)
+            _sync(place)
+            dropped = _drop_unmeasured(record, out)
+        finally:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+    if kept is None:
+        return Stored(place, True, not dropped, "stored", aside)
+    if same(kept.instance, record.instance):
+        return Stored(place, True, False, "what was stored, written more simply", aside)
+    return Stored(place, True, True, "smaller than what was stored", aside)
 
 
-def rebuild(out: Path) -> list[Record]:
-    """Make every page and figure, and the index, anew from the records.  Returns the records.
+def trusted(out: Path) -> tuple[list[Record], list[tuple[Path, str]]]:
+    """The records under out that are to be trusted, and the paths of those that are not, each with the reason.
 
-    Files are replaced only where their content differs.  Raises FieldError for a record that cannot be read.
+    Changes nothing.  In the order of the folders' names.
     """
-    records = stored(out)
-    for record in records:
-        for name, content in pages(record).items():
-            _replace(out / record.folder / name, content)
-    _replace(out / INDEX, index(records).encode())
-    return records
-
-
-def tidy(out: Path) -> None:
-    """Clear up after a run that was killed: put back what it had moved aside, remove what it had not finished."""
-    for old in out.glob(f"{_OLD}*"):
-        place = out / old.name[len(_OLD) :].rpartition("-")[0]
-        if place.exists():
-            _remove(old)
+    records: list[Record] = []
+    refused: list[tuple[Path, str]] = []
+    for path in _places(out):
+        why = distrust(path)
+        if why is None:
+            records.append(load(path))
         else:
-            os.rename(old, place)
-    for new in out.glob(f"{_NEW}*"):
-        _remove(new)
+            refused.append((path, why))
+    return records, refused
 
 
-def _kept(place: Path) -> Record | None:
-    """What is stored there, if it is a counterexample to that claim that verifies."""
+def rebuild(out: Path) -> tuple[list[Record], list[str]]:
+    """Make every page and figure, and the index, anew from the records.
+
+    Returns the records, and a sentence for each that is not trusted and was set aside.  Files are replaced only where
+    their content differs.  Raises OSError.
+    """
+    with locked(out):
+        _sweep(out)
+        aside = [sentence for path in _places(out) for sentence in _set_aside(path.parent)]
+        records = [load(path) for path in _places(out)]
+        for record in records:
+            for name, content in pages(record).items():
+                _replace(out / record.folder / name, content)
+        _replace(out / INDEX, index(records).encode())
+    return records, aside
+
+
+def make_writable(out: Path) -> None:
+    """Make the folder, and find out whether it can be written.  Raises FieldError."""
     try:
-        record = load(place / RECORD)
-        return record if record.folder == place.name and verify_file(place / RECORD).accepted else None
-    except FieldError:
-        return None
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out):
+            _sweep(out)
+            probe = out / f"{_NEW}probe"
+            probe.write_bytes(b"")
+            probe.unlink()
+    except OSError as error:
+        raise FieldError("out", f"{out} cannot be written: {error.strerror}") from None
 
 
-def _write(record: Record, folder: Path) -> None:
-    folder.mkdir()
-    for name, content in {RECORD: record_text(record).encode(), **pages(record)}.items():
-        (folder / name).write_bytes(content)
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Only one process at a time; the system lets go of the lock when its holder dies, however that is."""
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# --- under the lock ---
+
+
+def _places(out: Path) -> list[Path]:
+    return [path for path in sorted(out.glob(f"[!.]*/{RECORD}")) if ASIDE not in path.parent.name]
+
+
+def _set_aside(place: Path) -> tuple[str, ...]:
+    """Move the folder of a record that is not trusted; a sentence about it, none if there is nothing to move."""
+    path = place / RECORD
+    why = distrust(path) if os.path.lexists(path) else None
+    if why is None:
+        return ()
+    number = 1
+    while os.path.lexists(target := place.with_name(f"{place.name}{ASIDE}{number}")):
+        number += 1
+    os.rename(place, target)
+    return (f"{path} is not trusted and is kept in {target.name}: {why}",)
+
+
+def _drop_unmeasured(record: Record, out: Path) -> bool:
+    """Remove the same finding stored without its robustness; whether there was one."""
+    place = out / f"{record.claim}--{record.mechanism.replace(' ', '-')}"
+    if record.robust is None or not (place / RECORD).exists() or distrust(place / RECORD) is not None:
+        return False
+    if not same(load(place / RECORD).instance, record.instance):
+        return False
+    for name in (RECORD, *DERIVED):
+        (place / name).unlink(missing_ok=True)
+    # someone else's files stay
+    with suppress(OSError):
+        place.rmdir()
+    return True
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed processes had not finished: under the lock, nobody is writing."""
+    for new in (*out.glob(f"{_NEW}*"), *out.glob(f"*/{_NEW}*")):
+        new.unlink(missing_ok=True)
 
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file in one step, unless it has this content already."""
     if path.exists() and path.read_bytes() == content:
         return
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
-    beside.write_bytes(content)
-    os.replace(beside, path)
+    beside = path.with_name(f"{_NEW}{path.name}")
+    try:
+        _write(beside, content)
+        os.replace(beside, path)
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def _write(path: Path, content: bytes) -> None:
+    """Write a file through to the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the renames in a folder, and its own name, outlast a loss of power."""
+    for path in (folder, folder.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.claims import CLAIMS
 from harness.networks import FieldError
+
+if TYPE_CHECKING:
+    from harness.harvest.finding import Finding
 
 Progress = Callable[[str], None]
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -20,13 +25,19 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA
 
 @dataclass(frozen=True)
 class Harvested:
-    """What became of one claim.  found: whether a counterexample was found; path: its folder; reason: a sentence."""
+    """What became of one hunt.
+
+    found: whether a counterexample was found.  path: the folder it is in, or one as small; None if there is none, or it
+    could not be stored.  written: whether this harvest put it there.  new: whether it is not just what was there,
+    named differently.  reason: a sentence.
+    """
 
     claim: str
     found: bool
     path: Path | None
     written: bool
     reason: str
+    new: bool = False
 
 
 def run_harvest(
@@ -44,36 +55,76 @@ def run_harvest(
     Raises FieldError before any work for a claim that cannot be hunted or an `out` that cannot be written;
     harness.harvest.Rejected if a counterexample does not verify.
     """
-    from harness.harvest.folders import rebuild, tidy
+    from harness.harvest.folders import make_writable, rebuild
 
     wanted = _wanted(claims)
-    _make_writable(out)
-    tidy(out)
+    make_writable(out)
     hunts = [(claim, mechanism) for claim in wanted for mechanism in mechanisms(claim)]
     count = min(len(hunts), processes or len(os.sched_getaffinity(0)))
     if count == 1:
         results = [harvest_one(*hunt, out, seed, _prefixed(progress, *hunt)) for hunt in hunts]
     else:
         results = _in_processes(hunts, out, seed, progress, count)
-    rebuild(out)
+    try:
+        for sentence in rebuild(out)[1]:
+            progress(sentence)
+    except OSError as error:
+        progress(f"the pages could not be written: {error.strerror}; they are made again by the next harvest")
     found = {result.claim for result in results if result.found}
-    failed = [Harvested(claim, False, None, False, "no counterexample found") for claim in wanted if claim not in found]
-    return [result for result in results if result.found] + failed
+    failed = [result for result in results if result.claim not in found]
+    return [result for result in results if result.found] + list({result.claim: result for result in failed}.values())
 
 
 def harvest_one(claim: str, mechanism: str, out: Path, seed: int, progress: Progress = lambda line: None) -> Harvested:
-    """One hunt, for one mechanism of one claim; what is found is stored at once."""
-    from harness.harvest.folders import store
+    """One hunt, for one mechanism of one claim; whatever is found on the way is stored before it is spoken of."""
     from harness.harvest.search import hunt
 
     progress("hunting")
-    finding = hunt(claim, seed=seed, mechanism=mechanism, progress=progress)
+    keeper = _Keeper(out, progress)
+    finding = hunt(claim, seed=seed, mechanism=mechanism, progress=progress, found=keeper.keep)
     if finding is None:
         progress("nothing found")
         return Harvested(claim, False, None, False, f"no counterexample found by {mechanism}")
-    put = store(finding.record(), out)
-    progress(f"{put.reason}, {put.path}")
-    return Harvested(claim, True, put.path, put.written, f"{mechanism}: {put.reason}")
+    keeper.keep(finding)
+    if keeper.rejected is not None:
+        raise keeper.rejected
+    if keeper.trouble is not None:
+        # Whoever reads this can save it by hand.
+        reason = f"{mechanism}: found, but not stored: {keeper.trouble}; {finding.instance.to_json()}"
+        progress(reason)
+        return Harvested(claim, True, None, False, reason)
+    progress(f"{keeper.reason}, {keeper.path}")
+    return Harvested(claim, True, keeper.path, keeper.written, f"{mechanism}: {keeper.reason}", keeper.new)
+
+
+class _Keeper:
+    """Stores what a hunt finds, each at once; what is wrong with the last one is kept for the hunt's end."""
+
+    def __init__(self, out: Path, progress: Progress) -> None:
+        self.out, self.progress = out, progress
+        self.path: Path | None = None
+        self.written, self.new, self.reason = False, False, ""
+        self.trouble: str | None = None
+        self.rejected: Exception | None = None
+
+    def keep(self, finding: Finding) -> None:
+        """Never raises: a full disk is no reason to stop the hunt."""
+        from harness.harvest.folders import Rejected, store
+
+        self.trouble = self.rejected = None
+        try:
+            put = store(finding.record(), self.out)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            return
+        except Rejected as rejected:
+            self.rejected = rejected
+            return
+        for sentence in put.aside:
+            self.progress(sentence)
+        if put.written or not self.written:
+            self.reason = put.reason
+        self.path, self.written, self.new = put.path, self.written or put.written, self.new or put.new
 
 
 def mechanisms(claim: str) -> tuple[str, ...]:
@@ -107,16 +158,6 @@ def _wanted(claims: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(claims))
 
 
-def _make_writable(out: Path) -> None:
-    probe = out / f".probe-{os.getpid()}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe.mkdir()
-        probe.rmdir()
-    except OSError as error:
-        raise FieldError("out", f"{out} cannot be written: {error.strerror}") from None
-
-
 # --- processes ---
 
 _lines: Any = None
@@ -125,6 +166,8 @@ _lines: Any = None
 def _start_worker(lines: Any) -> None:
     global _lines
     _lines = lines
+    # Ctrl-C reaches every process of a terminal; the parent ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _work(claim: str, mechanism: str, out: Path, seed: int) -> Harvested:
@@ -137,24 +180,59 @@ def _in_processes(
     # Spawned processes read these before they load numpy; more threads than cores only get in each other's way.
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
-    context = multiprocessing.get_context("spawn")
-    lines: Any = context.Queue()
+    done: dict[tuple[str, str], Harvested] = {}
     try:
-        with ProcessPoolExecutor(count, context, _start_worker, (lines,)) as pool:
-            futures: list[Future[Harvested]] = [pool.submit(_work, *hunt, out, seed) for hunt in hunts]
-            pending = set(futures)
-            while pending:
-                _, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
-                _pass_on(lines, progress)
-            _pass_on(lines, progress)
-            return [future.result() for future in futures]
+        if not _pool(hunts, done, out, seed, progress, count):
+            progress("a worker was killed; the hunts that it took with it are started again, one at a time")
+            for hunt in hunts:
+                if hunt not in done:
+                    _pool([hunt], done, out, seed, progress, 1)
     finally:
-        lines.close()
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+    killed = "its worker was killed, twice"
+    return [done.get(hunt) or Harvested(hunt[0], False, None, False, f"{hunt[1]}: {killed}") for hunt in hunts]
+
+
+def _pool(
+    hunts: list[tuple[str, str]],
+    done: dict[tuple[str, str], Harvested],
+    out: Path,
+    seed: int,
+    progress: Progress,
+    count: int,
+) -> bool:
+    """Work through hunts, filling done; False if a worker was killed, which ends all the others."""
+    context = multiprocessing.get_context("spawn")
+    lines: Any = context.Queue()
+    pool = ProcessPoolExecutor(count, context, _start_worker, (lines,))
+    try:
+        futures: dict[tuple[str, str], Future[Harvested]] = {
+            hunt: pool.submit(_work, *hunt, out, seed) for hunt in hunts
+        }
+        pending = set(futures.values())
+        while pending:
+            _, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            _pass_on(lines, progress)
+        _pass_on(lines, progress)
+        killed = False
+        for hunt, future in futures.items():
+            try:
+                done[hunt] = future.result()
+            except BrokenProcessPool:
+                killed = True
+        return not killed
+    except BaseException:
+        # Stopped, or a defect: the workers have stored what they found, and nothing waits for them.
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        lines.close()
 
 
 def _pass_on(lines: Any, progress: Progress) -> None:

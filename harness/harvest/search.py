@@ -42,13 +42,16 @@ def hunt(
     max_examples: int = EXAMPLES,
     mechanism: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    found: Callable[[Finding], None] = lambda finding: None,
 ) -> Finding | None:
     """A small certified counterexample to a refuted claim, or None.
 
     claim: a key of SPACES.  max_examples: how many instances are drawn from each of OPENINGS for a first one.
     mechanism: only counterexamples of this mechanism count.
+    found: told of every counterexample that is smaller than all before it, before anything else is done; it may not
+    raise, for Hypothesis would take that for part of the search.
     """
-    quarry = _Quarry(claim, mechanism, seed, progress)
+    quarry = _Quarry(claim, mechanism, seed, progress, found)
     source = random.Random(seed)
     for sizes in OPENINGS:
         if quarry.best is None or not sizes.holds(quarry.best.instance):
@@ -77,6 +80,7 @@ class _Quarry:
     mechanism: str | None
     seed: int
     progress: Callable[[str], None]
+    found: Callable[[Finding], None]
     best: Finding | None = None
     driven: int = 0
     seen: dict[Instance, bool] = field(default_factory=dict)
@@ -137,6 +141,7 @@ class _Quarry:
             return False
         if self._smaller(instance, self.best):
             self.best = Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
+            self.found(self.best)
             sizes = Sizes.of(instance)
             self.progress(
                 f"{self.driven} instances, a counterexample with {counted(sizes.points, 'point')}, "

@@ -7,9 +7,9 @@ from pathlib import Path
 from harness.report.figure import figure_svg
 from harness.report.index import index
 from harness.report.page import page
-from harness.report.reading import FIGURE, INSTANCE, PAGE, RECORD, Record, load
+from harness.report.reading import DERIVED, FIGURE, INSTANCE, PAGE, RECORD, Record, load
 
-__all__ = ["FIGURE", "INSTANCE", "PAGE", "RECORD", "Record", "figure_svg", "index", "load", "page", "pages"]
+__all__ = ["DERIVED", "FIGURE", "INSTANCE", "PAGE", "RECORD", "Record", "figure_svg", "index", "load", "page", "pages"]
 
 
 def pages(record: Record) -> dict[str, bytes]:

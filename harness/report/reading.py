@@ -21,6 +21,8 @@ Number = int | float | str
 Exact = tuple[tuple[Fraction, ...], ...]
 
 RECORD, INSTANCE, PAGE, FIGURE = "counterexample.json", "instance.json", "README.md", "figure.svg"
+# What is made from a record, beside it.
+DERIVED = (INSTANCE, PAGE, FIGURE)
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,16 @@ class Record:
         return self.data["mechanism"]
 
     @property
+    def robust(self) -> bool | None:
+        """Whether it was shown to survive small changes of the start and of the data; None if that was not measured."""
+        measured = self.data.get("robustness")
+        return None if measured is None else bool(measured["robust"])
+
+    @property
     def folder(self) -> str:
-        """The folder's name under reports/: one place for each claim and mechanism."""
-        return f"{self.claim}--{self.mechanism.replace(' ', '-')}"
+        """The folder's name under reports/: one place for each kind, a claim, a mechanism, and robust or not."""
+        suffix = {None: "", True: "--robust", False: "--fragile"}[self.robust]
+        return f"{self.claim}--{self.mechanism.replace(' ', '-')}{suffix}"
 
     @cached_property
     def instance(self) -> Instance:
@@ -106,8 +115,9 @@ def load(path: Path) -> Record:
     """Read counterexample.json.  Raises FieldError, which names the file, if it is not one."""
     try:
         record = Record(json.loads(path.read_text(encoding="utf-8")))
-        _ = record.claim, record.folder, record.instance, record.limit, record.better
-        record.neurons(record.limit)
+        _ = record.claim, record.folder
+        for theta in (record.limit, record.better):
+            record.instance.margins(theta)
     except OSError as error:
         raise FieldError(str(path), error.strerror or "cannot be read") from None
     except FieldError as error:

@@ -1,0 +1,94 @@
+"""Which instances are the same flow, named differently."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.harvest.same import same
+from harness.instances import Instance
+from harness.networks import Network
+from strategies import convolutional_networks, fully_connected_networks, instances, sparse_networks
+
+FAMILIES = {
+    "fully connected": fully_connected_networks(depth=(2, 3)),
+    "sparse": sparse_networks(),
+    "convolutional": convolutional_networks(),
+}
+
+
+def renamed(instance: Instance, source: random.Random) -> Instance:
+    """The same flow under other names: points, coordinates and neurons in another order, other signs and scale."""
+    network, depth = instance.network, instance.network.depth
+    orders = [source.sample(range(width), width) for width in network.widths]
+    may_flip = [network.activation == "linear" or layer in (0, depth) for layer in range(depth + 1)]
+    # A shared weight cannot change its sign in one place and not in another.
+    flips = [
+        [source.choice((1, -1)) if may and not network.shared else 1 for _ in range(width)]
+        for may, width in zip(may_flip, network.widths, strict=True)
+    ]
+    scale = source.choice((1, 2, 3))
+    patterns, theta0 = [], []
+    for layer, (pattern, u) in enumerate(zip(network.patterns, instance.theta0, strict=True)):
+        numbers: dict[int, int] = {}
+        values: dict[int, Fraction] = {}
+        rows = []
+        for r in orders[layer + 1]:
+            row = []
+            for c in orders[layer]:
+                k = pattern[r][c]
+                row.append(-1 if k < 0 else numbers.setdefault(k, len(numbers)))
+                if k >= 0:
+                    values[numbers[k]] = u[k] * flips[layer][c] * flips[layer + 1][r] / scale
+            rows.append(tuple(row))
+        patterns.append(tuple(rows))
+        theta0.append(tuple(values[k] for k in range(len(values))))
+    points = source.sample(range(instance.n), instance.n)
+    x = tuple(tuple(instance.x[i][c] * flips[0][c] * scale**depth for c in orders[0]) for i in points)
+    y = tuple(instance.y[i] * flips[depth][0] for i in points)
+    return Instance(Network(network.activation, tuple(patterns)), instance.loss, x, y, tuple(theta0))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_other_names_are_the_same(family: str, data: Any) -> None:
+    instance = data.draw(instances(networks=FAMILIES[family]))
+    other = renamed(instance, random.Random(data.draw(st.integers(0, 10**6))))
+    assert same(instance, other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_another_number_is_not_the_same(data: Any) -> None:
+    instance = data.draw(instances(networks=fully_connected_networks()))
+    other = renamed(instance, random.Random(data.draw(st.integers(0, 10**6))))
+    largest = max(abs(a) for u in other.theta0 for a in u)
+    layer = data.draw(st.integers(0, 1))
+    k = data.draw(st.integers(0, len(other.theta0[layer]) - 1))
+    theta0 = [list(u) for u in other.theta0]
+    # Larger than every other weight, under any scale that keeps the points as they are.
+    theta0[layer][k] = 2 * largest + 1
+    assert not same(instance, Instance(other.network, other.loss, other.x, other.y, tuple(map(tuple, theta0))))
+
+
+def test_what_only_looks_the_same() -> None:
+    network = Network("relu", (((0, 1), (2, 3)), ((0, 1),)))
+
+    def one(x: Any, theta0: Any, y: Any = (1, 1)) -> Instance:
+        return Instance(network, "exponential", x, y, theta0)
+
+    first = one([[1, 2], [3, -1]], [[1, 0, 0, 1], [1, 2]])
+    assert same(first, one([[3, -1], [1, 2]], [[0, 1, 1, 0], [2, 1]]))
+    # the outgoing weights belong to the neurons, and a relu neuron to its side
+    assert not same(first, one([[1, 2], [3, -1]], [[1, 0, 0, 1], [2, 1]]))
+    assert not same(first, one([[1, 2], [3, -1]], [[-1, 0, 0, 1], [-1, 2]]))
+    # one label alone, and the points' scale alone
+    assert not same(first, one([[1, 2], [3, -1]], [[1, 0, 0, 1], [1, 2]], (1, -1)))
+    assert not same(first, one([[2, 4], [6, -2]], [[1, 0, 0, 1], [1, 2]]))
+    assert same(first, one([[4, 8], [12, -4]], [[0.5, 0, 0, 0.5], [0.5, 1]]))
