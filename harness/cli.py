@@ -1,4 +1,4 @@
-"""The command line: check, harvest, verify, claims.
+"""The command line: check, harvest, verify, survey, claims.
 
 Exit codes: 0 done (for check: an answer, whatever it is); 2 unreadable input, with one line on
 standard error that names the field; 3 verify rejected a file; 1 a defect of the harness, or a hunt
@@ -58,6 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("files", nargs="+", metavar="FILE.json", type=Path)
     verify.set_defaults(command=_verify)
 
+    survey = commands.add_parser("survey", help="count how often the limits of many random instances are no optimum")
+    survey.add_argument("--claim", action="append", default=[], metavar="ID", help="judge this claim; may be repeated")
+    survey.add_argument("--instances", required=True, type=int, metavar="N")
+    survey.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
+    survey.add_argument("--device", default="cpu", metavar="D", help="a torch device that screens, default cpu")
+    survey.add_argument("--executor", default="local", metavar="E", help="local, dask, or dask:ADDRESS; default local")
+    survey.add_argument("--processes", type=int, metavar="P", help="default one a core")
+    survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
+    survey.set_defaults(command=_survey)
+
     claims = commands.add_parser("claims", help="list the claims")
     claims.set_defaults(command=_claims)
     return parser
@@ -100,6 +110,24 @@ def _harvest(options: argparse.Namespace) -> int:
         place = f" ({result.path})" if result.path is not None else ""
         print(f"{result.claim}: {result.reason}{place}")
     return OK if all(result.path is not None for result in results) else DEFECT
+
+
+def _survey(options: argparse.Namespace) -> int:
+    from harness.survey import Plan, run
+    from harness.survey.standard import cells
+    from harness.survey.text import summary
+
+    plan = Plan(
+        tuple(cells(options.claim)),
+        options.instances,
+        seed=options.seed,
+        claims=tuple(options.claim),
+        device=options.device,
+    )
+    with Progress() as progress:
+        counts = run(plan, options.out, executor=options.executor, workers=options.processes, progress=progress)
+    print(summary(counts))
+    return OK
 
 
 def _verify(options: argparse.Namespace) -> int:

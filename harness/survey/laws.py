@@ -1,0 +1,211 @@
+"""The random laws of a survey: a cell fixes the network, the data, the labels and the start; an index, the instance.
+
+Every instance has a stream of its own, Philox keyed by (seed, index), so it depends on nothing but these two and its
+cell: not on the number of workers, the order, or how many instances there are.
+
+Points, n rows in d dimensions:
+
+- gaussian: standard normal coordinates;
+- integer: coordinates uniform on -3 .. 3, no row zero;
+- near-orthogonal: a random orthonormal frame, one vector a point, plus a normal perturbation of norm about 0.1;
+- clustered: two standard normal centres; every point is one of them, by a fair coin, plus 0.2 times a normal vector.
+
+Labels: of a "linear teacher" (the sign of x . u, u normal), of a "network teacher" (another network of the same
+architecture with normal weights), the sign of the "start"'s own output, or "random", by a fair coin. An output of 0
+is +1.
+
+Starts: every parameter `scale` times a standard normal number ("gaussian"), or times an integer uniform on -2 .. 2
+("integer"), in which zeros and ties are common. outgoing, if it is given, then fixes the outgoing norm of every hidden
+neuron to this multiple of its incoming norm (1 is balanced); with shared weights, the norms of the layers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from harness.instances import Instance, Loss
+from harness.networks import Activation, FieldError, Network, convolutional, diagonal, fully_connected, sparse
+
+Family = Literal["fully connected", "diagonal", "locally connected", "convolutional"]
+Data = Literal["gaussian", "integer", "near-orthogonal", "clustered"]
+Labels = Literal["linear teacher", "network teacher", "start", "random"]
+Start = Literal["gaussian", "integer"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "family": get_args(Family),
+    "activation": get_args(Activation),
+    "data": get_args(Data),
+    "labels": get_args(Labels),
+    "start": get_args(Start),
+    "loss": get_args(Loss),
+}
+# One in a hundred is decided exactly whatever the floats say.
+AUDIT = 100
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a survey's grid. width: neurons a hidden layer, None where the family and d fix it.
+
+    "locally connected" has a window of two coordinates a hidden neuron of the first layer; "convolutional" one filter
+    of two coordinates. Raises FieldError.
+    """
+
+    family: Family = "fully connected"
+    activation: Activation = "relu"
+    depth: int = 2
+    width: int | None = None
+    n: int = 4
+    d: int = 2
+    data: Data = "gaussian"
+    labels: Labels = "linear teacher"
+    start: Start = "gaussian"
+    scale: float = 1.0
+    outgoing: float | None = None
+    loss: Loss = "exponential"
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise FieldError(f"cell.{name}", f"must be one of {', '.join(allowed)}")
+        for name in ("depth", "n", "d"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise FieldError(f"cell.{name}", "must be a positive integer")
+        fixed = self.family in ("diagonal", "convolutional") or self.depth == 1
+        if fixed != (self.width is None) or (not fixed and (type(self.width) is not int or self.width < 1)):
+            raise FieldError("cell.width", "the family fixes it" if fixed else "must be a positive integer")
+        for name in ("scale", "outgoing"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise FieldError(f"cell.{name}", "must be a positive number")
+        if self.data == "near-orthogonal" and self.n > self.d:
+            raise FieldError("cell.n", "near-orthogonal points need n <= d")
+        if self.family == "convolutional" and (self.depth != 2 or self.d < 2):
+            raise FieldError("cell.depth", "convolutional networks have depth 2 and d >= 2")
+
+    @property
+    def network(self) -> Network:
+        return _network(self.family, self.activation, self.depth, self.width or 0, self.d)
+
+
+def grid(**axes: Any) -> list[Cell]:
+    """The cells of a product of axes; a list or a tuple is an axis, anything else the same everywhere."""
+    values = [value if isinstance(value, list | tuple) else [value] for value in axes.values()]
+    return [Cell(**dict(zip(axes, chosen, strict=True))) for chosen in itertools.product(*values)]
+
+
+def stream(seed: int, index: int) -> np.random.Generator:
+    """The random numbers of instance `index`."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, index], dtype=np.uint64)))
+
+
+def drawn(cell: Cell, seed: int, index: int) -> tuple[Instance, bool]:
+    """Instance `index` of the cell, and whether it is audited."""
+    rng = stream(seed, index)
+    audited = int(rng.integers(AUDIT)) == 0
+    return draw(cell, rng), audited
+
+
+def draw(cell: Cell, rng: np.random.Generator) -> Instance:
+    """One instance of the cell's law."""
+    network = cell.network
+    x = _DATA[cell.data](rng, cell.n, cell.d)
+    theta0 = _started(cell, network, rng)
+    if cell.labels == "linear teacher":
+        outputs = x @ rng.standard_normal(cell.d)
+    elif cell.labels == "network teacher":
+        outputs = _outputs(network, [rng.standard_normal(size) for size in network.sizes], x)
+    elif cell.labels == "start":
+        outputs = _outputs(network, theta0, x)
+    else:
+        outputs = rng.integers(2, size=cell.n) - 0.5
+    labels: list[int] = np.where(outputs >= 0.0, 1, -1).tolist()
+    rows: Any = [u.tolist() for u in theta0]
+    return Instance(network, cell.loss, x.tolist(), tuple(labels), rows)
+
+
+@cache
+def _network(family: Family, activation: Activation, depth: int, width: int, d: int) -> Network:
+    if family == "diagonal":
+        return diagonal(activation, d, depth)
+    if family == "convolutional":
+        return convolutional(activation, d, 2)
+    hidden = [width] * (depth - 1)
+    if family == "fully connected" or depth == 1:
+        return fully_connected(activation, (d, *hidden))
+    window = [[c in (j % d, (j + 1) % d) for c in range(d)] for j in range(width)]
+    return sparse(activation, (window, *([[True] * width] * width for _ in hidden[1:]), [[True] * width]))
+
+
+# --- points ---
+
+
+def _gaussian(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return rng.standard_normal((n, d))
+
+
+def _integer(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    rows = np.zeros((n, d))
+    while not (nonzero := rows.any(axis=1)).all():
+        rows[~nonzero] = rng.integers(-3, 4, (int((~nonzero).sum()), d))
+    return rows
+
+
+def _near_orthogonal(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    frame = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    return frame[:n] + 0.1 / np.sqrt(d) * rng.standard_normal((n, d))
+
+
+def _clustered(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    centres = rng.standard_normal((2, d))
+    return centres[rng.integers(2, size=n)] + 0.2 * rng.standard_normal((n, d))
+
+
+_DATA: dict[Data, Callable[[np.random.Generator, int, int], np.ndarray]] = {
+    "gaussian": _gaussian,
+    "integer": _integer,
+    "near-orthogonal": _near_orthogonal,
+    "clustered": _clustered,
+}
+
+
+# --- starts ---
+
+
+def _started(cell: Cell, network: Network, rng: np.random.Generator) -> list[np.ndarray]:
+    integer = cell.start == "integer"
+    numbers = [rng.integers(-2, 3, s).astype(float) if integer else rng.standard_normal(s) for s in network.sizes]
+    theta = [cell.scale * u for u in numbers]
+    if cell.outgoing is not None:
+        _scale_outgoing(network, theta, cell.outgoing)
+    return theta
+
+
+def _scale_outgoing(network: Network, theta: list[np.ndarray], ratio: float) -> None:
+    """Fix the outgoing norms, from the first layer up; a norm of zero stays."""
+    for layer, (below, above) in enumerate(itertools.pairwise(network.patterns)):
+        if network.shared:
+            groups: Iterable[tuple[Any, Any]] = [(slice(None), slice(None))]
+        else:
+            groups = [([k for k in row if k >= 0], [r[j] for r in above if r[j] >= 0]) for j, row in enumerate(below)]
+        for incoming, outgoing in groups:
+            size = np.linalg.norm(theta[layer + 1][outgoing])
+            if size > 0.0:
+                theta[layer + 1][outgoing] *= ratio * np.linalg.norm(theta[layer][incoming]) / size
+
+
+def _outputs(network: Network, theta: list[np.ndarray], x: np.ndarray) -> np.ndarray:
+    """Phi(theta; x_i), shape (n,)."""
+    h = x
+    for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
+        if layer and network.activation == "relu":
+            h = np.maximum(h, 0.0)
+        indices = np.array(pattern)
+        h = h @ np.where(indices >= 0, u[indices], 0.0).T
+    return h[:, 0]

@@ -1,0 +1,45 @@
+"""What a survey found, as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.survey.counts import Counts, Tally
+
+_AXES = ("family", "activation", "depth")
+
+
+def summary(counts: Counts) -> str:
+    """Every kind of network on its own, then all together; rates with Wilson intervals of 95 %."""
+    groups = counts.by(*_AXES)
+    lines: list[str] = []
+    for (family, activation, depth), tally in groups.items():
+        lines += [f"{family} {activation}, depth {depth}", *(f"    {line}" for line in _lines(tally))]
+    if len(groups) > 1:
+        lines += ["all", *(f"    {line}" for line in _lines(counts.total))]
+    return "\n".join(lines)
+
+
+def _lines(tally: Tally) -> Iterator[str]:
+    outcomes = ", ".join(f"{times} {name}" for name, times in tally.outcomes.most_common())
+    yield f"{tally.instances} instances: {outcomes}"
+    if tally.local:
+        mechanisms = ", ".join(f"{times} by {name}" for name, times in tally.mechanisms.most_common())
+        yield (
+            f"not locally optimal: {tally.nonlocal_rate} of those decided"
+            f"{f' ({mechanisms})' if mechanisms else ''}, {tally.local['undecided']} undecided"
+        )
+    if tally.global_:
+        yield f"not globally optimal: {tally.nonglobal_rate} of those decided, {tally.global_['undecided']} undecided"
+        if tally.gaps:
+            yield (
+                f"    they cost at least {100 * tally.gap_sum / tally.gaps:.3g} % more than need be on average, "
+                f"{100 * tally.gap_most:.3g} % at most"
+            )
+    for claim, outcomes in tally.claims.items():
+        if outcomes["holds"] + outcomes["violated"]:
+            yield f"{claim} violated: {tally.violated_rate(claim)} of those decided, {outcomes['undecided']} undecided"
+    if tally.agreement:
+        yield "float verdicts beside exact ones: " + ", ".join(
+            f"{n} {name}" for name, n in tally.agreement.most_common()
+        )

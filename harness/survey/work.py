@@ -1,0 +1,181 @@
+"""One batch of a survey: draw, follow, decide, and what is kept of each instance, one row each.
+
+The float verdicts decide, without certificates; an instance is decided again, exactly, if it is suspect (a claim is
+violated, or the limit is no local optimum) or audited (one in a hundred, by its own random stream). What the exact
+verdicts say then stands: a suspect without a proof is undecided. How the two compare is kept too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import harness
+from harness.claims import CLAIMS
+from harness.limits import Limit
+from harness.margin import Verdict, Verdicts
+from harness.margin.verdict import LayerVerdicts
+from harness.networks import FieldError
+from harness.survey.features import FEATURES, KEYS
+from harness.survey.laws import drawn
+from harness.survey.plan import Plan, fingerprint
+
+# How a flow ends, "not separated" without a proof: it tends to a stationary point, or takes too long.
+OUTCOMES = ("converged", "never separates", "not separated", "not unique", "undecided")
+
+
+class Standing:
+    """Verdicts whose float answers stand, for screening only: nothing is called violated on their word."""
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        self._verdicts = verdicts
+
+    @cached_property
+    def local(self) -> Verdict:
+        return _standing(self._verdicts.local)
+
+    @cached_property
+    def global_(self) -> Verdict:
+        return _standing(self._verdicts.global_)
+
+    @cached_property
+    def layers(self) -> tuple[LayerVerdicts, ...]:
+        return tuple(LayerVerdicts(_standing(pair.global_), _standing(pair.local)) for pair in self._verdicts.layers)
+
+    @property
+    def assumptions(self) -> dict[str, bool | None]:
+        return self._verdicts.assumptions
+
+    @property
+    def mechanism(self) -> str | None:
+        return self._verdicts.mechanism
+
+
+def _standing(verdict: Verdict) -> Verdict:
+    return replace(verdict, certified=verdict.status != "undecided")
+
+
+def rows(plan: Plan, batch: int) -> list[dict[str, Any]]:
+    """What is kept of the instances of a batch, in their order."""
+    draws = [drawn(plan.cell(index)[1], plan.seed, index) for index in plan.indices(batch)]
+    limits = harness.drive([instance for instance, _ in draws], device=plan.device, record=plan.recorded)
+    found = zip(plan.indices(batch), limits, draws, strict=True)
+    return [_row(plan, index, limit, audited) for index, limit, (_, audited) in found]
+
+
+def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
+    answers = Answers(plan, limit, exact=False)
+    suspect, agreement = answers.suspect, None
+    if limit.status == "converged" and (suspect or audited):
+        if plan.device != "cpu":
+            # another implementation has screened it: the verdict is on the limit of the first one
+            (limit,) = harness.drive([limit.instance], record=plan.recorded)
+        exact = Answers(plan, limit, exact=True)
+        agreement, answers = compared(answers, exact), exact
+    return {
+        "index": index,
+        "cell": plan.cell(index)[0],
+        **_ending(limit),
+        **answers.columns,
+        "suspect": suspect,
+        "audited": audited,
+        "agreement": agreement,
+    }
+
+
+class Answers:
+    """What is asked of one limit, with or without certificates."""
+
+    def __init__(self, plan: Plan, limit: Limit, *, exact: bool) -> None:
+        self._limit = limit
+        verdicts: Any = None
+        if limit.status == "converged":
+            verdicts = harness.decide(limit, certify=exact)
+            if not exact:
+                verdicts = Standing(verdicts)
+        self.statuses: dict[str, str | None] = {}
+        if "local" in plan.verdicts:
+            self.statuses["local"] = verdicts and _status(verdicts.local)
+        if "global" in plan.verdicts:
+            self.statuses["global"] = verdicts and _status(verdicts.global_)
+        self.claims = {claim: CLAIMS[claim].judged(limit, verdicts) for claim in plan.claims}
+        self._verdicts = verdicts
+        self._plan = plan
+
+    @property
+    def suspect(self) -> bool:
+        return "violated" in self.claims.values() or self.statuses.get("local") == "not_optimal"
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        verdicts, plan = self._verdicts, self._plan
+        columns: dict[str, Any] = dict(self.statuses)
+        if "local" in plan.verdicts:
+            columns["mechanism"] = verdicts and verdicts.mechanism
+        if "global" in plan.verdicts:
+            columns["bound"] = verdicts and verdicts.global_.bound
+        columns |= {f"claim:{claim}": outcome for claim, outcome in self.claims.items()}
+        for name in plan.features:
+            values = FEATURES[name](self._limit, verdicts) if verdicts else {}
+            columns |= {f"{name}:{key}": values.get(key) for key in KEYS[name]}
+        return columns
+
+
+def compared(floats: Answers, exact: Answers) -> str:
+    """ "agree", "unproven" where the floats decide what has no proof, "contradict" where the proof denies them."""
+    pairs = [(floats.statuses[name], exact.statuses[name]) for name in floats.statuses]
+    pairs += [(floats.claims[claim], exact.claims[claim]) for claim in floats.claims]
+    different = [after for before, after in pairs if before != after]
+    if not different:
+        return "agree"
+    return "unproven" if all(after == "undecided" for after in different) else "contradict"
+
+
+def _status(verdict: Verdict) -> str:
+    return verdict.status if verdict.certified else "undecided"
+
+
+def _ending(limit: Limit) -> dict[str, Any]:
+    outcome, separated = _outcome(limit)
+    return {
+        "outcome": outcome,
+        "separated": separated,
+        "reason": None if outcome == "converged" else limit.reason,
+        "doubt": bool(limit.doubt),
+        "held": limit.held,
+        "value": limit.value,
+        "residual": limit.residual,
+        "log_norm": limit.log_norm,
+        "kinks": len(limit.kinks),
+    }
+
+
+def _outcome(limit: Limit) -> tuple[str, bool | None]:
+    """One of OUTCOMES, and whether the flow separates the data, None where that is not known."""
+    if limit.status == "converged":
+        return "converged", True
+    if limit.status == "never_separates":
+        return "never separates", False
+    reason = limit.reason.lower()
+    if "not unique" in reason:
+        return "not unique", None
+    if "not separated" in reason:
+        return "not separated", False
+    return "undecided", True if reason.startswith("separated") else None
+
+
+def work(plan: Plan, batch: int, code: str) -> bytes:
+    """The shard of a batch, a Parquet file as bytes. code: the fingerprint that the worker's own has to be."""
+    from harness.survey.shards import encoded
+
+    if fingerprint() != code:
+        raise FieldError("executor", "a worker has another version of marginalia, or of what it computes with")
+    return encoded(plan, batch, rows(plan, batch))
+
+
+def columns_of(plan: Plan) -> Sequence[str]:
+    """The columns of claims and features, which depend on the plan."""
+    features = [f"{name}:{key}" for name in plan.features for key in KEYS[name]]
+    return [*(f"claim:{claim}" for claim in plan.claims), *features]
