@@ -13,9 +13,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.networks import FieldError
 from harness.progress import Progress
+
+if TYPE_CHECKING:
+    from harness.report import Record
 
 # The commands import what they need themselves: `marginalia claims` need not wait for torch.
 
@@ -43,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="follow the flow of one instance and decide about its limit")
-    check.add_argument("instance", metavar="INSTANCE.json", type=Path)
+    check.add_argument("instance", metavar="INSTANCE.json", type=Path, help="or a stored counterexample.json")
     check.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     check.add_argument("--device", default="cpu", metavar="D", help="a torch device, default cpu")
     check.set_defaults(command=_check)
@@ -86,7 +90,9 @@ def read_text(path: Path) -> str:
 def _check(options: argparse.Namespace) -> int:
     from harness.instances import Instance
 
-    instance = Instance.from_json(read_text(options.instance))
+    text = read_text(options.instance)
+    record = stored_record(options.instance, text)
+    instance = Instance.from_json(text) if record is None else record.instance
 
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide, drive
@@ -98,7 +104,24 @@ def _check(options: argparse.Namespace) -> int:
         print(json.dumps(check_object(limit, verdicts), allow_nan=False))
     else:
         print(check_text(limit, verdicts))
+    if record is not None and not options.json:
+        from harness.harvest import replay
+
+        print(f"\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}")
     return OK
+
+
+def stored_record(path: Path, text: str) -> Record | None:
+    """The stored counterexample that the text is, None if it is something else.  Raises FieldError."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict) or "certificate" not in data:
+        return None
+    from harness.report.reading import load
+
+    return load(path)
 
 
 def _harvest(options: argparse.Namespace) -> int:

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 import harness
-from harness.certificates import verify_file
 from harness.harvest import Harvested, Rejected, huntable, run_harvest, store
 from harness.harvest import run as run_module
 from harness.harvest import search as search_module
@@ -26,12 +25,11 @@ from harness.harvest.spaces import SPACES, Sizes, space, within
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import FieldError
-from harness.report import INSTANCE, PAGE, RECORD, Record, page, stored
+from harness.report import Record, stored
 from strategies import Architecture
 from tests.counterexamples import ALL, depth2_local, fc_relu_local
 from tests.test_harvest_folders import everything, forged
 
-REPORTS = Path(__file__).parent.parent / "reports"
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
 
@@ -272,17 +270,3 @@ def test_a_killed_worker_does_not_end_the_harvest(
     else:
         # One hunt that is killed each time takes no other down.
         assert reasons == ["kink", "zero weight"]
-
-
-# --- what is in reports/ ---
-
-
-def test_reports_verify_and_their_pages_are_those_of_their_records() -> None:
-    records = stored(REPORTS)
-    assert {record.claim for record in records} >= set(huntable())
-    for record in records:
-        folder = REPORTS / record.folder
-        assert verify_file(folder / RECORD).accepted
-        assert (folder / PAGE).read_text(encoding="utf-8") == page(record)
-        assert Instance.from_json((folder / INSTANCE).read_text()) == record.instance
-        assert f"]({record.folder}/{PAGE})" in (REPORTS / "README.md").read_text(encoding="utf-8")
