@@ -225,6 +225,28 @@ def test_a_float_verdict_that_the_proof_denies_is_not_counted(monkeypatch: pytes
     assert all(row["claim:fc-relu-local"] != "violated" or row["local"] == "not_optimal" for row in converged)
 
 
+def test_a_device_screens_and_the_cpu_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(tuple(grid(width=4, n=4, d=3, scale=(0.1, 1.0))), instances=40, seed=1, batch=40)
+    driven: list[tuple[str, int]] = []
+    drive = harness.drive
+
+    def watched(instances: Any, *, device: str = "cpu", record: bool = False) -> Any:
+        driven.append((device, len(instances)))
+        return drive(instances, device=device, record=record)
+
+    monkeypatch.setattr("harness.drive", watched)
+    here = working.rows(plan, 0)
+    assert driven == [("cpu", 40)]
+    screened = working.rows(replace(plan, device="cpu:0"), 0)
+    again = sum(row["agreement"] is not None for row in screened)
+    assert sum(row["suspect"] for row in screened) > 0
+    assert driven[1:] == [("cpu:0", 40), *[("cpu", 1)] * again]
+    for one, other in zip(here, screened, strict=True):
+        assert (one["outcome"], one["local"], one["global"]) == (other["outcome"], other["local"], other["global"])
+        if one["value"] is not None:
+            assert one["value"] == pytest.approx(other["value"], rel=1e-9)
+
+
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     @contextmanager
     def here(name: str, processes: int | None) -> Iterator[tuple[Executor, int]]:

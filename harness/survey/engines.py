@@ -5,8 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from harness.networks import FieldError
 
@@ -15,13 +16,54 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA
 
 @contextmanager
 def engine(name: str, processes: int | None = None) -> Iterator[tuple[Executor, int]]:
-    """An executor and its number of workers. name: "local". processes: one a core, if None. Raises FieldError."""
+    """An executor and its number of workers.
+
+    name: "local"; "dask" for a dask cluster on this machine; "dask:ADDRESS" for the one whose scheduler is there.
+    processes: one a core, if None; a cluster that is joined has its own. Raises FieldError.
+    """
     count = processes or len(os.sched_getaffinity(0))
+    kind, _, address = name.partition(":")
     if name == "local":
         with local(count) as pool:
             yield pool, count
+    elif kind == "dask" and (address or name == "dask"):
+        with _dask(address, count) as pool:
+            yield pool
     else:
         raise FieldError("executor", f"there is no {name!r}")
+
+
+@contextmanager
+def _dask(address: str, processes: int) -> Iterator[tuple[Executor, int]]:
+    """A dask cluster; what a worker had in hand when it died is done again by another."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise FieldError("executor", "dask needs the extra: pip install marginalia[cluster]") from None
+    if not address:
+        with local_cluster(processes) as cluster, Client(cluster) as client:
+            yield client.get_executor(), processes
+        return
+    try:
+        client: Any = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise FieldError("executor", f"no dask scheduler answers at {address}: {error}") from None
+    with client:
+        client.wait_for_workers(1, timeout=60)
+        yield client.get_executor(), sum(client.nthreads().values())
+
+
+def local_cluster(processes: int) -> Any:
+    """A dask cluster of processes on this machine, of one thread each; a context manager."""
+    from distributed import LocalCluster
+
+    # any free port for its page, and for nobody else
+    return LocalCluster(n_workers=processes, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0")
+
+
+def has_died(error: Exception) -> bool:
+    """Whether an executor's future failed because workers died, and not by what it computed."""
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
 @contextmanager

@@ -9,12 +9,11 @@ import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from harness.networks import FieldError
 from harness.survey.counts import Counts, count
-from harness.survey.engines import engine
+from harness.survey.engines import engine, has_died
 from harness.survey.plan import Plan, fingerprint
 from harness.survey.shards import Folder
 from harness.survey.work import work
@@ -56,7 +55,9 @@ def run(
                 clock.took(len(plan.indices(batch)))
                 for following in itertools.islice(batches, 1):
                     running[executor.submit(work, plan, following, code)] = following
-    except BrokenProcessPool:
+    except Exception as error:
+        if not has_died(error):
+            raise
         raise FieldError("executor", "a worker process died; the same command goes on from here") from None
     finally:
         for future in running:
