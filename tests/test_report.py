@@ -14,11 +14,14 @@ import pytest
 from harness.claims import CLAIMS
 from harness.instances import Instance
 from harness.networks import FieldError, fully_connected
-from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, figure_svg, index, load, page, pages
-from harness.report.figure import BLUE, VERMILION, draw, figure_png
-from harness.report.page import short, table
-from harness.report.reading import size
+from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, figure_svg, index, labels, load, page, pages
+from harness.report.figure import BLUE, VERMILION, draw, figure
+from harness.report.improving import way
+from harness.report.reading import size, value
+from harness.report.words import short, table
 from tests.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
+from tests.test_certificates_stored import CASES
+from tests.test_certificates_stored import stored as certified
 
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
@@ -32,7 +35,7 @@ def in_dimension(d: int) -> Record:
         (1,),
         ((Fraction(1),) * (2 * d), (Fraction(1), Fraction(-1))),
     )
-    theta = [[1] * (2 * d), [1, -1]]
+    theta = [[1] * (2 * d), [1, -0.5]]
     data: dict[str, Any] = fc_relu_local().data | {"instance": json.loads(instance.to_json())}
     data["limit"] = data["limit"] | {"theta": theta}
     data["certificate"] = data["certificate"] | {"better": [[2] * (2 * d), [1, -3]]}
@@ -164,7 +167,7 @@ def words(record: Record) -> str:
 def test_figure_is_labelled(make: Callable[[], Record]) -> None:
     record = make()
     text = words(record)
-    assert "limit of the flow: value" in text
+    assert "the limit: value" in text
     assert "a better point: value" in text
     assert "point, label +1" in text
     for i in range(record.instance.n):
@@ -193,10 +196,69 @@ def test_figure_is_svg_and_the_same_bytes_every_time(make: Callable[[], Record])
 @pytest.mark.parametrize("d", [1, 3])
 def test_other_dimensions_are_drawn_as_bars(d: int) -> None:
     record = in_dimension(d)
-    left, right = draw(record).axes
-    assert [bar.get_height() for bar in left.patches] == [1.0] * (2 * d)  # type: ignore[attr-defined]
+    left, right, _ = draw(record).axes
+    assert [bar.get_height() for bar in left.patches] == [1.0] * d + [0.5] * d  # type: ignore[attr-defined]
     assert [bar.get_height() for bar in right.patches] == [2.0] * d + [6.0] * d  # type: ignore[attr-defined]
-    assert figure_png(record).startswith(b"\x89PNG")
+    assert figure(record, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
+def test_figures_of_every_kind_are_the_same_bytes_every_time(kind: str) -> None:
+    assert figure(fc_relu_local(), kind) == figure(fc_relu_local(), kind)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_networks_that_have_no_neurons_of_their_own_have_a_page_and_a_figure(name: str) -> None:
+    record = Record(certified(name))
+    text = page(record)
+    assert "A better point" in text
+    assert "Proven, in exact arithmetic" in text
+    assert "nan" not in text
+    left, middle, way_there = draw(record).axes
+    if not record.apart:
+        assert [bar.get_height() for bar in left.patches] == [float(a) for u in record.limit for a in u]  # type: ignore[attr-defined]
+        assert [bar.get_height() for bar in middle.patches] == [float(a) for u in record.better for a in u]  # type: ignore[attr-defined]
+    (gain,) = [line for line in way_there.lines if len(line.get_xdata()) > 2]  # type: ignore[arg-type]
+    heights = [float(a) for a in gain.get_ydata()]  # type: ignore[union-attr]
+    assert heights[0] == 0.0
+    assert heights[-1] < 0.0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_better_point_of_every_kind_of_certificate_is_better(name: str) -> None:
+    record = Record(certified(name))
+    assert min(record.instance.margins(record.better)) >= 1
+    assert value(record.better) < value(record.limit)
+
+
+def test_what_is_gained_along_the_way_near_the_limit() -> None:
+    """The curve of statements.md, section 4: of second order."""
+    found = way(fc_relu_local())
+    assert found.worth[0] == pytest.approx(4)
+    assert found.distance[0] == 0.0
+    small = [k for k, distance in enumerate(found.distance) if 0.0 < distance < 0.2]
+    assert small
+    for k in small:
+        change = found.worth[k]
+        assert change is not None
+        assert 0.0 < 4 - change < 8 * found.distance[k] ** 2
+
+
+# --- where labels go ---
+
+
+def test_a_label_avoids_what_is_there() -> None:
+    place = labels.clearest(
+        labels.around((50.0, 0.0), "name", 8.0), "name", labels.segment((90.0, 0.0)), (100.0, 100.0)
+    )
+    assert abs(place[1]) > 6.0
+    free = labels.clearest(labels.around((50.0, 0.0), "name", 8.0), "name", [(50.0, 0.0)], (100.0, 100.0))
+    assert free == pytest.approx((50.0 + 8.0 + 4 * 3.1, 0.0))
+
+
+def test_a_label_stays_in_the_window() -> None:
+    place = labels.clearest(labels.around((99.0, 0.0), "name", 8.0), "name", [], (100.0, 100.0))
+    assert abs(place[0]) + 4 * 3.1 <= 100.0
 
 
 # --- the index, and reading ---

@@ -25,8 +25,8 @@ from harness.claims import CLAIMS
 from harness.harvest.finding import Finding
 from harness.harvest.spaces import OPENINGS, SPACES, Sizes, space, within
 from harness.instances import Instance
-from harness.report.page import counted
 from harness.report.reading import size
+from harness.report.words import counted
 
 EXAMPLES = 2500
 # Of each further run; one takes about 4 ms, drawing included.

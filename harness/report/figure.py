@@ -1,9 +1,10 @@
-"""The figure of a counterexample: its points, and its neurons in the limit and at the better point.
+"""The figure of a counterexample: its points, its neurons in the limit and at the better point, and the way there.
 
 For d = 2 the plane: every point with its label, and every neuron as the arrow |v_j| w_j, which is all
-that the network computes.  For other d the coordinates of |v_j| w_j as bars.  The same record gives
-the same bytes: no date, fixed identifiers.  The two colours are told apart by every common form of
-colour blindness (Okabe & Ito), and the line style says the same once more.
+that the network computes.  For other d the coordinates of |v_j| w_j as bars, and where a network cannot be taken
+apart into neurons its weights as bars.  Beside them what is gained along the way to the better point.  The same record
+gives the same bytes: no date, fixed identifiers.  The two colours are told apart by every common form of colour
+blindness (Okabe & Ito), and the line style says the same once more.
 """
 
 from __future__ import annotations
@@ -19,53 +20,97 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.report.reading import Neuron, Record, value
+from harness.report import labels
+from harness.report.improving import way
+from harness.report.reading import Exact, Neuron, Record, value
 
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#8A8A8A"
+BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
+Heads = dict[tuple[float, float], list[Neuron]]
+# The width of a panel in points, about.
+PANEL = 215.0
 _DOTTED, _DASHED = (0, (1, 3)), (0, (4, 1.5))
-# The hash salt fixes the identifiers inside the SVG; text is drawn as paths, since a reader's fonts may differ.
-_STYLE: Any = {"svg.hashsalt": "marginalia", "svg.fonttype": "path", "font.size": 10.0}
+# The hash salt fixes the identifiers inside the SVG; text is drawn as paths, since a reader's fonts may differ.  A PDF
+# has its fonts with it, as TrueType, which publishers ask for.
+_STYLE: Any = {
+    "svg.hashsalt": "marginalia",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "font.size": 10.0,
+    "mathtext.fontset": "stix",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+# Fixed, or without a date, so that the same record gives the same bytes.
+_METADATA: dict[str, dict[str, str | None]] = {
+    "svg": {"Date": None, "Creator": "marginalia"},
+    "pdf": {"CreationDate": None, "Creator": "marginalia", "Producer": None},
+    "png": {"Software": "marginalia"},
+}
 
 
 def figure_svg(record: Record) -> bytes:
     """The figure as SVG."""
-    return _render(record, "svg", {"Date": None, "Creator": "marginalia"})
+    return figure(record, "svg")
 
 
-def figure_png(record: Record) -> bytes:
-    """The figure as PNG, for looking at."""
-    return _render(record, "png", {"Software": "marginalia"})
-
-
-def _render(record: Record, kind: str, metadata: dict[str, str | None]) -> bytes:
+def figure(record: Record, kind: str) -> bytes:
+    """The figure as "svg", "pdf" or "png"."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(_STYLE):
-        draw(record).savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight", dpi=120)
+        draw(record).savefig(buffer, format=kind, metadata=_METADATA[kind], bbox_inches="tight", dpi=150)
     return buffer.getvalue()
 
 
 def draw(record: Record) -> Figure:
-    """Two panels side by side: the limit of the flow, and the better point."""
-    figure = Figure(figsize=(9.0, 4.8), layout="constrained")
+    """Three panels side by side: the limit of the flow, the better point, and the way from one to the other."""
+    figure = Figure(figsize=(10.5, 4.1), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    limit, better = record.neurons(record.limit), record.neurons(record.better)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.95))
+    middle.sharex(left)
+    middle.sharey(left)
     titles = (
-        f"limit of the flow: value {_short(value(record.limit))}",
-        f"a better point: value {_short(value(record.better))}",
+        f"(a) the limit: value {_short(value(record.limit))}",
+        f"(b) a better point: value {_short(value(record.better))}",
     )
-    for axes, neurons, title in zip(panels, (limit, better), titles, strict=True):
-        idle = [neuron for neuron in neurons if neuron.zero]
-        axes.set_title(title + (f"; {_names(idle)} zero" if idle else ""), fontsize=11)
-        if record.instance.d == 2:
-            _window(axes, record, [*limit, *better])
-            _points(axes, record)
-            _arrows(axes, neurons, _arrow_scale(record, [*limit, *better]))
-        else:
-            _bars(axes, record, neurons)
-    handles = _legend(record, [*limit, *better])
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3), frameon=False)
+    handles: list[Line2D] = []
+    if record.apart:
+        limit, better = record.neurons(record.limit), record.neurons(record.better)
+        for axes, neurons, title in zip((left, middle), (limit, better), titles, strict=True):
+            idle = [neuron for neuron in neurons if neuron.zero]
+            axes.set_title(title + (f"; {_names(idle)} zero" if idle else ""), fontsize=10)
+            if record.instance.d == 2:
+                _window(axes, record, [*limit, *better])
+                _points(axes, record)
+                _labels(axes, record, _arrows(axes, neurons, _arrow_scale(record, [*limit, *better])))
+            else:
+                _bars(axes, record, neurons)
+        handles = _legend(record, [*limit, *better])
+    else:
+        for axes, theta, title in zip((left, middle), (record.limit, record.better), titles, strict=True):
+            axes.set_title(title, fontsize=10)
+            _weight_bars(axes, theta)
+    middle.tick_params(labelleft=False)
+    middle.set_ylabel("")
+    _way(right, record)
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False)
     return figure
+
+
+def _way(axes: Axes, record: Record) -> None:
+    """What is gained from the limit to the better point."""
+    found = way(record)
+    start = found.worth[0]
+    assert start is not None
+    change = [math.nan if a is None else 100.0 * (a / start - 1.0) for a in found.worth]
+    axes.axhline(0, color="#DDDDDD", linewidth=0.8, zorder=0)
+    axes.plot(found.distance, change, color=GREEN, linewidth=2.0)
+    axes.plot(found.distance[:1], change[:1], "o", color="black", markersize=6, zorder=4)
+    axes.plot(found.distance[-1:], change[-1:], "D", color=GREEN, markersize=6, zorder=4)
+    axes.set_title("(c) the way from (a) to (b)", fontsize=10)
+    axes.set_xlabel(r"distance $\|\theta-\tilde\theta\|\,/\,\|\tilde\theta\|$")
+    cost = "value" if record.layer is None else f"cost of layer {record.layer + 1}"
+    axes.set_ylabel(f"change of the {cost}, in %")
 
 
 # --- d = 2 ---
@@ -77,17 +122,15 @@ def _points(axes: Axes, record: Record) -> None:
     axes.axvline(0, color="#DDDDDD", linewidth=0.8, zorder=0)
     axes.set_xlabel("first coordinate")
     axes.set_ylabel("second coordinate")
-    axes.label_outer()
     if _has_boundaries(record):
         for x, y in points:
             # Where w . x_i = 0, the neuron switches on this point.
             axes.axline((0, 0), (-y, x), color=GREY, linewidth=0.9, linestyle=_DOTTED, zorder=1)
-    for index, ((x, y), label) in enumerate(zip(points, record.instance.y, strict=True)):
+    for (x, y), label in zip(points, record.instance.y, strict=True):
         if label > 0:
             axes.plot(x, y, "o", color="black", markersize=9, zorder=4)
         else:
             axes.plot(x, y, "s", color="white", markeredgecolor="black", markersize=8, zorder=4)
-        _outward(axes, (x, y), f"$x_{{{index}}}$", 13)
 
 
 def _window(axes: Axes, record: Record, neurons: Sequence[Neuron]) -> None:
@@ -104,14 +147,13 @@ def _window(axes: Axes, record: Record, neurons: Sequence[Neuron]) -> None:
     axes.set_aspect("equal")
 
 
-def _arrows(axes: Axes, neurons: Sequence[Neuron], scale: float) -> None:
-    heads: dict[tuple[float, float], list[Neuron]] = {}
+def _arrows(axes: Axes, neurons: Sequence[Neuron], scale: float) -> Heads:
+    """Draw them from the origin; the neurons at each tip."""
+    heads: Heads = {}
     for neuron in neurons:
         if not neuron.zero:
             a, b = (round(scale * c, 9) for c in neuron.arrow)
             heads.setdefault((a, b), []).append(neuron)
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
     # The longest first, so that a short arrow along a long one stays visible.
     for (a, b), group in sorted(heads.items(), key=lambda item: -math.hypot(*item[0])):
         colour, line = _look(group[0])
@@ -129,34 +171,29 @@ def _arrows(axes: Axes, neurons: Sequence[Neuron], scale: float) -> None:
             },
             zorder=5,
         )
-        length = math.hypot(a, b)
-        # Beside the shaft, for beyond the tip there is often a point; on the side where the panel has more room.
-        side = 1 if a * (bottom + top) - b * (left + right) >= 0 else -1
-        across = (-side * b / length, side * a / length)
-        axes.annotate(
-            _names(group),
-            xy=(0.62 * a, 0.62 * b),
-            xytext=(8 * across[0], 8 * across[1]),
-            textcoords="offset points",
-            color=colour,
-            ha="left" if across[0] > 0.3 else "right" if across[0] < -0.3 else "center",
-            va="bottom" if across[1] > 0.3 else "top" if across[1] < -0.3 else "center",
-            zorder=6,
-        )
+    return heads
 
 
-def _outward(axes: Axes, point: tuple[float, float], text: str, distance: float) -> None:
-    x, y = point
-    length = math.hypot(x, y)
-    axes.annotate(
-        text,
-        xy=point,
-        xytext=(distance * x / length, distance * y / length),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        zorder=5,
-    )
+def _labels(axes: Axes, record: Record, heads: Heads) -> None:
+    """Names of points and arrows, each where there is room for it."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    unit = (right - left) / PANEL
+    middle = ((left + right) / 2 / unit, (bottom + top) / 2 / unit)
+    points = [(float(x) / unit, float(y) / unit) for x, y in record.instance.x]
+    tips = {(a / unit, b / unit): group for (a, b), group in heads.items()}
+    taken = [*points, *(point for tip in tips for point in labels.segment(tip))]
+    wanted = [(f"$x_{{{i}}}$", labels.around(point, "x0", 8.0), "black") for i, point in enumerate(points)]
+    wanted += [
+        (_names(group), labels.along(tip, _names(group), 5.0), _look(group[0])[0]) for tip, group in tips.items()
+    ]
+    for text, places, colour in wanted:
+        moved = [(x - middle[0], y - middle[1]) for x, y in places]
+        others = [(x - middle[0], y - middle[1]) for x, y in taken]
+        found = labels.clearest(moved, text, others, (PANEL / 2, PANEL / 2))
+        place = (found[0] + middle[0], found[1] + middle[1])
+        taken += labels.box(place, text)
+        axes.text(place[0] * unit, place[1] * unit, text, color=colour, ha="center", va="center", zorder=6)
 
 
 def _arrow_scale(record: Record, neurons: Sequence[Neuron]) -> float:
@@ -188,7 +225,20 @@ def _bars(axes: Axes, record: Record, neurons: Sequence[Neuron]) -> None:
     axes.set_xticks([neuron.number for neuron in neurons], [f"neuron {neuron.number}" for neuron in neurons])
     axes.set_xlabel(f"a bar for each of the {d} coordinates" if d > 1 else "one bar: the data have one coordinate")
     axes.set_ylabel("$|v_j|\\,w_j$")
-    axes.label_outer()
+
+
+def _weight_bars(axes: Axes, theta: Exact) -> None:
+    numbers = [(layer, k, float(a)) for layer, u in enumerate(theta, start=1) for k, a in enumerate(u)]
+    for place, (_, _, height) in enumerate(numbers):
+        colour, hatch = (BLUE, "") if height >= 0 else (VERMILION, "///")
+        axes.bar(place, height, 0.8, color=colour, edgecolor="white", hatch=hatch)
+    axes.axhline(0, color="black", linewidth=0.8)
+    for place, (_, k, _) in enumerate(numbers):
+        if place and not k:
+            axes.axvline(place - 0.5, color=GREY, linewidth=0.9, linestyle=_DOTTED)
+    labels = [f"$u^{{{layer}}}_{{{k}}}$" for layer, k, _ in numbers]
+    axes.set_xticks(range(len(numbers)), labels, fontsize=10 if len(numbers) < 12 else 7)
+    axes.set_ylabel("weight")
 
 
 # --- both ---

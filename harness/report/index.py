@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.report.page import short, table
 from harness.report.reading import PAGE, Record, value
+from harness.report.words import short, table
 
 
 def index(records: Sequence[Record]) -> str:

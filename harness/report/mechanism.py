@@ -45,6 +45,8 @@ def explain(record: Record) -> str:
     sentence = _SENTENCES.get(record.mechanism)
     if sentence is None:
         return f"Mechanism: {record.mechanism}."
+    if not record.apart:
+        return _without_neurons(record, sentence)
     before, after = record.neurons(record.limit), record.neurons(record.better)
     zero = [n for n in before if n.zero]
     woken = [n for n in zero if not after[n.number - 1].zero]
@@ -53,15 +55,41 @@ def explain(record: Record) -> str:
     return sentence.format(
         zero=_capital(_names(zero) + (" is" if len(zero) == 1 else " are")),
         woken=_names(woken),
-        kinks=_join(f"the input of neuron {j} on x_{i}" for j, i in edges) + (" is" if len(edges) == 1 else " are"),
-        kinks_or_gates=(
-            f"in the limit {_join(f'the input of neuron {j} on x_{i}' for j, i in edges)} "
-            f"{'is' if len(edges) == 1 else 'are'} exactly zero, and tilting w_j to the other side of an edge pays."
-            if edges
-            else "with other gates the same margins cost less."
-        ),
+        kinks=_edges([f"the input of neuron {j} on x_{i}" for j, i in edges]),
+        kinks_or_gates=_kinks_or_gates([f"the input of neuron {j} on x_{i}" for j, i in edges], "w_j"),
         changed=f"At the better point {_join(f'neuron {j} acts on x_{i}' for j, i in now_on)}." if now_on else "",
     ).rstrip()
+
+
+def _without_neurons(record: Record, sentence: str) -> str:
+    """For networks that cannot be taken apart into neurons."""
+    if record.mechanism in ("dead neuron", "zero weight"):
+        return (
+            "Weights that are zero in the limit stay zero under the flow, which no gradient reaches; moving them a "
+            "little pays more in margin than it costs in norm."
+        )
+    if record.mechanism == "layer":
+        sentence = (
+            "The other layers stay as they are in the limit. What is optimal for this one depends on gates that the "
+            "flow has fixed: {kinks_or_gates}"
+        )
+    edges = [
+        f"the input of neuron {k['neuron']} of layer {k['layer']} on x_{k['sample']}"
+        for k in record.data["limit"]["kinks"]
+    ]
+    return sentence.format(
+        kinks=_edges(edges), kinks_or_gates=_kinks_or_gates(edges, "its weights"), changed=""
+    ).rstrip()
+
+
+def _edges(edges: list[str]) -> str:
+    return _join(edges) + (" is" if len(edges) == 1 else " are")
+
+
+def _kinks_or_gates(edges: list[str], weights: str) -> str:
+    if not edges:
+        return "with other gates the same margins cost less."
+    return f"in the limit {_edges(edges)} exactly zero, and tilting {weights} to the other side of an edge pays."
 
 
 def _names(neurons: Iterable[Neuron]) -> str:

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 from harness.claims import CLAIMS, Claim
 from harness.report.mechanism import explain
-from harness.report.reading import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record, exact, value
+from harness.report.proof import is_global, proof
+from harness.report.reading import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record, value
+from harness.report.words import counted, short, table, vector
 
-LAST = "whatever the last digits of the limit are."
+FIGURE_SAYS = "The points, and the neurons in the limit and at the better point"
 
 
 def page(record: Record) -> str:
     """The page, as it is stored beside the record."""
     blocks = [
-        f"# {record.claim}: {record.mechanism}",
-        _statement(record),
-        f"![The points, and the neurons in the limit and at the better point]({FIGURE})",
-        "## The instance\n\n" + _instance(record),
-        "## The limit of the flow\n\n" + _limit(record),
-        f"## A better point {'elsewhere' if _is_global(record) else 'next to it'}\n\n" + _better(record),
-        "## Why\n\n" + explain(record),
-        "## What is proven, and what is evidence\n\n" + _proof(record),
-        "## Check it\n\n" + _commands(record),
+        f"# {title(record)}",
+        statement(record),
+        f"![{FIGURE_SAYS}]({FIGURE})",
+        *(f"## {heading}\n\n{body}" for heading, body in sections(record)),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def title(record: Record) -> str:
+    robust = {None: "", True: ", robust", False: ", fragile"}[record.robust]
+    return f"{record.claim}: {record.mechanism}{robust}"
+
+
+def sections(record: Record) -> list[tuple[str, str]]:
+    """(heading, Markdown) of everything below the figure."""
+    return [
+        ("The instance", _instance(record)),
+        ("The limit of the flow", _limit(record)),
+        (f"A better point {'elsewhere' if is_global(record) else 'next to it'}", _better(record)),
+        ("Why", explain(record)),
+        *([("How robust it is", _robustness(record))] if record.robust is not None else []),
+        ("What is proven, and what is evidence", proof(record)),
+        ("Check it", _commands(record)),
+    ]
 
 
 def _claim(record: Record) -> Claim:
     return CLAIMS[record.claim]
 
 
-def _statement(record: Record) -> str:
+def statement(record: Record) -> str:
+    """What is refuted, with its terms."""
     claim = _claim(record)
     assumed = f" If, in the limit, {claim.assumption}, then" if claim.assumption else " Then"
     conclusion = claim.conclusion if claim.conclusion.startswith("every") else f"the limit is a {claim.conclusion}"
     layer = (
         " (P_l) is the same over the parameters u^l of one layer, the others held at the limit."
-        if _is_layer(record)
+        if record.layer is not None
         else ""
     )
     return (
@@ -52,93 +67,93 @@ def _statement(record: Record) -> str:
 
 def _instance(record: Record) -> str:
     instance = record.instance
-    network = instance.network
-    kind = "fully connected" if network.fully_connected else "without shared weights"
-    activation = "ReLU" if network.activation == "relu" else "linear"
-    sizes = f"{counted(instance.d, 'input')} and {counted(network.widths[1], 'hidden neuron')}"
     points = table(
         ("point", "x", "y"),
         [(f"x_{i}", vector(x), f"{y:+d}") for i, (x, y) in enumerate(zip(instance.x, instance.y, strict=True))],
     )
-    start = table(
-        ("neuron", "w_j(0)", "v_j(0)"),
-        [(str(n.number), _weights(record, n), _outgoing(record, n)) for n in record.neurons(instance.theta0)],
+    if record.apart:
+        start = table(
+            ("neuron", "w_j(0)", "v_j(0)"),
+            [(str(n.number), _weights(record, n), _outgoing(record, n)) for n in record.neurons(instance.theta0)],
+        )
+    else:
+        start = _layers(record, instance.theta0)
+    return f"{_network(record)}\n\n{points}\n\nThe start:\n\n{start}"
+
+
+def _network(record: Record) -> str:
+    instance, network = record.instance, record.instance.network
+    relu = network.activation == "relu"
+    kind = (
+        "fully connected"
+        if network.fully_connected
+        else "with shared weights"
+        if network.shared
+        else "without shared weights"
     )
+    hidden = sum(network.widths[1:-1])
+    head = (
+        f"A {'ReLU' if relu else 'linear'} network of depth {network.depth}, {kind}, {counted(instance.d, 'input')} "
+        f"and {counted(hidden, 'hidden neuron')}; {instance.loss} loss."
+    )
+    if record.apart:
+        return f"{head} Neuron j computes {'v_j max(0, w_j . x)' if relu else 'v_j (w_j . x)'}; Phi is their sum."
     return (
-        f"A {activation} network of depth 2, {kind}, {sizes}; {instance.loss} loss. Neuron j computes "
-        f"{'v_j max(0, w_j . x)' if network.activation == 'relu' else 'v_j (w_j . x)'}; Phi is their sum."
-        f"\n\n{points}\n\nThe start:\n\n{start}"
+        f"{head} The matrices of weights, in the parameters of each layer (a dot where there is no weight):\n\n"
+        + table(
+            ("layer", "weights"),
+            [(str(number), _matrix(pattern)) for number, pattern in enumerate(network.patterns, start=1)],
+        )
     )
+
+
+def _matrix(pattern: Sequence[Sequence[int]]) -> str:
+    return "; ".join("(" + ", ".join("·" if k < 0 else f"u_{k}" for k in row) + ")" for row in pattern)
+
+
+def _layers(record: Record, theta: Exact) -> str:
+    """A row a layer: its parameters, in their order."""
+    rows = [(str(number), vector(u)) for number, u in enumerate(theta, start=1)]
+    return table(("layer", "(u_0, u_1, ...)"), rows)
 
 
 def _limit(record: Record) -> str:
     limit = record.data["limit"]
     lines = [
-        _neurons(record, record.limit, record.data["structure"]["gates"]),
+        _point(record, record.limit, gates=record.data["structure"].get("gates")),
         f"Value 1/2 ||theta~||^2 = {short(value(record.limit))}. "
         f"Margins {vector(limit['margins'])}, multipliers {vector(limit['multipliers'])}, "
         f"KKT residual {float(limit['kkt_residual']):.1e}.",
     ]
+    zero = {n.number for n in record.neurons(record.limit) if n.zero} if record.apart else set()
     kinks = [
-        f"- neuron {kink['neuron']} on x_{kink['sample']}: Clarke coefficient {float(kink['coefficient']):.3f}"
+        f"- neuron {kink['neuron']}{'' if record.apart else ' of layer ' + str(kink['layer'])} on x_{kink['sample']}: "
+        f"Clarke coefficient {float(kink['coefficient']):.3f}"
         for kink in limit["kinks"]
-        if not record.neurons(record.limit)[kink["neuron"] - 1].zero
+        if kink["neuron"] not in zero
     ]
     if kinks:
         lines.append("Inputs that are zero in the limit:\n\n" + "\n".join(kinks))
     return "\n\n".join(lines)
 
 
-def _is_global(record: Record) -> bool:
-    return record.data["certificate"]["scope"] == "global"
-
-
-def _is_layer(record: Record) -> bool:
-    return record.data["certificate"]["problem"] != "full"
-
-
 def _better(record: Record) -> str:
     before, after = value(record.limit), value(record.better)
     margins = record.instance.margins(record.better)
+    ends = "The best point, about, on the curve of the certificate.\n\n" if record.kind == "curve" else ""
     return (
-        f"{_neurons(record, record.better)}\n\n"
+        f"{ends}{_point(record, record.better)}\n\n"
         f"Value {short(after)}: lower by {short(before - after)}, "
         f"that is {float(100 * (before - after) / before):.3g} %. "
         f"Margins {vector(margins)}, every one at least 1 exactly."
     )
 
 
-def _proof(record: Record) -> str:
-    certificate = record.data["certificate"]
-    problem, fixed = ("(P_1)", ", the v_j fixed as they are stored") if _is_layer(record) else ("(P)", "")
-    cost = "cost of the first layer" if fixed else "value"
-    better = value(record.better[:1] if _is_layer(record) else record.better)
-    relu = record.instance.network.activation == "relu"
-    zeros = "the same neurons that are zero and the same signs of the v_j"
-    structure = f"the same gates on every point, {zeros}" if relu else zeros
-    alpha = ", ".join(short(a) for a in exact([certificate["face"]["alpha"]])[0])
-    limit = record.data["limit"]
-    evidence = ""
-    if limit.get("evidence"):
-        log_norm, distance = limit["evidence"][-1]
-        evidence = f" At log ||theta(t)|| = {short(log_norm)} its direction was within {float(distance):.1e} of it."
-    if _is_global(record):
-        consequence = (
-            f"The better point is feasible. So no point of that structure is a global optimum of {problem}, {LAST}"
-        )
-    else:
-        terms = "With the v_j fixed" if _is_layer(record) else "In terms of |v_j| w_j"
-        consequence = (
-            f"The better point is feasible, and lies in one closed cell with the whole structure. {terms} "
-            "the problem is convex on that cell, so moving from such a point towards the better one lowers the cost "
-            f"from the first step on. So no point of that structure is a local optimum of {problem}, {LAST}"
-        )
-    return (
-        "Proven, in exact arithmetic, by `marginalia verify`: take any feasible point with the structure of the limit "
-        f"({structure}){fixed}. It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is "
-        f"more than {short(better, digits=8)}, the {cost} of the better point. {consequence}\n\n"
-        f"Evidence, from the numerical flow: that it ends at a direction of this structure.{evidence}"
-    )
+def _robustness(record: Record) -> str:
+    """What was measured, as plain pairs."""
+    measured = record.data["robustness"]
+    rows = [(key.replace("_", " "), str(item)) for key, item in measured.items() if not isinstance(item, dict | list)]
+    return table(("measured", "value"), rows)
 
 
 def _commands(record: Record) -> str:
@@ -154,6 +169,10 @@ def _commands(record: Record) -> str:
 
 
 # --- small parts ---
+
+
+def _point(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None = None) -> str:
+    return _neurons(record, theta, gates) if record.apart else _layers(record, theta)
 
 
 def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None = None) -> str:
@@ -185,25 +204,3 @@ def _weights(record: Record, neuron: Neuron) -> str:
 def _outgoing(record: Record, neuron: Neuron) -> str:
     present = record.instance.network.patterns[1][0][neuron.number - 1] >= 0
     return short(neuron.v) if present else "·"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def vector(numbers: Iterable[Any]) -> str:
-    return "(" + ", ".join(map(short, numbers)) + ")"
-
-
-def short(number: Any, digits: int = 6) -> str:
-    """A number as a person would write it: exact if it is short, else rounded to so many digits."""
-    exact_number = Fraction(number)
-    if max(abs(exact_number.numerator), exact_number.denominator) < 1000:
-        return str(exact_number)
-    return f"{float(exact_number):.{digits}g}"
-
-
-def counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,12 +1,12 @@
 """A stored counterexample, read for showing: the JSON record and the networks in it, neuron by neuron.
 
-The record is the content of counterexample.json.  Only depth 2 without shared weights can be taken
-apart into neurons; that is all that is stored today.
+The record is the content of counterexample.json.  Only depth 2 without shared weights can be taken apart into neurons.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -86,13 +86,58 @@ class Record:
 
     @cached_property
     def better(self) -> Exact:
-        """The better point of the certificate."""
-        return exact(self.data["certificate"]["better"])
+        """A better point: that of the certificate, or, where the certificate is a curve, the best on it, about."""
+        certificate = self.data["certificate"]
+        if certificate["kind"] == "curve":
+            d, e, eps = self.curve
+            point = along(self.limit, d, e, Fraction(eps))
+            # Scaled to least margin 1, and a little more, in place of a root.
+            scale = Fraction(float(min(self.instance.margins(point))) ** (-1.0 / self.instance.network.depth))
+            scale *= 1 + Fraction(1, 10**12)
+            return tuple(tuple(scale * a for a in u) for u in point)
+        if self.layer is None or certificate["kind"] == "better":
+            return exact(certificate["better"])
+        point = list(self.limit)
+        (point[self.layer],) = exact([certificate["better"]])
+        return tuple(point)
+
+    @cached_property
+    def curve(self) -> tuple[Exact, Exact, float]:
+        """d, e and an eps of a certificate's curve theta + eps d + eps^2 e: the eps that is best among halves."""
+        certificate = self.data["certificate"]
+        d = exact(certificate["d"])
+        e = exact(certificate["e"]) if certificate["e"] else tuple((Fraction(0),) * len(u) for u in d)
+        norms = [math.sqrt(sum(float(a) ** 2 for u in theta for a in u)) for theta in (self.limit, d)]
+        best = (math.inf, 0.0)
+        for power in range(24):
+            eps = norms[0] / norms[1] * 2.0**-power
+            point = along(self.limit, d, e, Fraction(eps))
+            least = float(min(self.instance.margins(point)))
+            if least > 0.0:
+                worth = float(value(point)) * least ** (-2.0 / self.instance.network.depth)
+                best = min(best, (worth, eps))
+        return d, e, best[1]
+
+    @property
+    def kind(self) -> str:
+        """The certificate's."""
+        return self.data["certificate"]["kind"]
+
+    @property
+    def layer(self) -> int | None:
+        """The index from 0 of the layer that the certificate is about; None if it is about all weights."""
+        problem = self.data["certificate"]["problem"]
+        return None if problem == "full" else int(problem.removeprefix("layer ")) - 1
+
+    @property
+    def apart(self) -> bool:
+        """Whether the network can be taken apart into neurons."""
+        return self.instance.network.depth == 2 and not self.instance.network.shared
 
     def neurons(self, theta: Exact) -> list[Neuron]:
         """The hidden neurons of theta, in order."""
         network = self.instance.network
-        if network.depth != 2 or network.shared:
+        if not self.apart:
             raise ValueError("only depth 2 without shared weights has neurons of its own")
         incoming, (outgoing,) = network.patterns
         inputs = [preactivations(network, theta, x)[0] for x in self.instance.x]
@@ -125,6 +170,14 @@ def load(path: Path) -> Record:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError):
         raise FieldError(str(path), "not a stored counterexample") from None
     return record
+
+
+def along(limit: Exact, d: Exact, e: Exact, eps: Fraction) -> Exact:
+    """theta~ + eps d + eps^2 e."""
+    return tuple(
+        tuple(a + eps * b + eps * eps * c for a, b, c in zip(*rows, strict=True))
+        for rows in zip(limit, d, e, strict=True)
+    )
 
 
 def exact(rows: Sequence[Sequence[Number]]) -> Exact:

@@ -1,0 +1,91 @@
+"""What is proven of a counterexample and what is evidence, in words."""
+
+from __future__ import annotations
+
+from harness.report.reading import Record, exact, value
+from harness.report.words import short
+
+LAST = "whatever the last digits of the limit are."
+
+
+def is_global(record: Record) -> bool:
+    """Whether the better point may be anywhere."""
+    return record.data["certificate"]["scope"] == "global"
+
+
+def proof(record: Record) -> str:
+    """A paragraph on the proof, in words that fit its kind, and one on the flow."""
+    limit = record.data["limit"]
+    evidence = ""
+    if limit.get("evidence"):
+        log_norm, distance = limit["evidence"][-1]
+        evidence = f" At log ||theta(t)|| = {short(log_norm)} its direction was within {float(distance):.1e} of it."
+    proofs = {"better": _proof_of_better, "curve": _proof_of_curve, "layer better": _proof_of_layer}
+    words = proofs.get(record.kind, _proof_of_cheaper)
+    return (
+        f"Proven, in exact arithmetic, by `marginalia verify`: {words(record)}\n\n"
+        f"Evidence, from the numerical flow: that it ends at a direction of this structure.{evidence}"
+    )
+
+
+def _proof_of_better(record: Record) -> str:
+    certificate = record.data["certificate"]
+    problem, fixed = ("(P_1)", ", the v_j fixed as they are stored") if record.layer is not None else ("(P)", "")
+    cost = "cost of the first layer" if fixed else "value"
+    better = value(record.better[:1] if record.layer is not None else record.better)
+    relu = record.instance.network.activation == "relu"
+    zeros = "the same neurons that are zero and the same signs of the v_j"
+    structure = f"the same gates on every point, {zeros}" if relu else zeros
+    alpha = ", ".join(short(a) for a in exact([certificate["face"]["alpha"]])[0])
+    if is_global(record):
+        consequence = (
+            f"The better point is feasible. So no point of that structure is a global optimum of {problem}, {LAST}"
+        )
+    else:
+        terms = "With the v_j fixed" if record.layer is not None else "In terms of |v_j| w_j"
+        consequence = (
+            f"The better point is feasible, and lies in one closed cell with the whole structure. {terms} "
+            "the problem is convex on that cell, so moving from such a point towards the better one lowers the cost "
+            f"from the first step on. So no point of that structure is a local optimum of {problem}, {LAST}"
+        )
+    return (
+        f"take any feasible point with the structure of the limit ({structure}){fixed}. It costs at least L, the lower "
+        f"bound that the multipliers ({alpha}) give, and L is more than {short(better, digits=8)}, the {cost} of the "
+        f"better point. {consequence}"
+    )
+
+
+def _proof_of_curve(record: Record) -> str:
+    first = record.data["certificate"]["order"] == 1
+    order = "the margins of first order" if first else "the margins to second order, at a KKT point,"
+    return (
+        "take any feasible point within 1e-9 of the limit with its structure (the same signs of all inputs of neurons, "
+        "the same zeros, the same points at margin 1). From it a curve theta + eps d + eps^2 e departs on which "
+        f"{order} do not fall below 1 while the norm falls, for all small eps > 0. So no such point is a local optimum "
+        f"of (P), {LAST}"
+    )
+
+
+def _proof_of_layer(record: Record) -> str:
+    assert record.layer is not None
+    certificate, number = record.data["certificate"], record.layer + 1
+    alpha = ", ".join(short(a) for a in exact([certificate["alpha"]])[0])
+    cost = short(value(record.better[record.layer : number]), digits=8)
+    ends = (
+        f"The better u^{number} is feasible. So none of them is a global optimum of (P_{number}), {LAST}"
+        if is_global(record)
+        else f"The better u^{number} is feasible, and in a closed cell with all of them, where the problem is convex. "
+        f"So none of them is a local optimum of (P_{number}), {LAST}"
+    )
+    return (
+        f"hold the other layers as they are stored, and take any feasible u^{number} with the signs of the limit. "
+        f"It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is more than {cost}, the "
+        f"cost of the better u^{number}. {ends}"
+    )
+
+
+def _proof_of_cheaper(record: Record) -> str:
+    return (
+        f"the better point is feasible and costs {short(value(record.better), digits=8)}, less than every point within "
+        f"1e-9 of the limit. So none of these is a global optimum of (P), {LAST}"
+    )
