@@ -28,7 +28,7 @@ from harness.networks import FieldError
 from tests.margin_limits import margins_of
 from tests.reference import margins_and_gradients
 
-CASES = [*FAMILIES, "diagonal relu, depth 3"]
+CASES = [*FAMILIES, "diagonal relu, depth 3", "fully connected relu, depth 3"]
 RISE = 1e-7
 
 

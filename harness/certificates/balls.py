@@ -1,13 +1,15 @@
-"""Kind "ball": no feasible point in a ball about theta costs less than (1 - 1e-9) of what theta costs.
+"""Kind "ball": theta is a local optimum, up to the rounding of theta itself.
 
     {"kind": "ball", "problem": "full", "scope": "local", "theta": ..., "signs": ..., "radius": number,
      "rotations": [[layer, neuron, neuron], ...], "tree": T}
     T = {"split": PLACE, "on": T, "off": T}
-        or {"alpha": [n], "nu": [[*PLACE, number], ...], "rho": number, "tau": number, "mu": number}
+        or {"alpha": [n], "nu": [[*PLACE, number], ...], "rho": number, "tau": number, "mu": number,
+            "mixed": [[*PLACE, number, number], ...], "dead": [[layer, neuron, D], ...]}
 
 PLACE is [sample from 0, layer from 1, neuron from 1].  The ball is so small that every pre-activation whose sign is not
 0 keeps it; the tree splits on the gates of kinks.  At a leaf, gates that are still open must not change value, gradient
-and Hessian of what is used (taylor.py).  With p_r = +-pre-activation >= 0 at the kinks given, alpha, nu, rho > 0 let
+and Hessian of what is used (taylor.py); neurons that are zero have trees of their own (dead.py).  With p_r =
++-pre-activation >= 0 at the kinks given, alpha, nu, rho > 0 let
 
     F(t) = 1/2 |t|^2 + sum_i (-alpha_i (q_i - 1) + rho/2 (q_i - 1)^2) + sum_r (-nu_r p_r + rho/2 p_r^2)
 
@@ -15,9 +17,18 @@ over the i with alpha_i > 0 and the r with nu_r > 0.  Where 0 <= q_i - 1 <= 2 al
 no bracket is positive, so that F(t) <= 1/2 |t|^2 on feasible points of the cell; the ball is small enough for the
 upper limits.  With g and H the gradient and Hessian of F at theta and K a bound on its third derivative in the ball,
 
-    F(theta + s) >= F(theta) - |g| |s| + 1/2 s'Hs - K/6 |s|^3 >= F(theta) - |g| radius,
+    F(theta + s) >= F(theta) - |g| |s| + 1/2 s'Hs - K/6 |s|^3 >= F(theta) - |g| |s| + mu/4 |s|^2,
 
-if s'Hs >= mu |s|^2 and mu >= K radius / 3.  F(theta) - |g| radius is then the bound.
+if s'Hs >= mu |s|^2 and mu >= 2 K radius / 3.  At |s| = radius that is more than what theta costs at min q = 1.  So the
+cheapest feasible point of the ball is inside it: it is a local optimum.  It costs at least F(theta) - |g| radius,
+which is the bound.
+
+Mixed kinks.  A kink of a sample with alpha_i > 0 need not be split where turning it on lowers q_i: where the slope l_r
+of q_i in relu(p_r) is negative in the ball.  With a coefficient c in [0, 1] for its gate relu(p) >= c p, so that the
+margin with mixed gates is at least q_i (replace kinks from the top layer down: l_r depends on the gates above alone),
+and its excess is at least |l_r| min(c, 1 - c) |p_r|.  F takes the mixed margin for q_i; it may also have a square
+weight/2 p_r^2, as long as |p_r| <= alpha_i |l_r| min(c, 1 - c) / weight, if then q_i - 1 <= alpha_i / rho.  A
+pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks of its sample below it.
 
 Directions in which nothing changes.  Two neurons with the same gates on every sample used, and no inequality of their
 own, can be rotated into each other without changing F or |t| (symmetries.py).  Let T be the tangents at theta of the
@@ -29,14 +40,15 @@ less the error).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
 
 from harness.certificates.answer import Checked
 from harness.certificates.curves import Place, gates_of
-from harness.certificates.definite import positive_semidefinite
+from harness.certificates.dead import Dead, Feature, Leaf
+from harness.certificates.definite import exceeds
+from harness.certificates.gradients import Gates, backward
 from harness.certificates.numbers import (
     Rejected,
     Vector,
@@ -51,7 +63,7 @@ from harness.certificates.numbers import (
     squared_norm,
     vector,
 )
-from harness.certificates.signs import Signs, Theta, read_signs, require_signs
+from harness.certificates.signs import Signs, Theta, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, sqrt_up
 from harness.instances import Instance
@@ -59,8 +71,6 @@ from harness.networks import FieldError, preactivations
 
 GAP = Fraction(1, 10**9)
 MAX_LEAVES = 1024
-# H is rounded to this many binary places before it is tested.
-PLACES = 44
 
 
 @dataclass
@@ -90,12 +100,14 @@ def check_ball(instance: Instance, certificate: object) -> Checked:
         raise Rejected("theta has a margin that is not positive")
     if signs is not None:
         require_signs(instance, theta, signs)
-    ball = _Ball(instance, theta, signs, radius, _read_rotations(found["rotations"], instance))
+    cost = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2
+    # At least what theta costs once it is scaled to least margin 1: lowest^(-2/m) <= lowest^(-2) where lowest <= 1.
+    worth = cost / lowest**2 if lowest < 1 else cost
+    if (1 / lowest - 1) ** 2 * 2 * cost > radius**2:
+        raise Rejected("theta, scaled to least margin 1, is not in the ball")
+    ball = _Ball(instance, theta, signs, radius, _read_rotations(found["rotations"], instance), worth)
     walk = _Walk()
     ball.walk(found["tree"], "certificate.tree", walk)
-    cost = squared_norm(ball.flat) / 2
-    # At least what theta costs at least margin 1: lowest^(-2/m) <= lowest^(-2) where lowest <= 1.
-    worth = cost / lowest**2 if lowest < 1 else cost
     assert walk.least is not None
     below, above = float_down(walk.least), float_up(worth)
     if walk.least < (1 - GAP) * worth:
@@ -127,6 +139,7 @@ class _Ball:
         signs: Signs | None,
         radius: Fraction,
         rotations: Sequence[Rotation],
+        worth: Fraction,
     ) -> None:
         self.instance, self.theta, self.signs, self.radius = instance, theta, signs, radius
         self.flat: Vector = tuple(v for u in theta for v in u)
@@ -135,6 +148,8 @@ class _Ball:
         self.norms = [sqrt_up(squared_norm(x)) for x in instance.x]
         self.rotations = rotations
         self.tangents = [tangent(instance.network, self.flat, rotation) for rotation in rotations]
+        self.dead: dict[tuple[int, int], Dead] = {}
+        self.worth = worth
         self._require_signs_kept()
 
     def _require_signs_kept(self) -> None:
@@ -175,80 +190,170 @@ class _Ball:
 
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
-        found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"))
-        n = self.instance.n
+        found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"), ("mixed", "dead"))
+        n, network = self.instance.n, self.instance.network
         alpha = vector(found["alpha"], f"{at}.alpha", n)
-        nu: dict[Place, Fraction] = {}
-        for e, entry in enumerate(array(found["nu"], f"{at}.nu")):
-            parts = array(entry, f"{at}.nu[{e}]", 4)
-            nu[self._place(parts[:3], f"{at}.nu[{e}]")] = number(parts[3], f"{at}.nu[{e}][3]")
+        nu = self._read_nu(found["nu"], f"{at}.nu")
         rho, tau, mu = (number(found[key], f"{at}.{key}") for key in ("rho", "tau", "mu"))
         if min(alpha) < 0 or min(nu.values(), default=Fraction(0)) < 0 or rho <= 0 or tau < 0 or mu <= 0:
             raise Rejected(f"{at}: a multiplier is negative, or rho or mu is not positive")
-        gates = gates_of(self.signs, chosen, n)
-        used = {i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a}
-        self._require_invariant(used, gates, [place for place, a in nu.items() if a])
+        dead = self._read_dead(found.get("dead", []), f"{at}.dead")
+        if any(place[1:] in dead for place in chosen):
+            raise Rejected(f"{at}: a gate of a dead neuron is chosen")
+        gates: list[Gates] = [own | dict.fromkeys(dead, 0) for own in gates_of(self.signs, chosen, n)]
+        mixed = self._read_mixed(found.get("mixed", []), f"{at}.mixed")
+        for (i, layer, j), (c, _) in mixed.items():
+            if (layer, j) in gates[i]:
+                raise Rejected(f"{at}: a gate that is given is mixed")
+            gates[i] = {**gates[i], (layer, j): c}
+        used = sorted({i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a})
+        walls = [place for place, a in nu.items() if a]
+        self._require_invariant(used, gates, walls, mixed)
+        slack = self._mixed_slack(mixed, gates, alpha, walls, at)
         terms = {i: self.exact.sample(i, gates[i]) for i in used}
         sums = _Sums(self.flat)
+        features: list[Feature] = []
         for i, a in enumerate(alpha):
             if a:
-                sums.add(
-                    self._part(terms[i][-1][0], i, self.instance.network.depth, self.instance.y[i], 1),
-                    a,
-                    rho,
-                    self.radius,
-                )
+                part = self._part(terms[i][-1][0], i, network.depth, self.instance.y[i], 1)
+                # Half of alpha is left for the squares of this sample's mixed kinks.
+                reach = a if any(place[0] == i for place in slack) else 2 * a
+                slope = sums.add(part, a, rho, self.radius, reach / rho)
+                features.append(Feature(i, (network.depth - 1, 0), self.instance.y[i], slope))
+        for (i, layer, j), least in slack.items():
+            sums.square(self._part(terms[i][layer][j], i, layer + 1, 1, 0), mixed[i, layer, j][1], self.radius, least)
         for (i, layer, j), a in nu.items():
             if not a:
                 continue
             if (i, layer, j) not in chosen:
                 raise Rejected(f"{at}: nu is at an open gate")
             side = 1 if chosen[i, layer, j] else -1
-            sums.add(self._part(terms[i][layer][j], i, layer + 1, side, 0), a, rho, self.radius)
-        if mu < sums.third * self.radius / 3:
-            raise Rejected(f"{at}: mu is less than a third of the bound on the third derivative times the radius")
-        self._require_definite(sums.hessian, tau, mu, at)
-        return sums.value - sqrt_up(squared_norm(sums.gradient)) * self.radius
+            slope = sums.add(self._part(terms[i][layer][j], i, layer + 1, side, 0), a, rho, self.radius, 2 * a / rho)
+            features.append(Feature(i, (layer, j), side, slope))
+        leaf = Leaf(gates, features, used, walls, tau, mu)
+        third = sums.third
+        for neuron, tree in dead.items():
+            third += self._dead(neuron).check(tree, f"{at}.dead", leaf)
+        self._require_true_signs(mixed, slack, [self._dead(neuron) for neuron in dead], at)
+        if mu < 2 * third * self.radius / 3:
+            raise Rejected(f"{at}: mu is less than two thirds of the bound on the third derivative times the radius")
+        turned = [
+            [
+                sums.hessian[r][c] + tau * sum((t[r] * t[c] for t in self.tangents if t[r]), start=Fraction(0))
+                for c in range(r + 1)
+            ]
+            for r in range(len(self.flat))
+        ]
+        if not exceeds(turned, mu):
+            raise Rejected(f"{at}: the Hessian is not clearly positive definite")
+        slope = sqrt_up(squared_norm(sums.gradient))
+        if mu * self.radius**2 / 4 - slope * self.radius <= self.worth - sums.value:
+            raise Rejected(f"{at}: the cost does not clearly grow towards the edge of the ball")
+        return sums.value - slope * self.radius
+
+    def _read_nu(self, value: object, at: str) -> dict[Place, Fraction]:
+        nu: dict[Place, Fraction] = {}
+        for e, entry in enumerate(array(value, at)):
+            parts = array(entry, f"{at}[{e}]", 4)
+            place = self._place(parts[:3], f"{at}[{e}]")
+            if place in nu:
+                raise FieldError(f"{at}[{e}]", "occurs twice")
+            nu[place] = number(parts[3], f"{at}[{e}][3]")
+        return nu
+
+    def _read_mixed(self, value: object, at: str) -> dict[Place, tuple[Fraction, Fraction]]:
+        """Coefficient and weight of the square, by place."""
+        found: dict[Place, tuple[Fraction, Fraction]] = {}
+        for e, entry in enumerate(array(value, at)):
+            parts = array(entry, f"{at}[{e}]", 5)
+            place = self._place(parts[:3], f"{at}[{e}]")
+            if place in found:
+                raise FieldError(f"{at}[{e}]", "occurs twice")
+            c, weight = (number(part, f"{at}[{e}]") for part in parts[3:])
+            if not 0 <= c <= 1 or weight < 0:
+                raise Rejected(f"{at}[{e}]: a coefficient is not between 0 and 1, or a weight is negative")
+            found[place] = c, weight
+        return found
+
+    def _mixed_slack(
+        self,
+        mixed: Mapping[Place, tuple[Fraction, Fraction]],
+        gates: Sequence[Gates],
+        alpha: Vector,
+        walls: Sequence[Place],
+        at: str,
+    ) -> dict[Place, Fraction]:
+        """Whether mixing only raises margins; how large |p| may be at the kinks whose square is added."""
+        network, found = self.instance.network, {}
+        for (i, layer, j), (c, weight) in mixed.items():
+            if not alpha[i] or any(place[0] == i for place in walls):
+                raise Rejected(f"{at}: a kink of sample {i} is mixed, and it has no multiplier, or an inequality")
+            back = backward(network, self.theta, gates[i], (network.depth - 1, 0))[layer + 1]
+            above = weights(network, self.theta, layer + 1)
+            slope = self.instance.y[i] * sum((b * row[j] for b, row in zip(back, above, strict=True)), Fraction(0))
+            upper = bounds(network, self.theta, self.radius, layer + 1).of(network.depth - layer - 1, Fraction(1))
+            slope += upper[0] * self.radius
+            if slope > 0:
+                raise Rejected(f"{at}: a mixed kink of sample {i} does not clearly lower the margin when it is on")
+            if not weight:
+                continue
+            found[i, layer, j] = alpha[i] * -slope * min(c, 1 - c) / weight
+        return found
+
+    def _require_true_signs(
+        self, mixed: Collection[Place], squares: Collection[Place], dead: Sequence[Dead], at: str
+    ) -> None:
+        """Where a pre-activation's own sign or size is used, nothing below it is mixed.  Raises Rejected."""
+        below = {(i, layer) for i, layer, _ in mixed} | {(i, d.neuron[0]) for d in dead for i in d.mixed}
+        own = {(i, layer) for i, layer, _ in squares} | {(i, d.neuron[0]) for d in dead for i in d.paired}
+        for i, layer in own:
+            if any(sample == i and lower < layer for sample, lower in below):
+                raise Rejected(f"{at}: sample {i} has a mixed kink below one whose sign or square is used")
+
+    def _read_dead(self, value: object, at: str) -> dict[tuple[int, int], object]:
+        """The trees by (hidden layer, neuron), from 0."""
+        network = self.instance.network
+        found: dict[tuple[int, int], object] = {}
+        for e, entry in enumerate(array(value, at)):
+            layer, neuron, tree = array(entry, f"{at}[{e}]", 3)
+            layer = integer(layer, f"{at}[{e}][0]", 1, network.depth - 1)
+            place = (layer - 1, integer(neuron, f"{at}[{e}][1]", 1, network.widths[layer]) - 1)
+            if place in found:
+                raise FieldError(f"{at}[{e}]", "occurs twice")
+            found[place] = tree
+        return found
+
+    def _dead(self, neuron: tuple[int, int]) -> Dead:
+        if neuron not in self.dead:
+            self.dead[neuron] = Dead(self.instance, self.theta, self.signs, self.radius, neuron)
+        return self.dead[neuron]
 
     def _part(self, term: Term, i: int, degree: int, side: int, level: int) -> _Part:
         """side * polynomial - level at theta.  Raises Rejected where an open gate matters."""
         if term.unknown <= 2:
             raise Rejected(f"an open gate of sample {i} matters")
-        value, gradient, hessian = self.exact.factors(i, degree)
+        value, gradient, hessian = (side * factor for factor in self.exact.factors(i, degree))
         return _Part(
-            side * value * int(term.value) - level,
-            [side * gradient * int(v) for v in term.gradient],
-            [[side * hessian * int(v) for v in line] for line in term.hessian],
+            value * term.value - level,
+            [gradient * v for v in term.gradient],
+            [[hessian * v for v in line] for line in term.hessian],
             self.bounds.of(degree, self.norms[i]),
         )
 
-    def _require_definite(self, hessian: Sequence[Sequence[Fraction]], tau: Fraction, mu: Fraction, at: str) -> None:
-        size, unit = len(hessian), 1 << PLACES
-        # Rounding moves every entry by at most half a unit, and so no eigenvalue by more than size / 2 units.
-        shift = mu + Fraction(size, 2 * unit)
-        matrix = [
-            [
-                Fraction(
-                    round((hessian[r][c] + tau * sum((t[r] * t[c] for t in self.tangents), start=Fraction(0))) * unit),
-                    unit,
-                )
-                - (shift if r == c else 0)
-                for c in range(r + 1)
-            ]
-            for r in range(size)
-        ]
-        full = [[matrix[max(r, c)][min(r, c)] for c in range(size)] for r in range(size)]
-        if not positive_semidefinite(full):
-            raise Rejected(f"{at}: the Hessian is not clearly positive definite")
-
     def _require_invariant(
-        self, used: set[int], gates: Sequence[Mapping[tuple[int, int], int]], walls: list[Place]
+        self,
+        used: Sequence[int],
+        gates: Sequence[Gates],
+        walls: Sequence[Place],
+        mixed: Mapping[Place, tuple[Fraction, Fraction]],
     ) -> None:
         """Rotated neurons have the same gates on every sample used, and no inequality of their own."""
         for layer, j, k in self.rotations:
             for i in used if self.signs is not None else ():
                 if gates[i].get((layer, j)) is None or gates[i].get((layer, j)) != gates[i].get((layer, k)):
                     raise Rejected(f"rotated neurons of layer {layer + 1} differ in their gates on sample {i}")
+                if mixed.get((i, layer, j)) != mixed.get((i, layer, k)):
+                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on sample {i}")
             if any(at == layer and neuron in (j, k) for _, at, neuron in walls):
                 raise Rejected("a rotated neuron has an inequality of its own")
 
@@ -273,18 +378,34 @@ class _Sums:
         self.hessian = [[Fraction(int(r == c)) for c in range(size)] for r in range(size)]
         self.third = Fraction(0)
 
-    def add(self, part: _Part, weight: Fraction, rho: Fraction, radius: Fraction) -> None:
-        """-weight p + rho/2 p^2.  Raises Rejected where p may exceed 2 weight / rho in the ball."""
+    def add(self, part: _Part, weight: Fraction, rho: Fraction, radius: Fraction, most: Fraction) -> Fraction:
+        """-weight p + rho/2 p^2; returns its slope in p at theta.  Raises Rejected where p may exceed `most`."""
+        self.third += weight * part.lipschitz[2]
+        self._add(part, -weight)
+        self.square(part, rho, radius, most)
+        return rho * part.value - weight
+
+    def square(self, part: _Part, rho: Fraction, radius: Fraction, most: Fraction) -> None:
+        """rho/2 p^2.  Raises Rejected where |p| may exceed `most` in the ball."""
         k1, k2, k3 = part.lipschitz
         largest = abs(part.value) + k1 * radius
-        if largest > 2 * weight / rho:
+        if largest > most:
             raise Rejected("the ball is too large for rho")
-        p, slope = part.value, rho * part.value - weight
-        self.value += -weight * p + rho / 2 * p * p
-        gradient: Any = part.gradient
-        for r, a in enumerate(gradient):
+        self._add(part, rho * part.value)
+        self.value -= rho / 2 * part.value**2
+        for r, a in enumerate(part.gradient):
+            if a:
+                line = self.hessian[r]
+                for c in range(r + 1):
+                    line[c] += rho * a * part.gradient[c]
+        self.third += rho * (largest * k3 + 3 * k1 * k2)
+
+    def _add(self, part: _Part, slope: Fraction) -> None:
+        """slope p."""
+        self.value += slope * part.value
+        for r, a in enumerate(part.gradient):
             self.gradient[r] += slope * a
             line, own = self.hessian[r], part.hessian[r]
             for c in range(r + 1):
-                line[c] += slope * own[c] + rho * a * gradient[c]
-        self.third += (weight + rho * largest) * k3 + 3 * rho * k1 * k2
+                if own[c]:
+                    line[c] += slope * own[c]

@@ -39,6 +39,23 @@ def positive_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
     return True
 
 
+# Matrices are rounded to this many binary places before they are tested with `exceeds`.
+PLACES = 44
+
+
+def exceeds(matrix: Sequence[Sequence[Fraction]], least: Fraction) -> bool:
+    """Whether every eigenvalue is clearly at least this much; only the lower triangle is read."""
+    size, unit = len(matrix), 1 << PLACES
+    # Rounding moves every entry by at most half a unit, and so no eigenvalue by more than size / 2 units.
+    shift = least + Fraction(size, 2 * unit)
+    return positive_semidefinite(
+        [
+            [Fraction(round(matrix[r][c] * unit), unit) - (shift if r == c else 0) for c in range(r + 1)]
+            for r in range(size)
+        ]
+    )
+
+
 def least_eigenvalue(matrix: Sequence[Sequence[Fraction]]) -> Fraction:
     """A positive number that is at most the least eigenvalue, by a guess in floats that is then proven; else 0."""
     try:

@@ -1,7 +1,7 @@
 """Exact gradients with given gates, for networks of any depth, with or without shared weights.
 
 With a gate factor a in [0, 1] at every hidden neuron, q and every pre-activation are polynomials in theta; what is
-computed here are their values and gradients at rational points.
+computed here are their gradients at rational points.
 """
 
 from __future__ import annotations
@@ -17,33 +17,41 @@ Gates = Mapping[tuple[int, int], Fraction | int]
 """(layer, neuron), both from 0, to the factor; on where a place is left out."""
 
 
-def gradient(network: Network, theta: Theta, x: Vector, gates: Gates, top: tuple[int, int]) -> tuple[Fraction, Vector]:
-    """The value and the gradient (all parameters, flat) of pre-activation top = (layer, neuron), both from 0.
-
-    (m - 1, 0) is Phi.
-    """
-    last, neuron = top
+def forward(network: Network, theta: Theta, x: Vector, gates: Gates, last: int) -> list[Vector]:
+    """The inputs of layers 0 .. last."""
     inputs = [tuple(x)]
     for layer in range(last):
         a = [dot(row, inputs[-1]) for row in weights(network, theta, layer)]
         inputs.append(tuple(gates.get((layer, j), 1) * value for j, value in enumerate(a)))
-    back: list[Fraction] = [Fraction(int(r == neuron)) for r in range(len(network.patterns[last]))]
+    return inputs
+
+
+def backward(network: Network, theta: Theta, gates: Gates, top: tuple[int, int]) -> list[Vector]:
+    """The slopes of pre-activation top = (layer, neuron) at the pre-activations of layers 0 .. top's own."""
+    last, neuron = top
+    back = [tuple(Fraction(int(r == neuron)) for r in range(len(network.patterns[last])))]
+    for layer in range(last, 0, -1):
+        matrix = weights(network, theta, layer)
+        columns = range(len(matrix[0]))
+        slopes = [
+            sum((slope * row[c] for slope, row in zip(back[0], matrix, strict=True) if slope), start=Fraction(0))
+            for c in columns
+        ]
+        back.insert(0, tuple(gates.get((layer - 1, c), 1) * slope for c, slope in enumerate(slopes)))
+    return back
+
+
+def gradient(network: Network, theta: Theta, x: Vector, gates: Gates, top: tuple[int, int]) -> Vector:
+    """The gradient (all parameters, flat) of pre-activation top = (layer, neuron), both from 0; (m - 1, 0) is Phi."""
+    inputs, back = forward(network, theta, x, gates, top[0]), backward(network, theta, gates, top)
     blocks = [[Fraction(0)] * size for size in network.sizes]
-    value = dot(weights(network, theta, last)[neuron], inputs[last])
-    for layer in range(last, -1, -1):
-        for slope, row in zip(back, network.patterns[layer], strict=True):
+    for layer, (slopes, h) in enumerate(zip(back, inputs, strict=True)):
+        for slope, row in zip(slopes, network.patterns[layer], strict=True):
             if slope:
-                for k, h in zip(row, inputs[layer], strict=True):
-                    if k >= 0 and h:
-                        blocks[layer][k] += slope * h
-        if layer:
-            matrix = weights(network, theta, layer)
-            back = [
-                gates.get((layer - 1, c), 1)
-                * sum((slope * row[c] for slope, row in zip(back, matrix, strict=True) if slope), start=Fraction(0))
-                for c in range(len(matrix[0]))
-            ]
-    return value, tuple(v for block in blocks for v in block)
+                for k, value in zip(row, h, strict=True):
+                    if k >= 0 and value:
+                        blocks[layer][k] += slope * value
+    return tuple(v for block in blocks for v in block)
 
 
 def sign_gates(signs: Signs | None, sample: int) -> dict[tuple[int, int], int]:

@@ -102,7 +102,7 @@ def residual(
         require_every_pattern(instance, theta, signs, i)
         gates: dict[tuple[int, int], Fraction | int] = dict(sign_gates(signs, i))
         gates |= {(layer, j): coefficients.get((i, layer, j), Fraction(0)) for layer, j in kinks_of(signs, i)}
-        _, slope = gradient(network, theta, x, gates, (network.depth - 1, 0))
+        slope = gradient(network, theta, x, gates, (network.depth - 1, 0))
         rest = [r - a * label * s for r, s in zip(rest, slope, strict=True)]
     return Residual(squared_norm(rest) / size, slack)
 
@@ -119,7 +119,7 @@ def require_every_pattern(instance: Instance, theta: Theta, signs: Signs | None,
     for choice in product((1, 0), repeat=len(kinks)):
         gates = sign_gates(signs, sample) | dict.fromkeys(kinks_of(signs, sample), 0)
         gates |= dict(zip(kinks, choice, strict=True))
-        normals = [gradient(network, theta, instance.x[sample], gates, kink)[1] for kink in kinks]
+        normals = [gradient(network, theta, instance.x[sample], gates, kink) for kink in kinks]
         # A pre-activation that nothing reaches stays zero, and its gate makes no difference.
         normals = [normal for normal in normals if any(normal)]
         gram = [[dot(a, b) for b in normals] for a in normals]

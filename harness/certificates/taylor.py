@@ -121,8 +121,8 @@ class Exact:
         self.x_scale = [math.lcm(1, *(v.denominator for v in x)) for x in instance.x]
         self.x = [[int(v * s) for v in x] for x, s in zip(instance.x, self.x_scale, strict=True)]
 
-    def sample(self, i: int, gates: Mapping[tuple[int, int], int]) -> list[list[Term]]:
-        """The terms of sample i as integers; `factors` says by what to divide."""
+    def sample(self, i: int, gates: Mapping[tuple[int, int], Any]) -> list[list[Term]]:
+        """The terms of sample i as integers (fractions if gates are); `factors` says by what to multiply."""
         return expand(self.instance.network, self.theta, self.x[i], gates, object)
 
     def factors(self, i: int, degree: int) -> tuple[Fraction, Fraction, Fraction]:
@@ -148,15 +148,15 @@ class Bounds:
         return x * self.first[degree], x * self.second[degree], x * self.third[degree]
 
 
-def bounds(network: Network, theta: Theta, radius: Fraction) -> Bounds:
-    """On the ball of this radius about theta."""
+def bounds(network: Network, theta: Theta, radius: Fraction, start: int = 0) -> Bounds:
+    """On the ball of this radius about theta; degrees count layers from `start`, per unit of what that one is fed."""
     root, reach = [], []
-    for pattern, u in zip(network.patterns, theta, strict=True):
+    for pattern, u in zip(network.patterns[start:], theta[start:], strict=True):
         often = max(Counter(k for row in pattern for k in row if k >= 0).values(), default=0)
         root.append(sqrt_up(Fraction(often)))
         reach.append(root[-1] * (sqrt_up(squared_norm(u)) + radius))
     found = [(Fraction(0), Fraction(0), Fraction(0))]
-    for degree in range(1, network.depth + 1):
+    for degree in range(1, network.depth - start + 1):
         orders = []
         for k in (1, 2, 3):
             total = Fraction(0)

@@ -7,7 +7,7 @@ augmented Lagrangian that is convex near it, up to rotations of neurons into eac
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from harness.certificates.numbers import squared_norm
+from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
+from harness.margin.dead import DeadNeuron, Pull, Wakes, dead_neurons
 from harness.margin.expansion import Expansion, Place
 from harness.margin.products import header
 from harness.margin.proofs import attested, text
@@ -32,22 +34,42 @@ class _Fails(Exception):
 
 
 def no_better_nearby(near: Expansion, certify: bool) -> Verdict:
-    """ "optimal" with its proof, or "undecided" with the reason."""
+    """ "optimal" with its proof, or "undecided" with the reason.
+
+    Kinks are mixed where that is possible, which needs no tree; else they are split.
+    """
     limit = near.limit
     assert limit.value is not None
-    places = [*near.loud, *near.quiet]
+    mixed = _mixed(near)
+    verdict = _attempt(near, mixed, certify)
+    if verdict.status == "undecided" and mixed:
+        second = _attempt(near, {}, certify)
+        return verdict if second.status == "undecided" else second
+    return verdict
+
+
+def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool) -> Verdict:
+    limit = near.limit
+    assert limit.value is not None
+    dead = dead_neurons(near)
+    skipped = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if not a} if mixed else set()
+    places = [
+        place
+        for place in (*near.loud, *near.quiet)
+        if place[1:] not in dead and place not in mixed and place[0] not in skipped
+    ]
     if len(places) > MAX_KINKS:
         return Verdict("undecided", limit.value, None, f"{len(places)} kinks are too many to go through")
     try:
-        rotations = _rotations(near)
+        rotations = _rotations(near, mixed, skipped)
         leaves = [
-            _Leaf(near, dict(zip(places, choice, strict=True)), rotations)
+            _Leaf(near, dict(zip(places, choice, strict=True)), mixed, rotations, dead)
             for choice in itertools.product((1, 0), repeat=len(places))
         ]
         radius = min(leaf.radius for leaf in leaves)
-        radius = min(radius, _room(near)) / 2.0
+        radius = min(radius, _room(near)) / 4.0
         tree = _tree(places, [leaf.document(radius) for leaf in leaves])
-    except _Fails as why:
+    except (_Fails, Wakes) as why:
         return Verdict("undecided", limit.value, None, str(why))
     certificate = {
         **header(limit, "ball", "local"),
@@ -60,6 +82,39 @@ def no_better_nearby(near: Expansion, certify: bool) -> Verdict:
     return attested(limit.instance, Verdict("optimal", limit.value, limit.value, reason, certificate), certify)
 
 
+def _mixed(near: Expansion) -> dict[Place, float]:
+    """Coefficients of the kinks that lower the margin when they are on; those of parallel neurons are made equal."""
+    weighty = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if a}
+    own = {p: min(max(near.coefficients.get(p, 0.0), 0.0), 1.0) for p in near.loud if p[0] in weighty}
+    base = {i: _heights(near, i, own) for i in {p[0] for p in own}}
+    found = {p: c for p, c in own.items() if base[p[0]][p[1]][p[2]] < -1e-9}
+    for layer, width in enumerate(near.network.widths[1:-1] if found else ()):
+        for j, k in itertools.combinations(range(width), 2):
+            if pairs(near.network, (layer, j, k)) is None or (near.signs[layer][:, j] != near.signs[layer][:, k]).any():
+                continue
+            for i in weighty:
+                first, second = (i, layer, j), (i, layer, k)
+                if first in found and second in found and abs(found[first] - found[second]) < 1e-6:
+                    found[second] = found[first]
+    return found
+
+
+def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
+    """For every hidden layer, the slopes of q_i at the neurons' outputs, with these gates."""
+    theta = near.limit.theta or ()
+    matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(near.network.patterns, theta, strict=True)]
+    back = near.y[i] * matrices[-1][0]
+    out = [back]
+    for layer in range(len(matrices) - 2, 0, -1):
+        on = (near.signs[layer][i] > 0).astype(float)
+        for (sample, k, j), gate in gates.items():
+            if sample == i and k == layer:
+                on[j] = gate
+        back = (on * back) @ matrices[layer]
+        out.insert(0, back)
+    return out
+
+
 def _short(value: float) -> Fraction:
     """A short rational at most the value: a power of two."""
     return Fraction(2) ** int(np.floor(np.log2(value)))
@@ -68,57 +123,91 @@ def _short(value: float) -> Fraction:
 class _Leaf:
     """One choice of gates: multipliers, the penalty and the radius with which the proof goes through."""
 
-    def __init__(self, near: Expansion, gates: Mapping[Place, int], rotations: list[tuple[int, int, int]]) -> None:
-        self.near = near
-        local = near.smooth(gates)
+    def __init__(
+        self,
+        near: Expansion,
+        gates: Mapping[Place, int],
+        mixed: Mapping[Place, float],
+        rotations: list[tuple[int, int, int]],
+        dead: list[tuple[int, int]],
+    ) -> None:
+        self.near, self.mixed = near, mixed
+        local = near.smooth({**gates, **mixed})
         sides = {p: 1.0 if gate else -1.0 for p, gate in gates.items()}
-        normals = {p: sides[p] * local.kinks[p][0] for p in near.loud}
-        columns = np.vstack([local.rows, np.array(list(normals.values())).reshape(-1, len(near.flat))])
+        split = [p for p in near.loud if p in gates]
+        normals = {p: sides[p] * local.kinks[p][0] for p in split}
+        # Samples whose kinks are not gone through get no multiplier.
+        mine = [a for a, weight in enumerate(near.multipliers) if weight or not mixed]
+        columns = np.vstack([local.rows[mine], np.array(list(normals.values())).reshape(-1, len(near.flat))])
         weights, gap = nnls(columns.T, near.flat)
         if gap > 1e-9 * np.linalg.norm(near.flat):
-            where = "next to a kink" if near.loud else "at the limit"
+            where = "next to a kink" if split else "at the limit"
             raise _Fails(f"there are no multipliers {where}, and no curve was found")
         top = float(weights.max())
         weights = np.where(weights > SMALL * top, weights, 0.0)
-        count = len(near.active)
-        self.alpha = dict(zip(near.active, weights[:count].tolist(), strict=True))
-        self.nu = {p: v for p, v in zip(near.loud, weights[count:].tolist(), strict=True) if v}
-        used = [a for a in range(count) if weights[a]]
-        hessian = np.eye(len(near.flat)) - np.einsum("a,aij->ij", weights[:count], local.hessians)
+        self.alpha = {near.active[a]: w for a, w in zip(mine, weights[: len(mine)].tolist(), strict=True)}
+        self.nu = {p: v for p, v in zip(split, weights[len(mine) :].tolist(), strict=True) if v}
+        used = [a for a, w in zip(mine, weights, strict=False) if w]
+        hessian = np.eye(len(near.flat))
+        for a, w in zip(mine, weights, strict=False):
+            hessian -= w * local.hessians[a]
         outer = np.einsum("ai,aj->ij", local.rows[used], local.rows[used])
         for p, v in self.nu.items():
             hessian -= v * sides[p] * local.kinks[p][1]
             outer += np.outer(normals[p], normals[p])
-        tangents = [_tangent(near, *rotation) for rotation in rotations]
+        self.squares = [p for p, c in mixed.items() if 1e-6 < c < 1.0 - 1e-6 and self._lowest(p) and self.alpha[p[0]]]
+        square = sum((np.outer(n, n) for n in (local.kinks[p][0] for p in self.squares)), start=np.zeros_like(outer))
         self.tau = 1.0
-        turned = sum((np.outer(t, t) for t in tangents), start=np.zeros_like(outer))
-        best = (0.0, 1.0)
-        for rho in PENALTIES:
-            least = float(np.linalg.eigvalsh(hessian + rho * outer + self.tau * turned)[0])
-            # The radius goes like the least eigenvalue over the penalty.
-            if least / (1.0 + rho) > best[0] / (1.0 + best[1]):
-                best = least, rho
-        self.mu, self.rho = 0.9 * best[0], best[1]
+        turned = sum(
+            (np.outer(t, t) for t in (_tangent(near, *rotation) for rotation in rotations)), start=np.zeros_like(outer)
+        )
+        best = (0.0, 1.0, 0.0)
+        for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES[:3]) if self.squares else (0.0,)):
+            bent = hessian + rho * outer + weight * square + self.tau * turned
+            least = float(np.linalg.eigvalsh(bent)[0])
+            # The radius goes like the least eigenvalue over the penalties.
+            if least / (1.0 + rho + weight) > best[0] / (1.0 + best[1] + best[2]):
+                best = least, rho, weight
+        self.mu, self.rho, self.weight = 0.9 * best[0], best[1], best[2]
         if self.mu < 1e-6:
             raise _Fails("the second-order test is not strict")
+        if not self.weight:
+            self.squares = []
+        pulls = [
+            *(Pull(i, (near.network.depth - 1, 0), float(near.y[i]), a) for i, a in self.alpha.items() if a),
+            *(Pull(p[0], p[1:], sides[p], v) for p, v in self.nu.items()),
+        ]
+        every = {**gates, **mixed}
+        self.dead = {neuron: DeadNeuron(near, neuron, every, pulls, self.tau).proof() for neuron in dead}
+        self.mu = min([self.mu, *(0.9 * proof.least for proof in self.dead.values())])
         self.radius = self._radius()
+
+    def _lowest(self, place: Place) -> bool:
+        return not any(p[0] == place[0] and p[1] < place[1] for p in self.mixed)
 
     def _radius(self) -> float:
         """The largest radius, about, that mu, rho and the multipliers allow."""
         near = self.near
         theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.limit.theta or ())
         limits = bounds(near.network, theta, Fraction(1, 1000))
-        third, radius = 0.0, 1e-3
+        third, radius = sum(proof.third for proof in self.dead.values()), 1e-3
         depth = near.network.depth
-        for i, weight, degree in [
-            *((i, a, depth) for i, a in self.alpha.items() if a),
-            *((p[0], v, p[1] + 1) for p, v in self.nu.items()),
+        for i, weight, degree, rho in [
+            *((i, a, depth, self.rho) for i, a in self.alpha.items() if a),
+            *((p[0], v, p[1] + 1, self.rho) for p, v in self.nu.items()),
+            *((p[0], self._reach(p), p[1] + 1, self.weight) for p in self.squares),
         ]:
             x = sqrt_up(squared_norm(near.limit.instance.x[i]))
             k1, k2, k3 = (float(v) for v in limits.of(degree, x))
-            third += 3.0 * weight * k3 + 3.0 * self.rho * k1 * k2
-            radius = min(radius, weight / (self.rho * k1))
+            third += 3.0 * weight * k3 + 3.0 * rho * k1 * k2
+            radius = min(radius, 0.5 * weight / (rho * k1))
         return min(radius, 3.0 * self.mu / third if third else radius)
+
+    def _reach(self, place: Place) -> float:
+        """weight |p| may be this much."""
+        i, layer, j = place
+        c = self.mixed[place]
+        return -self.alpha[i] * float(_heights(self.near, i, self.mixed)[layer][j]) * min(c, 1.0 - c)
 
     def document(self, radius: float) -> dict[str, Any]:
         """The leaf as the certificate has it."""
@@ -130,6 +219,12 @@ class _Leaf:
             "rho": text(self.rho),
             "tau": text(self.tau),
             "mu": text(_short(self.mu)),
+            "mixed": [
+                [i, layer + 1, j + 1, text(c), text(self.weight if (i, layer, j) in self.squares else 0.0)]
+                for (i, layer, j), c in self.mixed.items()
+                if self.alpha[i]
+            ],
+            "dead": [[layer + 1, j + 1, proof.tree] for (layer, j), proof in self.dead.items()],
         }
 
 
@@ -163,15 +258,20 @@ def _room(near: Expansion) -> float:
     return room
 
 
-def _rotations(near: Expansion) -> list[tuple[int, int, int]]:
+def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collection[int]) -> list[tuple[int, int, int]]:
     """Pairs of neurons that can be rotated into each other and are not zero."""
+    samples = [i for i in near.active if i not in skipped]
+
+    def gates(layer: int, j: int) -> list[float | None]:
+        signs = [int(near.signs[layer][i][j]) for i in samples] if near.signs else []
+        return [float(s > 0) if s else mixed.get((i, layer, j)) for i, s in zip(samples, signs, strict=bool(signs))]
+
     out = []
     for layer, width in enumerate(near.network.widths[1:-1]):
         for j, k in itertools.combinations(range(width), 2):
-            if near.signs:
-                signs = near.signs[layer][near.active]
-                if (signs[:, j] != signs[:, k]).any() or (signs[:, j] == 0).any():
-                    continue
+            own = gates(layer, j)
+            if None in own or own != gates(layer, k):
+                continue
             tangent = _tangent(near, layer, j, k)
             if tangent.any():
                 out.append((layer, j, k))

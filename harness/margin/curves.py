@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog
 
+from harness.margin.dead import DeadNeuron, Pull, dead_neurons
 from harness.margin.expansion import Expansion, Place, Smooth
 from harness.margin.products import header
 from harness.margin.proofs import attested, text
@@ -139,6 +140,7 @@ def _waking(near: Expansion) -> Iterator[Curve]:
     if not near.quiet:
         yield from _bent(near, everything, {}, quiet={})
         return
+    yield from _woken(near)
     mixed = {p: near.coefficients.get(p, 0.0) for p in near.loud}
     base = near.smooth(mixed)
     normals = np.array([base.kinks[p][0] for p in near.quiet])
@@ -183,6 +185,40 @@ def _waking(near: Expansion) -> Iterator[Curve]:
             curve = _second(near, basis @ best, {**sides, **quiet}, -best_value)
             if curve is not None:
                 yield curve
+
+
+def _woken(near: Expansion) -> Iterator[Curve]:
+    """One dead neuron wakes in its steepest direction; others move a little, so that their gates are known."""
+    m = near.network.depth
+    mixed = {p: near.coefficients.get(p, 0.0) for p in near.loud}
+    pulls = [
+        Pull(i, (m - 1, 0), float(near.y[i]), a)
+        for i, a in zip(near.active, near.multipliers.tolist(), strict=True)
+        if a
+    ]
+    dead = {neuron: DeadNeuron(near, neuron, mixed, pulls, 1.0) for neuron in dead_neurons(near)}
+    generator = np.random.default_rng(0)
+    for neuron, parts in dead.items():
+        value, w, v = parts.steepest()
+        if value < 1.0 + LEAST:
+            continue
+        d = np.zeros(len(near.flat))
+        for other, theirs in dead.items():
+            if other != neuron:
+                d[theirs.incoming] = 0.25 * (value - 1.0) ** 0.5 * _unit(generator, len(theirs.incoming), len(dead))
+        d[parts.incoming], d[parts.outgoing] = w, v
+        base = near.smooth(mixed)
+        slopes = {p: float(base.kinks[p][0] @ d) for p in near.quiet}
+        quiet = {p: int(slope > 0.0) for p, slope in slopes.items() if abs(slope) > 1e-9}
+        for sides in _all_sides(near.loud):
+            curve = _second(near, d, {**sides, **quiet}, value - 1.0)
+            if curve is not None:
+                yield curve
+
+
+def _unit(generator: np.random.Generator, size: int, count: int) -> np.ndarray:
+    vector = generator.standard_normal(size)
+    return vector / (np.linalg.norm(vector) * count**0.5)
 
 
 def _all_sides(places: list[Place]) -> Iterator[dict[Place, int]]:
