@@ -63,13 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(command=_verify)
 
     survey = commands.add_parser("survey", help="count how often the limits of many random instances are no optimum")
-    survey.add_argument("--claim", action="append", default=[], metavar="ID", help="judge this claim; may be repeated")
+    asked = survey.add_mutually_exclusive_group()
+    asked.add_argument("--claim", action="append", default=[], metavar="ID", help="judge this claim; may be repeated")
+    asked.add_argument("--study", metavar="NAME", help="one of those under reports/surveys, instead of a claim")
     survey.add_argument("--instances", required=True, type=int, metavar="N")
     survey.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
     survey.add_argument("--device", default="cpu", metavar="D", help="a torch device that screens, default cpu")
     survey.add_argument("--executor", default="local", metavar="E", help="local, dask, or dask:ADDRESS; default local")
     survey.add_argument("--processes", type=int, metavar="P", help="default one a core")
     survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
+    survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.set_defaults(command=_survey)
 
     claims = commands.add_parser("claims", help="list the claims")
@@ -138,18 +141,24 @@ def _harvest(options: argparse.Namespace) -> int:
 def _survey(options: argparse.Namespace) -> int:
     from harness.survey import Plan, run
     from harness.survey.standard import cells
+    from harness.survey.studies import STUDIES
     from harness.survey.text import summary
 
-    plan = Plan(
-        tuple(cells(options.claim)),
-        options.instances,
-        seed=options.seed,
-        claims=tuple(options.claim),
-        device=options.device,
-    )
+    if options.study not in (None, *STUDIES):
+        raise FieldError("study", f"there is no {options.study!r}, but {', '.join(STUDIES)}")
+    if options.report and options.study is None:
+        raise FieldError("report", "only a study has one")
+    study = STUDIES[options.study] if options.study else None
+    if study:
+        plan = study.plan(options.instances, options.seed, options.device)
+    else:
+        claims = tuple(options.claim)
+        plan = Plan(tuple(cells(claims)), options.instances, options.seed, claims, device=options.device)
     with Progress() as progress:
         counts = run(plan, options.out, executor=options.executor, workers=options.processes, progress=progress)
     print(summary(counts))
+    if study and options.report:
+        print(study.report(counts, options.report))
     return OK
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from harness.survey.laws import Cell
 
-# A gap below this is rounding: verdicts prove optimality to 1e-9.
-NO_GAP = 1e-9
+# How much more than need be a limit costs, at least: value / bound - 1 for the better point that is known.
+GAPS = ((0.01, "under 1 %"), (0.1, "1 to 10 %"), (1.0, "10 to 100 %"), (math.inf, "over 100 %"))
 # The columns that are counted value by value.
 _COUNTED = {
     "outcome": "outcomes", "local": "local", "mechanism": "mechanisms", "global": "global_", "agreement": "agreement",
@@ -62,8 +62,8 @@ class Tally:
     outcomes: of work.OUTCOMES. separated: flows known to separate the data. local, global_: the verdicts on the
     converged limits; mechanisms: of the limits that are no local optimum. claims: the outcomes of each claim.
     agreement: of the float verdicts with the exact ones, where both were asked for. doubts: converged limits whose
-    zeros cannot be told. gaps: limits with a better point known, by how much at least: value / bound - 1 summed, and
-    the most.
+    zeros cannot be told. gaps: limits with a better point known, by how much more than it they cost (GAPS), summed, and
+    the most. features: the values of each, by "name:key".
     """
 
     instances: int = 0
@@ -72,7 +72,6 @@ class Tally:
     held: int = 0
     suspects: int = 0
     audited: int = 0
-    gaps: int = 0
     gap_sum: float = 0.0
     gap_most: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -80,16 +79,18 @@ class Tally:
     mechanisms: Counter[str] = field(default_factory=Counter)
     global_: Counter[str] = field(default_factory=Counter)
     agreement: Counter[str] = field(default_factory=Counter)
+    gaps: Counter[str] = field(default_factory=Counter)
     claims: dict[str, Counter[str]] = field(default_factory=dict)
+    features: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         for part in fields(self):
             mine, theirs = getattr(self, part.name), getattr(other, part.name)
             if part.name == "gap_most":
                 self.gap_most = max(mine, theirs)
-            elif part.name == "claims":
-                for claim, outcomes in theirs.items():
-                    mine.setdefault(claim, Counter()).update(outcomes)
+            elif part.name in ("claims", "features"):
+                for name, counted in theirs.items():
+                    mine.setdefault(name, Counter()).update(counted)
             elif isinstance(mine, Counter):
                 mine.update(theirs)
             else:
@@ -107,7 +108,7 @@ class Tally:
 
     def violated_rate(self, claim: str) -> Rate:
         """The share of instances that violate the claim, of those that it speaks of and that are decided."""
-        outcomes = self.claims[claim]
+        outcomes = self.claims.get(claim, Counter())
         return Rate(outcomes["violated"], outcomes["violated"] + outcomes["holds"])
 
     def mechanism_rate(self, mechanism: str) -> Rate:
@@ -132,7 +133,7 @@ class Counts:
         return groups
 
     def csv(self) -> str:
-        """One line a cell: its axes, then every count; what no cell has is left out."""
+        """One line a cell: its axes, then every count; counts that no cell has are left out. read_csv reads it."""
         flat = [asdict(cell) | _flat(tally) for cell, tally in self.cells]
         names = list(dict.fromkeys(name for line in flat for name in line))
         text = io.StringIO()
@@ -140,6 +141,16 @@ class Counts:
         writer.writeheader()
         writer.writerows(flat)
         return text.getvalue()
+
+
+def read_csv(text: str) -> Counts:
+    """The counts of which this is the table."""
+    kinds = {axis.name: axis.type for axis in fields(Cell)}
+    cells: list[tuple[Cell, Tally]] = []
+    for line in csv.DictReader(io.StringIO(text)):
+        axes = {name: _axis(kinds[name], line[name]) for name in kinds}
+        cells.append((Cell(**axes), _unflat({name: value for name, value in line.items() if name not in kinds})))
+    return Counts(tuple(cells))
 
 
 def merged(tallies: Iterable[Tally]) -> Tally:
@@ -167,13 +178,18 @@ def _count(table: pa.Table, tallies: list[Tally]) -> None:
         return zip(*found.group_by(["cell", "value"]).aggregate([([], "count_all")]).to_pydict().values(), strict=True)
 
     for name in table.column_names:
-        attribute, claim = _COUNTED.get(name), name.removeprefix("claim:")
-        if attribute is None and claim == name:
+        prefix, _, rest = name.partition(":")
+        if name not in _COUNTED and not rest:
             continue
         for cell, value, times in grouped(name):
             if value is not None:
                 tally = tallies[cell]
-                (getattr(tally, attribute) if attribute else tally.claims[claim])[value] += times
+                if prefix == "claim":
+                    tally.claims[rest][value] += times
+                elif rest:
+                    tally.features.setdefault(name, Counter())[f"{value:g}"] += times
+                else:
+                    getattr(tally, _COUNTED[name])[value] += times
     for name, attribute in _FLAGS.items():
         for cell, value, times in grouped(name):
             tally = tallies[cell]
@@ -185,9 +201,9 @@ def _count(table: pa.Table, tallies: list[Tally]) -> None:
         return
     columns = (table[name].to_pylist() for name in ("cell", "global", "value", "bound"))
     for cell, status, value, bound in zip(*columns, strict=True):
-        if status == "not_optimal" and bound is not None and (gap := value / bound - 1.0) > NO_GAP:
-            tally = tallies[cell]
-            tally.gaps += 1
+        if status == "not_optimal" and bound is not None:
+            tally, gap = tallies[cell], value / bound - 1.0
+            tally.gaps[next(name for most, name in GAPS if gap < most)] += 1
             tally.gap_sum += gap
             tally.gap_most = max(tally.gap_most, gap)
 
@@ -197,13 +213,33 @@ def _plain(kind: Any) -> Any:
 
 
 def _flat(tally: Tally) -> dict[str, Any]:
+    """A column a count: "outcomes: converged", "claims: kkt: holds"."""
     flat: dict[str, Any] = {}
     for part in fields(tally):
         value = getattr(tally, part.name)
         if isinstance(value, Counter):
-            flat |= {f"{part.name.rstrip('_')}: {name}": times for name, times in sorted(value.items())}
-        elif part.name == "claims":
-            flat |= {f"{claim}: {name}": times for claim, c in value.items() for name, times in sorted(c.items())}
+            flat |= {f"{part.name}: {name}": times for name, times in sorted(value.items())}
+        elif isinstance(value, dict):
+            flat |= {f"{part.name}: {name}: {v}": times for name, c in value.items() for v, times in sorted(c.items())}
         else:
             flat[part.name] = value
     return flat
+
+
+def _unflat(line: Mapping[str, str]) -> Tally:
+    tally = Tally()
+    for column, text in line.items():
+        name, *keys = column.split(": ")
+        if not keys:
+            setattr(tally, name, float(text) if "." in text or "e" in text else int(text))
+        elif int(text):
+            *outer, inner = keys
+            counter = getattr(tally, name)
+            (counter.setdefault(outer[0], Counter()) if outer else counter)[inner] = int(text)
+    return tally
+
+
+def _axis(kind: Any, text: str) -> Any:
+    if not text:
+        return None
+    return int(text) if "int" in kind else float(text) if "float" in kind else text

@@ -32,10 +32,8 @@ def _lines(tally: Tally) -> Iterator[str]:
     if tally.global_:
         yield f"not globally optimal: {tally.nonglobal_rate} of those decided, {tally.global_['undecided']} undecided"
         if tally.gaps:
-            yield (
-                f"    they cost at least {100 * tally.gap_sum / tally.gaps:.3g} % more than need be on average, "
-                f"{100 * tally.gap_most:.3g} % at most"
-            )
+            mean, most = (f"{100 * gap:.3g} %" for gap in (tally.gap_sum / tally.gaps.total(), tally.gap_most))
+            yield f"    they cost at least {mean} more than need be on average, {most} at most"
     for claim, outcomes in tally.claims.items():
         if outcomes["holds"] + outcomes["violated"]:
             yield f"{claim} violated: {tally.violated_rate(claim)} of those decided, {outcomes['undecided']} undecided"

@@ -1,0 +1,221 @@
+"""The surveys that are shipped under reports/surveys: what each of them asks, and its plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.claims import CLAIMS
+from harness.survey.counts import GAPS, Counts, Rate, Tally
+from harness.survey.laws import Cell, grid
+from harness.survey.pages import Figure, Measure, Table, summary_line, with_tables
+from harness.survey.plan import Plan
+
+PAGE, COUNTS, FIGURE = "README.md", "counts.csv", "figure.svg"
+_SCALES = (0.01, 0.1, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Study:
+    """name: its folder. question: a sentence. cells, claims, features: of its plan. tables, figure: of its page."""
+
+    name: str
+    question: str
+    cells: tuple[Cell, ...]
+    tables: tuple[Table, ...]
+    figure: Figure
+    claims: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+
+    def plan(self, instances: int, seed: int = 0, device: str = "cpu") -> Plan:
+        return Plan(
+            self.cells, instances, seed=seed, claims=self.claims, features=self.features, device=device, batch=1000
+        )
+
+    def blocks(self, counts: Counts) -> list[str]:
+        """What stands between the marks of its page."""
+        return [summary_line(counts), *(table.markdown(counts) for table in self.tables)]
+
+    def report(self, counts: Counts, reports: Path) -> Path:
+        """Write the counts, the figure and the tables of the page into a folder of the study's own; returns that."""
+        folder = reports / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        page = folder / PAGE
+        text = page.read_text(encoding="utf-8") if page.exists() else f"# {self.question}\n"
+        (folder / COUNTS).write_text(counts.csv(), encoding="utf-8")
+        (folder / FIGURE).write_bytes(self.figure.svg(counts))
+        page.write_text(with_tables(text, self.blocks(counts)), encoding="utf-8")
+        return folder
+
+
+_REFUTED = tuple(claim.id for claim in CLAIMS.values() if claim.status == "refuted" and claim.decided_by)
+# Settings of the refuted claims, small enough that nearly every verdict is decided.
+_NETWORKS: tuple[dict[str, Any], ...] = (
+    {"family": "fully connected", "activation": "relu", "width": 3, "d": 2},
+    {"family": "diagonal", "activation": ("relu", "linear"), "d": 3, "labels": "network teacher"},
+    {"family": "locally connected", "activation": "relu", "width": 3, "d": 3, "labels": "network teacher"},
+    {"family": "convolutional", "activation": ("relu", "linear"), "d": 3, "labels": "network teacher"},
+    {"family": "diagonal", "activation": ("relu", "linear"), "depth": 3, "d": 3, "labels": "network teacher"},
+    {"family": "fully connected", "activation": "relu", "depth": 3, "width": 2, "d": 2},
+)
+
+
+def _nonlocal(tally: Tally) -> Rate:
+    return tally.nonlocal_rate
+
+
+def _nonglobal(tally: Tally) -> Rate:
+    return tally.nonglobal_rate
+
+
+def _feature(name: str, value: str) -> Measure:
+    def share(tally: Tally) -> Rate:
+        counted = tally.features.get(name, {})
+        return Rate(counted.get(value, 0), sum(counted.values()))
+
+    return share
+
+
+def _outcome(name: str) -> Measure:
+    return lambda tally: Rate(tally.outcomes[name], tally.instances)
+
+
+def _mechanism(name: str) -> Measure:
+    return lambda tally: tally.mechanism_rate(name)
+
+
+def _violated(claim: str) -> Measure:
+    return lambda tally: tally.violated_rate(claim)
+
+
+def _gap(name: str) -> Measure:
+    return lambda tally: Rate(tally.gaps[name], tally.nonglobal_rate.n)
+
+
+_OUTCOMES: dict[str, Measure] = {
+    "converged": _outcome("converged"),
+    "not separated": lambda tally: Rate(
+        tally.outcomes["not separated"] + tally.outcomes["never separates"], tally.instances
+    ),
+    "not unique": _outcome("not unique"),
+    "undecided": _outcome("undecided"),
+}
+_KIND = ("family", "activation", "depth")
+
+_ALL = (
+    Study(
+        "relu-width",
+        "Fully connected relu networks of depth 2: how often is the limit no local optimum, by width, number of "
+        "points and scale of the start?",
+        tuple(grid(width=(2, 3, 4, 6), n=(2, 3, 4), d=2, scale=_SCALES)),
+        (
+            Table("What became of the flows", ("width",), None, _OUTCOMES),
+            Table("Not a local optimum, of the limits decided", ("width", "n"), "scale", {"": _nonlocal}),
+            Table("Not a global optimum, of the limits decided", ("width", "n"), "scale", {"": _nonglobal}),
+            Table(
+                "Neurons that are zero in the limit",
+                (),
+                "scale",
+                {
+                    "limits that are local optima: none is zero": _feature("neurons:dead, local", "0"),
+                    "limits that are not: none is zero": _feature("neurons:dead, not local", "0"),
+                },
+            ),
+        ),
+        Figure(
+            ("scale", "n", "width"),
+            panel=lambda axes: f"scale {axes['scale']:g}",
+            line=lambda axes: f"n = {axes['n']}",
+            x=lambda axes: axes["width"] / axes["n"],
+            measure=_nonlocal,
+            labels=("width / n", "not a local optimum"),
+        ),
+        ("fc-relu-local", "depth2-relu-nonzero-local"),
+        ("neurons",),
+    ),
+    Study(
+        "diagonal-vertex",
+        "Diagonal linear networks of depth 3: which vertex does the flow choose, and what does it cost beside the "
+        "cheapest?",
+        tuple(
+            cell
+            for n, d in ((1, 2), (2, 2), (1, 4), (2, 4), (3, 4))
+            for cell in grid(
+                family="diagonal", activation="linear", depth=3, n=n, d=d, scale=_SCALES, outgoing=(None, 1.0)
+            )
+        ),
+        (
+            Table("What became of the flows", ("outgoing",), None, _OUTCOMES),
+            Table("Not a global optimum, of the limits decided", ("n", "d", "outgoing"), "scale", {"": _nonglobal}),
+            Table(
+                "Costs more than the cheapest vertex, of the limits decided",
+                ("n", "d", "outgoing"),
+                None,
+                {name: _gap(name) for _, name in GAPS},
+            ),
+            Table(
+                "How many coordinates the limit has",
+                ("n", "d", "outgoing"),
+                None,
+                {f"{k}": _feature("vertex:support", f"{k}") for k in (1, 2, 3)},
+            ),
+            Table(
+                "Which coordinate is in the limit",
+                ("outgoing",),
+                "scale",
+                {
+                    "the largest at the start": _feature("vertex:largest", "1"),
+                    "the fastest at the start": _feature("vertex:fastest", "1"),
+                    "the fastest, and no other": _feature("vertex:alone", "1"),
+                },
+            ),
+        ),
+        Figure(
+            ("outgoing", "n", "d", "scale"),
+            panel=lambda axes: "independent weights" if axes["outgoing"] is None else "balanced weights",
+            line=lambda axes: f"n = {axes['n']}, d = {axes['d']}",
+            x=lambda axes: axes["scale"],
+            measure=_nonglobal,
+            labels=("scale of the start", "not a global optimum"),
+            logarithmic=True,
+        ),
+        ("deep-local",),
+        ("vertex",),
+    ),
+    Study(
+        "robustness",
+        "All refuted claims: what share of normal starts has a limit that violates them?",
+        tuple(
+            cell for axes in _NETWORKS for cell in grid(n=(2, 3), data=("gaussian", "integer"), scale=_SCALES, **axes)
+        ),
+        (
+            Table("What became of the flows", _KIND, None, _OUTCOMES),
+            Table("Not a local optimum, of the limits decided", _KIND, "scale", {"": _nonlocal}),
+            Table(
+                "The same by mechanism, all scales",
+                _KIND,
+                None,
+                {name: _mechanism(name) for name in ("dead neuron", "kink", "zero weight", "saddle")},
+            ),
+            Table(
+                "Violations of each refuted claim, of the limits that it speaks of and that are decided",
+                (),
+                "scale",
+                {claim: _violated(claim) for claim in _REFUTED},
+            ),
+            Table("The same by data, all scales", (), "data", {claim: _violated(claim) for claim in _REFUTED}),
+        ),
+        Figure(
+            ("data", *_KIND, "scale"),
+            panel=lambda axes: f"{axes['data']} data",
+            line=lambda axes: f"{axes['family']} {axes['activation']}, depth {axes['depth']}",
+            x=lambda axes: axes["scale"],
+            measure=_nonlocal,
+            labels=("scale of the start", "not a local optimum"),
+            logarithmic=True,
+        ),
+        _REFUTED,
+    ),
+)
+STUDIES = {study.name: study for study in _ALL}
