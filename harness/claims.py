@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.deciding import (
     Decision,
+    aligned,
     globally_optimal,
     kkt_point,
     layers_globally_optimal,
@@ -23,7 +24,16 @@ from harness.deciding import (
     locally_optimal,
 )
 from harness.networks import Network
-from harness.paths import above_the_floor, balanced, margin_grows, outgoing_dominate, signs_kept
+from harness.paths import (
+    above_the_floor,
+    balanced,
+    follows_flow,
+    loss_vanishes,
+    margin_grows,
+    margin_rate,
+    outgoing_dominate,
+    signs_kept,
+)
 
 if TYPE_CHECKING:
     from harness.limits import Limit
@@ -158,6 +168,7 @@ _TABLE = (
         "L -> 0 and the norm diverges",
         "theorem",
         "LL",
+        Decision(_any, loss_vanishes, recorded=True),
     ),
     Claim(
         "margin-grows",
@@ -175,6 +186,7 @@ _TABLE = (
         "d log(margin~)/d log(norm) >= m ||d direction/d log(norm)||^2, margin~ as in margin-grows",
         "theorem",
         "LL",
+        Decision(_any, margin_rate, recorded=True),
     ),
     Claim(
         "balance",
@@ -212,6 +224,7 @@ _TABLE = (
         "falls below 1e-3 on the record",
         "check",
         "",
+        Decision(_any, follows_flow, recorded=True),
     ),
     Claim(
         "fc-linear-global",
@@ -229,6 +242,7 @@ _TABLE = (
         "every W^l has rank one, neighbours aligned, and the predictor is the hard-margin SVM's direction",
         "theorem",
         "JT, VSS 3",
+        Decision(_linear_fully_connected, aligned),
     ),
     Claim(
         "fc-relu-local",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from harness.networks import Network
@@ -20,6 +21,8 @@ Assumption = Literal["nonzero_weights", "nonzero_weight_vectors", "nonzero_input
 # A residual between the two is neither a KKT point nor clearly none.
 KKT_HOLDS = 1e-8
 KKT_VIOLATED = 1e-6
+# An angle between the two is neither rounding nor clearly one.
+ALIGNED, SKEW = 1e-6, 1e-4
 # A pre-activation below this, relative to the norms of its weights and inputs, is rounding, and its sign is what the
 # limit says it is.
 ROUNDING = 1e-9
@@ -101,6 +104,43 @@ def kkt_point(limit: Limit, verdicts: Verdicts) -> bool | None:
         sum(int((s[i] == 0).sum()) for s in signs) > MAX_LISTED_KINKS for i in range(instance.n)
     )
     return None if found.residual <= KKT_VIOLATED or crowded else False
+
+
+def aligned(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether every W^l has rank one, its direction is the next one's, and their product is the hard-margin SVM's.
+
+    The largest of the angles between the directions, and of the matrices' other singular values relative to the first.
+    """
+    import numpy as np
+
+    from harness.margin.least_distance import least_norm
+
+    assert limit.theta is not None
+    instance = limit.instance
+    svm = least_norm(instance.y_float[:, None] * instance.x_float, np.ones(instance.n))
+    if svm is None or svm.z is None:
+        return None
+    matrices = [u[np.array(p)] for p, u in zip(instance.network.patterns, limit.theta, strict=True)]
+    if any(not w.any() for w in matrices):
+        return False
+    factors = [np.linalg.svd(w) for w in matrices]
+    off = [float(values[1:].max(initial=0.0) / values[0]) for _, values, _ in factors]
+    # the direction that leaves a layer against the one that the next layer reads
+    off += [_sine(left[:, 0], right[0]) for (left, _, _), (_, _, right) in pairwise(factors)]
+    predictor = matrices[0]
+    for w in matrices[1:]:
+        predictor = w @ predictor
+    off.append(_sine(predictor[0], svm.z) if predictor[0] @ svm.z > 0.0 else 1.0)
+    worst = max(off)
+    return None if ALIGNED < worst <= SKEW else worst <= ALIGNED
+
+
+def _sine(a: np.ndarray, b: np.ndarray) -> float:
+    """Of the angle between the lines of two vectors."""
+    import numpy as np
+
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    return float(np.linalg.norm(a - (a @ b) * b))
 
 
 def checked_signs(limit: Limit) -> list[np.ndarray] | None:

@@ -6,6 +6,7 @@ natural scale, holds, one that is off by more than VIOLATED does not, and betwee
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,30 +17,99 @@ if TYPE_CHECKING:
     from harness.margin import Verdicts
 
 HOLDS, VIOLATED = 1e-4, 1e-3
+# Of the flow retraced step by step, all steps together: direction and log-norm.
+FOLLOWS, STRAYS = 1e-3, 1e-2
+# The direction has come to its limit.
+NEAR = 1e-3
+# log L: the data's margins are above 27, or hardly separated.
+VANISHED, STAYS = np.log(1e-12), np.log(1e-3)
 
 
 def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether |u^l|^2 - |u^{l+1}|^2 is conserved, relative to |theta|^2."""
+    """Whether |u^l|^2 - |u^{l+1}|^2 is conserved, relative to |theta|^2.
+
+    With no shared weights also, for every hidden neuron, what comes in less what goes out.
+    """
     log_norm, direction = _path(limit)
-    norm = np.exp(log_norm - log_norm[0])
-    squares = np.array([(u * u).sum(axis=1) for u in _layers(limit.instance, direction)])
-    differences = squares[:-1] - squares[1:]
-    off = np.abs(differences - differences[:, :1] / norm**2)
-    return _judge(float(off.max(initial=0.0)))
+    layers = [u * u for u in _layers(limit.instance, direction)]
+    differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
+    network = limit.instance.network
+    if not network.shared:
+        for (below, above), (first, second) in zip(pairwise(layers), pairwise(network.patterns), strict=True):
+            for neuron, row in enumerate(first):
+                incoming, outgoing = ([k for k in ks if k >= 0] for ks in (row, [r[neuron] for r in second]))
+                differences.append(below[:, incoming].sum(axis=1) - above[:, outgoing].sum(axis=1))
+    shrink = np.exp(2.0 * (log_norm[0] - log_norm))
+    return _judge(max((float(np.abs(d - d[0] * shrink).max()) for d in differences), default=0.0))
+
+
+def loss_vanishes(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the loss falls along the whole path, to nothing, and the norm grows from the separation on."""
+    log_norm, _ = _path(limit)
+    q = _unit_margins(limit) * np.exp(np.minimum(limit.instance.network.depth * log_norm, 600.0))[:, None]
+    separated = np.isfinite(_smoothed_margins(limit))
+    if not separated.any():
+        return False
+    log_loss = _log_loss(limit.instance, q)
+    rise = np.maximum(np.diff(log_loss), 0.0) / np.maximum(np.abs(log_loss[1:]), 1.0)
+    shrinkage = np.maximum(-np.diff(log_norm[int(np.argmax(separated)) :]), 0.0)
+    off = max(rise.max(initial=0.0), shrinkage.max(initial=0.0))
+    if log_loss[-1] > STAYS:
+        return False
+    return _judge(float(off)) if log_loss[-1] < VANISHED or off > VIOLATED else None
 
 
 def margin_grows(limit: Limit, verdicts: Verdicts) -> bool | None:
     """Whether the smoothed normalised margin never falls once the data are separated, relative to its last value."""
     smoothed = _smoothed_margins(limit)
+    smoothed = smoothed[np.isfinite(smoothed)]
     if not len(smoothed):
         return None
     return _judge(float((np.maximum.accumulate(smoothed) - smoothed).max() / smoothed.max()))
+
+
+def margin_rate(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether d log margin~ >= m ||d direction||^2 / d log norm over every step past the separation.
+
+    By the Cauchy-Schwarz inequality the rate itself, where the path is smooth, sums up to this over a step.
+    """
+    log_norm, direction = _path(limit)
+    smoothed = _smoothed_margins(limit)
+    moved = np.append(np.diff(log_norm) > 0.0, False)
+    past = np.flatnonzero(np.isfinite(smoothed) & moved)
+    if not len(past):
+        return None
+    growth = np.log(smoothed[past + 1] / smoothed[past])
+    squares = np.sum((direction[past + 1] - direction[past]) ** 2, axis=1)
+    least = limit.instance.network.depth * squares / (log_norm[past + 1] - log_norm[past])
+    return _judge(float(np.max(least - growth)))
+
+
+def follows_flow(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether an independent integrator follows the record (harness.retrace), and the record comes to its limit.
+
+    A record that ends further than NEAR from the limit leaves it open while it still comes closer.
+    """
+    from harness.retrace import detour
+
+    assert limit.theta is not None
+    off = detour(limit)
+    if off is None:
+        return None
+    log_norm, direction = _path(limit)
+    end = np.concatenate(limit.theta)
+    distance = np.linalg.norm(direction - end / np.linalg.norm(end), axis=1)
+    before = distance[log_norm <= log_norm[-1] - 1.0]
+    arrived = bool(distance.min() < NEAR) or (None if len(before) and distance[-1] < before[-1] else False)
+    followed = off <= FOLLOWS or (None if off <= STRAYS else False)
+    return False if False in (arrived, followed) else None if None in (arrived, followed) else True
 
 
 def above_the_floor(limit: Limit, verdicts: Verdicts) -> bool | None:
     """Whether no smoothed normalised margin on the way is larger than the limit's own normalised margin."""
     assert limit.value is not None
     smoothed = _smoothed_margins(limit)
+    smoothed = smoothed[np.isfinite(smoothed)]
     if not len(smoothed):
         return None
     top = (2.0 * limit.value) ** (-0.5 * limit.instance.network.depth)
@@ -80,26 +150,39 @@ def _layers(instance: Instance, direction: np.ndarray) -> list[np.ndarray]:
     return np.split(direction, np.cumsum(instance.network.sizes)[:-1], axis=1)
 
 
-def _smoothed_margins(limit: Limit) -> np.ndarray:
-    """loss^{-1}(L) / norm^m along the path, from where the loss is below that of the zero network on, (T',)."""
+def _unit_margins(limit: Limit) -> np.ndarray:
+    """q_i of the directions along the path, (T, n)."""
     instance, network = limit.instance, limit.instance.network
-    log_norm, direction = _path(limit)
+    _, direction = _path(limit)
     h = np.broadcast_to(instance.x_float, (len(direction), *instance.x_float.shape))
     for layer, (pattern, u) in enumerate(zip(network.patterns, _layers(instance, direction), strict=True)):
         padded = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
         h = h @ padded[:, np.array(pattern)].transpose(0, 2, 1)
         if layer + 1 < network.depth and network.activation == "relu":
             h = np.maximum(h, 0.0)
-    unit = instance.y_float * h[:, :, 0]
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        scale = np.exp(network.depth * log_norm)
-        # margins at large norms are all the same number to the exponential but for their differences
-        q = unit * scale[:, None]
-        low = q.min(axis=1)
-        if instance.loss == "exponential":
-            inverse = low - np.log(np.exp(low[:, None] - q).sum(axis=1))
-        else:
-            small = np.log(np.expm1(np.logaddexp(0.0, -q).sum(axis=1)))
-            inverse = np.where(low > 30.0, low - np.log(np.exp(low[:, None] - q).sum(axis=1)), -small)
-        smoothed = np.where(scale > 1e100, unit.min(axis=1), inverse / scale)
-    return smoothed[np.isfinite(smoothed) & (inverse > 0.0)]
+    return instance.y_float * h[:, :, 0]
+
+
+def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:
+    """log L at margins q (T, n), without overflow or underflow: log(1 + exp(-q)) is exp(-q) at large q."""
+    terms = -q
+    if instance.loss == "logistic":
+        small = q < 30.0
+        terms = np.where(small, np.log(np.logaddexp(0.0, -np.where(small, q, 0.0))), -q)
+    top = terms.max(axis=1)
+    return top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
+
+
+def _smoothed_margins(limit: Limit) -> np.ndarray:
+    """loss^{-1}(L) / norm^m along the path, (T,); NaN where the loss is not below that of the zero network."""
+    log_norm, _ = _path(limit)
+    unit, growth = _unit_margins(limit), limit.instance.network.depth * log_norm
+    scale = np.exp(np.minimum(growth, 230.0))
+    log_loss = _log_loss(limit.instance, unit * scale[:, None])
+    if limit.instance.loss == "exponential":
+        inverse = -log_loss
+    else:
+        inverse = np.where(log_loss < -30.0, -log_loss, -np.log(np.expm1(np.exp(np.clip(log_loss, -30.0, 5.0)))))
+    # beyond every float the loss is the least margin's
+    smoothed = np.where(growth > 230.0, unit.min(axis=1), inverse / scale)
+    return np.where(inverse > 0.0, smoothed, np.nan)

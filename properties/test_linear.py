@@ -1,6 +1,7 @@
 """Linear networks: fully connected of any depth, and the layers of any.
 
-Fully connected: the limit is a global optimum of the margin problem (P).  Any linear network, shared weights or not:
+Fully connected: the limit is a global optimum of the margin problem (P); every W^l has rank one, neighbours are
+aligned, and the predictor is the hard-margin SVM's direction.  Any linear network, shared weights or not:
 every layer's parameters u^l are a global optimum of (P_l), the problem over them with the other layers held fixed.
 
 Vardi, Shamir & Srebro, arXiv:2110.02732, sections 3 and 5; Ji & Telgarsky, arXiv:2006.06657.
@@ -27,6 +28,14 @@ LINEAR = {
 @given(data=st.data())
 def test_fully_connected_is_globally_optimal(check, family, data):
     check("fc-linear-global", data.draw(instances(networks=LINEAR[family])))
+
+
+@pytest.mark.parametrize("family", [name for name in LINEAR if "fully" in name])
+@pytest.mark.claim("fc-linear-aligned", decided=30)
+@settings(max_examples=80)
+@given(data=st.data())
+def test_fully_connected_is_aligned(check, family, data):
+    check("fc-linear-aligned", data.draw(instances(networks=LINEAR[family])))
 
 
 @pytest.mark.parametrize("family", LINEAR)

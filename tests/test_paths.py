@@ -17,7 +17,7 @@ from tests.test_claims import ON_PATHS, verdicts
 
 # Two diagonal paths: the flow uses both, and in the limit the first alone, which is better.
 NETWORK = diagonal("linear", 2, 2)
-START = Instance(NETWORK, "exponential", ((2, 1),), (1,), ((1, 2), (1, 2)))  # pyright: ignore[reportArgumentType]
+START = Instance(NETWORK, "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))  # pyright: ignore[reportArgumentType]
 
 
 @cache
@@ -75,3 +75,30 @@ def test_sign_kept_speaks_of_starts_with_large_outgoing_weights() -> None:
     small = Instance(network, "exponential", ((1,),), (1,), ((2,), (1,)))  # pyright: ignore[reportArgumentType]
     (limit,) = drive([small], record=True)
     assert judged("sign-kept", limit) == "outside"
+
+
+def test_a_path_that_stops_early_keeps_its_loss() -> None:
+    path = recorded().path
+    assert path is not None
+    early = {key: rows[:2] for key, rows in path.items()} | {"log_norm": path["log_norm"][:2] - 1.0}
+    assert judged("loss-vanishes", dataclasses.replace(recorded(), path=early)) == "violated"
+
+
+def test_a_path_that_turns_for_nothing_is_too_slow() -> None:
+    """A shake that changes the margin to second order only: it still grows, but not for how far the direction goes."""
+    path = recorded().path
+    assert path is not None
+    shake = 0.02 * (-1.0) ** np.arange(len(path["log_norm"]))
+    direction = path["direction"] + shake[:, None] * np.array([1.0, 0.0, -1.0, 0.0])
+    assert judged("margin-rate", tampered(recorded(), direction=direction)) == "violated"
+
+
+def test_a_neuron_that_grows_by_itself_is_unbalanced() -> None:
+    """The layers stay balanced if one neuron takes from its outgoing weight what another adds to its own."""
+    path = recorded().path
+    assert path is not None
+    squares = path["direction"] ** 2
+    moved = np.minimum(0.02, squares.min(axis=1))[:, None] * np.array([1.0, -1.0, 0.0, 0.0])
+    moved[0] = 0.0
+    direction = np.sign(path["direction"]) * np.sqrt(squares + moved)
+    assert judged("balance", tampered(recorded(), direction=direction)) == "violated"

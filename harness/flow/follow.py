@@ -308,12 +308,14 @@ def _tangent(basis: np.ndarray, normals: np.ndarray) -> np.ndarray:
 
 
 def _path(rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The recorded path: log_norm (T,), sigma (T,), direction theta / ||theta|| (T, N).
+    """The recorded path: log_norm (T,), sigma (T,), direction theta / ||theta|| (T, N), booked (T,).
 
+    The softmax is the one at log_norm - booked: held, where not all of the growth can be seen in it any more.
     At theta = 0 the log-norm is -inf and the direction is 0.
     """
     theta = rows[:, 2:]
     norms = np.linalg.norm(theta, axis=1)
     with np.errstate(divide="ignore"):
         log_norm = rows[:, 0] + np.log(norms)
-    return {"log_norm": log_norm, "sigma": rows[:, 1], "direction": theta / np.where(norms > 0.0, norms, 1.0)[:, None]}
+    direction = theta / np.where(norms > 0.0, norms, 1.0)[:, None]
+    return {"log_norm": log_norm, "sigma": rows[:, 1], "direction": direction, "booked": rows[:, 0]}

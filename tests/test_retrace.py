@@ -1,0 +1,112 @@
+"""The flow retraced: it finds what the trainer recorded, and not what another method, or another flow, would have."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+
+from harness import drive
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.networks import Network, convolutional, diagonal, fully_connected
+from harness.paths import FOLLOWS, STRAYS, follows_flow
+from harness.retrace import Field, detour
+from tests.reference import velocity
+from tests.test_claims import verdicts
+
+RELU = fully_connected("relu", (2, 2))
+# name -> network, x, y, theta0
+CASES: dict[str, tuple[Network, tuple, tuple, tuple]] = {
+    "smooth": (fully_connected("linear", (2, 2, 2)), ((2, 1), (1, 2)), (1, 1), ((1, 0, 1, 1), (1, 0, 0, 1), (1, 1))),
+    "slides": (RELU, ((-1, -1), (-2, 1), (2, -2)), (-1, 1, -1), ((1, -2, -2, 1), (-2, 1))),
+    "starts on a kink": (fully_connected("relu", (1, 2)), ((1,), (-1,)), (1, -1), ((0, -2), (1, -1))),
+    "shares weights": (convolutional("relu", 3, 2), ((-1, 0, 1), (-1, 2, -2)), (-1, 1), ((1, 2), (1, -2))),
+    "curved kinks": (
+        fully_connected("relu", (2, 2, 2)), ((1, 2), (2, -1)), (1, 1), ((1, 1, 2, 1), (1, -1, 2, 1), (1, 2)),
+    ),
+}  # fmt: skip
+
+
+def instance(case: str) -> Instance:
+    network, x, y, theta0 = CASES[case]
+    return Instance(network, "exponential", x, y, theta0)
+
+
+@cache
+def recorded(case: str) -> Limit:
+    (limit,) = drive([instance(case)], record=True)
+    assert limit.status == "converged", limit.reason
+    return limit
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_recorded_flow_is_found_again(case: str) -> None:
+    off = detour(recorded(case))
+    assert off is not None
+    assert off < FOLLOWS
+    assert follows_flow(recorded(case), verdicts("undecided")) is True
+
+
+def test_the_cases_are_what_they_are_called() -> None:
+    assert {event["gate"] for event in recorded("slides").events} == {"sliding"}
+    assert {event["gate"] for event in recorded("shares weights").events} == {"sliding"}
+    assert {event["layer"] for event in recorded("curved kinks").events} == {2}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_field_is_the_gradient_away_from_kinks(case: str) -> None:
+    """Against the reference of the trainer's own tests, written apart from it."""
+    problem = instance(case)
+    field, rng = Field(problem), np.random.default_rng(5)
+    theta = rng.standard_normal((6, field.size))
+    sharp = [np.full((problem.n, len(p)), 1e-12) for p in problem.network.patterns[:-1]]
+    expected = np.array([velocity(problem, t) for t in theta])
+    np.testing.assert_allclose(field(theta, sharp), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_flow_of_another_problem_is_not(case: str) -> None:
+    """The points are moved: the record is of a flow, but not of this one."""
+    moved = dataclasses.replace(
+        instance(case), x=tuple(tuple(2 * a for a in row) for row in instance(case).x[:1]) + instance(case).x[1:]
+    )
+    off = detour(dataclasses.replace(recorded(case), instance=moved))
+    assert off is None or off > STRAYS
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_jump_is_not(case: str) -> None:
+    """From the fifth row on, the record is turned by a twentieth, and each of its steps by less."""
+    path = recorded(case).path
+    assert path is not None
+    turned = path["direction"].copy()
+    turned[5:, 0] += 0.05
+    turned /= np.linalg.norm(turned, axis=1)[:, None]
+    off = detour(dataclasses.replace(recorded(case), path={**path, "direction": turned}))
+    assert off is None or off > STRAYS
+
+
+def test_a_softmax_may_not_be_held_early() -> None:
+    path = recorded("smooth").path
+    assert path is not None
+    early = {**path, "booked": np.maximum(path["log_norm"] - 1.0, 0.0)}
+    assert detour(dataclasses.replace(recorded("smooth"), path=early)) == np.inf
+
+
+def test_a_record_has_to_come_to_its_limit() -> None:
+    """Another KKT point, of the second path alone, is not where this record goes."""
+    start = Instance(diagonal("linear", 2, 2), "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))  # type: ignore[arg-type]
+    (limit,) = drive([start], record=True)
+    assert follows_flow(limit, verdicts("undecided")) is True
+    elsewhere = dataclasses.replace(limit, theta=(np.array([0.0, 1.0]), np.array([0.0, 1.0])), value=1.0)
+    assert follows_flow(elsewhere, verdicts("undecided")) is False
+
+
+def test_a_record_that_is_cut_short_is_open() -> None:
+    path = recorded("smooth").path
+    assert path is not None
+    short = {key: rows[:-20] for key, rows in path.items()}
+    assert follows_flow(dataclasses.replace(recorded("smooth"), path=short), verdicts("undecided")) is not True
