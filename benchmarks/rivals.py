@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.integrate import BDF
 
+from harness.flow.field import Slides, jacobian, rate, workspace
+from harness.flow.field import field as flow_field
 from harness.flow.follow import Run, Settings
-from harness.flow.gates import Undecided, workspace
-from harness.flow.integrator import Slides, jacobian, rate
-from harness.flow.integrator import field as flow_field
+from harness.flow.gates import Undecided
 from harness.flow.kernel import compiled, wiring
 from harness.flow.polish import SOLVED, polish
 from harness.flow.settle import settle
@@ -209,7 +209,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 
 
 def numpy_field(instance: Instance, theta: np.ndarray) -> np.ndarray:
-    """The field of harness.flow.integrator, all samples at once."""
+    """The field of harness.flow.field, all samples at once."""
     network, y = instance.network, instance.y_float
     parts = np.split(theta, np.cumsum(network.sizes)[:-1])
     matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, parts, strict=True)]
@@ -238,9 +238,8 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
     try:
         run = Run(instance, Settings(), record=False)
         open_gates(run.problem[0], theta, run.problem[1], run.gates.gates, run.gates.relu)
-        work, point, q = workspace(run.problem), theta.copy(), np.empty(instance.n)
-        flow_field(run.problem, theta, work)
-        code, _, _ = polish(run.problem, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), work[4], q)
+        point, q = theta.copy(), np.empty(instance.n)
+        code, _ = polish(run.problem, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q)
         settled = settle(instance, point, run.gates) if code == SOLVED else None
     except Undecided:
         return None

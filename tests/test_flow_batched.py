@@ -19,11 +19,12 @@ from harness.flow.batched import follow_batch
 from harness.flow.batched_field import field, jacobian
 from harness.flow.batched_kernel import backward, forward, hessian_times, values
 from harness.flow.batched_lanes import Shape, build
+from harness.flow.field import field as compiled_field
+from harness.flow.field import jacobian as compiled_jacobian
+from harness.flow.field import velocity as compiled_velocity
+from harness.flow.field import workspace
 from harness.flow.follow import Run, Settings, follow
-from harness.flow.gates import Undecided, workspace
-from harness.flow.integrator import field as compiled_field
-from harness.flow.integrator import jacobian as compiled_jacobian
-from harness.flow.integrator import velocity as compiled_velocity
+from harness.flow.gates import Undecided
 from harness.flow.kernel import hessian_times as compiled_hessian_times
 from harness.instances import Instance
 from harness.limits import Limit

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from harness.flow.gates import workspace
-from harness.flow.integrator import Slides, field, interpolate, jacobian, rosenbrock_step, softmax, velocity
+from harness.flow.field import Slides, field, jacobian, softmax, velocity, workspace
+from harness.flow.integrator import interpolate, rosenbrock_step
 from harness.flow.kernel import wiring
 from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
 

@@ -1,6 +1,6 @@
 """The reparametrised flow's velocity and Jacobian for all lanes, on the kinks that slide, and the distance to events.
 
-The formulas are those of harness.flow.integrator; see there.
+The formulas are those of harness.flow.field; see there.
 """
 
 from __future__ import annotations

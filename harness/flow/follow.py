@@ -15,8 +15,9 @@ import numpy as np
 
 from harness.flow import integrator
 from harness.flow.approach import Approach
-from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided, workspace
-from harness.flow.integrator import field, integrate, slide_coefficients
+from harness.flow.field import field, slide_coefficients, workspace
+from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
+from harness.flow.integrator import integrate
 from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
 from harness.flow.polish import SADDLE, SOLVED, polish
@@ -193,11 +194,8 @@ class Run:
 
     def polish(self) -> Settled | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
-        work = workspace(self.problem)
-        theta = self.theta
-        field(self.problem, theta, work)
-        point, q = theta.copy(), np.empty(self.instance.n)
-        code, _, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, work[4], q)
+        point, q = self.theta, np.empty(self.instance.n)
+        code, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, q)
         return self.offer(code, point, q)
 
     def offer(self, code: int, point: np.ndarray, q: np.ndarray) -> Settled | None:

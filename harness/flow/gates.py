@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from harness.flow.integrator import Slides, field
+from harness.flow.field import Slides, field, workspace
 from harness.flow.kernel import Wiring, unit_gradient
 from harness.flow.kinks import Line, depart, gather
 from harness.instances import Instance
@@ -25,23 +25,6 @@ DEGENERATE = "a kink is degenerate to first order"
 
 class Undecided(Exception):
     """The flow cannot be followed further; the message is the reason, a sentence without its full stop."""
-
-
-def workspace(problem) -> tuple[np.ndarray, ...]:
-    """The arrays (q, grad, pre, delta, p, slope, f) that the compiled field fills."""
-    net, x, _, gates, _ = problem
-    n, units = gates.shape
-    size = int(net.par.max()) + 1
-    # zeros: the field leaves the columns of the inputs alone
-    return (
-        np.zeros(n),
-        np.zeros((n, size)),
-        np.zeros((n, units)),
-        np.zeros((n, units)),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(size),
-    )
 
 
 class Gates:

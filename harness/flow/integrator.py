@@ -1,13 +1,8 @@
 """The stiff integrator: RODAS4 on the reparametrised flow, from one event to the next, compiled.
 
-Along the path of the gradient flow, with p = softmax(-q) (logistic: p_i ~ 1 / (1 + exp(q_i))),
-
-    d theta / d sigma = f(theta) = rho^(2-m) sum_i p_i grad q_i,      rho = ||theta||,
-
-is valid before the data are fit and turns the norm's growth into exp(sigma).  The state is z with
-theta = c + B z: B spans the flow's invariant subspace exactly (harness.flow.invariants), c holds
-parameters that the gates keep constant, and z' is the pivot rows of f, projected on the kinks that slide.
-What the subspace excludes cannot grow, whatever the rounding.
+The field is that of harness.flow.field.  The state is z with theta = c + B z: B spans the flow's invariant subspace
+exactly (harness.flow.invariants), c holds parameters that the gates keep constant, and z' is the pivot rows of f,
+projected on the kinks that slide.  What the subspace excludes cannot grow, whatever the rounding.
 
 RODAS4: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.7; order 4 (3),
 stiffly accurate, six stages, one Jacobian and one factorisation a step.
@@ -20,21 +15,19 @@ matters where the direction moves slowly.  A start beyond 4 * FREEZE is halved f
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from harness.flow.kernel import (
-    compiled,
-    dot,
-    evaluate,
-    hessian_times,
-    lift,
-    lu_factor,
-    lu_solve,
-    margins,
-    unit_gradient,
+from harness.flow.field import (
+    add_multiples,
+    field,
+    gram_factors,
+    jacobian,
+    loss_below,
+    pull,
+    slide_coefficients,
+    velocity,
 )
+from harness.flow.kernel import compiled, dot, lift, lu_factor, lu_solve, margins, unit_gradient
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
@@ -67,291 +60,6 @@ DENSE = np.array(
         [-0.6762803392806898, 6.087714651680015, 16.43084320892478, 24.76722511418386, -6.594389125716872],
     ]
 )
-
-
-class Slides(NamedTuple):
-    """Kinks on which the flow slides: lines n_h, and the (sample, unit) pairs that belong to each.
-
-    normals (s, N): the flat ones, of the first layer, come first and are fixed; the curved ones, of deeper layers, are
-    refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.
-    line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
-    is found anew at every theta).
-    """
-
-    normals: np.ndarray
-    curved: np.ndarray
-    line: np.ndarray
-    sample: np.ndarray
-    unit: np.ndarray
-    scale: np.ndarray
-
-
-@compiled
-def log_weight(q, logistic):
-    """log(-loss'(q)), without overflow."""
-    return -(max(q, 0.0) + np.log1p(np.exp(-abs(q)))) if logistic else -q
-
-
-@compiled
-def softmax(q, logistic, p, slope):
-    """p_i, the normalised -loss'(q_i), and slope_i = -d log(-loss'(q_i)) / dq_i."""
-    top = log_weight(q.min(), logistic)
-    total = 0.0
-    for i in range(q.shape[0]):
-        p[i] = np.exp(log_weight(q[i], logistic) - top)
-        slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], 700.0))) if logistic else 1.0
-        total += p[i]
-    for i in range(q.shape[0]):
-        p[i] /= total
-
-
-@compiled
-def loss_below(q, logistic):
-    """Whether L(theta) < loss(0)."""
-    total = 0.0
-    for i in range(q.shape[0]):
-        if logistic:
-            total += np.log1p(np.exp(-abs(q[i]))) + max(-q[i], 0.0)
-        else:
-            total += np.exp(min(-q[i], 700.0))
-    return total < (np.log(2.0) if logistic else 1.0)
-
-
-@compiled
-def field(problem, theta, work):
-    """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
-    net, x, y, gates, logistic = problem
-    q, grad, pre, delta, p, slope, f = work
-    evaluate(net, theta, x, y, gates, q, grad, pre, delta)
-    softmax(q, logistic, p, slope)
-    rho = np.sqrt(np.dot(theta, theta))
-    m = net.ptr.shape[0] - 1
-    factor = rho ** (2 - m) if rho > 0.0 else 0.0
-    f[:] = 0.0
-    for i in range(x.shape[0]):
-        weight = factor * p[i]
-        for k in range(theta.shape[0]):
-            f[k] += weight * grad[i, k]
-    return rho
-
-
-@compiled
-def rate(problem, theta, work):
-    """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
-
-    Fills q, p, slope and f of work; samples with the same gates everywhere are one sample to the backward pass.
-    """
-    net, x, y, gates, logistic = problem
-    q, grad, pre, delta, p, slope, f = work
-    n, d = x.shape
-    units = gates.shape[1]
-    m = net.ptr.shape[0] - 1
-    h = np.empty((n, units))
-    for i in range(n):
-        for u in range(units):
-            h[i, u] = x[i, u] if u < d else 0.0
-        for layer in range(m):
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                h[i, net.row[e]] += theta[net.par[e]] * h[i, net.col[e]]
-            if layer < m - 1:
-                for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-                    h[i, u] *= gates[i, u]
-        q[i] = y[i] * h[i, units - 1]
-    softmax(q, logistic, p, slope)
-    rho = np.sqrt(np.dot(theta, theta))
-    factor = rho ** (2 - m) if rho > 0.0 else 0.0
-    f[:] = 0.0
-    back = np.empty(units)
-    alike = same_gates(gates)
-    if alike:
-        for u in range(units):
-            total = 0.0
-            for i in range(n):
-                total += p[i] * y[i] * h[i, u]
-            h[0, u] = total
-    for i in range(1 if alike else n):
-        seed = factor * (1.0 if alike else p[i] * y[i])
-        if seed == 0.0:
-            continue
-        back[:] = 0.0
-        back[units - 1] = seed
-        for layer in range(m - 1, -1, -1):
-            if layer < m - 1:
-                for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-                    back[u] *= gates[i, u]
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                b = back[net.row[e]]
-                f[net.par[e]] += b * h[i, net.col[e]]
-                back[net.col[e]] += b * theta[net.par[e]]
-    return rho
-
-
-@compiled
-def same_gates(gates):
-    """Whether all samples have the same gates, as they do in a linear network."""
-    for i in range(1, gates.shape[0]):
-        for u in range(gates.shape[1]):
-            if gates[i, u] != gates[0, u]:
-                return False
-    return True
-
-
-@compiled
-def pull(slides, problem, theta, f):
-    """omega (s,) with f + sum_h omega_h n_h tangent to all sliding kinks; refills the curved normals at theta."""
-    net, x, y, gates, logistic = problem
-    flat = slides.normals.shape[0] - slides.curved.shape[0]
-    for t in range(slides.curved.shape[0]):
-        i, u = slides.curved[t]
-        unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
-    s = slides.normals.shape[0]
-    gram, piv = gram_factors(slides.normals)
-    omega = np.empty(s)
-    for h in range(s):
-        omega[h] = -dot(slides.normals[h], f)
-    if s == 1:
-        omega[0] /= gram[0, 0]
-    else:
-        lu_solve(gram, piv, omega)
-    return omega
-
-
-@compiled
-def gram_factors(normals):
-    """The Gram matrix of the normals (s, N), factored; dependent ones leave its solutions the same velocity."""
-    s = normals.shape[0]
-    gram = np.empty((s, s))
-    trace = 0.0
-    for h in range(s):
-        for j in range(h + 1):
-            gram[h, j] = gram[j, h] = dot(normals[h], normals[j])
-        trace += gram[h, h]
-    # a tiny ridge picks one of the solutions
-    for h in range(s):
-        gram[h, h] += 1e-14 * trace
-    piv = np.zeros(s, dtype=np.int64)
-    lu_factor(gram, piv)
-    return gram, piv
-
-
-@compiled
-def add_multiples(normals, omega, v):
-    """v (N,) += sum_h omega_h normals_h, in place."""
-    for h in range(normals.shape[0]):
-        for a in range(v.shape[0]):
-            v[a] += omega[h] * normals[h, a]
-    return v
-
-
-@compiled
-def velocity(problem, theta, slides, work):
-    """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho; without slides it is the f of work itself."""
-    rho = rate(problem, theta, work)
-    f = work[6]
-    if slides.normals.shape[0] > 0:
-        return add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy()), rho
-    return f, rho
-
-
-@compiled
-def jacobian(problem, theta, slides, work, rho, basis):
-    """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
-    net, x, y, gates, logistic = problem
-    q, grad, pre, delta, p, slope, f = work
-    n, units = gates.shape
-    size, r = basis.shape
-    m = net.ptr.shape[0] - 1
-    factor = rho ** (2 - m)
-    s = slides.normals.shape[0]
-    flat = s - slides.curved.shape[0]
-    points = x
-    seeds = np.zeros((n, units))
-    for i in range(n):
-        seeds[i, units - 1] = p[i] * y[i]
-    if s == flat and same_gates(gates):
-        points = np.zeros((1, x.shape[1]))
-        for i in range(n):
-            for c in range(x.shape[1]):
-                points[0, c] += p[i] * y[i] * x[i, c]
-        seeds[0, units - 1] = 1.0
-    omega = np.zeros(s)
-    if s > 0:
-        omega = pull(slides, problem, theta, f)
-        for t in range(s - flat):
-            i, u = slides.curved[t]
-            seeds[i, u] += omega[flat + t] / factor
-    out = np.empty((size, r))
-    hessian_times(net, theta, points, gates, seeds, basis, out)
-    gb = grad @ basis
-    mean = np.zeros(r)
-    for i in range(n):
-        for k in range(r):
-            mean[k] += p[i] * slope[i] * gb[i, k]
-    tb = theta @ basis
-    for i in range(n):
-        if p[i] > 0.0:
-            for a in range(size):
-                g = p[i] * grad[i, a]
-                if g != 0.0:
-                    for k in range(r):
-                        out[a, k] -= g * (slope[i] * gb[i, k] - mean[k])
-    for a in range(size):
-        radial = (2 - m) * f[a] / (rho * rho)
-        for k in range(r):
-            out[a, k] = factor * out[a, k] + radial * tb[k]
-    if s > 0:
-        # tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v
-        v = f + slides.normals.T @ omega
-        right = slides.normals @ out
-        for t in range(s - flat):
-            i, u = slides.curved[t]
-            seeds[:, :] = 0.0
-            seeds[i, u] = 1.0
-            bend = np.empty((size, 1))
-            hessian_times(net, theta, x, gates, seeds, v.reshape(size, 1), bend)
-            for k in range(r):
-                for a in range(size):
-                    right[flat + t, k] += bend[a, 0] * basis[a, k]
-        gram, piv = gram_factors(slides.normals)
-        for k in range(r):
-            column = right[:, k].copy()
-            lu_solve(gram, piv, column)
-            for h in range(s):
-                for a in range(size):
-                    out[a, k] -= slides.normals[h, a] * column[h]
-    return out
-
-
-@compiled
-def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
-    """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
-
-    work is the state that `field` left at theta.  A slide persists while every coefficient is in [0, 1] and
-    every jump is negative.
-    """
-    q, grad, pre, delta, p, slope, f = work
-    factor = rho ** (2 - (problem[0].ptr.shape[0] - 1))
-    s = slides.normals.shape[0]
-    omega = pull(slides, problem, theta, f)
-    plus = np.zeros(s)
-    minus = np.zeros(s)
-    flat = s - slides.curved.shape[0]
-    own = np.empty(theta.shape[0])
-    for e in range(slides.line.shape[0]):
-        i, u = slides.sample[e], slides.unit[e]
-        scale = slides.scale[e]
-        if slides.line[e] >= flat:
-            normal = slides.normals[slides.line[e]]
-            unit_gradient(problem[0], theta, problem[1][i], problem[3][i], u, own)
-            scale = np.dot(own, normal) / np.dot(normal, normal)
-        weight = factor * p[i] * delta[i, u] * scale
-        if scale > 0.0:
-            plus[slides.line[e]] += weight
-        else:
-            minus[slides.line[e]] -= weight
-    for h in range(s):
-        jumps[h] = plus[h] + minus[h]
-        coefficients[h] = (omega[h] + minus[h]) / jumps[h] if jumps[h] != 0.0 else 0.5
 
 
 @compiled
@@ -445,7 +153,7 @@ def violation(problem, theta, watch, slides, reach, depths, work, hit, ended, ma
     s = slides.normals.shape[0]
     if s == 0:
         margins(net, theta, x, y, gates, q, pre)
-        rho = np.sqrt(np.dot(theta, theta))
+        rho = np.sqrt(dot(theta, theta))
     else:
         rho = field(problem, theta, work)
     worst = -np.inf
@@ -524,6 +232,54 @@ def locate(problem, z, c, basis, pivots, slides, f0, jac, shift, h, watch, reach
 
 
 @compiled
+def _first_event(
+    problem, z, z_new, c, basis, pivots, slides, f0, jac, shift, h, watch, reach, depths, work, k, hit, ended
+):
+    """The accepted step (h, z_new, False), or a shorter one and whether it ends on an event (`locate`).
+
+    Events are looked for at the quarters of the step.
+    """
+    for quarter in range(1, 5):
+        s = quarter / 4.0
+        z_s = interpolate(z, z_new, k, s) if quarter < 4 else z_new
+        if violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False) > LANDED:
+            return locate(
+                problem, z, c, basis, pivots, slides, f0, jac, shift, s * h, watch, reach, depths, work, k, hit, ended
+            )
+    return h, z_new, False
+
+
+@compiled
+def _error(grad, weight, theta, theta_new, err_theta, rho, rtol):
+    """The error of a step, 1 where it is just allowed; weight (n,): the softmax at its start.
+
+    At large margins a small error in theta is a large one in the softmax, and the next step pays for it.
+    """
+    size = theta.shape[0]
+    total = 0.0
+    for a in range(size):
+        scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)
+        total += scaled * scaled
+    error = np.sqrt(total / size) / rtol
+    for i in range(weight.shape[0]):
+        if weight[i] > WEIGHTY:
+            error = max(error, abs(dot(grad[i], err_theta)) / SOFTMAX_ERROR)
+    return error
+
+
+@compiled
+def _reaches(net, x):
+    """||x_i|| (n,) and the layer of every unit (units,), with which pre-activations are compared."""
+    reach = np.empty(x.shape[0])
+    for i in range(x.shape[0]):
+        reach[i] = np.sqrt(dot(x[i], x[i]))
+    depths = np.empty(net.uptr[-1])
+    for layer in range(net.uptr.shape[0] - 1):
+        depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
+    return reach, depths
+
+
+@compiled
 def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record, hit, ended):
     """Follow the flow in place until something happens; returns one of the codes above.
 
@@ -535,26 +291,15 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
     """
     net, x, y, gates, logistic = problem
-    n, units = gates.shape
     size, r = basis.shape
-    q = np.empty(n)
-    grad = np.empty((n, size))
-    pre = np.empty((n, units))
-    delta = np.empty((n, units))
-    p = np.empty(n)
-    slope = np.empty(n)
-    f = np.empty(size)
+    n, units = gates.shape
+    # made here and not by a function: arrays known to be contiguous make the loops faster
+    q, grad, pre, delta = np.empty(n), np.empty((n, size)), np.empty((n, units)), np.empty((n, units))
+    p, slope, f = np.empty(n), np.empty(n), np.empty(size)
     work = (q, grad, pre, delta, p, slope, f)
     k = np.empty((6, r))
-    reach = np.empty(n)
-    for i in range(n):
-        reach[i] = np.sqrt(np.dot(x[i], x[i]))
-    depths = np.empty(units)
-    for layer in range(net.uptr.shape[0] - 1):
-        depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
-    theta = np.empty(size)
-    theta_new = np.empty(size)
-    err_theta = np.empty(size)
+    reach, depths = _reaches(net, x)
+    theta, theta_new, err_theta = np.empty(size), np.empty(size), np.empty(size)
     weight = np.empty(n)
     still = np.zeros(size)
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
@@ -580,9 +325,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
         f0 = f[pivots]
         if slides.normals.shape[0] > 0:
             f0 = add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy())[pivots]
-        if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else 1e-13 * rho):
-            return STATIONARY
-        if rho < 1e-20 * state[6]:
+        if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else 1e-13 * rho) or rho < 1e-20 * state[6]:
             return STATIONARY
         jac = jacobian(problem, theta, slides, work, rho, basis)[pivots]
         shift = 0.0
@@ -600,39 +343,38 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
             state[4] += 1.0
             z_new = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, h, work, k)
             lift(still, basis, k[5], err_theta)
-            lift(c, basis, z_new, theta_new)
-            error = 0.0
-            for a in range(size):
-                scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)
-                error += scaled * scaled
-            error = np.sqrt(error / size) / limits[0]
-            # at large margins a small error in theta is a large one in the softmax, and the next step pays for it
-            for i in range(n):
-                if weight[i] > WEIGHTY:
-                    error = max(error, abs(dot(grad[i], err_theta)) / SOFTMAX_ERROR)
+            error = _error(grad, weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
             if error <= 1.0:
                 break
             h *= max(0.2, 0.9 * error**-0.25) if np.isfinite(error) else 0.2
             if h < 1e-13:
                 return STUCK
         state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
+        met = False
         if eventful:
-            for quarter in range(1, 5):
-                s = quarter / 4.0
-                z_s = interpolate(z, z_new, k, s) if quarter < 4 else z_new
-                if violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False) > LANDED:
-                    h, z_new, met = locate(
-                        problem, z, c, basis, pivots, slides, f0, jac, shift, s * h,
-                        watch, reach, depths, work, k, hit, ended,
-                    )  # fmt: skip
-                    if met:
-                        z[:] = z_new
-                        state[1] += h
-                        state[0] += shift * h
-                        c *= np.exp(-shift * h)
-                        return EVENT
-                    break
+            h, z_new, met = _first_event(
+                problem,
+                z,
+                z_new,
+                c,
+                basis,
+                pivots,
+                slides,
+                f0,
+                jac,
+                shift,
+                h,
+                watch,
+                reach,
+                depths,
+                work,
+                k,
+                hit,
+                ended,
+            )
         z[:] = z_new
         state[1] += h
         state[0] += shift * h
         c *= np.exp(-shift * h)
+        if met:
+            return EVENT

@@ -63,9 +63,10 @@ def wiring(network: Network) -> Wiring:
 @compiled
 def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
     """Fill q (n,), grad = dq/dtheta (n, N), pre-activations and delta = dq/dpre (both (n, units))."""
+    row, col, par, ptr, uptr = net
     n, d = x.shape
     units = gates.shape[1]
-    layers = net.ptr.shape[0] - 1
+    layers = ptr.shape[0] - 1
     h = np.empty(units)
     back = np.empty(units)
     grad[:, :] = 0.0
@@ -76,28 +77,29 @@ def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
         for u in range(d, units):
             pre[i, u] = 0.0
         for layer in range(layers):
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                pre[i, net.row[e]] += theta[net.par[e]] * h[net.col[e]]
-            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+            for e in range(ptr[layer], ptr[layer + 1]):
+                pre[i, row[e]] += theta[par[e]] * h[col[e]]
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
         q[i] = y[i] * pre[i, units - 1]
         for u in range(units):
             back[u] = 0.0
         back[units - 1] = y[i]
         for layer in range(layers - 1, -1, -1):
-            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
                 delta[i, u] = back[u]
                 if layer < layers - 1:
                     back[u] *= gates[i, u]
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                b = back[net.row[e]]
-                grad[i, net.par[e]] += b * h[net.col[e]]
-                back[net.col[e]] += b * theta[net.par[e]]
+            for e in range(ptr[layer], ptr[layer + 1]):
+                b = back[row[e]]
+                grad[i, par[e]] += b * h[col[e]]
+                back[col[e]] += b * theta[par[e]]
 
 
 @compiled
 def margins(net, theta, x, y, gates, q, pre):
     """q (n,) and the pre-activations (n, units) alone."""
+    row, col, par, ptr, uptr = net
     n, d = x.shape
     units = gates.shape[1]
     h = np.empty(units)
@@ -107,10 +109,10 @@ def margins(net, theta, x, y, gates, q, pre):
             pre[i, c] = x[i, c]
         for u in range(d, units):
             pre[i, u] = 0.0
-        for layer in range(net.ptr.shape[0] - 1):
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                pre[i, net.row[e]] += theta[net.par[e]] * h[net.col[e]]
-            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+        for layer in range(ptr.shape[0] - 1):
+            for e in range(ptr[layer], ptr[layer + 1]):
+                pre[i, row[e]] += theta[par[e]] * h[col[e]]
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
         q[i] = y[i] * pre[i, units - 1]
 
@@ -118,26 +120,27 @@ def margins(net, theta, x, y, gates, q, pre):
 @compiled
 def unit_gradient(net, theta, x, gates, unit, out):
     """out (N,) = d pre_unit / d theta for one sample: x (d,), gates (units,)."""
+    row, col, par, ptr, uptr = net
     units = gates.shape[0]
     h = np.zeros(units)
     back = np.zeros(units)
     h[: x.shape[0]] = x
     out[:] = 0.0
-    for layer in range(net.ptr.shape[0] - 1):
-        for e in range(net.ptr[layer], net.ptr[layer + 1]):
-            h[net.row[e]] += theta[net.par[e]] * h[net.col[e]]
-        for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+    for layer in range(ptr.shape[0] - 1):
+        for e in range(ptr[layer], ptr[layer + 1]):
+            h[row[e]] += theta[par[e]] * h[col[e]]
+        for u in range(uptr[layer + 1], uptr[layer + 2]):
             h[u] *= gates[u]
     back[unit] = 1.0
-    for layer in range(net.ptr.shape[0] - 2, -1, -1):
-        for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+    for layer in range(ptr.shape[0] - 2, -1, -1):
+        for u in range(uptr[layer + 1], uptr[layer + 2]):
             if u != unit:
                 back[u] *= gates[u]
-        for e in range(net.ptr[layer], net.ptr[layer + 1]):
-            b = back[net.row[e]]
+        for e in range(ptr[layer], ptr[layer + 1]):
+            b = back[row[e]]
             if b != 0.0:
-                out[net.par[e]] += b * h[net.col[e]]
-                back[net.col[e]] += b * theta[net.par[e]]
+                out[par[e]] += b * h[col[e]]
+                back[col[e]] += b * theta[par[e]]
 
 
 @compiled
@@ -147,10 +150,11 @@ def hessian_times(net, theta, x, gates, seeds, directions, out):
     seeds (n, units): y_i w_i in the output's column gives sum w_i Hessian(q_i).  Forward-over-reverse
     differentiation, all directions at once for each sample.
     """
+    row, col, par, ptr, uptr = net
     n, d = x.shape
     r = directions.shape[1]
     units = gates.shape[1]
-    layers = net.ptr.shape[0] - 1
+    layers = ptr.shape[0] - 1
     h = np.empty(units)
     back = np.empty(units)
     tangent = np.empty((units, r))
@@ -169,27 +173,27 @@ def hessian_times(net, theta, x, gates, seeds, directions, out):
                 tangent[u, k] = 0.0
                 back_t[u, k] = 0.0
         for layer in range(layers):
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                a, b, p = net.row[e], net.col[e], net.par[e]
+            for e in range(ptr[layer], ptr[layer + 1]):
+                a, b, p = row[e], col[e], par[e]
                 h[a] += theta[p] * h[b]
                 for k in range(r):
                     tangent[a, k] += theta[p] * tangent[b, k] + directions[p, k] * h[b]
-            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
                 g = gates[i, u]
                 if g != 1.0:
                     h[u] *= g
                     for k in range(r):
                         tangent[u, k] *= g
         for layer in range(layers - 1, -1, -1):
-            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
                 g = gates[i, u]
                 if g != 1.0:
                     back[u] *= g
                     for k in range(r):
                         back_t[u, k] *= g
                 back[u] += seeds[i, u]
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                a, b, p = net.row[e], net.col[e], net.par[e]
+            for e in range(ptr[layer], ptr[layer + 1]):
+                a, b, p = row[e], col[e], par[e]
                 for k in range(r):
                     out[p, k] += back_t[a, k] * h[b] + back[a] * tangent[b, k]
                     back_t[b, k] += back_t[a, k] * theta[p] + back[a] * directions[p, k]

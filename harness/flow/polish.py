@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.kernel import compiled, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient
+from harness.flow.field import same_gates, softmax, weighted_point
+from harness.flow.kernel import compiled, dot, evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient
 
 SOLVED, FAILED, SADDLE = range(3)
 MOST_REMOVED = 4  # units, where Newton's method needs some removed
 REFINED = 20
+EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
+FLAT = 1e-6  # largest curvature that is taken for zero
 ACTIVE = 1e-5  # softmax weight above which a sample is first taken to be active
 
 
@@ -37,14 +40,19 @@ def _lagrangian_hessian(problem, theta, curved, lam, basis):
     """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis; lam (n + t,) holds lambda, mu."""
     net, x, y, gates, logistic = problem
     n = x.shape[0]
+    points = x
     seeds = np.zeros(gates.shape)
-    for i in range(n):
-        seeds[i, -1] = y[i] * lam[i]
-    for t in range(curved.shape[0]):
-        i, u = curved[t]
-        seeds[i, u] += lam[n + t]
+    if curved.shape[0] == 0 and same_gates(gates):
+        points = weighted_point(x, y, lam)
+        seeds[0, -1] = 1.0
+    else:
+        for i in range(n):
+            seeds[i, -1] = y[i] * lam[i]
+        for t in range(curved.shape[0]):
+            i, u = curved[t]
+            seeds[i, u] += lam[n + t]
     out = np.empty(basis.shape)
-    hessian_times(net, theta, x, gates, seeds, basis, out)
+    hessian_times(net, theta, points, gates, seeds, basis, out)
     return basis.T @ out
 
 
@@ -101,13 +109,13 @@ def _newton(problem, theta, basis, curved, active, lam, work):
     z = basis.T @ theta
     theta[:] = basis @ z
     residual, matrix = _system(problem, theta, basis, curved, active, lam, work)
-    error = np.sqrt(np.dot(residual, residual))
+    error = np.sqrt(dot(residual, residual))
     stalled = 0
     for _ in range(40):
-        scale = np.sqrt(np.dot(z, z))
+        scale = np.sqrt(dot(z, z))
         if not np.isfinite(error) or scale == 0.0:
             return np.inf
-        if error <= 1e-15 * scale or stalled >= 2:
+        if error <= EXACT * scale or stalled >= 2:
             break
         damping = max(1e-13, min(1.0, error * error / (scale * scale)))
         before = error
@@ -117,7 +125,7 @@ def _newton(problem, theta, basis, curved, active, lam, work):
             lam_new = lam + np.where(active, step[r:], 0.0)
             theta_new = basis @ z_new
             residual_new, matrix_new = _system(problem, theta_new, basis, curved, active, lam_new, work)
-            error_new = np.sqrt(np.dot(residual_new, residual_new))
+            error_new = np.sqrt(dot(residual_new, residual_new))
             if error_new < error:
                 z, lam[:], theta[:] = z_new, lam_new, theta_new
                 residual, matrix, error = residual_new, matrix_new, error_new
@@ -128,48 +136,66 @@ def _newton(problem, theta, basis, curved, active, lam, work):
         if error == before:
             break
         stalled = stalled + 1 if error > 0.5 * before else 0
-    return error / np.sqrt(np.dot(z, z))
+    return error / np.sqrt(dot(z, z))
 
 
 @compiled
-def _largest_curvature(problem, theta, basis, curved, lam, work):
-    """The largest eigenvalue of the Lagrangian's Hessian - I on the critical subspace inside the basis."""
+def _is_maximum(problem, theta, basis, curved, lam, work):
+    """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace inside the basis."""
     q, grad, pre, delta = work
     size, r = basis.shape
     n = problem[1].shape[0]
     _evaluate(problem, theta, curved, work)
     gb = grad @ basis
-    # orthonormalise the active gradients, then push them out of the way by a large negative shift
+    # orthonormalise the active gradients, then push them out of the way by a large positive shift
     curvature = _lagrangian_hessian(problem, theta, curved, lam, basis)
-    for a in range(r):
-        curvature[a, a] -= 1.0
     span = np.zeros((lam.shape[0], r))
     count = 0
     top = lam[:n].max()
     for i in range(lam.shape[0]):
         if i >= n or lam[i] > 1e-9 * top:
             v = gb[i].copy()
-            length = np.sqrt(np.dot(v, v))
+            length = np.sqrt(dot(v, v))
             for _ in range(2):
                 for j in range(count):
-                    v -= np.dot(v, span[j]) * span[j]
-            rest = np.sqrt(np.dot(v, v))
+                    v -= dot(v, span[j]) * span[j]
+            rest = np.sqrt(dot(v, v))
             if rest > 1e-9 * length and rest > 0.0:
                 span[count] = v / rest
                 count += 1
+    if count == r:
+        return True
     projector = np.eye(r)
     for j in range(count):
         for a in range(r):
             for b in range(r):
                 projector[a, b] -= span[j, a] * span[j, b]
+    for a in range(r):
+        curvature[a, a] -= 1.0
     reduced = projector @ (0.5 * (curvature + curvature.T)) @ projector
     shift = 10.0 * (np.abs(curvature).max() + 1.0)
     for a in range(r):
         for b in range(r):
-            reduced[a, b] -= shift * ((1.0 if a == b else 0.0) - projector[a, b])
-    if count == r:
-        return -1.0
-    return np.linalg.eigvalsh(reduced).max()
+            unit = 1.0 if a == b else 0.0
+            reduced[a, b] = FLAT * unit + shift * (unit - projector[a, b]) - reduced[a, b]
+    return _positive_definite(reduced)
+
+
+@compiled
+def _positive_definite(a):
+    """Whether a symmetric matrix has a Cholesky factor, in place."""
+    n = a.shape[0]
+    for k in range(n):
+        for j in range(k):
+            a[k, k] -= a[k, j] * a[k, j]
+        if not a[k, k] > 0.0:
+            return False
+        a[k, k] = np.sqrt(a[k, k])
+        for i in range(k + 1, n):
+            for j in range(k):
+                a[i, k] -= a[i, j] * a[k, j]
+            a[i, k] /= a[k, k]
+    return True
 
 
 @compiled
@@ -305,35 +331,38 @@ def _polish_within(problem, theta, basis, part, curved, p, lam, work):
         # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell
         active[:] = first
         lam[n:] = 0.0
-        lam[:n] = np.where(active[:n], p, 0.0) * np.dot(near, near) / (net.ptr.shape[0] - 1)
+        lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / (net.ptr.shape[0] - 1)
         theta[:] = near
         error = _solve(problem, theta, part, curved, active, lam, work)
     if not error < 1e-10:
         return error
     lam[:n] = np.maximum(lam[:n], 0.0)
     rest = np.ascontiguousarray(basis.T) @ (theta - grad.T @ lam)
-    return max(error, np.sqrt(np.dot(rest, rest) / np.dot(theta, theta)))
+    return max(error, np.sqrt(dot(rest, rest) / dot(theta, theta)))
 
 
 @compiled
-def polish(problem, theta, basis, curved, p, q):
+def polish(problem, theta, basis, curved, q):
     """From a direction of the flow to the KKT point it points at, in place.
 
-    theta (N,) is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the flow can take;
-    curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here; p (n,)
-    softmax weights of the flow; q (n,) the margins found.  Slowly dying units make the system nearly singular: where
-    Newton's method fails, it is tried with one or a few of the small units removed; residual and second-order
-    test are those of the whole.
-    Returns (code, residual relative to ||theta||, largest curvature).
+    theta (N,), a point of the flow, is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the
+    flow can take; curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here;
+    q (n,): the margins found.  Slowly dying units make the system nearly singular: where Newton's method fails, it is
+    tried with one or a few of the small units removed; residual and second-order test are those of the whole.
+    Returns (code, residual relative to ||theta||).
     """
     net = problem[0]
     n = problem[1].shape[0]
     count = n + curved.shape[0]
-    work = (np.empty(count), np.empty((count, theta.shape[0])), np.empty(problem[3].shape), np.empty(problem[3].shape))
+    pre, delta = np.empty(problem[3].shape), np.empty(problem[3].shape)
+    work = (np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
+    p = np.empty(n)
+    margins(net, theta, problem[1], problem[2], problem[3], q, pre)
+    softmax(q, problem[4], p, np.empty(n))
     lam = np.empty(count)
     flow = theta.copy()
     removed = removals(net, flow)
-    code, error, curvature = FAILED, np.inf, np.inf
+    code, error = FAILED, np.inf
     for trial in range(len(removed)):
         part = basis
         if trial > 0:
@@ -343,11 +372,11 @@ def polish(problem, theta, basis, curved, p, q):
         theta[:] = flow
         error = _polish_within(problem, theta, basis, part, curved, p, lam, work)
         if error < 1e-10:
-            curvature = _largest_curvature(problem, theta, basis, curved, lam, work)
+            maximum = _is_maximum(problem, theta, basis, curved, lam, work)
             q[:] = work[0][:n]
-            if curvature <= 1e-6:
-                return SOLVED, error, curvature
+            if maximum:
+                return SOLVED, error
             code = SADDLE
             if trial == 0:
                 break
-    return code, error, curvature
+    return code, error

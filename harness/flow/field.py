@@ -1,0 +1,340 @@
+"""The field of the reparametrised flow, its Jacobian, and what slides on kinks, compiled.
+
+Along the path of the gradient flow, with p = softmax(-q) (logistic: p_i ~ 1 / (1 + exp(q_i))),
+
+    d theta / d sigma = f(theta) = rho^(2-m) sum_i p_i grad q_i,      rho = ||theta||,
+
+is valid before the data are fit and turns the norm's growth into exp(sigma).  On sliding kinks the velocity is f plus
+the multiples of their normals that keep it tangent to all of them (statements.md, section 3).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.flow.kernel import compiled, dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient
+
+
+def workspace(problem) -> tuple[np.ndarray, ...]:
+    """The arrays (q, grad, pre, delta, p, slope, f) that the compiled field fills."""
+    net, x, _, gates, _ = problem
+    n, units = gates.shape
+    size = int(net.par.max()) + 1
+    # zeros: the field leaves the columns of the inputs alone
+    return (
+        np.zeros(n),
+        np.zeros((n, size)),
+        np.zeros((n, units)),
+        np.zeros((n, units)),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(size),
+    )
+
+
+class Slides(NamedTuple):
+    """Kinks on which the flow slides: lines n_h, and the (sample, unit) pairs that belong to each.
+
+    normals (s, N): the flat ones, of the first layer, come first and are fixed; the curved ones, of deeper layers, are
+    refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.
+    line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
+    is found anew at every theta).
+    """
+
+    normals: np.ndarray
+    curved: np.ndarray
+    line: np.ndarray
+    sample: np.ndarray
+    unit: np.ndarray
+    scale: np.ndarray
+
+
+@compiled
+def log_weight(q, logistic):
+    """log(-loss'(q)), without overflow."""
+    return -(max(q, 0.0) + np.log1p(np.exp(-abs(q)))) if logistic else -q
+
+
+@compiled
+def softmax(q, logistic, p, slope):
+    """p_i, the normalised -loss'(q_i), and slope_i = -d log(-loss'(q_i)) / dq_i."""
+    top = log_weight(q.min(), logistic)
+    total = 0.0
+    for i in range(q.shape[0]):
+        p[i] = np.exp(log_weight(q[i], logistic) - top)
+        slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], 700.0))) if logistic else 1.0
+        total += p[i]
+    for i in range(q.shape[0]):
+        p[i] /= total
+
+
+@compiled
+def loss_below(q, logistic):
+    """Whether L(theta) < loss(0)."""
+    total = 0.0
+    for i in range(q.shape[0]):
+        if logistic:
+            total += np.log1p(np.exp(-abs(q[i]))) + max(-q[i], 0.0)
+        else:
+            total += np.exp(min(-q[i], 700.0))
+    return total < (np.log(2.0) if logistic else 1.0)
+
+
+@compiled
+def growth(rho, depth):
+    """rho^(2 - depth), and 0 at rho = 0."""
+    if depth == 2:
+        return 1.0
+    if rho == 0.0 or depth == 1:
+        return rho
+    out = 1.0
+    for _ in range(depth - 2):
+        out /= rho
+    return out
+
+
+@compiled
+def field(problem, theta, work):
+    """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    evaluate(net, theta, x, y, gates, q, grad, pre, delta)
+    softmax(q, logistic, p, slope)
+    rho = np.sqrt(dot(theta, theta))
+    factor = growth(rho, net.ptr.shape[0] - 1)
+    f[:] = 0.0
+    for i in range(x.shape[0]):
+        weight = factor * p[i]
+        for k in range(theta.shape[0]):
+            f[k] += weight * grad[i, k]
+    return rho
+
+
+@compiled
+def rate(problem, theta, work):
+    """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
+
+    Fills q, p, slope and f of work; samples with the same gates everywhere are one sample to the backward pass.
+    """
+    net, x, y, gates, logistic = problem
+    row, col, par, ptr, uptr = net
+    q, grad, pre, delta, p, slope, f = work
+    n, d = x.shape
+    units = gates.shape[1]
+    h = np.empty((n, units))
+    back = np.empty(units)
+    m = ptr.shape[0] - 1
+    for i in range(n):
+        hi = h[i]
+        for u in range(units):
+            hi[u] = x[i, u] if u < d else 0.0
+        for layer in range(m):
+            for e in range(ptr[layer], ptr[layer + 1]):
+                hi[row[e]] += theta[par[e]] * hi[col[e]]
+            if layer < m - 1:
+                for u in range(uptr[layer + 1], uptr[layer + 2]):
+                    hi[u] *= gates[i, u]
+        q[i] = y[i] * hi[units - 1]
+    softmax(q, logistic, p, slope)
+    rho = np.sqrt(dot(theta, theta))
+    factor = growth(rho, m)
+    f[:] = 0.0
+    alike = same_gates(gates)
+    if alike:
+        for u in range(units):
+            total = 0.0
+            for i in range(n):
+                total += p[i] * y[i] * h[i, u]
+            h[0, u] = total
+    for i in range(1 if alike else n):
+        seed = factor * (1.0 if alike else p[i] * y[i])
+        if seed == 0.0:
+            continue
+        back[:] = 0.0
+        back[units - 1] = seed
+        for layer in range(m - 1, -1, -1):
+            if layer < m - 1:
+                for u in range(uptr[layer + 1], uptr[layer + 2]):
+                    back[u] *= gates[i, u]
+            for e in range(ptr[layer], ptr[layer + 1]):
+                b = back[row[e]]
+                f[par[e]] += b * h[i, col[e]]
+                back[col[e]] += b * theta[par[e]]
+    return rho
+
+
+@compiled
+def same_gates(gates):
+    """Whether all samples have the same gates, as they do in a linear network."""
+    for i in range(1, gates.shape[0]):
+        for u in range(gates.shape[1]):
+            if gates[i, u] != gates[0, u]:
+                return False
+    return True
+
+
+@compiled
+def weighted_point(x, y, p):
+    """sum_i p_i y_i x_i, shape (1, d): with the same gates everywhere the samples are one."""
+    out = np.zeros((1, x.shape[1]))
+    for i in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            out[0, c] += p[i] * y[i] * x[i, c]
+    return out
+
+
+@compiled
+def pull(slides, problem, theta, f):
+    """omega (s,) with f + sum_h omega_h n_h tangent to all sliding kinks; refills the curved normals at theta."""
+    net, x, y, gates, logistic = problem
+    flat = slides.normals.shape[0] - slides.curved.shape[0]
+    for t in range(slides.curved.shape[0]):
+        i, u = slides.curved[t]
+        unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
+    s = slides.normals.shape[0]
+    gram, piv = gram_factors(slides.normals)
+    omega = np.empty(s)
+    for h in range(s):
+        omega[h] = -dot(slides.normals[h], f)
+    if s == 1:
+        omega[0] /= gram[0, 0]
+    else:
+        lu_solve(gram, piv, omega)
+    return omega
+
+
+@compiled
+def gram_factors(normals):
+    """The Gram matrix of the normals (s, N), factored; dependent ones leave its solutions the same velocity."""
+    s = normals.shape[0]
+    gram = np.empty((s, s))
+    trace = 0.0
+    for h in range(s):
+        for j in range(h + 1):
+            gram[h, j] = gram[j, h] = dot(normals[h], normals[j])
+        trace += gram[h, h]
+    # a tiny ridge picks one of the solutions
+    for h in range(s):
+        gram[h, h] += 1e-14 * trace
+    piv = np.zeros(s, dtype=np.int64)
+    lu_factor(gram, piv)
+    return gram, piv
+
+
+@compiled
+def add_multiples(normals, omega, v):
+    """v (N,) += sum_h omega_h normals_h, in place."""
+    for h in range(normals.shape[0]):
+        for a in range(v.shape[0]):
+            v[a] += omega[h] * normals[h, a]
+    return v
+
+
+@compiled
+def velocity(problem, theta, slides, work):
+    """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho; without slides it is the f of work itself."""
+    rho = rate(problem, theta, work)
+    f = work[6]
+    if slides.normals.shape[0] > 0:
+        return add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy()), rho
+    return f, rho
+
+
+@compiled
+def jacobian(problem, theta, slides, work, rho, basis):
+    """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    n, units = gates.shape
+    size, r = basis.shape
+    m = net.ptr.shape[0] - 1
+    factor = growth(rho, m)
+    s = slides.normals.shape[0]
+    flat = s - slides.curved.shape[0]
+    points = x
+    seeds = np.zeros((n, units))
+    for i in range(n):
+        seeds[i, units - 1] = p[i] * y[i]
+    if s == flat and same_gates(gates):
+        points = weighted_point(x, y, p)
+        seeds[0, units - 1] = 1.0
+    omega = np.zeros(s)
+    if s > 0:
+        omega = pull(slides, problem, theta, f)
+        for t in range(s - flat):
+            i, u = slides.curved[t]
+            seeds[i, u] += omega[flat + t] / factor
+    out = np.empty((size, r))
+    hessian_times(net, theta, points, gates, seeds, basis, out)
+    gb = grad @ basis
+    mean = np.zeros(r)
+    for i in range(n):
+        for k in range(r):
+            mean[k] += p[i] * slope[i] * gb[i, k]
+    tb = theta @ basis
+    for i in range(n):
+        if p[i] > 0.0:
+            for a in range(size):
+                g = p[i] * grad[i, a]
+                if g != 0.0:
+                    for k in range(r):
+                        out[a, k] -= g * (slope[i] * gb[i, k] - mean[k])
+    for a in range(size):
+        radial = (2 - m) * f[a] / (rho * rho)
+        for k in range(r):
+            out[a, k] = factor * out[a, k] + radial * tb[k]
+    if s > 0:
+        # tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v
+        v = f + slides.normals.T @ omega
+        right = slides.normals @ out
+        for t in range(s - flat):
+            i, u = slides.curved[t]
+            seeds[:, :] = 0.0
+            seeds[i, u] = 1.0
+            bend = np.empty((size, 1))
+            hessian_times(net, theta, x, gates, seeds, v.reshape(size, 1), bend)
+            for k in range(r):
+                for a in range(size):
+                    right[flat + t, k] += bend[a, 0] * basis[a, k]
+        gram, piv = gram_factors(slides.normals)
+        for k in range(r):
+            column = right[:, k].copy()
+            lu_solve(gram, piv, column)
+            for h in range(s):
+                for a in range(size):
+                    out[a, k] -= slides.normals[h, a] * column[h]
+    return out
+
+
+@compiled
+def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
+    """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
+
+    work is the state that `field` left at theta.  A slide persists while every coefficient is in [0, 1] and
+    every jump is negative.
+    """
+    q, grad, pre, delta, p, slope, f = work
+    factor = growth(rho, problem[0].ptr.shape[0] - 1)
+    s = slides.normals.shape[0]
+    omega = pull(slides, problem, theta, f)
+    plus = np.zeros(s)
+    minus = np.zeros(s)
+    flat = s - slides.curved.shape[0]
+    own = np.empty(theta.shape[0])
+    for e in range(slides.line.shape[0]):
+        i, u = slides.sample[e], slides.unit[e]
+        scale = slides.scale[e]
+        if slides.line[e] >= flat:
+            normal = slides.normals[slides.line[e]]
+            unit_gradient(problem[0], theta, problem[1][i], problem[3][i], u, own)
+            scale = dot(own, normal) / dot(normal, normal)
+        weight = factor * p[i] * delta[i, u] * scale
+        if scale > 0.0:
+            plus[slides.line[e]] += weight
+        else:
+            minus[slides.line[e]] -= weight
+    for h in range(s):
+        jumps[h] = plus[h] + minus[h]
+        coefficients[h] = (omega[h] + minus[h]) / jumps[h] if jumps[h] != 0.0 else 0.5
