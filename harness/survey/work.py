@@ -1,8 +1,9 @@
 """One batch of a survey: draw, follow, decide, and what is kept of each instance, one row each.
 
-The float verdicts decide, without certificates; an instance is decided again, exactly, if it is suspect (a claim is
-violated, or the limit is no local optimum) or audited (one in a hundred, by its own random stream). What the exact
-verdicts say then stands: a suspect without a proof is undecided. How the two compare is kept too.
+The float verdicts decide, without certificates. An instance that is suspect (a claim is violated, or the limit is no
+local optimum) or audited (one in a hundred, by its own random stream) is done again: its flow is followed until it is
+near its limit, as recorded ones are, and decided in exact arithmetic. What is found then stands, so a suspect without a
+proof is undecided. How the two compare is kept too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from harness.survey.plan import Plan, fingerprint
 
 # How a flow ends, "not separated" without a proof: it tends to a stationary point, or takes too long.
 OUTCOMES = ("converged", "never separates", "not separated", "not unique", "undecided")
+# Values of one limit from two flows differ by less.
+SAME = 1e-7
 
 
 class Standing:
@@ -69,9 +72,8 @@ def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
     answers = Answers(plan, limit, exact=False)
     suspect, agreement = answers.suspect, None
     if limit.status == "converged" and (suspect or audited):
-        if plan.device != "cpu":
-            # another implementation has screened it: the verdict is on the limit of the first one
-            (limit,) = harness.drive([limit.instance], record=plan.recorded)
+        # by the compiled trainer, whatever device has screened it
+        (limit,) = harness.drive([limit.instance], record=True)
         exact = Answers(plan, limit, exact=True)
         agreement, answers = compared(answers, exact), exact
     return {
@@ -89,7 +91,7 @@ class Answers:
     """What is asked of one limit, with or without certificates."""
 
     def __init__(self, plan: Plan, limit: Limit, *, exact: bool) -> None:
-        self._limit = limit
+        self.limit = limit
         verdicts: Any = None
         if limit.status == "converged":
             verdicts = harness.decide(limit, certify=exact)
@@ -118,19 +120,26 @@ class Answers:
             columns["bound"] = verdicts and verdicts.global_.bound
         columns |= {f"claim:{claim}": outcome for claim, outcome in self.claims.items()}
         for name in plan.features:
-            values = FEATURES[name](self._limit, verdicts) if verdicts else {}
+            values = FEATURES[name](self.limit, verdicts) if verdicts else {}
             columns |= {f"{name}:{key}": values.get(key) for key in KEYS[name]}
         return columns
 
 
 def compared(floats: Answers, exact: Answers) -> str:
-    """ "agree", "unproven" where the floats decide what has no proof, "contradict" where the proof denies them."""
+    """How two decisions compare.
+
+    "agree"; "unproven" where the floats decide what has no proof; "contradict" where the limit is another one, or the
+    proof denies the floats.
+    """
+    before, after = floats.limit.value, exact.limit.value
+    if before is not None and after is not None and abs(before - after) > SAME * after:
+        return "contradict"
     pairs = [(floats.statuses[name], exact.statuses[name]) for name in floats.statuses]
     pairs += [(floats.claims[claim], exact.claims[claim]) for claim in floats.claims]
     different = [after for before, after in pairs if before != after]
     if not different:
         return "agree"
-    return "unproven" if all(after == "undecided" for after in different) else "contradict"
+    return "unproven" if all(after in (None, "undecided") for after in different) else "contradict"
 
 
 def _status(verdict: Verdict) -> str:
