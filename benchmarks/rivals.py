@@ -238,9 +238,9 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
     try:
         run = Run(instance, Settings(), record=False)
         open_gates(run.problem[0], theta, run.problem[1], run.gates.gates, run.gates.relu)
-        point, q = theta.copy(), np.empty(instance.n)
-        code, _ = polish(run.problem, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q)
-        settled = settle(instance, point, run.gates) if code == SOLVED else None
+        point, q, multipliers = theta.copy(), np.empty(instance.n), np.empty(instance.n)
+        code, _ = polish(run.problem, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q, multipliers)
+        settled = settle(instance, point, multipliers, run.gates) if code == SOLVED else None
     except Undecided:
         return None
     return np.concatenate(settled.theta) if settled is not None and settled.residual <= LEVELS[-1] else None

@@ -214,18 +214,23 @@ class _Bucket:
                 out.append(Ending.undecided(why))
         return out
 
-    def _polish(self, due: list[int]) -> dict[int, tuple[int, np.ndarray, np.ndarray]]:
+    def _polish(self, due: list[int]) -> dict[int, tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         where = self._lanes(due)
         lanes, state = take(self.batch.lanes, where), take(self.state, where)
         runs = [self.flows[lane].run for lane in due]
-        codes, points, margins = polish(
+        codes, points, margins, multipliers = polish(
             lanes,
             theta_of(lanes, state.constant, state.z),
             [run.problem[0] for run in runs],
             [run.tangent_basis() for run in runs],
         )
         return {
-            lane: (int(codes[k]), points[k, : len(run.constant)], margins[k, : run.instance.n])
+            lane: (
+                int(codes[k]),
+                points[k, : len(run.constant)],
+                margins[k, : run.instance.n],
+                multipliers[k, : run.instance.n],
+            )
             for k, (lane, run) in enumerate(zip(due, runs, strict=True))
         }
 

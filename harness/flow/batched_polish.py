@@ -22,8 +22,8 @@ from harness.flow.polish import FAILED, SADDLE, SOLVED, removals, without_units
 
 def polish(
     lanes: Lanes, theta: Tensor, wirings: Sequence[Wiring], tangents: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The codes (B,) of harness.flow.polish, the points (B, N) and their margins (B, n).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The codes (B,) of harness.flow.polish, the points (B, N), their margins and their multipliers (B, n).
 
     theta (B, N): where the flows are; tangents: for each the orthonormal basis (N, r) of the directions it can take.
     """
@@ -35,6 +35,7 @@ def polish(
     trials = [removals(net, row[: len(t)].copy()) for net, row, t in zip(wirings, host, tangents, strict=True)]
     codes = np.full(batch, FAILED)
     points, margins = np.empty_like(host), np.zeros((batch, lanes.samples))
+    multipliers = np.zeros_like(margins)
     whole = _stack(list(tangents), theta)
     left = list(range(batch))
     trial = 0
@@ -46,15 +47,15 @@ def polish(
             found = _within(
                 take(lanes, chosen), theta[chosen], p[chosen], _stack([parts[k] for k in used], theta), whole[chosen]
             )
-            for k, code, point, q in zip(used, *found, strict=True):
+            for k, code, point, q, lam in zip(used, *found, strict=True):
                 b = left[k]
                 # a saddle of the whole is final, one with units removed is not: others may be removed
                 if code == SOLVED or (code == SADDLE and codes[b] != SOLVED):
-                    codes[b], points[b], margins[b] = code, point, q
+                    codes[b], points[b], margins[b], multipliers[b] = code, point, q, lam
         final = {b for b in left if codes[b] == SOLVED or (trial == 0 and codes[b] == SADDLE)}
         trial += 1
         left = [b for b in left if b not in final and trial < len(trials[b])]
-    return codes, points, margins
+    return codes, points, margins, multipliers
 
 
 def _within(lanes: Lanes, theta: Tensor, p: Tensor, part: Tensor, whole: Tensor) -> tuple[np.ndarray, ...]:
@@ -78,7 +79,8 @@ def _within(lanes: Lanes, theta: Tensor, p: Tensor, part: Tensor, whole: Tensor)
     solved = torch.isfinite(error) & (error < SOLVED_AT)
     curvature = _largest_curvature(system, point, torch.where(solved.unsqueeze(1), lam, 0.0))
     code = torch.where(solved, torch.where(curvature <= 1e-6, SOLVED, SADDLE), FAILED)
-    return code.cpu().numpy(), point.cpu().numpy(), now.value[:, : lanes.samples].cpu().numpy()
+    margins, multipliers = now.value[:, : lanes.samples], lam[:, : lanes.samples]
+    return tuple(part.cpu().numpy() for part in (code, point, margins, multipliers))
 
 
 def _largest_curvature(system: System, theta: Tensor, lam: Tensor) -> Tensor:

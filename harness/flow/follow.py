@@ -26,6 +26,8 @@ from harness.flow.settle import Settled, settle
 from harness.instances import Instance
 from harness.limits import Limit, Status
 
+SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -186,26 +188,32 @@ class Run:
         return self.tangent
 
     def next_polish(self) -> float:
-        """The log-norm of the next one: a unit further, or an eighth where the flow is slow.  Raises Undecided."""
+        """The log-norm of the next one: SPACING in log beta further, or an eighth where the flow is slow.
+
+        Raises Undecided.
+        """
         now = self.log_norm
         if now > self.settings.farthest:
             raise Undecided(f"separated, but not converged at log-norm {now:.0g}")
-        return now + max(1.0, 0.125 * now)
+        return now + max(SPACING / self.instance.network.depth, 0.125 * now)
 
     def polish(self) -> Settled | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
-        point, q = self.theta, np.empty(self.instance.n)
-        code, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, q)
-        return self.offer(code, point, q)
+        point, q, multipliers = self.theta, np.empty(self.instance.n), np.empty(self.instance.n)
+        code, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, q, multipliers)
+        return self.offer(code, point, q, multipliers)
 
-    def offer(self, code: int, point: np.ndarray, q: np.ndarray) -> Settled | None:
-        """The limit, if the polish that ended with this code, point (N,) and margins (n,) is to be believed."""
+    def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Settled | None:
+        """The limit, if what a polish found is to be believed.
+
+        The polish ended with this code at a point (N,) with margins and multipliers (n,).
+        """
         if code == SADDLE:
             self.approach.forget()
         theta = self.theta
         if code != SOLVED or not self.approach.arrived(self.log_norm, theta / math.sqrt(theta @ theta), point, q):
             return None
-        settled = settle(self.instance, point, self.gates)
+        settled = settle(self.instance, point, multipliers, self.gates)
         return settled if settled is not None and settled.residual <= 1e-9 else None
 
 

@@ -342,13 +342,14 @@ def _polish_within(problem, theta, basis, part, curved, p, lam, work):
 
 
 @compiled
-def polish(problem, theta, basis, curved, q):
+def polish(problem, theta, basis, curved, q, multipliers):
     """From a direction of the flow to the KKT point it points at, in place.
 
     theta (N,), a point of the flow, is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the
     flow can take; curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here;
-    q (n,): the margins found.  Slowly dying units make the system nearly singular: where Newton's method fails, it is
-    tried with one or a few of the small units removed; residual and second-order test are those of the whole.
+    q, multipliers (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where
+    Newton's method fails, it is tried with one or a few of the small units removed; residual and second-order test are
+    those of the whole.
     Returns (code, residual relative to ||theta||).
     """
     net = problem[0]
@@ -374,6 +375,7 @@ def polish(problem, theta, basis, curved, q):
         if error < 1e-10:
             maximum = _is_maximum(problem, theta, basis, curved, lam, work)
             q[:] = work[0][:n]
+            multipliers[:] = lam[:n]
             if maximum:
                 return SOLVED, error
             code = SADDLE

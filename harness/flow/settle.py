@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.flow.gates import Gates, Undecided
-from harness.flow.kernel import margins
+from harness.flow.kernel import evaluate
 from harness.instances import Instance
 from harness.limits import Kink
 from harness.margin.kkt import kkt
 
+_SOLVED = 1e-11  # a KKT residual that needs no better multipliers
 _ZERO, _CLEAR = 1e-10, 1e-7  # relative to ||theta||, and to ||theta|| ||x_i|| for inputs
 
 
@@ -34,10 +35,10 @@ class Settled:
     doubt: str | None
 
 
-def settle(instance: Instance, point: np.ndarray, gates: Gates) -> Settled | None:
+def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates: Gates) -> Settled | None:
     """The limit at a KKT point of the fixed gates; None if the point leaves the cell of the gates.
 
-    point: (N,), min q = 1 under the gates.
+    point: (N,), min q = 1 under the gates; multipliers (n,): those of the polish.
     """
     network, net = instance.network, gates.net
     x = instance.x_float
@@ -48,8 +49,9 @@ def settle(instance: Instance, point: np.ndarray, gates: Gates) -> Settled | Non
     if (magnitude < _CLEAR * size).sum() > small.sum():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
-    q, pre = np.empty(instance.n), np.empty(gates.gates.shape)
-    margins(net, point, x.copy(), instance.y_float.copy(), gates.gates, q, pre)
+    q, grad = np.empty(instance.n), np.empty((instance.n, len(point)))
+    pre, delta = np.empty(gates.gates.shape), np.empty(gates.gates.shape)
+    evaluate(net, point, x.copy(), instance.y_float.copy(), gates.gates, q, grad, pre, delta)
     lowest = float(q.min())
     if not lowest > 0.5:
         return None
@@ -71,10 +73,17 @@ def settle(instance: Instance, point: np.ndarray, gates: Gates) -> Settled | Non
     for count in network.sizes:
         theta.append(scaled[start : start + count])
         start += count
-    try:
-        found = kkt(network, x, instance.y_float, theta, signs)
-    except ValueError as why:
-        raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
-    value = 0.5 * float(scaled @ scaled)
     margin = q / lowest
-    return Settled(tuple(theta), value, margin, found.multipliers, found.residual, found.kinks, tuple(signs), doubt)
+    kinks: tuple[Kink, ...] = ()
+    # no kinks: the polish's own multipliers will do
+    rest = point - multipliers @ grad
+    residual = math.sqrt(rest @ rest) / size + float(multipliers @ (q - lowest)) / size**2
+    multipliers = multipliers * lowest ** (1.0 - 2.0 / network.depth)
+    if residual > _SOLVED or (gates.relu and any((sign == 0).any() for sign in signs)):
+        try:
+            found = kkt(network, x, instance.y_float, theta, signs)
+        except ValueError as why:
+            raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
+        multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
+    value = 0.5 * float(scaled @ scaled)
+    return Settled(tuple(theta), value, margin, multipliers, residual, kinks, tuple(signs), doubt)
