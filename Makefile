@@ -13,7 +13,7 @@ export NUMBA_NUM_THREADS := 1
 # Keeps pyright from looking for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: .venv test lint format harvest bench clean
+.PHONY: .venv test lint format harvest report bench clean
 .DEFAULT_GOAL := test
 
 .venv: $(STAMP)
@@ -39,9 +39,12 @@ format: $(STAMP)
 harvest: $(STAMP)
 	$(BIN)/marginalia harvest --out reports
 
+report: $(STAMP)
+	$(BIN)/marginalia report --out site
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.set_defaults(command=_survey)
 
+    report = commands.add_parser("report", help="make a site of the stored counterexamples, or one figure")
+    report.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    report.add_argument("--out", type=Path, metavar="PATH", help="a folder, default site; a file with --figure")
+    report.add_argument("--figure", metavar="ID", help="only the figure of this one: its folder's name, or its claim")
+    report.set_defaults(command=_report)
+
     claims = commands.add_parser("claims", help="list the claims")
     claims.set_defaults(command=_claims)
     return parser
@@ -179,6 +185,24 @@ def _verify(options: argparse.Namespace) -> int:
         codes.add(OK if verified.accepted else REJECTED)
     # A rejected file weighs more than an unreadable one.
     return max(codes)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from harness.harvest import trusted
+    from harness.report.build import build_site, write_figure
+
+    if not options.reports.is_dir():
+        raise FieldError("reports", f"{options.reports} is no folder")
+    records, refused = trusted(options.reports)
+    if options.figure is not None:
+        first = write_figure(records, options.figure, options.out)
+    else:
+        first, unread = build_site(records, options.reports, options.out or Path("site"))
+        refused += unread
+    for path, why in refused:
+        _complain(f"{path} is not trusted and not shown: {why}")
+    print(first)
+    return OK
 
 
 def _claims(options: argparse.Namespace) -> int:

@@ -48,6 +48,9 @@ _METADATA: dict[str, dict[str, str | None]] = {
 }
 
 
+KINDS = tuple(_METADATA)
+
+
 def figure_svg(record: Record) -> bytes:
     """The figure as SVG."""
     return figure(record, "svg")

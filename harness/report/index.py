@@ -1,34 +1,66 @@
-"""The index of reports/: one line a counterexample."""
+"""The index of counterexamples: one line each, by claim and by mechanism."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.claims import Claim
 from harness.report.reading import PAGE, Record, value
 from harness.report.words import short, table
 
+_ROBUST = {None: "not measured", True: "yes", False: "no"}
+
 
 def index(records: Sequence[Record]) -> str:
-    """The index page, sorted by claim and mechanism."""
+    """The index page of reports/, sorted by claim and mechanism."""
     rows = [
-        (
-            f"[{record.claim}]({record.folder}/{PAGE})",
-            record.mechanism,
-            record.instance.network.activation,
-            str(record.instance.n),
-            str(record.instance.network.widths[1]),
-            str(record.instance.d),
-            short(value(record.limit)),
-            short(value(record.better)),
-        )
-        for record in sorted(records, key=lambda record: record.folder)
+        (f"[{record.claim}]({record.folder}/{PAGE})", record.mechanism, *_facts(record)) for record in _sorted(records)
     ]
-    header = ("claim", "mechanism", "activation", "points", "neurons", "dimensions", "value", "a better value")
-    body = table(header, rows) if rows else "None is stored."
+    body = table(("claim", "mechanism", *_FACTS), rows) if rows else "None is stored."
     return (
         "# Counterexamples\n\n"
-        "Statements about the limit of gradient flow that are false, each with the smallest counterexample found so "
-        "far. Each was found by search from scratch, shrunk, and checked in exact arithmetic. "
-        "`marginalia harvest` finds them again and `marginalia verify reports/*/counterexample.json` checks them.\n\n"
+        "Statements about the limit of gradient flow that are false, each with the smallest counterexample of its kind "
+        "found so far. Each was found by search from scratch, shrunk, and checked in exact arithmetic. "
+        "`marginalia harvest` finds them again, `marginalia verify reports/*/counterexample.json` checks them, and "
+        "`marginalia report` makes a site of them in which one can move through the flows.\n\n"
         f"{body}\n"
     )
+
+
+def claim_section(claim: Claim, records: Sequence[Record]) -> str:
+    """What the site says of one claim."""
+    assumed = f", if {claim.assumption}" if claim.assumption else ""
+    conclusion = claim.conclusion if claim.conclusion.startswith("every") else f"the limit is a {claim.conclusion}"
+    rows = [(f"[{record.mechanism}]({record.folder}/index.html)", *_facts(record)) for record in _sorted(records)]
+    return f"### {claim.id}\n\n{claim.setting}{assumed}: {conclusion} ({claim.status}; {claim.source}).\n\n" + table(
+        ("mechanism", *_FACTS), rows
+    )
+
+
+def mechanism_section(records: Sequence[Record]) -> str:
+    """A line for every mechanism, with what it refutes."""
+    found: dict[str, list[str]] = {}
+    for record in _sorted(records):
+        found.setdefault(record.mechanism, []).append(f"[{record.claim}]({record.folder}/index.html)")
+    return table(("mechanism", "refutes"), [(name, ", ".join(links)) for name, links in sorted(found.items())])
+
+
+_FACTS = ("robust", "activation", "depth", "points", "neurons", "dimensions", "value", "a better value")
+
+
+def _facts(record: Record) -> tuple[str, ...]:
+    network = record.instance.network
+    return (
+        _ROBUST[record.robust],
+        network.activation,
+        str(network.depth),
+        str(record.instance.n),
+        str(sum(network.widths[1:-1])),
+        str(record.instance.d),
+        short(value(record.limit)),
+        short(value(record.better)),
+    )
+
+
+def _sorted(records: Sequence[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: record.folder)

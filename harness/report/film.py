@@ -1,0 +1,95 @@
+"""The flow of a counterexample from its start to its limit, in frames that are about equally far apart.
+
+The trainer records where its steps end: far apart where nothing turns, close together where much does.  The frames are
+interpolated between them, at equal steps of |change of log-norm| + TURN |change of direction|.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+import harness
+from harness.networks import FieldError
+from harness.report.reading import Record
+
+FRAMES = 121
+TURN = 3.0
+# A pre-activation below this, relative to its terms, is zero.
+EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Film:
+    """T frames.
+
+    log_norm: log |theta|, (T,).  direction: theta / |theta|, (T, N).  margins: q_i / |theta|^m, (T, n).  gates: the
+    signs of the pre-activations of hidden neurons, (T, hidden neurons, n), empty for linear networks.
+    """
+
+    log_norm: np.ndarray
+    direction: np.ndarray
+    margins: np.ndarray
+    gates: np.ndarray
+
+
+def film(record: Record) -> Film:
+    """Follow the flow once more.  Raises FieldError if it does not converge, which it does for what is trusted."""
+    instance = record.instance
+    (limit,) = harness.drive([instance], record=True)
+    if limit.status != "converged" or limit.path is None:
+        raise FieldError(record.folder, f"the flow is {limit.status} now")
+    kept = np.isfinite(limit.path["log_norm"])
+    log_norm, direction = _frames(limit.path["log_norm"][kept], limit.path["direction"][kept])
+    margins, gates = _forward(record, direction)
+    return Film(log_norm, direction, margins, gates)
+
+
+def _frames(log_norm: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    step = np.abs(np.diff(log_norm)) + TURN * np.linalg.norm(np.diff(direction, axis=0), axis=1)
+    clock = np.concatenate([[0.0], np.cumsum(step)])
+    times = np.linspace(0.0, clock[-1], FRAMES)
+    between = np.array([np.interp(times, clock, column) for column in direction.T]).T
+    return np.interp(times, clock, log_norm), between / np.linalg.norm(between, axis=1, keepdims=True)
+
+
+def _forward(record: Record, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    instance, network = record.instance, record.instance.network
+    relu = network.activation == "relu"
+    h = np.broadcast_to(instance.x_float, (len(direction), *instance.x_float.shape))
+    signs = []
+    for layer, (pattern, u) in enumerate(zip(network.patterns, layers(record, direction), strict=True)):
+        padded = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
+        weights = padded[:, np.array(pattern)].transpose(0, 2, 1)
+        # how large the sum would be without cancellation
+        size = np.abs(h) @ np.abs(weights)
+        h = h @ weights
+        if relu and layer + 1 < network.depth:
+            signs.append(np.where(np.abs(h) <= EDGE * size, 0, np.sign(h)).transpose(0, 2, 1))
+            h = np.maximum(h, 0.0)
+    gates = np.concatenate(signs, axis=1) if signs else np.zeros((len(direction), 0, instance.n))
+    return instance.y_float * h[:, :, 0], gates
+
+
+def layers(record: Record, direction: np.ndarray) -> list[np.ndarray]:
+    """The parameters of each layer, (T, size) each."""
+    return np.split(direction, np.cumsum(record.instance.network.sizes)[:-1], axis=1)
+
+
+def arrows(record: Record, direction: np.ndarray) -> np.ndarray:
+    """|v_j| w_j of theta / |theta| for networks that can be taken apart into neurons, (T, neurons, d)."""
+    incoming, (outgoing,) = record.instance.network.patterns
+    first, last = (np.concatenate([u, np.zeros((len(u), 1))], axis=1) for u in layers(record, direction))
+    return np.abs(last[:, np.array(outgoing)])[:, :, None] * first[:, np.array(incoming)]
+
+
+def angles(record: Record, direction: np.ndarray) -> np.ndarray:
+    """The direction of every w_j in degrees, without jumps, (T, neurons); nan for w_j = 0.  Two coordinates."""
+    incoming, _ = record.instance.network.patterns
+    first = np.concatenate([layers(record, direction)[0], np.zeros((len(direction), 1))], axis=1)
+    w = first[:, np.array(incoming)]
+    found = np.degrees(np.unwrap(np.arctan2(w[:, :, 1], w[:, :, 0]), axis=0))
+    found[(w == 0.0).all(axis=2)] = math.nan
+    return found
