@@ -8,7 +8,7 @@ from harness.claims import Claim
 from harness.report.reading import PAGE, Record, value
 from harness.report.words import short, table
 
-_ROBUST = {None: "not measured", True: "yes", False: "no"}
+_ROBUST = {None: "-", True: "yes", False: "no"}
 
 
 def index(records: Sequence[Record]) -> str:
