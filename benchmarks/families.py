@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from harness.instances import Instance
-from harness.networks import Network, convolutional, diagonal, forward, fully_connected
+from harness.networks import Activation, Network, convolutional, diagonal, forward, fully_connected, sparse
 
 Kind = Literal["generic", "integer"]
 
@@ -37,13 +37,26 @@ DEEP: dict[str, Callable[[int, int], Network]] = {
     "fully connected relu, depth 4": lambda d, k: fully_connected("relu", (d, k, k, k)),
 }
 
+# Further ones that only the oracles are measured on.
+OTHERS: dict[str, Callable[[int, int], Network]] = {
+    "sparse linear, depth 2": lambda d, k: _sparse("linear", d, k),
+    "sparse relu, depth 2": lambda d, k: _sparse("relu", d, k),
+    "diagonal linear, depth 4": lambda d, k: diagonal("linear", d, 4),
+    "diagonal relu, depth 4": lambda d, k: diagonal("relu", d, 4),
+}
+
+
+def _sparse(activation: Activation, d: int, k: int) -> Network:
+    """Every hidden neuron lacks about a third of the inputs, each another third."""
+    return sparse(activation, ([[(r + c) % 3 or d == 1 for c in range(d)] for r in range(k)], [[1] * k]))
+
 
 def draw(rng: np.random.Generator, family: str, kind: Kind, largest: int = 3) -> Instance:
     """One instance of a family; integers, if any, lie in -largest .. largest."""
     integer = kind == "integer"
     dimension, width = int(rng.integers(1 if integer else 2, 5)), int(rng.integers(1, 5))
     points = int(rng.integers(1 if integer else 2, 7))
-    network = {**FAMILIES, **DEEP}[family](dimension, width)
+    network = {**FAMILIES, **DEEP, **OTHERS}[family](dimension, width)
     rows: list[list[float]] = []
     while len(rows) < points:
         row = _numbers(rng, network.widths[0], integer, largest)

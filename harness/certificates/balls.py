@@ -28,7 +28,8 @@ of q_i in relu(p_r) is negative in the ball.  With a coefficient c in [0, 1] for
 margin with mixed gates is at least q_i (replace kinks from the top layer down: l_r depends on the gates above alone),
 and its excess is at least |l_r| min(c, 1 - c) |p_r|.  F takes the mixed margin for q_i; it may also have a square
 weight/2 p_r^2, as long as |p_r| <= alpha_i |l_r| min(c, 1 - c) / weight, if then q_i - 1 <= alpha_i / rho.  A
-pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks of its sample below it.
+pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks of its sample below it.  A kink from
+which every connection to the output leads through gates that are 0 may be given any coefficient: it does not matter.
 
 Directions in which nothing changes.  Two neurons with the same gates on every sample used, and no inequality of their
 own, can be rotated into each other without changing F or |t| (symmetries.py).  Let T be the tangents at theta of the
@@ -48,7 +49,7 @@ from harness.certificates.answer import Checked
 from harness.certificates.curves import Place, gates_of
 from harness.certificates.dead import Dead, Feature, Leaf
 from harness.certificates.definite import exceeds
-from harness.certificates.gradients import Gates, backward
+from harness.certificates.gradients import Gates, backward, cut_off
 from harness.certificates.numbers import (
     Rejected,
     Vector,
@@ -209,7 +210,7 @@ class _Ball:
         used = sorted({i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a})
         walls = [place for place, a in nu.items() if a]
         self._require_invariant(used, gates, walls, mixed)
-        slack = self._mixed_slack(mixed, gates, alpha, walls, at)
+        slack = self._mixed_slack(mixed, gates, alpha, walls, dead, at)
         terms = {i: self.exact.sample(i, gates[i]) for i in used}
         sums = _Sums(self.flat)
         features: list[Feature] = []
@@ -281,6 +282,7 @@ class _Ball:
         gates: Sequence[Gates],
         alpha: Vector,
         walls: Sequence[Place],
+        dead: Collection[tuple[int, int]],
         at: str,
     ) -> dict[Place, Fraction]:
         """Whether mixing only raises margins; how large |p| may be at the kinks whose square is added."""
@@ -288,6 +290,11 @@ class _Ball:
         for (i, layer, j), (c, weight) in mixed.items():
             if not alpha[i] or any(place[0] == i for place in walls):
                 raise Rejected(f"{at}: a kink of sample {i} is mixed, and it has no multiplier, or an inequality")
+            # Gates of dead neurons are open.
+            if cut_off(network, {place: gate for place, gate in gates[i].items() if place not in dead}, (layer, j)):
+                if weight:
+                    raise Rejected(f"{at}: a kink of sample {i} that is cut off has a square")
+                continue
             back = backward(network, self.theta, gates[i], (network.depth - 1, 0))[layer + 1]
             above = weights(network, self.theta, layer + 1)
             slope = self.instance.y[i] * sum((b * row[j] for b, row in zip(back, above, strict=True)), Fraction(0))

@@ -69,6 +69,15 @@ def kinks_of(signs: Signs | None, sample: int) -> list[tuple[int, int]]:
     return [(layer, j) for layer, block in enumerate(signs or ()) for j, s in enumerate(block[sample]) if not s]
 
 
+def cut_off(network: Network, gates: Gates, neuron: tuple[int, int]) -> bool:
+    """Whether every connection from a hidden neuron to the output, whatever its weights, leads through a gate of 0."""
+    layer, live = neuron[0], {neuron[1]}
+    for above in range(layer + 1, network.depth):
+        live = {r for r, row in enumerate(network.patterns[above]) if any(row[j] >= 0 for j in live)}
+        live = {r for r in live if gates.get((above, r), 1) != 0}
+    return not live
+
+
 def heard(network: Network, theta: Theta, signs: Signs | None, sample: int) -> list[Sequence[bool]]:
     """For every hidden layer, which neurons have a path to the output through nonzero weights and gates not off."""
     above = [True]

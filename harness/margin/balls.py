@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import least_squares, nnls
 
-from harness.certificates.numbers import squared_norm
+from harness.certificates.gradients import cut_off
 from harness.certificates.symmetries import pairs
-from harness.certificates.taylor import bounds, sqrt_up
+from harness.certificates.taylor import bounds
 from harness.margin.dead import DeadNeuron, Pull, Wakes, dead_neurons
 from harness.margin.expansion import Expansion, Place
 from harness.margin.products import header
@@ -26,7 +27,7 @@ from harness.margin.verdict import Verdict
 MAX_KINKS = 8
 # Multipliers less than this share of the largest are taken for zero.
 SMALL = 1e-9
-PENALTIES = (1.0, 8.0, 64.0, 512.0, 4096.0)
+PENALTIES = (0.25, 1.0, 4.0, 16.0, 64.0, 512.0, 4096.0)
 
 
 class _Fails(Exception):
@@ -67,7 +68,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool) -> Ve
             for choice in itertools.product((1, 0), repeat=len(places))
         ]
         radius = min(leaf.radius for leaf in leaves)
-        radius = min(radius, _room(near)) / 4.0
+        radius = 0.9 * min(radius, _room(near))
         tree = _tree(places, [leaf.document(radius) for leaf in leaves])
     except (_Fails, Wakes) as why:
         return Verdict("undecided", limit.value, None, str(why))
@@ -79,15 +80,42 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool) -> Ve
         "tree": tree,
     }
     reason = "the augmented Lagrangian is convex next to the limit"
-    return attested(limit.instance, Verdict("optimal", limit.value, limit.value, reason, certificate), certify)
+    verdict = Verdict("optimal", limit.value, limit.value, reason, certificate)
+    found = attested(limit.instance, verdict, certify)
+    if found.status == "undecided":
+        # Rounded margins may be too far from 1 for a small ball.
+        finer = replace(verdict, certificate={**certificate, "theta": _refined(near)})
+        found = attested(limit.instance, finer, certify)
+    return found
+
+
+def _refined(near: Expansion) -> list[list[int | str]]:
+    """theta with active margins of 1 to twice the digits of floats: a Newton step from the exact margins."""
+    limit = near.limit
+    exact = [[Fraction(float(v)) for v in u] for u in limit.theta or ()]
+    margins = limit.instance.margins(exact)
+    off = np.array([float(1 - margins[i]) for i in near.active])
+    rows = near.smooth({p: near.coefficients.get(p, 0.0) for p in near.loud}).rows
+    step = np.where(near.flat == 0.0, 0.0, np.linalg.lstsq(rows, off, rcond=1e-11)[0])
+    moved = np.split(step, np.cumsum(near.network.sizes)[:-1])
+    return [
+        [text(a + Fraction(float(b))) for a, b in zip(u, part, strict=True)]
+        for u, part in zip(exact, moved, strict=True)
+    ]
 
 
 def _mixed(near: Expansion) -> dict[Place, float]:
-    """Coefficients of the kinks that lower the margin when they are on; those of parallel neurons are made equal."""
+    """Coefficients of the kinks that lower the margin when they are on, or that are cut off by coefficients of 0.
+
+    Those of parallel neurons are made equal.
+    """
     weighty = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if a}
-    own = {p: min(max(near.coefficients.get(p, 0.0), 0.0), 1.0) for p in near.loud if p[0] in weighty}
-    base = {i: _heights(near, i, own) for i in {p[0] for p in own}}
-    found = {p: c for p, c in own.items() if base[p[0]][p[1]][p[2]] < -1e-9}
+    own = {p: _snapped(near.coefficients.get(p, 0.0)) for p in near.loud if p[0] in weighty}
+    if any(p[0] == q[0] and p[1] < q[1] for p, q in itertools.permutations(own, 2)):
+        own = _independent(near, own)
+    heights = {i: _heights(near, i, own) for i in {p[0] for p in own}}
+    base = {p: float(heights[p[0]][p[1]][p[2]]) for p in own}
+    found = {p: c for p, c in own.items() if base[p] < -1e-9}
     for layer, width in enumerate(near.network.widths[1:-1] if found else ()):
         for j, k in itertools.combinations(range(width), 2):
             if pairs(near.network, (layer, j, k)) is None or (near.signs[layer][:, j] != near.signs[layer][:, k]).any():
@@ -96,7 +124,35 @@ def _mixed(near: Expansion) -> dict[Place, float]:
                 first, second = (i, layer, j), (i, layer, k)
                 if first in found and second in found and abs(found[first] - found[second]) < 1e-6:
                     found[second] = found[first]
+    for i, layer, j in sorted((p for p in own if p not in found), key=lambda p: -p[1]):
+        gates: dict[tuple[int, int], Any] = {
+            (k, r): int(s > 0) for k, block in enumerate(near.signs) for r, s in enumerate(block[i].tolist()) if s
+        }
+        gates |= {(k, r): c for (sample, k, r), c in found.items() if sample == i}
+        if cut_off(near.network, gates, (layer, j)):
+            found[i, layer, j] = 0.0
     return found
+
+
+def _snapped(c: float) -> float:
+    return 0.0 if c < 1e-12 else 1.0 if c > 1.0 - 1e-12 else c
+
+
+def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, float]:
+    """Coefficients with which independent gates satisfy the KKT conditions, near those of gates that may depend."""
+    places = [p for p, c in start.items() if 0.0 < c < 1.0]
+    count = len(places)
+
+    def rest(z: np.ndarray) -> np.ndarray:
+        gates = {**start, **dict(zip(places, z[:count].tolist(), strict=True))}
+        return near.flat - z[count:] @ near.smooth(gates).rows
+
+    if not count or np.abs(rest(np.append([start[p] for p in places], near.multipliers))).max() < 1e-13:
+        return dict(start)
+    top = np.append(np.ones(count), np.full(len(near.multipliers), np.inf))
+    guess = np.clip(np.append([start[p] for p in places], near.multipliers), 0.0, top)
+    found = least_squares(rest, guess, bounds=(np.zeros(len(top)), top), xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+    return {**start, **dict(zip(places, map(_snapped, found[:count].tolist()), strict=True))}
 
 
 def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
@@ -116,8 +172,9 @@ def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.n
 
 
 def _short(value: float) -> Fraction:
-    """A short rational at most the value: a power of two."""
-    return Fraction(2) ** int(np.floor(np.log2(value)))
+    """A short rational at most the value and hardly less: eighths of a power of two."""
+    unit = Fraction(2) ** int(np.floor(np.log2(value)) - 3)
+    return int(Fraction(value) / unit) * unit
 
 
 class _Leaf:
@@ -161,15 +218,17 @@ class _Leaf:
         turned = sum(
             (np.outer(t, t) for t in (_tangent(near, *rotation) for rotation in rotations)), start=np.zeros_like(outer)
         )
-        best = (0.0, 1.0, 0.0)
-        for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES[:3]) if self.squares else (0.0,)):
+        best = -np.inf
+        self.mu = 0.0
+        for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES) if self.squares else (0.0,)):
             bent = hessian + rho * outer + weight * square + self.tau * turned
-            least = float(np.linalg.eigvalsh(bent)[0])
-            # The radius goes like the least eigenvalue over the penalties.
-            if least / (1.0 + rho + weight) > best[0] / (1.0 + best[1] + best[2]):
-                best = least, rho, weight
-        self.mu, self.rho, self.weight = 0.9 * best[0], best[1], best[2]
-        if self.mu < 1e-6:
+            mu = 0.9 * float(np.linalg.eigvalsh(bent)[0])
+            if mu > 1e-6:
+                # How much the cost grows towards the edge of the ball.
+                growth = mu * self._radius(mu, rho, weight, 0.0) ** 2
+                if growth > best:
+                    best, self.mu, self.rho, self.weight = growth, mu, rho, weight
+        if not self.mu:
             raise _Fails("the second-order test is not strict")
         if not self.weight:
             self.squares = []
@@ -180,28 +239,25 @@ class _Leaf:
         every = {**gates, **mixed}
         self.dead = {neuron: DeadNeuron(near, neuron, every, pulls, self.tau).proof() for neuron in dead}
         self.mu = min([self.mu, *(0.9 * proof.least for proof in self.dead.values())])
-        self.radius = self._radius()
+        third = sum(proof.third for proof in self.dead.values())
+        self.radius = self._radius(self.mu, self.rho, self.weight, third)
 
     def _lowest(self, place: Place) -> bool:
         return not any(p[0] == place[0] and p[1] < place[1] for p in self.mixed)
 
-    def _radius(self) -> float:
-        """The largest radius, about, that mu, rho and the multipliers allow."""
-        near = self.near
-        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.limit.theta or ())
-        limits = bounds(near.network, theta, Fraction(1, 1000))
-        third, radius = sum(proof.third for proof in self.dead.values()), 1e-3
+    def _radius(self, mu: float, rho: float, weight: float, third: float) -> float:
+        """The largest radius, about, that these and the multipliers allow."""
+        near, radius = self.near, 1e-3
         depth = near.network.depth
-        for i, weight, degree, rho in [
-            *((i, a, depth, self.rho) for i, a in self.alpha.items() if a),
-            *((p[0], v, p[1] + 1, self.rho) for p, v in self.nu.items()),
-            *((p[0], self._reach(p), p[1] + 1, self.weight) for p in self.squares),
+        for i, most, degree, penalty in [
+            *((i, a, depth, rho) for i, a in self.alpha.items() if a),
+            *((p[0], v, p[1] + 1, rho) for p, v in self.nu.items()),
+            *((p[0], self._reach(p), p[1] + 1, weight) for p in self.squares if weight),
         ]:
-            x = sqrt_up(squared_norm(near.limit.instance.x[i]))
-            k1, k2, k3 = (float(v) for v in limits.of(degree, x))
-            third += 3.0 * weight * k3 + 3.0 * rho * k1 * k2
-            radius = min(radius, 0.5 * weight / (rho * k1))
-        return min(radius, 3.0 * self.mu / third if third else radius)
+            k1, k2, k3 = near.steepness(i, degree)
+            third += 3.0 * most * k3 + 3.0 * penalty * k1 * k2
+            radius = min(radius, 0.9 * most / (penalty * k1))
+        return min(radius, 1.4 * mu / third if third else radius)
 
     def _reach(self, place: Place) -> float:
         """weight |p| may be this much."""

@@ -9,6 +9,8 @@
     max sum(alpha)  (layer 1: - 1/2 sum_j (weight_j D_j)^2)   s.t.   every listed case has norm <= 1 (<= D_j),
     sum(alpha) <= cap.
 
+`solve_least_norm`: the point of least norm of a polyhedron.
+
 Clarabel: min 1/2 x'Px + q'x  s.t.  Ax + s = b, s in a product of cones; the dual z has the sign of A'z + Px + q = 0.
 """
 
@@ -173,6 +175,20 @@ def solve_multipliers(cases: list[Case], owners: int, n: int, cap: float, quadra
         return float(np.abs(a.T @ z + p @ x + q).max()), Multipliers(alpha, atoms)
 
     return _solve(p, q, a, b, cones, measure)
+
+
+def solve_least_norm(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """Multipliers y >= 0 of min 1/2 |z|^2 s.t. A z >= b, for a: (rows, columns), b: (rows,); None if none are found."""
+
+    def measure(x: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
+        y = np.maximum(z, 0.0)
+        pull = a.T @ y
+        # The dual value is b'y - 1/2 |A'y|^2; for an infeasible problem y is its proof and of any length.
+        gap = abs(float(b @ y) - float(pull @ pull)) / max(float(pull @ pull), 1e-300)
+        return gap + float(np.maximum(b - a @ pull, 0.0).max(initial=0.0)), y
+
+    cones = [clarabel.NonnegativeConeT(len(a))]
+    return _solve(np.eye(a.shape[1]), np.zeros(a.shape[1]), -a, -b, cones, measure)
 
 
 def _solve(p, q, a, b, cones, measure):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
-from harness.certificates.taylor import BEYOND, Term, expand
+from harness.certificates.taylor import BEYOND, Term, bounds, expand
 from harness.limits import Limit
 
 Place = tuple[int, int, int]
@@ -109,6 +110,18 @@ class Expansion:
                     term = terms[place[1]][place[2]]
                     kinks[place] = term.gradient, term.hessian
         return Smooth(np.array(rows), np.array(hessians), kinks)
+
+    def steepness(self, sample: int, degree: int) -> tuple[float, float, float]:
+        """Bounds on the first three derivatives of a pre-activation of layer `degree` (m: q), 1e-3 about the limit."""
+        k1, k2, k3 = (float(order[degree]) for order in self._limits)
+        norm = float(np.linalg.norm(self.x[sample])) * (1.0 + 1e-12)
+        return norm * k1, norm * k2, norm * k3
+
+    @cached_property
+    def _limits(self) -> tuple[tuple[Fraction, ...], ...]:
+        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in self.limit.theta or ())
+        found = bounds(self.network, theta, Fraction(1, 1000))
+        return found.first, found.second, found.third
 
     @cached_property
     def held(self) -> np.ndarray:
