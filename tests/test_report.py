@@ -269,7 +269,8 @@ def test_index_has_a_line_for_each_and_the_links_of_their_folders() -> None:
     lines = [line for line in index(records).splitlines() if line.startswith("| [")]
     assert lines == [
         "| [depth2-local](depth2-local--zero-weight/README.md) | zero weight | - | linear | 2 | 1 | 2 | 2 | 1 | 1/4 |",
-        "| [fc-relu-local](fc-relu-local--dead-neuron/README.md) | dead neuron | - | relu | 2 | 2 | 2 | 2 | 4 | 3.70885 |",
+        "| [fc-relu-local](fc-relu-local--dead-neuron/README.md) | dead neuron | - | relu "
+        "| 2 | 2 | 2 | 2 | 4 | 3.70885 |",
     ]
     assert "None is stored" in index([])
 
