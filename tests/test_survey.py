@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
@@ -195,8 +196,12 @@ def test_killed_at_once_it_loses_only_what_was_in_hand(counted: tuple[Path, Coun
         if len(shards(out)) >= 1:
             break
         time.sleep(0.1)
+    workers = psutil.Process(survey.pid).children(recursive=True)
     os.kill(survey.pid, signal.SIGKILL)
     survey.wait()
+    # its worker does not outlive it
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=30)[1]
     before = shards(out)
     assert before
     again = Now()
