@@ -51,7 +51,7 @@ def test_fc_relu_local_by_layer() -> None:
         assert verdict.value == pytest.approx(2.0)
         assert is_certified(verdict, found)
     assert first.global_.certificate is not None
-    assert first.global_.certificate["kind"] == "cells"
+    assert first.global_.certificate["kind"] == "layer tree"
 
 
 @pytest.mark.parametrize(("activation", "mechanism"), [("linear", "zero weight"), ("relu", "dead neuron")])

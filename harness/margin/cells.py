@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import comb, prod
 
 import numpy as np
+from scipy.optimize import nnls
 
 from harness.margin.cone import CellNeuron, CellSolution, solve_cell
 from harness.margin.problems import Problem
@@ -121,6 +122,54 @@ def hopeless(problem: Problem, cells: Cells) -> tuple[np.ndarray, dict[int, dict
             alpha[i] = 1.0
             return alpha, {j: {i: problem.weight(j)} for j, _ in on}
     return None
+
+
+class Pool:
+    """Multipliers that proved one joint cell, tried on others: each neuron's slope in each of its cells is kept."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.alphas: list[np.ndarray] = []
+        self._slopes: dict[tuple[int, int, Cell], tuple[float, np.ndarray]] = {}
+        self._latest = 0
+
+    def add(self, alpha: np.ndarray) -> None:
+        self.alphas.append(alpha)
+        self._latest = len(self.alphas) - 1
+
+    def proof(self, cells: Cells, value: float) -> tuple[np.ndarray, dict[int, dict[int, float]]] | None:
+        """alpha and nu (by neuron and sample) that bound the joint cell by the value, if some in the pool do."""
+        order = [self._latest, *(a for a in range(len(self.alphas)) if a != self._latest)] if self.alphas else []
+        for at in order:
+            nu: dict[int, dict[int, float]] = {}
+            total, largest, squares = float(self.alphas[at].sum()), 0.0, 0.0
+            for j, cell in cells.items():
+                slope, walls = self._slope(at, j, cell)
+                largest, squares = max(largest, slope), squares + slope**2
+                nu[j] = {i: v for i, v in enumerate(walls.tolist()) if v}
+                if self._bound(total, largest, squares) < value:
+                    break
+            else:
+                self._latest = at
+                return self.alphas[at], nu
+        return None
+
+    def _bound(self, total: float, largest: float, squares: float) -> float:
+        if self.problem.name == "full":
+            return total / max(largest, 1e-300)
+        return 0.5 * total**2 / max(squares, 1e-300)
+
+    def _slope(self, at: int, neuron: int, cell: Cell) -> tuple[float, np.ndarray]:
+        """The least norm of the pull on a neuron over the multipliers of its cell's walls, and these."""
+        key = (at, neuron, cell)
+        if key not in self._slopes:
+            point, (sign, gates) = self.problem.point, cell
+            patch, a = point.neurons[neuron].patch, np.array(gates, dtype=float)
+            pull = (self.alphas[at] * point.y * sign * self.problem.weight(neuron) * a) @ patch
+            walls = (2.0 * a - 1.0)[:, None] * patch
+            nu, slope = nnls(walls.T, -pull)
+            self._slopes[key] = float(slope), nu
+        return self._slopes[key]
 
 
 def descend(problem: Problem, start: Found, limit: int = 40) -> Found:

@@ -24,7 +24,7 @@ def decide_first(point: Point, certify: bool) -> LayerVerdicts:
     """The verdicts on the first layer's problem."""
     problem = layer_problem(point)
     local = decide_local(problem, certify)
-    return LayerVerdicts(decide_global(problem, local, certify), local)
+    return LayerVerdicts(decide_global(problem, local, certify, every_cell=False), local)
 
 
 def decide_second(point: Point, certify: bool) -> LayerVerdicts:
