@@ -10,9 +10,10 @@ import pytest
 
 import harness
 from benchmarks.families import suite
+from harness.flow import Settings, follow
 from harness.instances import Instance
 from harness.limits import Limit
-from harness.networks import FieldError, Network, fully_connected
+from harness.networks import FieldError, Network, diagonal, fully_connected
 
 TINY = fully_connected("linear", (1, 1))
 
@@ -132,3 +133,22 @@ def assert_same(first: Limit, second: Limit, name: str) -> None:
         assert second.theta is not None
         for a, b in zip(first.theta, second.theta, strict=True):
             assert a.tobytes() == b.tobytes(), name
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_margins_that_no_temperature_tells_apart(device: str) -> None:
+    """Diagonal, depth 3: at the vertex the two margins differ by 5e-5, and only the smaller one is active."""
+    start = ((1, 2), (1, 2), (1, 2))
+    instance = point(start, x=((1, 20001), (1, 20000)), y=(1, 1), network=diagonal("linear", 2, 3))
+    (limit,) = harness.drive([instance], device=device)
+    assert limit.status == "converged"
+    assert limit.zeros == [[0], [0], [0]]
+    assert limit.multipliers is not None
+    assert limit.multipliers[0] == 0.0 < limit.multipliers[1]
+    assert limit.value == pytest.approx(1.5 * 20000.0 ** (-2 / 3), rel=1e-12)
+
+
+def test_events_beyond_the_cap_say_whether_the_data_were_separated() -> None:
+    """One neuron of the wrong sign comes to its kink."""
+    instance = point(((-1,), (-2,)), x=((-1,),), network=fully_connected("relu", (1, 1)))
+    assert follow(instance, Settings(kink_events=0)).reason == "Not separated after 0 events at kinks."

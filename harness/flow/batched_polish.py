@@ -17,7 +17,7 @@ from harness.flow.batched_kernel import hessian_times
 from harness.flow.batched_lanes import Lanes, take
 from harness.flow.batched_newton import SOLVED_AT, System, evaluation, newton, times
 from harness.flow.kernel import Wiring
-from harness.flow.polish import FAILED, SADDLE, SOLVED, removals, without_units
+from harness.flow.polish import FAILED, LATE, LEADING, SADDLE, SOLVED, removals, without_units
 
 
 def polish(
@@ -31,6 +31,7 @@ def polish(
     now = field(lanes, theta)
     rows = lanes.net.x.shape[1]
     p = torch.nn.functional.pad(now.p, (0, rows - lanes.samples))
+    late = torch.where(lanes.real, now.q, torch.inf).amin(1) > LATE
     host = theta.cpu().numpy()
     trials = [removals(net, row[: len(t)].copy()) for net, row, t in zip(wirings, host, tangents, strict=True)]
     codes = np.full(batch, FAILED)
@@ -45,8 +46,9 @@ def polish(
         if used:
             chosen = torch.tensor([left[k] for k in used], device=theta.device)
             found = _within(
-                take(lanes, chosen), theta[chosen], p[chosen], _stack([parts[k] for k in used], theta), whole[chosen]
-            )
+                take(lanes, chosen), theta[chosen], p[chosen], late[chosen] & (trial == 0),
+                _stack([parts[k] for k in used], theta), whole[chosen],
+            )  # fmt: skip
             for k, code, point, q, lam in zip(used, *found, strict=True):
                 b = left[k]
                 # a saddle of the whole is final, one with units removed is not: others may be removed
@@ -58,18 +60,25 @@ def polish(
     return codes, points, margins, multipliers
 
 
-def _within(lanes: Lanes, theta: Tensor, p: Tensor, part: Tensor, whole: Tensor) -> tuple[np.ndarray, ...]:
-    """One trial: Newton's method within the part, residual and second-order test within the whole."""
+def _within(
+    lanes: Lanes, theta: Tensor, p: Tensor, late: Tensor, part: Tensor, whole: Tensor
+) -> tuple[np.ndarray, ...]:
+    """One trial: Newton's method within the part, residual and second-order test within the whole.
+
+    late (B,): which to try with the LEADING samples alone.
+    """
     curved = torch.zeros_like(p, dtype=torch.bool)
     curved[:, lanes.kinks] = lanes.line[:, lanes.normals.shape[1] :]
     samples = torch.nn.functional.pad(lanes.real, (0, p.shape[1] - lanes.samples))
     inside = System.of(lanes.net, samples, curved, part)
     point, lam, error = newton(inside, theta, p)
-    again = torch.nonzero(~(error < SOLVED_AT)).squeeze(1)
-    if len(again):
-        second = newton(take(inside, again), theta[again], p[again], weighted=True)
-        for every, found in zip((point, lam, error), second, strict=True):
-            every[again] = found
+    leading = torch.where(p >= LEADING * p.amax(1, keepdim=True), p, 0.0)
+    for weights, tried in ((p, torch.ones_like(late)), (leading, late)):
+        again = torch.nonzero(~(error < SOLVED_AT) & tried).squeeze(1)
+        if len(again):
+            second = newton(take(inside, again), theta[again], weights[again], weighted=True)
+            for every, found in zip((point, lam, error), second, strict=True):
+                every[again] = found
     lam = torch.where(samples, lam.clamp(min=0.0), lam)
     system = System.of(lanes.net, samples, curved, whole)
     now = evaluation(lanes.net, point)

@@ -131,7 +131,8 @@ class Run:
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
         if len(self.events) >= self.settings.kink_events:
-            raise Undecided(f"more than {self.settings.kink_events} events at kinks")
+            done = "separated, but not converged" if self.separated else "not separated"
+            raise Undecided(f"{done} after {self.settings.kink_events} events at kinks")
         theta, gates = self.theta, self.gates
         pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]

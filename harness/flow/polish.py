@@ -20,6 +20,8 @@ REFINED = 20
 EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
 FLAT = 1e-6  # largest curvature that is taken for zero
 ACTIVE = 1e-5  # softmax weight above which a sample is first taken to be active
+LEADING = 0.5  # the same relative to the largest, where Newton's method fails with more
+LATE = 1e4  # min q from which that is tried
 
 
 @compiled
@@ -310,8 +312,11 @@ def without_units(net, basis, removed):
 
 
 @compiled
-def _polish_within(problem, theta, basis, part, curved, p, lam, work):
-    """Newton's method from theta within the part of the basis; the KKT residual against the whole basis."""
+def _polish_within(problem, theta, basis, part, curved, p, late, lam, work):
+    """Newton's method from theta within the part of the basis; the KKT residual against the whole basis.
+
+    late: whether to try with the LEADING samples alone.
+    """
     net = problem[0]
     n = problem[1].shape[0]
     margins_, grad = work[0], work[1]
@@ -327,9 +332,14 @@ def _polish_within(problem, theta, basis, part, curved, p, lam, work):
     lam[:] = _first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
     first, near = active.copy(), theta.copy()
     error = _solve(problem, theta, part, curved, active, lam, work)
-    if not error < 1e-10:
-        # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell
+    for attempt in range(2 if late else 1):
+        if error < 1e-10:
+            break
+        # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell;
+        # of margins that even the last temperature hardly tells apart only the least may be active
         active[:] = first
+        if attempt == 1:
+            active[:n] &= p >= LEADING * p.max()
         lam[n:] = 0.0
         lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / (net.ptr.shape[0] - 1)
         theta[:] = near
@@ -360,6 +370,7 @@ def polish(problem, theta, basis, curved, q, multipliers):
     p = np.empty(n)
     margins(net, theta, problem[1], problem[2], problem[3], q, pre)
     softmax(q, problem[4], p, np.empty(n))
+    late = q.min() > LATE
     lam = np.empty(count)
     flow = theta.copy()
     removed = removals(net, flow)
@@ -371,7 +382,7 @@ def polish(problem, theta, basis, curved, q, multipliers):
             if part.shape[1] == 0:
                 continue
         theta[:] = flow
-        error = _polish_within(problem, theta, basis, part, curved, p, lam, work)
+        error = _polish_within(problem, theta, basis, part, curved, p, late and trial == 0, lam, work)
         if error < 1e-10:
             maximum = _is_maximum(problem, theta, basis, curved, lam, work)
             q[:] = work[0][:n]
