@@ -114,7 +114,7 @@ def check_ball(instance: Instance, certificate: object) -> Checked:
     if walk.least < (1 - GAP) * worth:
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
     gap = max(0.0, float_up(1 - walk.least / worth))
-    reason = f"no feasible point within {float(radius):.1e} of theta costs less than {below:.12g}"
+    reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
     return Checked(True, reason, above, below, gap)
 
 

@@ -52,6 +52,7 @@ from harness.certificates.numbers import (
     by_sample,
     choice,
     fields,
+    float_up,
     integer,
     rows,
     samples,
@@ -106,7 +107,7 @@ def check_curve(instance: Instance, certificate: object) -> Checked:
         curve.require_first(active)
     else:
         curve.require_second(active, implied)
-    value = float(sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2)
+    value = float_up(sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2)
     reason = "arbitrarily close to the limit a feasible point costs less: a curve along which the margins hold"
     return Checked(True, reason, value)
 

@@ -42,6 +42,8 @@ from harness.networks import Network, preactivations
 PLACES = 60
 # Multipliers below this share of the largest are taken for zero.
 SMALL = Fraction(1, 10**7)
+# Parameters up to this are looked at, far within the range of floats.
+LARGEST = Fraction(2) ** 200
 # Smaller radii say nothing more.
 LEAST = Fraction(1, 2**80)
 
@@ -61,6 +63,8 @@ def kkt_point(instance: Instance, theta: Theta, signs: Signs | None, multipliers
         raise Rejected("a multiplier is neither zero nor clearly positive")
     if has_kinks(instance, theta, signs, multipliers):
         raise Rejected("a kink is heard")
+    if max(abs(v) for u in theta for v in u) > LARGEST:
+        raise Rejected("a parameter is too large")
     free = _free(instance, theta, signs, used)
     if signs is not None and len(free) > sum(bool(v) for u in theta for v in u):
         raise Rejected("a parameter that is zero in theta may not be zero in the KKT point")

@@ -159,6 +159,31 @@ def sqrt_down(value: Fraction) -> float:
     return float_down(Fraction(math.isqrt((p << 2 * bits) // q), 1 << bits))
 
 
+# Roots are rounded by at most this, relatively.
+ROUNDED = Fraction(1, 2**44)
+
+
+def root_down(value: Fraction, m: int) -> Fraction:
+    """At most the m-th root of value >= 0, and less by a share of at most 2 ROUNDED."""
+    if not value:
+        return Fraction(0)
+    scale = (value.numerator.bit_length() - value.denominator.bit_length()) // m
+    # Between 1/2 and 2^(m + 1) now, where floats have all their digits.
+    rest = value / Fraction(2) ** (m * scale)
+    root = Fraction(float(rest) ** (1.0 / m)) * (1 - ROUNDED) * Fraction(2) ** scale
+    if root**m > value:
+        raise Rejected("a root could not be bounded")
+    return root
+
+
+def root_up(value: Fraction, m: int) -> Fraction:
+    """At least the m-th root of value >= 0, and hardly more."""
+    root = root_down(value, m) * (1 + 4 * ROUNDED)
+    if root**m < value:
+        raise Rejected("a root could not be bounded")
+    return root
+
+
 def kind(value: object) -> str:
     """What a value is called in JSON, for messages."""
     match value:

@@ -31,7 +31,21 @@ from fractions import Fraction
 
 from harness.certificates.answer import Checked
 from harness.certificates.definite import positive_semidefinite
-from harness.certificates.numbers import Rejected, Vector, choice, dot, fields, number, rows, squared_norm, vector
+from harness.certificates.numbers import (
+    Rejected,
+    Vector,
+    choice,
+    dot,
+    fields,
+    float_down,
+    float_up,
+    number,
+    root_down,
+    root_up,
+    rows,
+    squared_norm,
+    vector,
+)
 from harness.certificates.signs import Theta
 from harness.instances import Instance
 from harness.networks import Network
@@ -64,12 +78,13 @@ def check_product(instance: Instance, certificate: object) -> Checked:
         raise Rejected("the bound is infinite or nothing")
     worth, lowest = _worth(instance, theta)
     bound = Fraction(m, 2) ** m * weight**2 / square
-    value = _root(worth / lowest**2, m)
+    value, below = float_up(root_up(worth / lowest**2, m)), float_down(root_down(bound, m))
     if bound * lowest**2 < (1 - GAP) ** m * worth:
-        raise Rejected(f"the bound is {_root(bound, m):.12g}, less than (1 - 1e-9) times the value {value:.12g}")
-    gap = max(0.0, 1.0 - float(bound * lowest**2 / worth)) / m
-    reason = f"no feasible point {'at all' if scope == 'global' else 'nearby'} costs less than {_root(bound, m):.12g}"
-    return Checked(True, reason, value, _root(bound, m), gap)
+        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {value:.12g}")
+    # 1 - r^(1/m) is at most 1 - r for 0 <= r <= 1.
+    gap = max(0.0, float_up(1 - bound * lowest**2 / worth))
+    reason = f"no feasible point {'at all' if scope == 'global' else 'nearby'} costs less than {below:.12g}"
+    return Checked(True, reason, value, below, gap)
 
 
 def check_cheaper(instance: Instance, certificate: object) -> Checked:
@@ -88,7 +103,7 @@ def check_cheaper(instance: Instance, certificate: object) -> Checked:
     cheaper = _half(better)
     if cheaper**m * lowest**2 >= (1 - CLEAR) ** m * worth:
         raise Rejected("the better point does not cost clearly less than theta")
-    value, above = _root(worth / lowest**2, m), float(cheaper)
+    value, above = float_up(root_up(worth / lowest**2, m)), float_up(cheaper)
     reason = f"a feasible point costs {above:.9g}, the limit {value:.9g}"
     return Checked(True, reason, value, above, max(0.0, 1.0 - above / value))
 
@@ -164,8 +179,3 @@ def _worth(instance: Instance, theta: Theta) -> tuple[Fraction, Fraction]:
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
     return _half(theta) ** instance.network.depth, lowest
-
-
-def _root(power: Fraction, m: int) -> float:
-    """The m-th root in floats, for messages and the bound shown."""
-    return float(power) ** (1.0 / m)

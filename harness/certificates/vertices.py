@@ -21,14 +21,22 @@ from itertools import combinations, product
 from math import comb
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import Rejected, choice, dot, fields, float_up, rows, squared_norm
+from harness.certificates.numbers import (
+    Rejected,
+    choice,
+    dot,
+    fields,
+    float_down,
+    float_up,
+    root_down,
+    rows,
+    squared_norm,
+)
 from harness.instances import Instance
 from harness.networks import Network
 
 GAP = Fraction(1, 10**9)
 MOST_VERTICES = 20_000
-# Roots are rounded by at most this, relatively, and in the direction that is proven.
-_ROUNDED = Fraction(1, 2**44)
 
 
 def is_diagonal(network: Network) -> bool:
@@ -74,21 +82,19 @@ def check_vertices(instance: Instance, certificate: object) -> Checked:
         raise Rejected("theta has a margin that is not positive")
     m = instance.network.depth
     # theta scaled to min q = 1 costs 1/2 |theta|^2 / lowest^(2/m)
-    worth = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2 / _root_below(lowest**2, m)
+    worth = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2 / root_down(lowest**2, m)
     least: Fraction | None = None
     for _, table in features(instance):
         for beta in _vertices(table):
-            cost = Fraction(m, 2) * sum((_root_below(b * b, m) for b in beta if b), start=Fraction(0))
+            cost = Fraction(m, 2) * sum((root_down(b * b, m) for b in beta if b), start=Fraction(0))
             least = cost if least is None else min(least, cost)
     if least is None:
         raise Rejected("no vertex is feasible")
+    below, above = float_down(least), float_up(worth)
     if least < (1 - GAP) * worth:
-        raise Rejected(
-            f"a vertex may cost {float(least):.12g}, less than (1 - 1e-9) times the value {float(worth):.12g}"
-        )
-    reason = f"no vertex costs less than {float(least):.12g}"
+        raise Rejected(f"a vertex may cost {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
     gap = max(0.0, float_up(1 - least / worth))
-    return Checked(True, reason, float_up(worth), float(least), gap)
+    return Checked(True, f"no vertex costs less than {below:.12g}", above, below, gap)
 
 
 def _vertices(table: list[list[Fraction]]) -> Iterator[tuple[Fraction, ...]]:
@@ -118,18 +124,3 @@ def _solve(matrix: list[list[Fraction]]) -> tuple[Fraction, ...] | None:
                 factor = work[r][k]
                 work[r] = [a - factor * b for a, b in zip(work[r], work[k], strict=True)]
     return tuple(row[size] for row in work)
-
-
-def _root_below(value: Fraction, m: int) -> Fraction:
-    """At most the m-th root of a positive number, and nearly that."""
-    scale = 0
-    while value > Fraction(2) ** (m * (scale + 1)):
-        scale += 1
-    while value < Fraction(2) ** (m * scale):
-        scale -= 1
-    # between 1 and 2^m now, where floats have all their digits
-    root = Fraction(float(value / Fraction(2) ** (m * scale)) ** (1.0 / m)) * (1 - _ROUNDED)
-    root *= Fraction(2) ** scale
-    if root**m > value:
-        raise Rejected("a root could not be bounded")
-    return root
