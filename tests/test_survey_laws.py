@@ -111,6 +111,8 @@ def test_outgoing_norms_are_fixed(family: Any, depth: int) -> None:
             incoming = np.linalg.norm([theta[layer][k] for k in row if k >= 0])
             outgoing = np.linalg.norm([theta[layer + 1][r[j]] for r in above if r[j] >= 0])
             assert outgoing == pytest.approx(0.5 * incoming)
+            if family == "diagonal":
+                assert outgoing == 0.5 * incoming
 
 
 def test_shared_layers_are_balanced_as_wholes() -> None:

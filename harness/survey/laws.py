@@ -22,6 +22,7 @@ neuron to this multiple of its incoming norm (1 is balanced); with shared weight
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -195,9 +196,11 @@ def _scale_outgoing(network: Network, theta: list[np.ndarray], ratio: float) -> 
         else:
             groups = [([k for k in row if k >= 0], [r[j] for r in above if r[j] >= 0]) for j, row in enumerate(below)]
         for incoming, outgoing in groups:
-            size = np.linalg.norm(theta[layer + 1][outgoing])
+            # hypot of one number, and its quotient by that, are exact: a balanced diagonal start is so to the bit
+            size = math.hypot(*theta[layer + 1][outgoing])
             if size > 0.0:
-                theta[layer + 1][outgoing] *= ratio * np.linalg.norm(theta[layer][incoming]) / size
+                unit = theta[layer + 1][outgoing] / size
+                theta[layer + 1][outgoing] = unit * (ratio * math.hypot(*theta[layer][incoming]))
 
 
 def _outputs(network: Network, theta: list[np.ndarray], x: np.ndarray) -> np.ndarray:

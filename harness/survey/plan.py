@@ -76,11 +76,6 @@ class Plan:
         number = index % len(self.cells)
         return number, self.cells[number]
 
-    @property
-    def recorded(self) -> bool:
-        """Whether some claim is about the flow's path."""
-        return any(CLAIMS[claim].recorded for claim in self.claims)
-
     def data(self) -> dict[str, Any]:
         """The plan as JSON."""
         return asdict(self)

@@ -108,7 +108,11 @@ _ALL = (
         "relu-width",
         "Fully connected relu networks of depth 2: how often is the limit no local optimum, by width, number of "
         "points and scale of the start?",
-        tuple(grid(width=(2, 3, 4, 6), n=(2, 3, 4), d=2, scale=_SCALES)),
+        tuple(
+            cell
+            for width, points in ((2, (2, 3, 4)), (3, (2, 3, 4)), (4, (2, 3, 4)), (6, (2,)))
+            for cell in grid(width=width, n=points, d=2, scale=_SCALES)
+        ),
         (
             Table("What became of the flows", ("width",), None, _OUTCOMES),
             Table("Not a local optimum, of the limits decided", ("width", "n"), "scale", {"": _nonlocal}),

@@ -1,9 +1,10 @@
 """One batch of a survey: draw, follow, decide, and what is kept of each instance, one row each.
 
-The float verdicts decide, without certificates. An instance that is suspect (a claim is violated, or the limit is no
-local optimum) or audited (one in a hundred, by its own random stream) is done again: its flow is followed until it is
-near its limit, as recorded ones are, and decided in exact arithmetic. What is found then stands, so a suspect without a
-proof is undecided. How the two compare is kept too.
+Every flow is followed until it is near its limit, as recorded ones are: of a thousand, one or two go elsewhere than an
+early polish finds. The float verdicts decide, without certificates. An instance that is suspect (a claim is violated,
+or the limit is no local optimum) or audited (one in a hundred, by its own random stream) is done again: followed with
+STRICT settings, decided in exact arithmetic. What is found then stands, so a suspect without a proof is undecided. How
+the two compare is kept too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import harness
 from harness.claims import CLAIMS
+from harness.flow.follow import Settings
 from harness.limits import Limit
 from harness.margin import Verdict, Verdicts
 from harness.margin.verdict import LayerVerdicts
@@ -25,6 +27,8 @@ from harness.survey.plan import Plan, fingerprint
 
 # How a flow ends, "not separated" without a proof: it tends to a stationary point, or takes too long.
 OUTCOMES = ("converged", "never separates", "not separated", "not unique", "undecided")
+# A thousandth of the integrator's usual tolerance, and a softmax held fifty times sharper.
+STRICT = Settings(rtol=1e-8, freeze=1e6)
 # Values of one limit from two flows differ by less.
 SAME = 1e-7
 
@@ -63,7 +67,7 @@ def _standing(verdict: Verdict) -> Verdict:
 def rows(plan: Plan, batch: int) -> list[dict[str, Any]]:
     """What is kept of the instances of a batch, in their order."""
     draws = [drawn(plan.cell(index)[1], plan.seed, index) for index in plan.indices(batch)]
-    limits = harness.drive([instance for instance, _ in draws], device=plan.device, record=plan.recorded)
+    limits = harness.drive([instance for instance, _ in draws], device=plan.device, record=True)
     found = zip(plan.indices(batch), limits, draws, strict=True)
     return [_row(plan, index, limit, audited) for index, limit, (_, audited) in found]
 
@@ -73,7 +77,7 @@ def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
     suspect, agreement = answers.suspect, None
     if limit.status == "converged" and (suspect or audited):
         # by the compiled trainer, whatever device has screened it
-        (limit,) = harness.drive([limit.instance], record=True)
+        (limit,) = harness.drive([limit.instance], record=True, settings=STRICT)
         exact = Answers(plan, limit, exact=True)
         agreement, answers = compared(answers, exact), exact
     return {
