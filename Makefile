@@ -13,7 +13,7 @@ export NUMBA_NUM_THREADS := 1
 # Keeps pyright from looking for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: .venv test lint format harvest report bench clean
+.PHONY: .venv test lint format harvest nightly report bench clean
 .DEFAULT_GOAL := test
 
 .venv: $(STAMP)
@@ -31,6 +31,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix
@@ -38,6 +39,11 @@ format: $(STAMP)
 
 harvest: $(STAMP)
 	$(BIN)/marginalia harvest --out reports
+
+# Minutes in which rounds are started; the last one is finished.
+MINUTES ?= 30
+nightly: $(STAMP)
+	$(BIN)/marginalia nightly --minutes $(MINUTES)
 
 report: $(STAMP)
 	$(BIN)/marginalia report --out site

@@ -81,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--figure", metavar="ID", help="only the figure of this one: its folder's name, or its claim")
     report.set_defaults(command=_report)
 
+    nightly = commands.add_parser("nightly", help="replay what is known, then hunt in rounds until the time is up")
+    nightly.add_argument("--minutes", default=30.0, type=float, metavar="M", help="rounds are started in, default 30")
+    nightly.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    nightly.add_argument(
+        "--state", default=Path(".marginalia"), type=Path, metavar="FOLDER", help="default .marginalia"
+    )
+    nightly.set_defaults(command=_nightly)
+
     claims = commands.add_parser("claims", help="list the claims")
     claims.set_defaults(command=_claims)
     return parser
@@ -203,6 +211,18 @@ def _report(options: argparse.Namespace) -> int:
         _complain(f"{path} is not trusted and not shown: {why}")
     print(first)
     return OK
+
+
+def _nightly(options: argparse.Namespace) -> int:
+    from harness.nightly.night import Night
+
+    if not options.minutes >= 0:
+        raise FieldError("minutes", "expected a number that is not negative")
+    with Progress() as progress:
+        night = Night(options.out, options.state, progress)
+        code = night.run(options.minutes)
+    print(night.summary.markdown(), end="")
+    return code
 
 
 def _claims(options: argparse.Namespace) -> int:

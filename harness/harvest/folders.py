@@ -109,8 +109,8 @@ def rebuild(out: Path) -> tuple[list[Record], list[str]]:
         records = [load(path) for path in _places(out)]
         for record in records:
             for name, content in pages(record).items():
-                _replace(out / record.folder / name, content)
-        _replace(out / INDEX, index(records).encode())
+                replace(out / record.folder / name, content)
+        replace(out / INDEX, index(records).encode())
     return records, aside
 
 
@@ -179,7 +179,7 @@ def _sweep(out: Path) -> None:
         new.unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write a file in one step, unless it has this content already."""
     if path.exists() and path.read_bytes() == content:
         return
