@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.claims import CLAIMS
 from harness.networks import FieldError
+from harness.processes import leave_with_parent, one_thread_each
 
 if TYPE_CHECKING:
     from harness.harvest.finding import Finding
 
 Progress = Callable[[str], None]
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,7 @@ def _start_worker(lines: Any) -> None:
     _lines = lines
     # Ctrl-C reaches every process of a terminal; the parent ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_with_parent()
 
 
 def _work(claim: str, mechanism: str, out: Path, seed: int) -> Harvested:
@@ -177,22 +178,13 @@ def _work(claim: str, mechanism: str, out: Path, seed: int) -> Harvested:
 def _in_processes(
     hunts: list[tuple[str, str]], out: Path, seed: int, progress: Progress, count: int
 ) -> list[Harvested]:
-    # Spawned processes read these before they load numpy; more threads than cores only get in each other's way.
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
     done: dict[tuple[str, str], Harvested] = {}
-    try:
+    with one_thread_each():
         if not _pool(hunts, done, out, seed, progress, count):
             progress("a worker was killed; the hunts that it took with it are started again, one at a time")
             for hunt in hunts:
                 if hunt not in done:
                     _pool([hunt], done, out, seed, progress, 1)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
     killed = "its worker was killed, twice"
     return [done.get(hunt) or Harvested(hunt[0], False, None, False, f"{hunt[1]}: {killed}") for hunt in hunts]
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from harness.networks import FieldError
-
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+from harness.processes import leave_with_parent, one_thread_each
 
 
 @contextmanager
@@ -67,31 +65,12 @@ def has_died(error: Exception) -> bool:
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
-def _leave_with_parent() -> None:
-    """A worker waits for work for ever, also from a parent that was killed: end it with its parent."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @contextmanager
 def local(processes: int) -> Iterator[Executor]:
     """A pool of processes on this machine, of one thread each."""
-    # Spawned processes read these before they load numpy; more threads than cores only get in each other's way.
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _leave_with_parent)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with one_thread_each():
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), leave_with_parent)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
