@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import Counter
@@ -45,7 +46,7 @@ class Tally:
             if verdict.status != "undecided" and verdict.certified:
                 self.decided += 1
             else:
-                self.reasons[verdict.reason] += 1
+                self.reasons[re.sub(r"[0-9.]+", "..", verdict.reason)] += 1
 
     def cell(self) -> str:
         if not self.asked:
