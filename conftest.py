@@ -15,51 +15,61 @@ os.environ.update(THREADS)
 
 from collections import Counter
 from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from harness.checking import COLUMNS, USUAL, Check
+from harness.claims import CLAIMS, Claim
+from harness.harvest.spaces import Sizes
 from harness.instances import Instance
+from strategies import families
 
-# What becomes of an example, in the order of the table's columns.
-COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separating")
-_OUTCOMES = {"holds": "held", "violated": "violated", "undecided": "undecided", "outside": "outside"}
-_PROPERTY = "claims"
-_FOUND = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
+# --- profiles: pytest --hypothesis-profile=NAME ---
 
 # Hypothesis has a profile of its own for CI, which it loads by itself: without a parent, and without every setting
 # that matters here, ours would inherit from it there.
-settings.register_profile(
-    "dev",
-    parent=settings.get_profile("default"),
-    derandomize=False,
-    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
-    deadline=None,
-    phases=_FOUND,
-    max_examples=150,
-)
-settings.register_profile(
-    "ci",
-    parent=settings.get_profile("default"),
-    derandomize=True,
-    database=None,
-    deadline=None,
-    phases=_FOUND,
-    max_examples=150,
-)
+_KEPT = DirectoryBasedExampleDatabase(".hypothesis/examples")
+_FOUND = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
+_PROFILES: dict[str, dict[str, Any]] = {
+    "dev": {"derandomize": False, "database": _KEPT, "phases": _FOUND, "max_examples": USUAL},
+    "ci": {"derandomize": True, "database": None, "phases": _FOUND, "max_examples": USUAL},
+    # What was found before is tried again, apart from the hunt, which a failure that is replayed would end.
+    "nightly-replay": {
+        "derandomize": False,
+        "database": _KEPT,
+        "phases": (Phase.explicit, Phase.reuse, Phase.shrink),
+        "max_examples": USUAL,
+    },
+    "nightly-hunt": {
+        "derandomize": False,
+        "database": _KEPT,
+        "phases": (Phase.generate, Phase.target, Phase.shrink),
+        "max_examples": 20 * USUAL,
+    },
+}
+for _name, _values in _PROFILES.items():
+    settings.register_profile(_name, parent=settings.get_profile("default"), deadline=None, **_values)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-_counts: pytest.StashKey[dict[str, Counter[str]]] = pytest.StashKey()
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--reports", default="reports", metavar="FOLDER", help="where counterexamples to open claims are kept"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "claim(id, decided): the claim of harness/claims.py that the test checks, and the least number of examples "
-        "that have to be decided, held or violated, for it to pass",
+        "claim(id, decided, fewer={}): the claim of harness/claims.py that the test checks on every family of networks "
+        "that it speaks of, and the least number of examples that have to be decided, held or violated, for it to "
+        "pass; fewer: of which families fewer are enough",
     )
-    config.stash[_counts] = {}
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -69,51 +79,64 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 # --- one property ---
 
-# Of the test that is running; a process runs one at a time.
-_running: Counter[str] = Counter()
+
+@dataclass
+class _Running:
+    """What the test that is running checks, and has found; a process runs one at a time."""
+
+    check: Check
+    refuted: str = ""
+    lines: list[str] = field(default_factory=list)
 
 
-def claim_of(item: pytest.Item) -> tuple[str, int] | None:
-    """The claim's id and the least number of decided examples of a test marked with a claim."""
-    marker = item.get_closest_marker("claim")
-    return None if marker is None else (marker.args[0], marker.kwargs["decided"])
+_running: list[_Running] = []
+
+
+def claim_of(node: Any) -> Claim | None:
+    """The claim of a test that is marked with one."""
+    marker = node.get_closest_marker("claim")
+    return None if marker is None else CLAIMS[marker.args[0]]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    claim = claim_of(metafunc.definition)
+    if claim is not None and "family" in metafunc.fixturenames:
+        spoken_of = families(claim)
+        metafunc.parametrize("family", list(spoken_of.values()), ids=list(spoken_of))
 
 
 @pytest.fixture(scope="session")
-def check() -> Callable[[str, Instance], None]:
-    """Drive an instance, decide about its limit and hold the claim of this id against it.
+def check() -> Callable[[Instance], None]:
+    """Drive an instance, decide about its limit and hold the test's claim against it.
 
     Raises the claim's own exception where it is violated. Of session scope, as Hypothesis runs many examples a test.
     """
-    import harness
-    from harness.claims import CLAIMS
-
-    def holds(claim_id: str, instance: Instance) -> None:
-        claim = CLAIMS[claim_id]
-        (limit,) = harness.drive([instance], record=claim.recorded)
-        verdicts = harness.decide(limit) if limit.status == "converged" else None
-        outcome = claim.judged(limit, verdicts)
-        _running[_column(limit.status, limit.reason, outcome)] += 1
-        if outcome == "violated":
-            raise claim.exception(counterexample(claim_id, claim.conclusion, instance))
-
-    return holds
+    return lambda instance: _running[-1].check(instance)
 
 
-def _column(status: str, reason: str, outcome: str) -> str:
-    if status == "never_separates":
-        return "not separating"
-    if status == "undecided" and "not unique" in reason:
-        return "not unique"
-    return _OUTCOMES[outcome]
+@pytest.fixture
+def refute() -> Callable[[Sizes], None]:
+    """Hunt a counterexample to the test's claim, no larger than the given sizes, and have it verified exactly."""
+    from harness.certificates import verify
+    from harness.harvest import hunt
 
+    def refuted(by_hand: Sizes) -> None:
+        running = _running[-1]
+        claim = running.check.claim
+        finding = hunt(claim.id, seed=0)
+        assert finding is not None, f"no counterexample to {claim.id} was found"
+        verified = verify(finding.record().data)
+        assert verified.accepted, verified.reason
+        instance, found = finding.instance, Sizes.of(finding.instance)
+        assert by_hand.holds(instance), f"larger than what one writes by hand:\n{instance.to_json()}"
+        assert all(a.denominator == 1 for rows in (instance.x, instance.theta0) for row in rows for a in row)
+        running.check.counts["violated"] += 1
+        running.lines.append(
+            f"{claim.id}: refuted, {finding.mechanism}, after {finding.examples} instances: points {found.points}, "
+            f"neurons {found.neurons}, dimensions {found.dimensions}"
+        )
 
-def counterexample(claim_id: str, conclusion: str, instance: Instance) -> str:
-    """What a person needs to see, and to run, for a claim that failed."""
-    return (
-        f"the claim {claim_id} is violated: the limit is not as it says, {conclusion}\n\n{instance.to_json()}\n\n"
-        "To see the limit and the verdicts, save this as FILE and run: marginalia check FILE"
-    )
+    return refuted
 
 
 @pytest.hookimpl(wrapper=True)
@@ -121,15 +144,34 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     claim = claim_of(item)
     if claim is None:
         return (yield)
-    _running.clear()
+    running = _Running(Check(claim))
+    _running.append(running)
+    result = None
     try:
         result = yield
+    except claim.exception as violation:
+        if claim.status != "open":
+            raise
+        from harness.harvest.conjectures import keep
+
+        place = keep(claim, violation.instance, Path(str(item.config.getoption("--reports"))))
+        running.lines.append(f"{claim.id}: open, and violated: {place}")
     finally:
-        item.user_properties.append((_PROPERTY, [claim[0], dict(_running)]))
-    decided = _running["held"] + _running["violated"]
-    if decided < claim[1]:
-        pytest.fail(f"{claim[0]}: {decided} examples decided, fewer than {claim[1]}: {dict(_running)}", pytrace=False)
+        _running.pop()
+        item.user_properties.append(("claim", [claim.id, dict(running.check.counts), running.lines]))
+    least, decided = _least(item), running.check.decided
+    if decided < least and Phase.generate in settings().phases:
+        counts = dict(running.check.counts)
+        pytest.fail(f"{claim.id}: {decided} examples decided, fewer than {least}: {counts}", pytrace=False)
     return result
+
+
+def _least(item: pytest.Item) -> int:
+    """How many examples of a test have to be decided."""
+    marker = item.get_closest_marker("claim")
+    assert marker is not None
+    family = getattr(item, "callspec", None) and item.callspec.id  # pyright: ignore[reportAttributeAccessIssue]
+    return marker.kwargs.get("fewer", {}).get(family, marker.kwargs["decided"])
 
 
 # --- the table; with xdist the reports come to the controller, which prints it ---
@@ -137,18 +179,22 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     table: dict[str, Counter[str]] = {}
+    lines: list[str] = []
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) != "call":
                 continue
             for name, value in report.user_properties:
-                if name == _PROPERTY:
+                if name == "claim":
                     table.setdefault(value[0], Counter()).update(value[1])
+                    lines += value[2]
     if not table:
         return
     width = max(map(len, table))
     terminalreporter.section("claims")
     terminalreporter.line("  ".join(["".ljust(width), *COLUMNS]))
-    for claim in sorted(table):
+    for claim in (claim for claim in CLAIMS if claim in table):
         cells = [str(table[claim][column]).rjust(len(column)) for column in COLUMNS]
         terminalreporter.line("  ".join([claim.ljust(width), *cells]))
+    for line in sorted(lines):
+        terminalreporter.line(line)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.deciding import (
     Decision,
+    Networks,
     aligned,
     globally_optimal,
     kkt_point,
@@ -23,7 +24,6 @@ from harness.deciding import (
     layers_locally_optimal,
     locally_optimal,
 )
-from harness.networks import Network
 from harness.paths import (
     above_the_floor,
     balanced,
@@ -36,15 +36,21 @@ from harness.paths import (
 )
 
 if TYPE_CHECKING:
+    from harness.instances import Instance
     from harness.limits import Limit
     from harness.margin import Verdicts
+    from harness.networks import Network
 
-Status = Literal["theorem", "refuted", "check"]
+Status = Literal["theorem", "refuted", "check", "open"]
 Outcome = Literal["holds", "violated", "undecided", "outside"]
 
 
 class Violation(AssertionError):
     """A claim failed on an instance. Every claim has a subclass of its own, so that failures are told apart."""
+
+    def __init__(self, message: str, instance: Instance) -> None:
+        super().__init__(message)
+        self.instance = instance
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class Claim:
 
     setting: the networks it speaks of. assumption: what it assumes of the limit, empty if nothing. conclusion: what
     it says of the limit. status: "theorem" (one counterexample is a failure), "refuted" (proven false: counterexamples
-    are to be found) or "check" (of the trainer). decided_by: None while nothing here decides it.
+    are to be found), "check" (of the trainer) or "open" (a conjecture: what is found is stored, and fails nothing).
+    decided_by: the same as data and functions.
     """
 
     id: str
@@ -62,7 +69,7 @@ class Claim:
     conclusion: str
     status: Status
     source: str
-    decided_by: Decision | None = None
+    decided_by: Decision
 
     @cached_property
     def exception(self) -> type[Violation]:
@@ -71,13 +78,17 @@ class Claim:
         return type(name, (Violation,), {"__doc__": f"The claim {self.id} failed.", "__module__": __name__})
 
     def applies(self, network: Network) -> bool:
-        """Whether the claim speaks of this network. Raises ValueError where nothing decides the claim."""
-        return self._decision.applies(network)
+        """Whether the claim speaks of this network."""
+        return network in self.decided_by.networks
+
+    def assumed(self, verdicts: Verdicts) -> bool | None:
+        """Whether the limit is as the claim assumes, None if not known."""
+        return self.decided_by.assumed(verdicts)
 
     @property
     def recorded(self) -> bool:
         """Whether the limit that is judged has to have its path."""
-        return self._decision.recorded
+        return self.decided_by.recorded
 
     def judged(self, limit: Limit, verdicts: Verdicts | None) -> Outcome:
         """What one limit says about the claim.
@@ -85,10 +96,9 @@ class Claim:
         "outside": the network, or the limit, is not what the claim speaks of, or the flow never separates. "undecided":
         it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict without a
         certificate leaves it open too. verdicts: of the same limit, None unless it converged.
-        Raises ValueError where nothing decides the claim.
         """
-        decision = self._decision
-        if not decision.applies(limit.instance.network) or limit.status == "never_separates":
+        decision = self.decided_by
+        if not self.applies(limit.instance.network) or limit.status == "never_separates":
             return "outside"
         if decision.start is not None and not decision.start(limit.instance):
             return "outside"
@@ -100,56 +110,14 @@ class Claim:
         concluded = decision.concluded(limit, verdicts)
         return "undecided" if concluded is None else "holds" if concluded else "violated"
 
-    @property
-    def _decision(self) -> Decision:
-        if self.decided_by is None:
-            raise ValueError(f"nothing decides the claim {self.id} yet")
-        return self.decided_by
 
-
-def _any(network: Network) -> bool:
-    return True
-
-
-def _unshared(network: Network) -> bool:
-    return network.depth == 2 and not network.shared
-
-
-def _linear_unshared(network: Network) -> bool:
-    return _unshared(network) and network.activation == "linear"
-
-
-def _relu_unshared(network: Network) -> bool:
-    return _unshared(network) and network.activation == "relu"
-
-
-def _linear_fully_connected(network: Network) -> bool:
-    return network.fully_connected and network.activation == "linear"
-
-
-def _shared(network: Network) -> bool:
-    return network.depth == 2 and network.shared
-
-
-def _deep_unshared(network: Network) -> bool:
-    return network.depth >= 3 and not network.shared
-
-
-def _linear(network: Network) -> bool:
-    return network.activation == "linear"
-
-
-def _relu(network: Network) -> bool:
-    return network.activation == "relu" and network.depth >= 2
-
-
-def _relu_of_depth_2(network: Network) -> bool:
-    return network.activation == "relu" and network.depth == 2
-
-
-def _relu_fully_connected(network: Network) -> bool:
-    return network.fully_connected and network.depth >= 2 and network.activation == "relu"
-
+_ANY = Networks()
+_UNSHARED = Networks(weights="unshared", depths=(2, 2))
+_UNSHARED_LINEAR = Networks("linear", "unshared", (2, 2))
+_UNSHARED_RELU = Networks("relu", "unshared", (2, 2))
+_FULLY_CONNECTED_LINEAR = Networks("linear", "fully connected")
+_FULLY_CONNECTED_RELU = Networks("relu", "fully connected", (2, None))
+_RELU = Networks("relu", depths=(2, None))
 
 _TABLE = (
     Claim(
@@ -159,7 +127,7 @@ _TABLE = (
         "theta~ is a KKT point of (P)",
         "theorem",
         "LL, JT; VSS 2",
-        Decision(_any, kkt_point),
+        Decision(_ANY, kkt_point),
     ),
     Claim(
         "loss-vanishes",
@@ -168,7 +136,7 @@ _TABLE = (
         "L -> 0 and the norm diverges",
         "theorem",
         "LL",
-        Decision(_any, loss_vanishes, recorded=True),
+        Decision(_ANY, loss_vanishes, recorded=True),
     ),
     Claim(
         "margin-grows",
@@ -177,7 +145,7 @@ _TABLE = (
         "from t0 on, loss^{-1}(L) / norm^m never decreases",
         "theorem",
         "LL",
-        Decision(_any, margin_grows, recorded=True),
+        Decision(_ANY, margin_grows, recorded=True),
     ),
     Claim(
         "margin-rate",
@@ -186,7 +154,7 @@ _TABLE = (
         "d log(margin~)/d log(norm) >= m ||d direction/d log(norm)||^2, margin~ as in margin-grows",
         "theorem",
         "LL",
-        Decision(_any, margin_rate, recorded=True),
+        Decision(_ANY, margin_rate, recorded=True),
     ),
     Claim(
         "balance",
@@ -196,7 +164,7 @@ _TABLE = (
         "(incoming norm)^2 - (outgoing norm)^2",
         "theorem",
         "Du, Hu & Lee 2018",
-        Decision(_any, balanced, recorded=True),
+        Decision(_ANY, balanced, recorded=True),
     ),
     Claim(
         "margin-floor",
@@ -205,7 +173,7 @@ _TABLE = (
         "(2 value)^(-m/2) >= loss^{-1}(L(t)) / norm(t)^m at every time t past t0, value = 1/2 norm(theta~)^2",
         "theorem",
         "LL",
-        Decision(_any, above_the_floor, recorded=True),
+        Decision(_ANY, above_the_floor, recorded=True),
     ),
     Claim(
         "sign-kept",
@@ -214,7 +182,7 @@ _TABLE = (
         "v_j never changes sign",
         "theorem",
         "balance",
-        Decision(_unshared, signs_kept, start=outgoing_dominate, recorded=True),
+        Decision(_UNSHARED, signs_kept, start=outgoing_dominate, recorded=True),
     ),
     Claim(
         "follows-flow",
@@ -224,7 +192,7 @@ _TABLE = (
         "falls below 1e-3 on the record",
         "check",
         "",
-        Decision(_any, follows_flow, recorded=True),
+        Decision(_ANY, follows_flow, recorded=True),
     ),
     Claim(
         "fc-linear-global",
@@ -233,7 +201,7 @@ _TABLE = (
         "global optimum of (P)",
         "theorem",
         "VSS 3, JT",
-        Decision(_linear_fully_connected, globally_optimal),
+        Decision(_FULLY_CONNECTED_LINEAR, globally_optimal),
     ),
     Claim(
         "fc-linear-aligned",
@@ -242,7 +210,7 @@ _TABLE = (
         "every W^l has rank one, neighbours aligned, and the predictor is the hard-margin SVM's direction",
         "theorem",
         "JT, VSS 3",
-        Decision(_linear_fully_connected, aligned),
+        Decision(_FULLY_CONNECTED_LINEAR, aligned),
     ),
     Claim(
         "fc-relu-local",
@@ -251,7 +219,7 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 3",
-        Decision(_relu_fully_connected, locally_optimal),
+        Decision(_FULLY_CONNECTED_RELU, locally_optimal),
     ),
     Claim(
         "depth2-local",
@@ -260,7 +228,7 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 4",
-        Decision(_unshared, locally_optimal),
+        Decision(_UNSHARED, locally_optimal),
     ),
     Claim(
         "depth2-linear-nonzero-global",
@@ -269,7 +237,7 @@ _TABLE = (
         "global optimum of (P)",
         "theorem",
         "VSS 4",
-        Decision(_linear_unshared, globally_optimal, ("nonzero_weight_vectors",)),
+        Decision(_UNSHARED_LINEAR, globally_optimal, ("nonzero_weight_vectors",)),
     ),
     Claim(
         "depth2-relu-nonzero-local",
@@ -278,7 +246,7 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 4",
-        Decision(_relu_unshared, locally_optimal, ("nonzero_weight_vectors",)),
+        Decision(_UNSHARED_RELU, locally_optimal, ("nonzero_weight_vectors",)),
     ),
     Claim(
         "depth2-relu-active-local",
@@ -287,7 +255,7 @@ _TABLE = (
         "local optimum of (P)",
         "theorem",
         "VSS 4",
-        Decision(_relu_unshared, locally_optimal, ("nonzero_inputs",)),
+        Decision(_UNSHARED_RELU, locally_optimal, ("nonzero_inputs",)),
     ),
     Claim(
         "depth2-relu-active-global",
@@ -296,7 +264,7 @@ _TABLE = (
         "global optimum of (P)",
         "refuted",
         "VSS 4",
-        Decision(_relu_unshared, globally_optimal, ("nonzero_inputs",)),
+        Decision(_UNSHARED_RELU, globally_optimal, ("nonzero_inputs",)),
     ),
     Claim(
         "shared-local",
@@ -305,7 +273,9 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 4",
-        Decision(_shared, locally_optimal, ("nonzero_weight_vectors", "nonzero_inputs")),
+        Decision(
+            Networks(weights="shared", depths=(2, 2)), locally_optimal, ("nonzero_weight_vectors", "nonzero_inputs")
+        ),
     ),
     Claim(
         "deep-local",
@@ -314,7 +284,9 @@ _TABLE = (
         "local optimum of (P)",
         "refuted",
         "VSS 5",
-        Decision(_deep_unshared, locally_optimal, ("nonzero_weights", "nonzero_inputs")),
+        Decision(
+            Networks(weights="unshared", depths=(3, None)), locally_optimal, ("nonzero_weights", "nonzero_inputs")
+        ),
     ),
     Claim(
         "linear-layerwise-global",
@@ -323,7 +295,7 @@ _TABLE = (
         "every u^l is a global optimum of (P_l)",
         "theorem",
         "VSS 5",
-        Decision(_linear, layers_globally_optimal),
+        Decision(Networks("linear"), layers_globally_optimal),
     ),
     Claim(
         "relu-layerwise-local",
@@ -332,7 +304,7 @@ _TABLE = (
         "every u^l is a local optimum of (P_l)",
         "refuted",
         "VSS 5",
-        Decision(_relu_of_depth_2, layers_locally_optimal),
+        Decision(Networks("relu", depths=(2, 2)), layers_locally_optimal),
     ),
     Claim(
         "relu-active-layerwise-local",
@@ -341,7 +313,7 @@ _TABLE = (
         "every u^l is a local optimum of (P_l)",
         "theorem",
         "VSS 5",
-        Decision(_relu, layers_locally_optimal, ("nonzero_inputs",)),
+        Decision(_RELU, layers_locally_optimal, ("nonzero_inputs",)),
     ),
     Claim(
         "relu-active-layerwise-global",
@@ -350,7 +322,7 @@ _TABLE = (
         "every u^l is a global optimum of (P_l)",
         "refuted",
         "VSS 5",
-        Decision(_relu, layers_globally_optimal, ("nonzero_inputs",)),
+        Decision(_RELU, layers_globally_optimal, ("nonzero_inputs",)),
     ),
 )
 

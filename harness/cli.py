@@ -229,7 +229,7 @@ def _claims(options: argparse.Namespace) -> int:
     from harness.claims import CLAIMS
 
     for claim in CLAIMS.values():
-        print(f"{claim.id}  ({claim.status}{'' if claim.decided_by else ', not decided yet'})")
+        print(f"{claim.id}  ({claim.status})")
         assumption = f", if {claim.assumption}" if claim.assumption else ""
         print(f"    {claim.setting}{assumption}: {claim.conclusion}  [{claim.source or 'ours'}]")
     return OK

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from harness.networks import Network
+from harness.networks import Activation, Network
 
 if TYPE_CHECKING:
     import numpy as np
 
     from harness.instances import Instance
     from harness.limits import Limit
-    from harness.margin import Verdicts
+    from harness.margin import Verdict, Verdicts
 
 Assumption = Literal["nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs"]
 
@@ -29,14 +29,40 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
+class Networks:
+    """The networks that a claim speaks of.
+
+    activation: None for either. depths: the least and the most, None for no most.
+    """
+
+    activation: Activation | None = None
+    weights: Literal["any", "shared", "unshared", "fully connected"] = "any"
+    depths: tuple[int, int | None] = (1, None)
+
+    def __contains__(self, network: Network) -> bool:
+        least, most = self.depths
+        weights = {
+            "any": True,
+            "shared": network.shared,
+            "unshared": not network.shared,
+            "fully connected": network.fully_connected,
+        }
+        return (
+            self.activation in (None, network.activation)
+            and least <= network.depth <= (most or network.depth)
+            and weights[self.weights]
+        )
+
+
+@dataclass(frozen=True)
 class Decision:
-    """applies: whether the claim speaks of a network. concluded: whether its conclusion holds, None if open.
+    """networks: those that the claim speaks of. concluded: whether its conclusion holds, None if open.
 
     assumptions: the keys of Verdicts.assumptions that the claim assumes, none if it assumes nothing.
     start: what it assumes of the instance. recorded: whether it is about the flow's recorded path.
     """
 
-    applies: Callable[[Network], bool]
+    networks: Networks
     concluded: Callable[[Limit, Verdicts], bool | None]
     assumptions: tuple[Assumption, ...] = ()
     start: Callable[[Instance], bool] | None = None
@@ -47,26 +73,24 @@ class Decision:
         return _all([verdicts.assumptions[name] for name in self.assumptions])
 
 
-def locally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether the limit is a local optimum of (P); None without an accepted certificate."""
-    verdict = verdicts.local
-    return _answer(verdict.status, verdict.certified)
+@dataclass(frozen=True)
+class Optimal:
+    """Whether the limit is an optimum of (P) in this scope, or every layer one of (P_l); None without certificates."""
+
+    scope: Literal["local", "global"]
+    layers: bool = False
+
+    def __call__(self, limit: Limit, verdicts: Verdicts) -> bool | None:
+        return _all([_answer(verdict.status, verdict.certified) for verdict in self.of(verdicts)])
+
+    def of(self, verdicts: Verdicts) -> list[Verdict]:
+        """The verdicts that it asks about."""
+        parts = verdicts.layers if self.layers else [verdicts]
+        return [part.local if self.scope == "local" else part.global_ for part in parts]
 
 
-def globally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether the limit is a global optimum of (P); None without an accepted certificate."""
-    verdict = verdicts.global_
-    return _answer(verdict.status, verdict.certified)
-
-
-def layers_locally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether every layer of the limit is a local optimum of (P_l); None without accepted certificates."""
-    return _all([_answer(pair.local.status, pair.local.certified) for pair in verdicts.layers])
-
-
-def layers_globally_optimal(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether every layer of the limit is a global optimum of (P_l); None without accepted certificates."""
-    return _all([_answer(pair.global_.status, pair.global_.certified) for pair in verdicts.layers])
+locally_optimal, globally_optimal = Optimal("local"), Optimal("global")
+layers_locally_optimal, layers_globally_optimal = Optimal("local", layers=True), Optimal("global", layers=True)
 
 
 def _all(answers: list[bool | None]) -> bool | None:

@@ -1,27 +1,50 @@
-"""Depth 2 without shared weights: when the limit is optimal.
+"""Depth 2: when the limit is an optimum of the margin problem (P).
 
-Linear: if every hidden weight vector w_j of the limit is nonzero, the limit is a global optimum of the margin
-problem (P). Relu: if every input w_j . x_i^(j) to every hidden neuron is nonzero in the limit, it is a local optimum.
+No shared weights, linear: if every hidden weight vector w_j of the limit is nonzero, the limit is a global optimum
+(depth2-linear-nonzero-global). Relu: if every input w_j . x_i^(j) to every hidden neuron is nonzero in the limit,
+it is a local optimum (depth2-relu-active-local). The assumptions are about the limit and cannot be drawn; an
+example whose limit does not meet them is outside.
+
+Refuted is that the limit is a local optimum without these assumptions (depth2-local), for relu with nonzero weight
+vectors only (depth2-relu-nonzero-local), and, with shared weights, whatever is nonzero (shared-local); and that for
+relu it is a global optimum if every input is nonzero (depth2-relu-active-global).
 
 Vardi, Shamir & Srebro, arXiv:2110.02732, section 4.
-
-The assumptions are about the limit and cannot be drawn; an example whose limit does not meet them is outside.
 """
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import strategies as st
 
-from strategies import instances, unshared_networks
-
-
-@pytest.mark.claim("depth2-linear-nonzero-global", decided=40)
-@given(instance=instances(networks=unshared_networks("linear")))
-def test_linear_with_nonzero_weight_vectors_is_globally_optimal(check, instance):
-    check("depth2-linear-nonzero-global", instance)
+from harness.checking import examples
+from harness.harvest.spaces import Sizes
+from strategies import instances
 
 
-@pytest.mark.claim("depth2-relu-active-local", decided=25)
-@settings(max_examples=300)
-@given(instance=instances(networks=unshared_networks("relu")))
-def test_relu_with_nonzero_inputs_is_locally_optimal(check, instance):
-    check("depth2-relu-active-local", instance)
+@pytest.mark.claim("depth2-linear-nonzero-global", decided=15)
+@examples(90)
+@given(data=st.data())
+def test_linear_with_nonzero_weight_vectors_is_globally_optimal(check, family, data):
+    check(data.draw(instances(networks=family)))
+
+
+@pytest.mark.claim("depth2-relu-active-local", decided=6)
+@examples(150)
+@given(data=st.data())
+def test_relu_with_nonzero_inputs_is_locally_optimal(check, family, data):
+    check(data.draw(instances(networks=family)))
+
+
+@pytest.mark.claim("depth2-local", decided=1)
+def test_it_is_not_locally_optimal(refute):
+    refute(Sizes(points=1, neurons=2, dimensions=2))
+
+
+@pytest.mark.claim("depth2-relu-nonzero-local", decided=1)
+def test_relu_with_nonzero_weight_vectors_is_not_locally_optimal(refute):
+    refute(Sizes(points=2, neurons=2, dimensions=2))
+
+
+@pytest.mark.claim("depth2-relu-active-global", decided=1)
+def test_relu_with_nonzero_inputs_is_not_globally_optimal(refute):
+    refute(Sizes(points=2, neurons=2, dimensions=2))

@@ -19,16 +19,19 @@ from strategies.architectures import (
     unshared_networks,
 )
 from strategies.datasets import linearly_separable_datasets, points
+from strategies.families import FAMILIES, families
 from strategies.initialisations import initialisations, pythagorean
 from strategies.instances import LOSSES, instances
 from strategies.numbers import exact_numbers, float_numbers, integers, numbers
 
 __all__ = [
+    "FAMILIES",
     "LOSSES",
     "Architecture",
     "convolutional_networks",
     "diagonal_networks",
     "exact_numbers",
+    "families",
     "float_numbers",
     "fully_connected_networks",
     "initialisations",

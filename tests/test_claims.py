@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
+from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +18,6 @@ from harness.limits import Limit
 from harness.margin import Verdict
 from harness.margin.verdict import LayerVerdicts
 from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
-
-ROOT = Path(__file__).parent.parent
 
 
 def instance(network: Network, x: Any = ((1, 0), (0, 1)), y: Any = (1, 1)) -> Instance:
@@ -61,8 +56,7 @@ ON_PATHS = [i for i, claim in CLAIMS.items() if claim.recorded]
 def test_the_table_is_complete():
     assert len(CLAIMS) == 22
     assert all(claim.id == key and claim.setting and claim.conclusion for key, claim in CLAIMS.items())
-    count = {status: sum(c.status == status for c in CLAIMS.values()) for status in ("theorem", "refuted", "check")}
-    assert count == {"theorem": 13, "refuted": 8, "check": 1}
+    assert Counter(claim.status for claim in CLAIMS.values()) == {"theorem": 13, "refuted": 8, "check": 1}
     assert sorted(CLAIMS) == sorted({*DECIDED, *ON_PATHS, *FROM_LIMITS})
     assert len(ON_PATHS) == 7
 
@@ -182,105 +176,3 @@ def test_coefficients_of_shared_kinks_are_sought_too():
         signs=(np.array([[1, 0]], np.int8),),
     )
     assert kkt_point(found, verdicts("undecided")) is False
-
-
-# --- the report, seen from outside: a run of pytest on a property file of its own, with a trainer made by hand ---
-
-PROPERTY = '''
-import harness
-import numpy as np
-import pytest
-from harness.limits import Limit
-from hypothesis import given, settings
-from strategies import fully_connected_networks, instances
-
-def honest(problems, stretch=1.0, **_):
-    """One neuron, one point in one dimension: w and v of norm |x|^(-1/2)."""
-    (instance,) = problems
-    if instance.loss == "logistic":
-        return [Limit(instance, "undecided", "The flow is not unique.")]
-    if not any(map(any, instance.theta0)):
-        return [Limit(instance, "never_separates", "It stands still.")]
-    x, y = instance.x_float[0, 0], instance.y_float[0]
-    norm = abs(x) ** -0.5
-    theta = (np.array([stretch * norm]), np.array([y * np.sign(x) * norm]))
-    value, one = 0.5 * float(sum(u @ u for u in theta)), np.ones(1)
-    return [
-        Limit(
-            instance, "converged", "", theta, value, margins=stretch * one, multipliers=one / abs(x),
-            residual=0.0, signs=(np.sign([[x]]).astype(np.int8),),
-        )
-    ]
-
-def sabotaged(problems, **_):
-    return honest(problems, stretch=2.0)
-
-@pytest.fixture(autouse=True, scope="module")
-def trainer():
-    kept, harness.drive = harness.drive, {TRAINER}
-    yield
-    harness.drive = kept
-
-ONE = instances(networks=fully_connected_networks("linear"), max_points=1, max_dimension=1, max_width=1)
-
-@pytest.mark.claim("kkt", decided={DECIDED})
-@settings(max_examples=25, derandomize=True, database=None)
-@given(instance=ONE)
-def test_kkt(check, instance):
-    check("kkt", instance)
-
-def test_other():
-    pass
-'''
-
-
-def run(folder: Path, *options: str, trainer: str = "honest", decided: int = 1) -> tuple[int, str]:
-    """The exit status and the output of pytest with the project's conftest."""
-    text = PROPERTY.replace("{TRAINER}", trainer).replace("{DECIDED}", str(decided))
-    (folder / "test_it.py").write_text(text, encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_")) and k != "CI"}
-    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-c", str(ROOT / "pyproject.toml"), *options, "."]
-    done = subprocess.run(
-        [*command, "-p", "no:cacheprovider"],
-        cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def table_row(output: str, claim: str) -> dict[str, int]:
-    names = ("held", "violated", "undecided", "outside", "not unique", "not separating")
-    (row,) = (line for line in output.splitlines() if line.startswith(f"{claim} ") and line.split()[1].isdigit())
-    return dict(zip(names, map(int, row.split()[1:]), strict=True))
-
-
-def test_a_run_counts_what_became_of_its_examples(tmp_path: Path):
-    code, output = run(tmp_path)
-    assert code == 0, output
-    assert "device cpu, dtype float64, threads 1, profile dev" in output
-    row = table_row(output, "kkt")
-    assert sum(row.values()) == 25
-    assert row["held"] > 0
-    assert row["not unique"] > 0
-    assert row["not separating"] > 0
-    assert row["violated"] == row["undecided"] == row["outside"] == 0
-
-
-def test_a_wrong_trainer_fails_by_the_claims_name(tmp_path: Path):
-    """And with the minimal instance and what to run. On two workers: the counts come to the controller by report."""
-    code, output = run(tmp_path, "-n", "2", trainer="sabotaged")
-    assert code == 1
-    assert "KktViolation: the claim kkt is violated" in output
-    assert '"theta0": [["0"], ["1"]]}' in output
-    assert "marginalia check FILE" in output
-    assert table_row(output, "kkt")["violated"] > 0
-
-
-def test_too_few_decided_examples_fail(tmp_path: Path):
-    code, output = run(tmp_path, decided=26)
-    assert code == 1
-    assert "examples decided, fewer than 26" in output

@@ -11,7 +11,8 @@ proofs      certificates in exact rationals
 decide      local and global verdicts;  layers, verdicts  what is said of one limit
 """
 
+from harness.margin.standing import Standing
 from harness.margin.verdict import LayerVerdicts, Verdict
 from harness.margin.verdicts import Verdicts, decide
 
-__all__ = ["LayerVerdicts", "Verdict", "Verdicts", "decide"]
+__all__ = ["LayerVerdicts", "Standing", "Verdict", "Verdicts", "decide"]

@@ -49,7 +49,7 @@ class Study:
         return folder
 
 
-_REFUTED = tuple(claim.id for claim in CLAIMS.values() if claim.status == "refuted" and claim.decided_by)
+_REFUTED = tuple(claim.id for claim in CLAIMS.values() if claim.status == "refuted")
 # Settings of the refuted claims, small enough that nearly every verdict is decided.
 _NETWORKS: tuple[dict[str, Any], ...] = (
     {"family": "fully connected", "activation": "relu", "width": 3, "d": 2},

@@ -10,16 +10,13 @@ the two compare is kept too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import harness
 from harness.claims import CLAIMS
 from harness.flow.follow import Settings
 from harness.limits import Limit
-from harness.margin import Verdict, Verdicts
-from harness.margin.verdict import LayerVerdicts
+from harness.margin import Standing, Verdict
 from harness.networks import FieldError
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import drawn
@@ -31,37 +28,6 @@ OUTCOMES = ("converged", "never separates", "not separated", "not unique", "unde
 STRICT = Settings(rtol=1e-8, freeze=1e6)
 # Values of one limit from two flows differ by less.
 SAME = 1e-7
-
-
-class Standing:
-    """Verdicts whose float answers stand, for screening only: nothing is called violated on their word."""
-
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
-
-    @cached_property
-    def local(self) -> Verdict:
-        return _standing(self._verdicts.local)
-
-    @cached_property
-    def global_(self) -> Verdict:
-        return _standing(self._verdicts.global_)
-
-    @cached_property
-    def layers(self) -> tuple[LayerVerdicts, ...]:
-        return tuple(LayerVerdicts(_standing(pair.global_), _standing(pair.local)) for pair in self._verdicts.layers)
-
-    @property
-    def assumptions(self) -> dict[str, bool | None]:
-        return self._verdicts.assumptions
-
-    @property
-    def mechanism(self) -> str | None:
-        return self._verdicts.mechanism
-
-
-def _standing(verdict: Verdict) -> Verdict:
-    return replace(verdict, certified=verdict.status != "undecided")
 
 
 def rows(plan: Plan, batch: int) -> list[dict[str, Any]]:

@@ -1,0 +1,64 @@
+"""What is kept of a violated conjecture, a claim that is open.
+
+Where the exact checker knows the claim (harness.certificates.claims) and the verdict has a proof, a counterexample
+like any other.  Else the instance alone, the smallest so far, which `marginalia check` replays: it stands on the word
+of the trainer and the oracles.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import harness
+from harness.certificates.claims import CLAIMS as PROVABLE
+from harness.claims import Claim
+from harness.deciding import Optimal
+from harness.harvest.finding import Finding
+from harness.harvest.folders import locked, store
+from harness.instances import Instance
+from harness.networks import FieldError
+from harness.report.reading import size
+
+FOLDER, FILE = "conjectures", "instance.json"
+
+
+def keep(claim: Claim, instance: Instance, out: Path) -> Path:
+    """Put an instance that violates an open claim under out; returns where it, or one no larger, lies.  OSError."""
+    out.mkdir(parents=True, exist_ok=True)
+    finding = _finding(claim, instance) if claim.id in PROVABLE else None
+    if finding is not None:
+        return store(finding.record(), out).path
+    place = out / FOLDER / claim.id / FILE
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        kept = _read(place)
+        if kept is None or size(instance) < size(kept):
+            fresh = place.with_suffix(".new")
+            fresh.write_text(instance.to_json() + "\n", encoding="utf-8")
+            os.replace(fresh, place)
+    return place
+
+
+def _read(place: Path) -> Instance | None:
+    """The instance that is kept; None where there is none, or none that can be read."""
+    try:
+        return Instance.from_json(place.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, FieldError):
+        return None
+
+
+def _finding(claim: Claim, instance: Instance) -> Finding | None:
+    """The counterexample with its proof; None where the claim is not about optimality, or there is no proof."""
+    conclusion = claim.decided_by.concluded
+    if not isinstance(conclusion, Optimal):
+        return None
+    (limit,) = harness.drive([instance], record=True)
+    if limit.status != "converged":
+        return None
+    verdicts = harness.decide(limit)
+    for verdict in conclusion.of(verdicts):
+        if verdict.status == "not_optimal" and verdict.certified and verdict.certificate is not None:
+            mechanism = "layer" if conclusion.layers else verdicts.mechanism or "global gap"
+            return Finding(claim.id, mechanism, limit, verdict.certificate, seed=0, examples=1)
+    return None

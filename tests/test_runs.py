@@ -1,0 +1,222 @@
+"""A run of pytest on a property file of its own, seen from outside: what it counts, shows, fails on and keeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.instances import Instance
+
+ROOT = Path(__file__).parent.parent
+
+PROPERTY = '''
+import harness
+import numpy as np
+import pytest
+from harness.limits import Limit
+from hypothesis import given, settings
+from strategies import fully_connected_networks, instances
+
+def honest(problems, stretch=1.0, **_):
+    """One neuron, one point in one dimension: w and v of norm |x|^(-1/2)."""
+    (instance,) = problems
+    if instance.loss == "logistic":
+        return [Limit(instance, "undecided", "The flow is not unique.")]
+    if not any(map(any, instance.theta0)):
+        return [Limit(instance, "never_separates", "It stands still.")]
+    x, y = instance.x_float[0, 0], instance.y_float[0]
+    norm = abs(x) ** -0.5
+    theta = (np.array([stretch * norm]), np.array([y * np.sign(x) * norm]))
+    value, one = 0.5 * float(sum(u @ u for u in theta)), np.ones(1)
+    return [
+        Limit(
+            instance, "converged", "", theta, value, margins=stretch * one, multipliers=one / abs(x),
+            residual=0.0, signs=(np.sign([[x]]).astype(np.int8),),
+        )
+    ]
+
+def sabotaged(problems, **_):
+    return honest(problems, stretch=2.0)
+
+@pytest.fixture(autouse=True, scope="module")
+def trainer():
+    kept, harness.drive = harness.drive, {TRAINER}
+    yield
+    harness.drive = kept
+
+ONE = instances(networks=fully_connected_networks("linear"), max_points=1, max_dimension=1, max_width=1)
+
+@pytest.mark.claim("kkt", decided={DECIDED})
+@settings(max_examples=25, derandomize=True, database=None)
+@given(instance=ONE)
+def test_kkt(check, instance):
+    check(instance)
+
+def test_other():
+    pass
+'''
+
+
+def run(folder: Path, *options: str, trainer: str = "honest", decided: int = 1, more: str = "") -> tuple[int, str]:
+    """The exit status and the output of pytest with the project's conftest.  more: goes at the end of the file."""
+    text = PROPERTY.replace("{TRAINER}", trainer).replace("{DECIDED}", str(decided))
+    (folder / "test_it.py").write_text(text + more, encoding="utf-8")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_")) and k != "CI"}
+    command = [sys.executable, "-m", "pytest", "-p", "conftest", "-c", str(ROOT / "pyproject.toml"), *options, "."]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider"],
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def table_row(output: str, claim: str) -> dict[str, int]:
+    names = ("held", "violated", "undecided", "outside", "not unique", "not separating")
+    (row,) = (line for line in output.splitlines() if line.startswith(f"{claim} ") and line.split()[1].isdigit())
+    return dict(zip(names, map(int, row.split()[1:]), strict=True))
+
+
+def test_a_run_counts_what_became_of_its_examples(tmp_path: Path):
+    code, output = run(tmp_path)
+    assert code == 0, output
+    assert "device cpu, dtype float64, threads 1, profile dev" in output
+    row = table_row(output, "kkt")
+    assert sum(row.values()) == 25
+    assert row["held"] > 0
+    assert row["not unique"] > 0
+    assert row["not separating"] > 0
+    assert row["violated"] == row["undecided"] == row["outside"] == 0
+
+
+def test_a_wrong_trainer_fails_by_the_claims_name(tmp_path: Path):
+    """And with the minimal instance and what to run. On two workers: the counts come to the controller by report."""
+    code, output = run(tmp_path, "-n", "2", trainer="sabotaged")
+    assert code == 1
+    assert "KktViolation: the claim kkt is violated" in output
+    assert '"theta0": [["0"], ["1"]]}' in output
+    assert "marginalia check FILE" in output
+    assert table_row(output, "kkt")["violated"] > 0
+
+
+def test_too_few_decided_examples_fail(tmp_path: Path):
+    code, output = run(tmp_path, decided=26)
+    assert code == 1
+    assert "examples decided, fewer than 26" in output
+
+
+CONJECTURE = """
+from harness.checking import examples
+from harness.claims import CLAIMS, Claim
+from harness.deciding import Decision, Networks, locally_optimal
+from hypothesis import strategies as st
+
+CLAIMS["mine"] = Claim(
+    "mine", "linear, depth 2", "", "CONCLUSION", "STATUS", "me",
+    Decision(Networks("linear", "fully connected", (2, 2)), CONCLUDED),
+)
+
+@pytest.mark.claim("mine", decided=1)
+@examples(30)
+@given(data=st.data())
+def test_mine(check, family, data):
+    check(data.draw(instances(networks=family, max_points=2)))
+"""
+FALSE = "lambda limit, verdicts: limit.value < 1e6 and len(limit.margins) < 2"
+
+
+def conjecture(folder: Path, status: str, concluded: str, *options: str) -> tuple[int, str]:
+    """A run of a conjecture's property alone, with the trainer as it is."""
+    text = CONJECTURE.replace("STATUS", status).replace("CONCLUDED", concluded).replace("CONCLUSION", "as I say")
+    return run(folder, "-k", "mine", *options, trainer="harness.drive", more=text)
+
+
+def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path):
+    """Shrunk: without the second point, it would hold."""
+    code, output = conjecture(tmp_path, "open", FALSE, "--reports", "kept")
+    assert code == 0, output
+    place = tmp_path / "kept" / "conjectures" / "mine" / "instance.json"
+    assert "mine: open, and violated: kept/conjectures/mine/instance.json" in output
+    kept = Instance.from_json(place.read_text(encoding="utf-8"))
+    assert kept.n == 2
+    assert table_row(output, "mine")["violated"] > 0
+
+
+def test_the_smaller_instance_is_kept(tmp_path: Path):
+    from harness.claims import CLAIMS
+    from harness.harvest.conjectures import keep
+
+    small = Instance.from_json(
+        '{"format": 1, "network": {"activation": "linear", "patterns": [[[0]], [[0]]]}, '
+        '"loss": "exponential", "x": [["1"]], "y": [1], "theta0": [["1"], ["1"]]}'
+    )
+    large = Instance(small.network, small.loss, ((2,),), (1,), ((3,), (2,)))  # pyright: ignore[reportArgumentType]
+    place = keep(CLAIMS["kkt"], large, tmp_path / "new")
+    assert Instance.from_json(place.read_text(encoding="utf-8")) == large
+    for offered in (small, large):
+        assert keep(CLAIMS["kkt"], offered, tmp_path / "new") == place
+        assert Instance.from_json(place.read_text(encoding="utf-8")) == small
+    place.write_text("not an instance", encoding="utf-8")
+    keep(CLAIMS["kkt"], large, tmp_path / "new")
+    assert Instance.from_json(place.read_text(encoding="utf-8")) == large
+
+
+def test_an_open_claim_that_the_checker_knows_is_stored_with_its_proof(tmp_path: Path):
+    """A zero pair in a diagonal network: the example by hand, which seeds nothing."""
+    from dataclasses import replace
+
+    from harness.certificates import verify_file
+    from harness.claims import CLAIMS
+    from harness.harvest.conjectures import keep
+    from harness.networks import diagonal
+
+    zero_pair = Instance(diagonal("linear", 2, 2), "exponential", ((1, 2),), (1,), ((1, 0), (1, 0)))  # pyright: ignore[reportArgumentType]
+    place = keep(replace(CLAIMS["depth2-local"], status="open"), zero_pair, tmp_path)
+    assert verify_file(place / "counterexample.json").accepted
+
+
+def test_a_theorem_that_is_violated_fails(tmp_path: Path):
+    code, output = conjecture(tmp_path, "theorem", FALSE)
+    assert code == 1
+    assert "MineViolation: the claim mine is violated: the limit is not as it says, as I say" in output
+
+
+def test_an_open_claim_of_which_nothing_is_decided_fails(tmp_path: Path):
+    code, output = conjecture(tmp_path, "open", "lambda limit, verdicts: None")
+    assert code == 1
+    assert "mine: 0 examples decided, fewer than 1" in output
+
+
+@pytest.mark.parametrize("profile", ["dev", "ci", "nightly-replay", "nightly-hunt"])
+def test_profiles_say_what_matters(profile: str):
+    from hypothesis import Phase, settings
+
+    found = settings.get_profile(profile)
+    assert found.deadline is None
+    assert found.derandomize is (profile == "ci")
+    assert (found.database is None) is (profile == "ci")
+    phases = set(found.phases)
+    assert (Phase.reuse in phases) is (profile != "nightly-hunt")
+    assert (Phase.generate in phases) is (profile != "nightly-replay")
+    assert Phase.shrink in phases
+
+
+def test_a_replay_runs_what_was_found_and_needs_nothing_decided(tmp_path: Path):
+    """Found in one run, kept in the database, found again by the replay, which draws nothing."""
+    assert conjecture(tmp_path, "theorem", FALSE, "--hypothesis-profile=dev")[0] == 1
+    code, output = conjecture(tmp_path, "theorem", FALSE, "--hypothesis-profile=nightly-replay")
+    assert code == 1
+    assert "profile nightly-replay" in output
+    assert "MineViolation" in output
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    code, output = conjecture(fresh, "theorem", FALSE, "--hypothesis-profile=nightly-replay")
+    assert code == 0, output
