@@ -39,6 +39,13 @@ def honest(problems, stretch=1.0, **_):
         )
     ]
 
+def anywhere(problems, **_):
+    """Converged, whatever the problem is."""
+    (instance,) = problems
+    theta = tuple(np.ones(size) for size in instance.network.sizes)
+    one, signs = np.ones(instance.n), (np.ones((instance.n, instance.network.widths[1]), np.int8),)
+    return [Limit(instance, "converged", "", theta, 1.0, margins=one, multipliers=one, residual=0.0, signs=signs)]
+
 def sabotaged(problems, **_):
     return honest(problems, stretch=2.0)
 
@@ -130,13 +137,13 @@ CLAIMS["mine"] = Claim(
 def test_mine(check, family, data):
     check(data.draw(instances(networks=family, max_points=2)))
 """
-FALSE = "lambda limit, verdicts: limit.value < 1e6 and len(limit.margins) < 2"
+FALSE = "lambda limit, verdicts: limit.instance.n < 2"
 
 
 def conjecture(folder: Path, status: str, concluded: str, *options: str) -> tuple[int, str]:
-    """A run of a conjecture's property alone, with the trainer as it is."""
+    """A run of a conjecture's property alone."""
     text = CONJECTURE.replace("STATUS", status).replace("CONCLUDED", concluded).replace("CONCLUSION", "as I say")
-    return run(folder, "-k", "mine", *options, trainer="harness.drive", more=text)
+    return run(folder, "-k", "mine", *options, trainer="anywhere", more=text)
 
 
 def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path):
