@@ -65,7 +65,7 @@ def kkt_point(instance: Instance, theta: Theta, signs: Signs | None, multipliers
         raise Rejected("a kink is heard")
     if max(abs(v) for u in theta for v in u) > LARGEST:
         raise Rejected("a parameter is too large")
-    free = _free(instance, theta, signs, used)
+    free = free_parameters(instance, theta, signs, used)
     if signs is not None and len(free) > sum(bool(v) for u in theta for v in u):
         raise Rejected("a parameter that is zero in theta may not be zero in the KKT point")
     system = _System(instance, theta, signs, {i: multipliers[i] for i in used}, free)
@@ -81,14 +81,14 @@ def has_kinks(instance: Instance, theta: Theta, signs: Signs | None, multipliers
     """Whether a kink on a sample with a multiplier is heard, and not zero whatever the weights are."""
     network = instance.network
     for i in (i for i, a in enumerate(multipliers) if a):
-        fed, paths = _fed(network, theta, instance.x[i], signs, i), heard(network, theta, signs, i)
+        fed, paths = fed_inputs(network, theta, instance.x[i], signs, i), heard(network, theta, signs, i)
         for layer, j in kinks_of(signs, i):
-            if paths[layer][j] and _moves(network, theta, layer, j, fed):
+            if paths[layer][j] and moves(network, theta, layer, j, fed):
                 return True
     return False
 
 
-def _moves(network: Network, theta: Theta, layer: int, neuron: int, fed: Sequence[Sequence[bool]]) -> bool:
+def moves(network: Network, theta: Theta, layer: int, neuron: int, fed: Sequence[Sequence[bool]]) -> bool:
     """Whether something nonzero reaches the neuron through a nonzero weight."""
     return any(ok and w != 0 for ok, w in zip(fed[layer], weights(network, theta, layer)[neuron], strict=True))
 
@@ -211,7 +211,7 @@ def _same_gates(signs: Signs | None, used: Sequence[int], rotation: Rotation) ->
     return signs is None or all(signs[layer][i][j] and signs[layer][i][j] == signs[layer][i][k] for i in used)
 
 
-def _fed(network: Network, theta: Theta, x: Vector, signs: Signs | None, sample: int) -> list[list[bool]]:
+def fed_inputs(network: Network, theta: Theta, x: Vector, signs: Signs | None, sample: int) -> list[list[bool]]:
     """For the inputs of every layer, which are reached by a path of nonzero weights through gates that are not off."""
     live = [bool(v) for v in x]
     out = [live]
@@ -224,7 +224,7 @@ def _fed(network: Network, theta: Theta, x: Vector, signs: Signs | None, sample:
     return out
 
 
-def _free(instance: Instance, theta: Theta, signs: Signs | None, used: Sequence[int]) -> list[int]:
+def free_parameters(instance: Instance, theta: Theta, signs: Signs | None, used: Sequence[int]) -> list[int]:
     """The flat parameters that may be nonzero: those of theta, and those that a gradient then reaches."""
     support = [[Fraction(bool(v)) for v in u] for u in theta]
     while True:
@@ -244,7 +244,7 @@ def _reached(instance: Instance, theta: Theta, signs: Signs | None, used: Sequen
     network = instance.network
     found: set[int] = set()
     for i in used:
-        fed = _fed(network, theta, instance.x[i], signs, i)
+        fed = fed_inputs(network, theta, instance.x[i], signs, i)
         paths = [*heard(network, theta, signs, i), [True]]
         offset = 0
         for layer, pattern in enumerate(network.patterns):
@@ -264,14 +264,14 @@ def _require_signs(instance: Instance, theta: Theta, signs: Signs | None, radius
     limits = bounds(network, theta, radius)
     for i, x in enumerate(instance.x):
         steep = sqrt_up(squared_norm(x))
-        fed = _fed(network, theta, x, signs, i)
+        fed = fed_inputs(network, theta, x, signs, i)
         inputs = preactivations(network, theta, x)
         for layer, block in enumerate(signs):
             for j, sign in enumerate(block[i]):
                 place = f"neuron {j + 1} of layer {layer + 1} on sample {i}"
                 if sign and sign * inputs[layer][j] <= limits.of(layer + 1, steep)[0] * radius:
                     raise Rejected(f"the sign of {place} is not clear of the KKT point")
-                if not sign and _moves(network, theta, layer, j, fed):
+                if not sign and moves(network, theta, layer, j, fed):
                     raise Rejected(f"the input of {place} may not be zero in the KKT point")
 
 

@@ -1,14 +1,26 @@
 """The max-margin problem at a limit: its KKT conditions, and whether the limit is optimal.
 
-kkt         residual, multipliers and Clarke coefficients of a direction
-depth2      a limit of depth 2 without shared weights, neuron by neuron
-regions     the slope of the dual function over a region of one neuron's weight space
-problems    the whole problem and the first layer's problem in one shape
-cone        the convex problems, by Clarabel
-cells       joint closed cells and the descent over them
-multipliers the best multipliers for given regions
-proofs      certificates in exact rationals
-decide      local and global verdicts;  layers, verdicts  what is said of one limit
+kkt, clarke     residual, multipliers and Clarke coefficients of a direction
+verdicts        decide: everything that is said of one limit;  verdict, assumptions  the data of it
+
+Depth 2 without shared weights:
+depth2          a limit, neuron by neuron
+regions         the slope of the dual function over a region of one neuron's weight space
+problems        the whole problem and the first layer's problem in one shape
+cone            the convex problems, by Clarabel
+cells           joint closed cells and the descent over them
+multipliers     the best multipliers for given regions
+optimality      local and global verdicts;  layers  those on single layers
+
+Every network:
+expansion       margins and kinks next to a limit to second order
+curves          curves along which the margins hold and the norm falls
+balls           proofs of a local optimum to second order;  dead  the part of neurons that are zero
+general         the order in which these are tried
+layer_tree      one layer's problem by splitting on gates;  layer_forms, least_distance  below it
+products        the hard-margin SVM and bounds on products of norms
+vertices        diagonal networks
+proofs, exact   certificates in exact rationals
 """
 
 from harness.margin.standing import Standing

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
-
 from harness.limits import Limit
+from harness.margin.assumptions import NAMES, assumptions
 from harness.margin.depth2 import Point
 from harness.margin.general import General
 from harness.margin.layer_tree import decide_layer
@@ -109,30 +108,10 @@ class Verdicts:
 
     @cached_property
     def assumptions(self) -> dict[str, bool | None]:
-        """What the claims assume of the limit.
-
-        A neuron with a zero patch, or without incoming or outgoing weights, makes them false (statements.md, 2).
-        """
-        limit = self.limit
-        names = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
-        if limit.doubt or limit.theta is None or limit.signs is None:
-            return dict.fromkeys(names)
-        network = limit.instance.network
-        connected, vectors = True, True
-        for layer, pattern in enumerate(network.patterns[:-1]):
-            above = network.patterns[layer + 1]
-            for j, row in enumerate(pattern):
-                incoming = [k for k in row if k >= 0]
-                connected = connected and bool(incoming) and any(r[j] >= 0 for r in above)
-                vectors = vectors and any(limit.theta[layer][k] != 0.0 for k in incoming)
-        if network.depth > 1:
-            x = np.array(limit.instance.x_float)
-            for row in network.patterns[0]:
-                present = [c for c, k in enumerate(row) if k >= 0]
-                connected = connected and bool((x[:, present] != 0.0).any(axis=1).all())
-        weights = all(bool((u != 0.0).all()) for u in limit.theta)
-        inputs = all(bool((np.asarray(s) != 0).all()) for s in limit.signs)
-        return dict(zip(names, (weights and connected, vectors and connected, inputs and connected), strict=True))
+        """What the claims assume of the limit (assumptions.py)."""
+        if self.limit.doubt or self.limit.signs is None:
+            return dict.fromkeys(NAMES)
+        return assumptions(self.limit)
 
 
 def decide(limit: Limit, *, certify: bool = True) -> Verdicts:
