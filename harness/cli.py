@@ -189,7 +189,7 @@ def _verify(options: argparse.Namespace) -> int:
             codes.add(BAD_INPUT)
             continue
         answer = "accepted" if verified.accepted else "rejected"
-        print(f"{path}: {answer}: {verified.claim}: {verified.reason}", flush=True)
+        print(f"{path}: {answer}: {verified.claim}: {verified.sentence}", flush=True)
         codes.add(OK if verified.accepted else REJECTED)
     # A rejected file weighs more than an unreadable one.
     return max(codes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.instances import Instance
 from harness.limits import Limit
+from harness.portrait import count, improvement_lines, limit_lines, short
 
 if TYPE_CHECKING:
     from harness.margin import Verdict, Verdicts
@@ -80,21 +81,16 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
         lines.append("An exact invariance holds the flow in a subspace; a start next to it may end elsewhere.")
     if verdicts is None:
         return "\n".join(lines)
-    lines += ["", f"limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {_short(found['limit']['value'])}"]
-    lines += [f"  u^{depth} = {_vector(u)}" for depth, u in enumerate(found["limit"]["theta"], start=1)]
-    lines.append(f"  margins {_vector(found['limit']['margins'])}")
-    for kink in found["limit"]["kinks"]:
-        lines.append(
-            f"  kink: neuron {kink['neuron']} of layer {kink['layer']} has input zero on sample {kink['sample']}, "
-            f"Clarke coefficient {_short(kink['coefficient'])}"
-        )
+    value, residual = found["limit"]["value"], found["kkt"]["residual"]
+    told = {key: {True: "yes", False: "no", None: "not known"}[v] for key, v in found["assumptions"].items()}
     lines += [
-        f"KKT residual {found['kkt']['residual']:.1e}, multipliers {_vector(found['kkt']['multipliers'])}",
         "",
-        "every weight nonzero: {nonzero_weights}; every hidden weight vector nonzero: {nonzero_weight_vectors}; "
-        "every input to a hidden neuron nonzero: {nonzero_inputs}".format(
-            **{key: {True: "yes", False: "no", None: "not known"}[value] for key, value in found["assumptions"].items()}
-        ),
+        f"The limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {short(value)}, KKT residual {residual:.1e}",
+        "",
+        *limit_lines(limit),
+        "",
+        f"every weight nonzero: {told['nonzero_weights']}; every hidden weight vector nonzero: "
+        f"{told['nonzero_weight_vectors']}; every input to a hidden neuron nonzero: {told['nonzero_inputs']}",
         "",
     ]
     rows = [
@@ -108,9 +104,8 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
         ]
     width = max(len(name) for name, _ in rows)
     lines += [f"{name.ljust(width)}  {_verdict_text(verdict)}" for name, verdict in rows]
-    if found["mechanism"] is not None:
-        lines += ["", f"mechanism: {found['mechanism']}"]
-    return "\n".join(lines)
+    better = improvement_lines(limit, verdicts)
+    return "\n".join([*lines, "", *better] if better else lines)
 
 
 def _instance_line(instance: Instance) -> str:
@@ -118,7 +113,7 @@ def _instance_line(instance: Instance) -> str:
     kind = "fully connected" if network.fully_connected else "shared weights" if network.shared else "no shared weights"
     return (
         f"{network.activation} network, {kind}, widths {'-'.join(map(str, network.widths))}; "
-        f"{_count(instance.n, 'point')}; {instance.loss} loss"
+        f"{count(instance.n, 'point')}; {instance.loss} loss"
     )
 
 
@@ -127,21 +122,9 @@ def _verdict_text(verdict: dict[str, Any]) -> str:
     if verdict["status"] != "undecided":
         answer += ", certified" if verdict["certified"] else ", not certified"
     if verdict["bound"] is not None:
-        answer += f" (value {_short(verdict['value'])}, bound {_short(verdict['bound'])})"
+        answer += f" (value {short(verdict['value'])}, bound {short(verdict['bound'])})"
     return f"{answer}: {verdict['reason']}"
 
 
 def _floats(values: Iterable[Any]) -> list[float]:
     return [float(a) for a in values]
-
-
-def _vector(values: Sequence[float]) -> str:
-    return "(" + ", ".join(map(_short, values)) + ")"
-
-
-def _short(value: float) -> str:
-    return f"{value:.8g}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

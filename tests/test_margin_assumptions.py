@@ -46,6 +46,12 @@ def test_a_kink_from_below_is_zero_because_nothing_reaches_it() -> None:
     assert told(nonzero_local()) == (False, True, False)
 
 
+def test_a_kink_at_right_angles_to_what_made_the_weights() -> None:
+    """w_1 is along (1, 1) alone, and the other point is (-1, 1): an exact zero although nothing is zero in the data."""
+    found = limit(fully_connected("relu", (2, 2)), [[1, 1], [-1, 1]], [1, 1], [[1, 1, -1, 1], [2**0.5, 2**0.5]])
+    assert told(found) == (True, True, False)
+
+
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 def test_all_weights_of_a_deep_network(activation: str) -> None:
     root = 0.5 ** (1 / 3)

@@ -78,6 +78,14 @@ class Verified:
     residual: float | None = None
     exact: float | None = None
 
+    @property
+    def sentence(self) -> str:
+        """The reason, and what is proven of the limit itself."""
+        if not self.accepted or self.residual is None:
+            return self.reason
+        near = f"; an exact KKT point is within {self.exact:.1e} of it" if self.exact is not None else ""
+        return f"{self.reason}; the limit's KKT residual is at most {self.residual:.1e}{near}"
+
 
 def verify_file(path: str | Path) -> Verified:
     """Check one counterexample.json.

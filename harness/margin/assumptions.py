@@ -1,9 +1,9 @@
 """What the claims assume of a limit, three-valued: every weight, every weight vector, every neuron input is nonzero.
 
 What is not zero in the limit's floats is clear of rounding (else the limit is in doubt), so "true" is sure.  What is
-zero there is zero in the limit for a reason, or it is not known: parameters that no gradient reaches while the other
-zeros are zero, inputs that nothing reaches, inputs held at zero by a Clarke coefficient between 0 and 1.  A zero that
-the data happen to give, by cancellation, is not known to be exact.
+zero there is zero in the limit for a reason, or it is not known.  Reasons: no gradient reaches a parameter while the
+other zeros are zero; nothing reaches an input; a Clarke coefficient between 0 and 1 holds it at zero; its patch is at
+right angles to all that made the weights.  A zero by cancellation in the data is not known to be exact.
 """
 
 from __future__ import annotations
@@ -104,6 +104,30 @@ def _inputs(limit: Limit) -> bool | None:
     }
     for i, layer, j in places:
         live = fed_inputs(network, theta, limit.instance.x[i], signs, i)
-        if (i, layer, j) in sliding or not moves(network, theta, layer, j, live):
+        held = (i, layer, j) in sliding or not moves(network, theta, layer, j, live)
+        if held or _orthogonal(limit, used, (i, layer, j)):
             return False
     return None
+
+
+def _orthogonal(limit: Limit, used: list[int], place: tuple[int, int, int]) -> bool:
+    """Whether a first-layer input is zero at any KKT point with these gates.
+
+    The neuron's weights are then a combination of its patches on the points it is on for, all at right angles to this.
+    """
+    i, layer, j = place
+    instance = limit.instance
+    row = instance.network.patterns[0][j]
+    everything = [k for line in instance.network.patterns[0] for k in line if k >= 0]
+    if layer or any(k >= 0 and everything.count(k) != 1 for k in row):
+        return False
+    on = {kink.sample for kink in limit.kinks if (kink.layer, kink.neuron) == (1, j + 1) and kink.coefficient > SMALL}
+    relu = instance.network.activation == "relu"
+    assert limit.signs is not None
+    signs = np.asarray(limit.signs[0])
+    columns = [c for c, k in enumerate(row) if k >= 0]
+    return all(
+        sum(instance.x[k][c] * instance.x[i][c] for c in columns) == 0
+        for k in used
+        if not relu or signs[k][j] > 0 or k in on
+    )
