@@ -1,8 +1,9 @@
 """Instances of small integers, for the hunts.
 
-Many of the ways in which a limit can fail need an exact coincidence (points at right angles, a zero, a tie), and
-small integers have coincidences most often.  Every number is one choice, so what Hypothesis shrinks is
-what a reader sees.
+Many of the ways in which a limit can fail need an exact coincidence (points at right angles, a zero, a tie, balanced
+norms), and small integers have coincidences most often; the commonest are drawn outright.  Nothing here is about any one
+claim.  What is found is shrunk by harness.harvest.shrink and not by Hypothesis, so that a whole batch of instances is a single
+choice, a string of bytes, one for every number: Hypothesis takes longer over thirty choices than a flow takes.
 """
 
 from __future__ import annotations
@@ -10,87 +11,145 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import TypeVar
 
 from hypothesis import strategies as st
 
 from harness.instances import Instance
-from harness.networks import forward, sparse
+from harness.networks import Network, convolutional, diagonal, forward, fully_connected, sparse
 from strategies import Architecture
+from strategies.initialisations import STYLES, Style, styled
+
+Item = TypeVar("Item")
+
+LARGEST = 3
+# A row of numbers: one by one, the row before again, or all of one size.
+_ROWS = ("free", "free", "free", "free", "again", "level")
+# More bytes than the largest instance takes; 0 is read beyond the end.
+_BYTES = 96
 
 
-@st.composite
-def integer_instances(
-    draw: st.DrawFn,
-    networks: st.SearchStrategy[Architecture],
+def batches(
+    architectures: Sequence[Architecture],
+    count: int,
     *,
     max_points: int,
     max_width: int,
     max_dimension: int,
     zeros: bool = True,
-    largest: int = 3,
-) -> Instance:
-    """Depth 2 without shared weights, every number an integer from -largest to largest, exponential loss.
+) -> st.SearchStrategy[list[Instance]]:
+    """So many instances at once: every number a small integer, exponential loss.
 
-    zeros: whether every third neuron stands at zero from the start, which numbers drawn one by one seldom do.
-    Labels are the signs of the start's own outputs, 1 where that is zero, so most flows separate the data.
-
-    Most draws are as large as they may be.  Rows are drawn in full and then left out or cut, so points, neurons and
-    coordinates can be dropped while all else stays as it is.  Shrinks to one of each, then to zeros.
+    max_width: of every hidden layer; a diagonal network has no more coordinates either.  zeros: whether neurons that
+    start at zero are worth drawing, which numbers drawn one by one seldom do.  Labels are the signs of the start's own
+    outputs, 1 where that is zero, so most flows separate the data.  Half of the draws are as large as they may be.
     """
-    architecture = draw(networks)
-    flags, points, rows = draw(_table(max_points, max_width, max_dimension, largest))
-    columns = _kept(flags)
-    x: list[list[int]] = []
-    for i in _kept([kept for kept, _, _ in points]):
-        _, turned, numbers = points[i]
-        if turned and x and len(columns) > 1:
-            # At right angles to the one before: what is learnt from one then leaves the inputs of the other alone.
-            x.append([-x[-1][1], x[-1][0], *[0] * (len(columns) - 2)])
-        else:
-            x.append([numbers[c] for c in columns])
-        if not any(x[-1]):
-            x[-1][0] = 1
 
+    def read(data: bytes) -> list[Instance]:
+        parts = (data[start : start + _BYTES] for start in range(0, len(data), _BYTES))
+        return [_instance(_Choices(part), architectures, max_points, max_width, max_dimension, zeros) for part in parts]
+
+    return st.binary(min_size=count * _BYTES, max_size=count * _BYTES).map(read)
+
+
+def _instance(
+    choices: _Choices,
+    architectures: Sequence[Architecture],
+    max_points: int,
+    max_width: int,
+    max_dimension: int,
+    zeros: bool,
+) -> Instance:
+    architecture = choices.among(architectures)
+    n = choices.count(max_points)
+    d = choices.count(min(max_width, max_dimension) if architecture.kind == "diagonal" else max_dimension)
+    x: list[list[int]] = []
+    for _ in range(n):
+        x.append(_point(choices, d, x))
+    network = _network(choices, architecture, d, max_width)
+    theta = [_parameters(choices, network, layer) for layer in range(network.depth)]
+    styles = STYLES[network.activation] if zeros else tuple(s for s in STYLES[network.activation] if s != "zero")
+    chosen: list[list[Style]] = [[choices.among(styles) for _ in range(k)] for k in network.widths[1:-1]]
     if architecture.kind == "diagonal":
-        # One neuron a coordinate; there are as many rows as the wider of the two needs.
-        neurons, patches = columns, {c: [k == c for k in range(max_dimension)] for c in columns}
-    else:
-        neurons = _kept([row[0] for row in rows[:max_width]])
-        full = architecture.kind != "sparse"
-        patches = {j: [full or seen for seen in rows[j][4]] for j in neurons}
-    masks, w, v = [], [], []
-    for j in neurons:
-        _, asleep, numbers, outgoing, _ = rows[j]
-        masks.append([patches[j][c] for c in columns])
-        w += [0 if zeros and asleep else numbers[c] for c in columns if patches[j][c]]
-        v.append(0 if zeros and asleep else outgoing)
-    if not w:
-        # No neuron sees anything: let the first see the first coordinate.
-        masks[0][0], w = True, [0]
-    # With full masks this is the fully connected network, parameter for parameter.
-    network = sparse(architecture.activation, (masks, [[True] * len(v)]))
-    theta0 = tuple(tuple(map(Fraction, u)) for u in (w, v))
+        # A style is one of the whole path.
+        chosen = [chosen[0]] * len(chosen)
+    theta0 = styled(network, theta, chosen, x, balanced=bool(choices.below(2)))
+    exact = tuple(tuple(map(Fraction, u)) for u in theta0)
     data = tuple(tuple(map(Fraction, point)) for point in x)
-    labels = tuple(-1 if forward(network, theta0, point) < 0 else 1 for point in data)
-    return Instance(network, "exponential", data, labels, theta0)
+    labels = tuple(-1 if forward(network, exact, point) < 0 else 1 for point in data)
+    return Instance(network, "exponential", data, labels, exact)
+
+
+class _Choices:
+    """Small choices, read off bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self._bytes = iter(data)
+
+    def below(self, n: int) -> int:
+        """A number from 0 to n - 1, n at most 256."""
+        return next(self._bytes, 0) * n >> 8
+
+    def among(self, items: Sequence[Item]) -> Item:
+        return items[self.below(len(items))]
+
+    def count(self, most: int) -> int:
+        """From 1 to most, half of the time most."""
+        return most if self.below(2) else 1 + self.below(most)
+
+    def row(self, length: int, before: Sequence[int] = ()) -> list[int]:
+        kind = self.among(_ROWS)
+        if kind == "again" and len(before) == length:
+            return list(before)
+        numbers = [self.below(2 * LARGEST + 1) - LARGEST for _ in range(length)]
+        if kind == "level" and numbers:
+            size = abs(numbers[0]) or 1
+            numbers = [-size if a < 0 else size for a in numbers]
+        return numbers
+
+
+def _point(choices: _Choices, d: int, before: Sequence[Sequence[int]]) -> list[int]:
+    """A nonzero row; one in six is the one before turned by a right angle: what is learnt from one then leaves the
+    inputs of the other alone."""
+    if before and d > 1 and not choices.below(6):
+        a, b = before[-1][:2]
+        return [-b, a, *[0] * (d - 2)] if a or b else [1, *[0] * (d - 1)]
+    row = choices.row(d)
+    return row if any(row) else [1, *row[1:]]
+
+
+def _network(choices: _Choices, architecture: Architecture, d: int, max_width: int) -> Network:
+    kind, activation = architecture.kind, architecture.activation
+    if kind == "diagonal":
+        return diagonal(activation, d, architecture.depth)
+    if kind == "convolutional":
+        stride, size = choices.among(_convolutions(d, max_width))
+        return convolutional(activation, d, size, stride)
+    width = choices.count(max_width)
+    if kind == "fully connected":
+        return fully_connected(activation, (d, *[width] * (architecture.depth - 1)))
+    masks = [[choices.below(3) > 0 for _ in range(d)] for _ in range(width)]
+    if not any(map(any, masks)):
+        masks[0][0] = True
+    return sparse(activation, (masks, [[True] * width]))
 
 
 @cache
-def _table(points: int, width: int, dimension: int, largest: int) -> st.SearchStrategy[tuple[Any, Any, Any]]:
-    """Everything that is drawn: which coordinates are kept, (kept, turned, numbers) a point, and a neuron each
-    (kept, asleep, incoming, outgoing, patch)."""
-    kept = st.sampled_from((False, True, True, True))
-    number = st.integers(-largest, largest)
-    numbers = st.tuples(*[number] * dimension)
-    patch = st.tuples(*[st.sampled_from((True, True, False))] * dimension)
-    point = st.tuples(kept, st.booleans(), numbers)
-    neuron = st.tuples(kept, st.sampled_from((False, False, True)), numbers, number, patch)
-    return st.tuples(
-        st.tuples(*[kept] * dimension), st.tuples(*[point] * points), st.tuples(*[neuron] * max(width, dimension))
-    )
+def _convolutions(d: int, width: int) -> list[tuple[int, int]]:
+    """Strides and filter sizes with at most so many positions, with several where there are such."""
+    fitting = [(s, f) for s in (1, 2) for f in range(1, d + 1) if (d - f) // s + 1 <= width]
+    return [(s, f) for s, f in fitting if d - f >= s] or fitting
 
 
-def _kept(flags: Sequence[bool]) -> list[int]:
-    """The indices that are kept: the first where none is flagged."""
-    return [i for i, flag in enumerate(flags) if flag] or [0]
+def _parameters(choices: _Choices, network: Network, layer: int) -> list[int]:
+    """A row a neuron; one row where neurons share their weights or have one each."""
+    pattern, size = network.patterns[layer], network.sizes[layer]
+    lengths = [sum(k >= 0 for k in row) for row in pattern]
+    if sum(lengths) > size or max(lengths) == 1:
+        return choices.row(size)
+    flat: list[int] = []
+    row: list[int] = []
+    for length in lengths:
+        row = choices.row(length, row)
+        flat += row
+    return flat

@@ -1,37 +1,44 @@
-"""The hunt: Hypothesis draws instances from scratch until one refutes a claim, and shrinks it.
+"""The hunt: Hypothesis draws instances from scratch until some refute a claim, and they are shrunk.
 
 No known counterexample is ever suggested to it.  An instance counts only if the flow converges to one
 limit, the claim speaks of it, and the exact checker accepts a proof that the conclusion is false.
 
-Hypothesis shrinks towards the simplest sequence of choices, which is nearly but not quite the smallest
-instance.  So the smallest violating instance of all that were seen is kept, in the order of
-harness.report.reading.size (points, neurons, dimensions, then the numbers), and the search is
-repeated inside its sizes for a smaller one until a whole round finds none.  All of it is bounded by
-counts and follows from the seed.
+Two kinds are looked for: robust counterexamples, which survive small changes of the start and of the data, and the
+smaller ones that do not (harness.harvest.robustness).  Of each the smallest is kept, in the order of
+harness.report.reading.size: points, neurons, dimensions, then the numbers.  A few thousand draws find one, it is
+shrunk (harness.harvest.shrink), and then instances with one point, neuron or dimension less are drawn; what
+is found there is shrunk again.  All of it is bounded by counts and follows from the seed.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from hypothesis import Phase, find, settings
+from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
 import harness
 from harness.claims import CLAIMS
 from harness.harvest.finding import Finding
-from harness.harvest.spaces import OPENINGS, SPACES, Sizes, space, within
+from harness.harvest.robustness import glance, measure
+from harness.harvest.shrink import shrink
+from harness.harvest.spaces import SPACES, Sizes, space, within
 from harness.instances import Instance
+from harness.margin import Verdict, Verdicts
+from harness.report.page import counted
 from harness.report.reading import size
-from harness.report.words import counted
 
-EXAMPLES = 2500
-# Of each further run; one takes about 4 ms, drawing included.
-ROUND_EXAMPLES = 800
+# Draws for a first counterexample, and for one of the other kind; most are followed in a millisecond.
+EXAMPLES = 3000
+OTHER_EXAMPLES = 700
+# Draws for something smaller than the smallest, of each sizes.
+ROUND_EXAMPLES = 400
 ROUNDS = 12
+# Instances in one example of Hypothesis, which has as much to do for one as for ten.
+BATCH = 10
+SHRINKS = 1500
 _NOTICE_EVERY = 500
 
 
@@ -44,107 +51,148 @@ def hunt(
     progress: Callable[[str], None] = lambda line: None,
     found: Callable[[Finding], None] = lambda finding: None,
 ) -> Finding | None:
-    """A small certified counterexample to a refuted claim, or None.
+    """The smallest robust counterexample to a refuted claim that was found, else the smallest of all, or None.
 
-    claim: a key of SPACES.  max_examples: how many instances are drawn from each of OPENINGS for a first one.
+    claim: a key of SPACES.  max_examples: how many instances are drawn for a first one.
     mechanism: only counterexamples of this mechanism count.
-    found: told of every counterexample that is smaller than all before it, before anything else is done; it may not
-    raise, for Hypothesis would take that for part of the search.
+    found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
     """
     quarry = _Quarry(claim, mechanism, seed, progress, found)
-    source = random.Random(seed)
-    for sizes in OPENINGS:
-        if quarry.best is None or not sizes.holds(quarry.best.instance):
-            quarry.search(space(claim, sizes), max_examples, source)
-    if quarry.best is None:
+    largest = SPACES[claim].sizes
+    first = quarry.search(largest, max_examples, None)
+    if first is None:
         return None
-    barren: set[Sizes] = set()
-    for _ in range(ROUNDS):
-        assert quarry.best is not None
-        for sizes in within(quarry.best.instance):
-            if sizes in barren:
-                continue
-            if quarry.search(space(claim, sizes), ROUND_EXAMPLES, source):
-                break
-            barren.add(sizes)
-        else:
-            break
-    return quarry.best
+    quarry.search(largest, OTHER_EXAMPLES, not first)
+    for robust in list(quarry.best):
+        quarry.descend(robust)
+    return quarry.best.get(True, quarry.best.get(False))
 
 
 @dataclass
 class _Quarry:
-    """What has been seen of one claim: every instance once, and the smallest that violates it."""
+    """What has been seen of one claim: every instance once, and the smallest counterexample of either kind.
+
+    best: by whether it is robust, at a glance.
+    """
 
     claim: str
     mechanism: str | None
     seed: int
     progress: Callable[[str], None]
     found: Callable[[Finding], None]
-    best: Finding | None = None
+    best: dict[bool, Finding] = field(default_factory=dict)
     driven: int = 0
-    seen: dict[Instance, bool] = field(default_factory=dict)
+    seen: dict[Instance, Finding | None] = field(default_factory=dict)
+    kinds: dict[Instance, bool] = field(default_factory=dict)
 
-    def search(self, instances: Any, max_examples: int, source: random.Random) -> bool:
-        """One run of Hypothesis; whether it found something smaller than the best before."""
-        before = self.best
+    def __post_init__(self) -> None:
+        self.source = random.Random(self.seed)
+
+    def search(self, sizes: Sizes, max_examples: int, wanted: bool | None) -> bool | None:
+        """One run of Hypothesis, for a robust one, one that is not, or either; and shrinking, if it finds one.
+
+        Returns the kind of what was found, smaller than the best of its kind before, or None.
+        """
         try:
-            find(
-                instances,
-                lambda instance: self._smaller(instance, before) and self._violates(instance),
+            batch = find(
+                space(self.claim, sizes, BATCH),
+                lambda batch: any(self._counts(instance, wanted) for instance in batch),
                 settings=settings(
-                    max_examples=max_examples,
+                    max_examples=-(-max_examples // BATCH),
                     database=None,
                     derandomize=False,
                     deadline=None,
-                    phases=(Phase.generate, Phase.shrink),
+                    phases=(Phase.generate,),
+                    suppress_health_check=list(HealthCheck),
                 ),
-                random=random.Random(source.getrandbits(64)),
+                random=random.Random(self.source.getrandbits(64)),
             )
         except NoSuchExample:
+            return None
+        instance = next(instance for instance in batch if self._counts(instance, wanted))
+        kind = self._robust(instance)
+        instance = shrink(instance, lambda smaller: self._counts(smaller, kind), SHRINKS)
+        finding = self._judged(instance)
+        assert finding is not None
+        measured = replace(finding, robustness=measure(self.claim, instance))
+        self.best[kind] = measured
+        self.found(measured)
+        its = Sizes.of(instance)
+        self.progress(
+            f"{self.driven} instances, a {'robust' if kind else 'fragile'} counterexample with "
+            f"{counted(its.points, 'point')}, {counted(its.neurons, 'neuron')}, {counted(its.dimensions, 'dimension')}"
+        )
+        return kind
+
+    def descend(self, robust: bool) -> None:
+        """Look among fewer points, neurons or dimensions than the best of a kind has, until there is none."""
+        barren: set[Sizes] = set()
+        for _ in range(ROUNDS):
+            for sizes in within(self.best[robust].instance):
+                if sizes in barren:
+                    continue
+                if self.search(sizes, ROUND_EXAMPLES, robust) is not None:
+                    break
+                barren.add(sizes)
+            else:
+                return
+
+    def _counts(self, instance: Instance, wanted: bool | None) -> bool:
+        """Whether it is a counterexample of the kind that is wanted, and smaller than the best of that kind."""
+        kinds = (True, False) if wanted is None else (wanted,)
+        if not any(kind not in self.best or size(instance) < size(self.best[kind].instance) for kind in kinds):
             return False
-        return True
+        return self._judged(instance) is not None and (wanted is None or self._robust(instance) is wanted)
 
-    @staticmethod
-    def _smaller(instance: Instance, than: Finding | None) -> bool:
-        return than is None or size(instance) < size(than.instance)
-
-    def _violates(self, instance: Instance) -> bool:
-        known = self.seen.get(instance)
+    def _robust(self, instance: Instance) -> bool:
+        known = self.kinds.get(instance)
         if known is None:
-            known = self.seen[instance] = self._drive(instance)
+            known = self.kinds[instance] = glance(instance, self._fails)
         return known
 
-    def _drive(self, instance: Instance) -> bool:
+    def _judged(self, instance: Instance) -> Finding | None:
+        """The certified counterexample that the instance is, or None."""
+        if instance not in self.seen:
+            self.seen[instance] = self._certified(instance) if self._fails(instance) else None
+        return self.seen[instance]
+
+    def _fails(self, instance: Instance) -> bool:
+        """Whether it seems to be a counterexample: without a certificate, at a fraction of the cost."""
         claim = CLAIMS[self.claim]
         if not claim.applies(instance.network):
             return False
         self.driven += 1
         if self.driven % _NOTICE_EVERY == 0:
             self.progress(f"{self.driven} instances")
-        # a violation must survive a flow that is followed until it is near its limit, as recorded ones are
-        for record in (False, True):
-            (limit,) = harness.drive([instance], record=record)
-            if limit.status != "converged" or limit.doubt:
-                return False
-            verdicts = harness.decide(limit)
-            if claim.judged(limit, verdicts) != "violated":
-                return False
-        verdict, mechanism = SPACES[self.claim].verdict(verdicts), verdicts.mechanism
-        if not verdict.certified or verdict.certificate is None or verdict.certificate["kind"] != "better":
+        (limit,) = harness.drive([instance])
+        if limit.status != "converged" or limit.doubt:
             return False
-        if verdict.certificate["problem"] != "full":
-            mechanism = "layer"
-        elif verdict.certificate["scope"] == "global":
-            mechanism = "global gap"
-        if mechanism is None or self.mechanism not in (None, mechanism):
+        verdicts = harness.decide(limit, certify=False)
+        if claim.assumed(verdicts) is not True:
             return False
-        if self._smaller(instance, self.best):
-            self.best = Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
-            self.found(self.best)
-            sizes = Sizes.of(instance)
-            self.progress(
-                f"{self.driven} instances, a counterexample with {counted(sizes.points, 'point')}, "
-                f"{counted(sizes.neurons, 'neuron')}, {counted(sizes.dimensions, 'dimension')}"
-            )
-        return True
+        verdict = SPACES[self.claim].verdict(verdicts)
+        return verdict.status == "not_optimal" and self.mechanism in (None, _mechanism(verdicts, verdict))
+
+    def _certified(self, instance: Instance) -> Finding | None:
+        # Stored counterexamples are followed until they are near their limits, and must hold there.
+        (limit,) = harness.drive([instance], record=True)
+        if limit.status != "converged" or limit.doubt:
+            return None
+        verdicts = harness.decide(limit)
+        if CLAIMS[self.claim].judged(limit, verdicts) != "violated":
+            return None
+        verdict = SPACES[self.claim].verdict(verdicts)
+        mechanism = _mechanism(verdicts, verdict)
+        if not verdict.certified or verdict.certificate is None or mechanism is None:
+            return None
+        if self.mechanism not in (None, mechanism):
+            return None
+        return Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
+
+
+def _mechanism(verdicts: Verdicts, verdict: Verdict) -> str | None:
+    """Why the verdict is "not optimal", as a stored counterexample has it."""
+    assert verdict.certificate is not None
+    if verdict.certificate["problem"] != "full":
+        return "layer"
+    return "global gap" if verdict.certificate["scope"] == "global" else verdicts.mechanism

@@ -8,24 +8,44 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness.harvest.integers import integer_instances
+from harness.harvest.integers import batches
 from harness.instances import Instance
 from harness.margin import Verdict, Verdicts
-from strategies import fully_connected_networks, unshared_networks
+from harness.networks import Activation
+from strategies.architectures import Architecture, Kind
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large an instance is, and at most may be.  neurons: of the widest hidden layer."""
+
+    points: int
+    neurons: int
+    dimensions: int
+
+    @classmethod
+    def of(cls, instance: Instance) -> Sizes:
+        return cls(instance.n, max(instance.network.widths[1:-1], default=0), instance.d)
+
+    def holds(self, instance: Instance) -> bool:
+        """Whether the instance is no larger."""
+        its = Sizes.of(instance)
+        return its.points <= self.points and its.neurons <= self.neurons and its.dimensions <= self.dimensions
 
 
 @dataclass(frozen=True)
 class Space:
-    """networks: a strategy for architectures.  verdict: the one among Verdicts that is about the conclusion.
+    """architectures: what is drawn.  verdict: the one among Verdicts that is about the conclusion.
 
     mechanisms: the ways to fail that a harvest looks for, each on its own.
-    zeros: whether neurons that start at zero are worth drawing.
+    zeros: whether neurons that start at zero are worth drawing.  sizes: what is drawn is no larger.
     """
 
-    networks: st.SearchStrategy[Any]
+    architectures: tuple[Architecture, ...]
     verdict: Callable[[Verdicts], Verdict]
     mechanisms: tuple[str, ...]
     zeros: bool = True
+    sizes: Sizes = Sizes(points=3, neurons=3, dimensions=3)
 
 
 def _local(verdicts: Verdicts) -> Verdict:
@@ -45,42 +65,28 @@ def _first_global(verdicts: Verdicts) -> Verdict:
     return verdicts.layers[0].global_
 
 
+def _architectures(kinds: tuple[Kind, ...], activations: tuple[Activation, ...], depth: int = 2) -> Any:
+    return tuple(Architecture(kind, activation, depth) for kind in kinds for activation in activations)
+
+
+_RELU = _architectures(("fully connected",), ("relu",))
+_UNSHARED = _architectures(("fully connected", "diagonal", "sparse"), ("linear", "relu"))
+
 SPACES = {
-    "fc-relu-local": Space(fully_connected_networks("relu"), _local, ("dead neuron", "kink")),
-    "depth2-local": Space(unshared_networks(), _local, ("zero weight", "dead neuron")),
-    "depth2-relu-nonzero-local": Space(fully_connected_networks("relu"), _local, ("kink",), zeros=False),
-    "depth2-relu-active-global": Space(fully_connected_networks("relu"), _global, ("global gap",), zeros=False),
-    "relu-layerwise-local": Space(fully_connected_networks("relu"), _first_local, ("layer",), zeros=False),
-    "relu-active-layerwise-global": Space(fully_connected_networks("relu"), _first_global, ("layer",), zeros=False),
+    "fc-relu-local": Space(_RELU, _local, ("dead neuron", "kink")),
+    "depth2-local": Space(_UNSHARED, _local, ("zero weight", "dead neuron")),
+    "depth2-relu-nonzero-local": Space(_RELU, _local, ("kink",), zeros=False),
+    "depth2-relu-active-global": Space(_RELU, _global, ("global gap",), zeros=False),
+    "relu-layerwise-local": Space(_RELU, _first_local, ("layer",), zeros=False),
+    "relu-active-layerwise-global": Space(_RELU, _first_global, ("layer",), zeros=False),
 }
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How large an instance is, and at most may be."""
-
-    points: int
-    neurons: int
-    dimensions: int
-
-    @classmethod
-    def of(cls, instance: Instance) -> Sizes:
-        return cls(instance.n, instance.network.widths[1], instance.d)
-
-    def holds(self, instance: Instance) -> bool:
-        """Whether the instance is no larger."""
-        its = Sizes.of(instance)
-        return its.points <= self.points and its.neurons <= self.neurons and its.dimensions <= self.dimensions
-
-
-# Searched in turn, the second for want of anything so small in the first.
-OPENINGS = (Sizes(points=3, neurons=3, dimensions=3), Sizes(points=2, neurons=2, dimensions=2))
-
-
-def space(claim: str, sizes: Sizes) -> st.SearchStrategy[Instance]:
-    """Instances within the sizes, of the architectures the claim is about."""
-    return integer_instances(
-        SPACES[claim].networks,
+def space(claim: str, sizes: Sizes, count: int) -> st.SearchStrategy[list[Instance]]:
+    """So many instances at once within the sizes, of the architectures the claim is about."""
+    return batches(
+        SPACES[claim].architectures,
+        count,
         max_points=sizes.points,
         max_width=sizes.neurons,
         max_dimension=sizes.dimensions,
