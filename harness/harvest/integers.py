@@ -1,30 +1,33 @@
 """Instances of small integers, for the hunts.
 
 Many of the ways in which a limit can fail need an exact coincidence (points at right angles, a zero, a tie, balanced
-norms), and small integers have coincidences most often; the commonest are drawn outright.  Nothing here is about any one
-claim.  What is found is shrunk by harness.harvest.shrink and not by Hypothesis, so that a whole batch of instances is a single
-choice, a string of bytes, one for every number: Hypothesis takes longer over thirty choices than a flow takes.
+norms), and small integers have coincidences most often; the commonest are drawn outright.  Nothing here is about any
+one claim.  What is found is shrunk by harness.harvest.shrink and not by Hypothesis, so that a whole batch of instances
+is a single choice, a string of bytes, one for every number: Hypothesis takes longer over thirty choices than a flow
+takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from functools import cache
+from itertools import product
 from typing import TypeVar
 
 from hypothesis import strategies as st
 
 from harness.instances import Instance
-from harness.networks import Network, convolutional, diagonal, forward, fully_connected, sparse
+from harness.networks import Activation, FieldError, Network, convolutional, diagonal, forward, fully_connected, sparse
 from strategies import Architecture
 from strategies.initialisations import STYLES, Style, styled
 
 Item = TypeVar("Item")
 
 LARGEST = 3
-# A row of numbers: one by one, the row before again, or all of one size.
-_ROWS = ("free", "free", "free", "free", "again", "level")
+# A row of numbers: one by one, the row before again, all of one size, or a second half that mirrors the first.
+_ROWS = ("free", "free", "free", "again", "level", "mirrored")
 # More bytes than the largest instance takes; 0 is read beyond the end.
 _BYTES = 96
 
@@ -63,12 +66,14 @@ def _instance(
     architecture = choices.among(architectures)
     n = choices.count(max_points)
     d = choices.count(min(max_width, max_dimension) if architecture.kind == "diagonal" else max_dimension)
-    x: list[list[int]] = []
+    x: list[tuple[int, ...]] = []
     for _ in range(n):
-        x.append(_point(choices, d, x))
+        x.append(tuple(_point(choices, d, x)))
     network = _network(choices, architecture, d, max_width)
     theta = [_parameters(choices, network, layer) for layer in range(network.depth)]
-    styles = STYLES[network.activation] if zeros else tuple(s for s in STYLES[network.activation] if s != "zero")
+    styles: tuple[Style, ...] = STYLES[network.activation]
+    if not zeros:
+        styles = tuple(style for style in styles if style != "zero")
     chosen: list[list[Style]] = [[choices.among(styles) for _ in range(k)] for k in network.widths[1:-1]]
     if architecture.kind == "diagonal":
         # A style is one of the whole path.
@@ -85,6 +90,8 @@ class _Choices:
 
     def __init__(self, data: bytes) -> None:
         self._bytes = iter(data)
+        # The smaller the numbers, the more of them coincide.
+        self.largest = 1 + self.below(LARGEST)
 
     def below(self, n: int) -> int:
         """A number from 0 to n - 1, n at most 256."""
@@ -101,10 +108,13 @@ class _Choices:
         kind = self.among(_ROWS)
         if kind == "again" and len(before) == length:
             return list(before)
-        numbers = [self.below(2 * LARGEST + 1) - LARGEST for _ in range(length)]
+        numbers = [self.below(2 * self.largest + 1) - self.largest for _ in range(length)]
         if kind == "level" and numbers:
             size = abs(numbers[0]) or 1
             numbers = [-size if a < 0 else size for a in numbers]
+        if kind == "mirrored":
+            sign = 1 - 2 * self.below(2)
+            numbers[(length + 1) // 2 :] = [sign * a for a in reversed(numbers[: length // 2])]
         return numbers
 
 
@@ -123,8 +133,7 @@ def _network(choices: _Choices, architecture: Architecture, d: int, max_width: i
     if kind == "diagonal":
         return diagonal(activation, d, architecture.depth)
     if kind == "convolutional":
-        stride, size = choices.among(_convolutions(d, max_width))
-        return convolutional(activation, d, size, stride)
+        return choices.among(_convolutions(activation, d, max_width))
     width = choices.count(max_width)
     if kind == "fully connected":
         return fully_connected(activation, (d, *[width] * (architecture.depth - 1)))
@@ -135,10 +144,15 @@ def _network(choices: _Choices, architecture: Architecture, d: int, max_width: i
 
 
 @cache
-def _convolutions(d: int, width: int) -> list[tuple[int, int]]:
-    """Strides and filter sizes with at most so many positions, with several where there are such."""
-    fitting = [(s, f) for s in (1, 2) for f in range(1, d + 1) if (d - f) // s + 1 <= width]
-    return [(s, f) for s, f in fitting if d - f >= s] or fitting
+def _convolutions(activation: Activation, d: int, width: int) -> list[Network]:
+    """One filter at two or more positions, at most so many; the only one there is if there are none."""
+    found = []
+    for size, stride, padding in product(range(1, d + 1), (1, 2), (0, 1)):
+        with suppress(FieldError):
+            network = convolutional(activation, d, size, stride, padding)
+            if network.shared and network.widths[1] <= width:
+                found.append(network)
+    return found or [convolutional(activation, d, d)]
 
 
 def _parameters(choices: _Choices, network: Network, layer: int) -> list[int]:

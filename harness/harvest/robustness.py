@@ -24,7 +24,7 @@ SAMPLES = 100
 # How many of a hundred have to keep the verdict.
 ENOUGH = 95
 # What a hunt asks of every candidate before it measures.
-GLANCE = 6
+GLANCE = 8
 SEED = 0
 
 

@@ -20,49 +20,56 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
 import harness
+from harness.certificates import verify
 from harness.claims import CLAIMS
 from harness.harvest.finding import Finding
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
-from harness.harvest.spaces import SPACES, Sizes, space, within
+from harness.harvest.spaces import OPENINGS, SPACES, Sizes, space, within
 from harness.instances import Instance
 from harness.margin import Verdict, Verdicts
 from harness.report.page import counted
 from harness.report.reading import size
 
-# Draws for a first counterexample, and for one of the other kind; most are followed in a millisecond.
-EXAMPLES = 3000
-OTHER_EXAMPLES = 700
-# Draws for something smaller than the smallest, of each sizes.
-ROUND_EXAMPLES = 400
 ROUNDS = 12
 # Instances in one example of Hypothesis, which has as much to do for one as for ten.
 BATCH = 10
+# Neighbours that are tried while one counterexample is shrunk.
 SHRINKS = 1500
 _NOTICE_EVERY = 500
+# Many draws in one are large, and slow, on purpose.
+_NO_HEALTH_CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 
 def hunt(
     claim: str,
     *,
     seed: int = 0,
-    max_examples: int = EXAMPLES,
+    max_examples: int | None = None,
     mechanism: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
     found: Callable[[Finding], None] = lambda finding: None,
 ) -> Finding | None:
     """The smallest robust counterexample to a refuted claim that was found, else the smallest of all, or None.
 
-    claim: a key of SPACES.  max_examples: how many instances are drawn for a first one.
+    claim: a key of SPACES.  max_examples: how many instances of each sizes are drawn for a first one, the space's own
+    patience unless given.
     mechanism: only counterexamples of this mechanism count.
     found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
     """
     quarry = _Quarry(claim, mechanism, seed, progress, found)
-    largest = SPACES[claim].sizes
-    first = quarry.search(largest, max_examples, None)
-    if first is None:
+    max_examples = max_examples or SPACES[claim].patience[0]
+    for sizes in OPENINGS:
+        if quarry.search(sizes, max_examples, None) is not None:
+            break
+    else:
         return None
-    quarry.search(largest, OTHER_EXAMPLES, not first)
+    # The other kind may be no larger, or a little.
+    opened = OPENINGS.index(sizes)
+    (first,) = quarry.best
+    for larger in OPENINGS[opened : opened + 2]:
+        if quarry.search(larger, max_examples, not first) is not None:
+            break
     for robust in list(quarry.best):
         quarry.descend(robust)
     return quarry.best.get(True, quarry.best.get(False))
@@ -72,7 +79,7 @@ def hunt(
 class _Quarry:
     """What has been seen of one claim: every instance once, and the smallest counterexample of either kind.
 
-    best: by whether it is robust, at a glance.
+    best: by whether it is robust.  barren: where nothing was found, and what was wanted there.
     """
 
     claim: str
@@ -82,6 +89,7 @@ class _Quarry:
     found: Callable[[Finding], None]
     best: dict[bool, Finding] = field(default_factory=dict)
     driven: int = 0
+    barren: set[tuple[Sizes, bool | None]] = field(default_factory=set)
     seen: dict[Instance, Finding | None] = field(default_factory=dict)
     kinds: dict[Instance, bool] = field(default_factory=dict)
 
@@ -93,6 +101,8 @@ class _Quarry:
 
         Returns the kind of what was found, smaller than the best of its kind before, or None.
         """
+        if any((sizes, kind) in self.barren for kind in (None, wanted)):
+            return None
         try:
             batch = find(
                 space(self.claim, sizes, BATCH),
@@ -103,18 +113,23 @@ class _Quarry:
                     derandomize=False,
                     deadline=None,
                     phases=(Phase.generate,),
-                    suppress_health_check=list(HealthCheck),
+                    suppress_health_check=_NO_HEALTH_CHECKS,
                 ),
                 random=random.Random(self.source.getrandbits(64)),
             )
         except NoSuchExample:
+            self.barren.add((sizes, wanted))
             return None
         instance = next(instance for instance in batch if self._counts(instance, wanted))
-        kind = self._robust(instance)
-        instance = shrink(instance, lambda smaller: self._counts(smaller, kind), SHRINKS)
+        glanced = self._robust(instance)
+        instance = shrink(instance, lambda smaller: self._counts(smaller, glanced), SHRINKS)
         finding = self._judged(instance)
         assert finding is not None
         measured = replace(finding, robustness=measure(self.claim, instance))
+        assert measured.robustness is not None
+        kind = self.kinds[instance] = bool(measured.robustness["robust"])
+        if kind is not glanced and not self._smaller(instance, kind):
+            return None
         self.best[kind] = measured
         self.found(measured)
         its = Sizes.of(instance)
@@ -126,23 +141,22 @@ class _Quarry:
 
     def descend(self, robust: bool) -> None:
         """Look among fewer points, neurons or dimensions than the best of a kind has, until there is none."""
-        barren: set[Sizes] = set()
         for _ in range(ROUNDS):
             for sizes in within(self.best[robust].instance):
-                if sizes in barren:
-                    continue
-                if self.search(sizes, ROUND_EXAMPLES, robust) is not None:
+                if self.search(sizes, SPACES[self.claim].patience[1], robust) is not None:
                     break
-                barren.add(sizes)
             else:
                 return
 
     def _counts(self, instance: Instance, wanted: bool | None) -> bool:
         """Whether it is a counterexample of the kind that is wanted, and smaller than the best of that kind."""
         kinds = (True, False) if wanted is None else (wanted,)
-        if not any(kind not in self.best or size(instance) < size(self.best[kind].instance) for kind in kinds):
+        if not any(self._smaller(instance, kind) for kind in kinds):
             return False
         return self._judged(instance) is not None and (wanted is None or self._robust(instance) is wanted)
+
+    def _smaller(self, instance: Instance, kind: bool) -> bool:
+        return kind not in self.best or size(instance) < size(self.best[kind].instance)
 
     def _robust(self, instance: Instance) -> bool:
         known = self.kinds.get(instance)
@@ -187,7 +201,8 @@ class _Quarry:
             return None
         if self.mechanism not in (None, mechanism):
             return None
-        return Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
+        finding = Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
+        return finding if verify(finding.record().data).accepted else None
 
 
 def _mechanism(verdicts: Verdicts, verdict: Verdict) -> str | None:

@@ -105,8 +105,8 @@ def _smaller(instance: Instance) -> Iterator[Instance]:
     groups: list[Sequence[int]] = []
     for part in (range(inputs), range(inputs, len(flat)), range(len(flat))):
         # All numbers of one size move together.
-        for value in sorted({abs(flat[k]) for k in part if flat[k]}, reverse=True):
-            groups.append([k for k in part if abs(flat[k]) == value])
+        values = sorted({abs(flat[k]) for k in part if flat[k]}, reverse=True)
+        groups += [[k for k in part if abs(flat[k]) == value] for value in values]
     groups += [[k] for k in places]
     groups += list(combinations(places, 2))
     for group in groups:

@@ -33,19 +33,30 @@ class Sizes:
         return its.points <= self.points and its.neurons <= self.neurons and its.dimensions <= self.dimensions
 
 
+# Searched in turn for a first counterexample: coincidences are the commoner the fewer numbers there are.
+OPENINGS = (
+    Sizes(points=1, neurons=2, dimensions=2),
+    Sizes(points=2, neurons=2, dimensions=2),
+    Sizes(points=2, neurons=2, dimensions=3),
+    Sizes(points=3, neurons=3, dimensions=3),
+    Sizes(points=2, neurons=3, dimensions=4),
+)
+
+
 @dataclass(frozen=True)
 class Space:
     """architectures: what is drawn.  verdict: the one among Verdicts that is about the conclusion.
 
     mechanisms: the ways to fail that a harvest looks for, each on its own.
-    zeros: whether neurons that start at zero are worth drawing.  sizes: what is drawn is no larger.
+    zeros: whether neurons that start at zero are worth drawing.  patience: draws of each sizes for a first one, and of
+    fewer points, neurons or dimensions for a smaller one; most flows take a millisecond.
     """
 
     architectures: tuple[Architecture, ...]
     verdict: Callable[[Verdicts], Verdict]
     mechanisms: tuple[str, ...]
     zeros: bool = True
-    sizes: Sizes = Sizes(points=3, neurons=3, dimensions=3)
+    patience: tuple[int, int] = (1000, 500)
 
 
 def _local(verdicts: Verdicts) -> Verdict:
@@ -70,6 +81,8 @@ def _architectures(kinds: tuple[Kind, ...], activations: tuple[Activation, ...],
 
 
 _RELU = _architectures(("fully connected",), ("relu",))
+_DEEP = _architectures(("diagonal", "fully connected"), ("linear", "relu"), 3)
+_SHARED = _architectures(("convolutional",), ("linear", "relu"))
 _UNSHARED = _architectures(("fully connected", "diagonal", "sparse"), ("linear", "relu"))
 
 SPACES = {
@@ -77,6 +90,8 @@ SPACES = {
     "depth2-local": Space(_UNSHARED, _local, ("zero weight", "dead neuron")),
     "depth2-relu-nonzero-local": Space(_RELU, _local, ("kink",), zeros=False),
     "depth2-relu-active-global": Space(_RELU, _global, ("global gap",), zeros=False),
+    "shared-local": Space(_SHARED, _local, ("saddle", "zero weight"), patience=(3000, 1500)),
+    "deep-local": Space(_DEEP, _local, ("saddle",), zeros=False),
     "relu-layerwise-local": Space(_RELU, _first_local, ("layer",), zeros=False),
     "relu-active-layerwise-global": Space(_RELU, _first_global, ("layer",), zeros=False),
 }
