@@ -28,8 +28,8 @@ from harness.harvest.shrink import shrink
 from harness.harvest.spaces import OPENINGS, SPACES, Sizes, space, within
 from harness.instances import Instance
 from harness.margin import Verdict, Verdicts
-from harness.report.page import counted
 from harness.report.reading import size
+from harness.report.words import counted
 
 ROUNDS = 12
 # Instances in one example of Hypothesis, which has as much to do for one as for ten.
