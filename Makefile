@@ -48,6 +48,9 @@ nightly: $(STAMP)
 report: $(STAMP)
 	$(BIN)/marginalia report --out site
 
+tables: $(STAMP)
+	$(BIN)/marginalia tables --run
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run
 

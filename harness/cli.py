@@ -89,6 +89,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     nightly.set_defaults(command=_nightly)
 
+    tables = commands.add_parser("tables", help="the tables of the claims, filled in from runs")
+    tables.add_argument("--run", action="store_true", help="run what fills them, or go on with it; print them then")
+    tables.add_argument("--share", default=1.0, type=float, metavar="F", help="of the instances of a full run")
+    tables.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
+    tables.add_argument("--processes", type=int, metavar="P", help="default one a core")
+    tables.add_argument("--work", default=Path("survey/tables"), type=Path, metavar="FOLDER", help="of the surveys")
+    tables.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    tables.set_defaults(command=_tables)
+
     claims = commands.add_parser("claims", help="list the claims")
     claims.set_defaults(command=_claims)
     return parser
@@ -223,6 +232,27 @@ def _nightly(options: argparse.Namespace) -> int:
         code = night.run(options.minutes)
     print(night.summary.markdown(), end="")
     return code
+
+
+def _tables(options: argparse.Namespace) -> int:
+    from harness.report import stored
+    from harness.tables.fill import fill, read
+    from harness.tables.text import markdown
+
+    out = options.reports / "tables"
+    if options.run:
+        with Progress() as progress:
+            fill(
+                options.work,
+                out,
+                share=options.share,
+                seed=options.seed,
+                processes=options.processes,
+                progress=progress,
+            )
+    measured = read(out)
+    print(markdown(measured, stored(options.reports), str(options.reports)))
+    return OK
 
 
 def _claims(options: argparse.Namespace) -> int:

@@ -1,0 +1,106 @@
+"""Filling the tables: one survey for each activation and depth, on which all its claims are judged, and the counts.
+
+A survey that is there is gone on with and not begun anew, so a run may be stopped at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.networks import FieldError
+from harness.survey.counts import Counts
+from harness.survey.plan import Plan
+from harness.survey.runner import run
+from harness.tables.rows import GROUPS, Entry, Group
+
+FORMAT = 1
+TABLES = "tables.json"
+_PACKAGES = ("marginalia", "numpy", "scipy", "numba", "clarabel")
+_OUTCOMES = ("outside", "undecided", "holds", "violated")
+
+
+def fill(
+    work: Path,
+    out: Path,
+    *,
+    share: float = 1.0,
+    seed: int = 0,
+    processes: int | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Run every survey in a folder under `work`, and write the counts to a file in `out`, after each of them.
+
+    share: of the instances of a full run.  Returns the file.  Raises FieldError as harness.survey.run does.
+    """
+    if not 0 < share <= 1:
+        raise FieldError("share", "must be more than 0 and at most 1")
+    measured: dict[str, dict[str, Any]] = {}
+    path = out / TABLES
+    for group in GROUPS:
+
+        def told(line: str, name: str = group.name) -> None:
+            progress(f"{name}: {line}")
+
+        counts = run(plan(group, share, seed), work / group.name, workers=processes, progress=told)
+        measured[group.name] = _measured(group, counts)
+        _write(path, {"format": FORMAT, "seed": seed, "software": _software(), "groups": measured})
+    return path
+
+
+def plan(group: Group, share: float, seed: int) -> Plan:
+    """The survey of a group; no verdicts but those that its claims need."""
+    instances = max(1, round(share * group.instances))
+    return Plan(group.cells, instances, seed=seed, claims=group.claims, verdicts=(), batch=500)
+
+
+def _measured(group: Group, counts: Counts) -> dict[str, Any]:
+    """The counts of a group: the instances, and for every claim its outcomes on the networks that it speaks of."""
+    return {
+        "instances": counts.total.instances,
+        "agreement": dict(sorted(counts.total.agreement.items())),
+        "claims": {entry.claim: _outcomes(entry, counts) for entry in group.entries},
+    }
+
+
+def _outcomes(entry: Entry, counts: Counts) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for cell, tally in counts.cells:
+        if entry.speaks_of(cell):
+            found.update(tally.claims[entry.claim])
+            found["drawn"] += tally.instances
+    return {"drawn": found["drawn"], **{name: found[name] for name in _OUTCOMES}}
+
+
+def read(out: Path) -> dict[str, Any] | None:
+    """What was measured, None if nothing was.  Raises FieldError."""
+    path = out / TABLES
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise FieldError(str(path), "cannot be read") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise FieldError(str(path), f"not measured tables of format {FORMAT}")
+    return data
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        raise FieldError(str(path), error.strerror or "cannot be written") from None
+
+
+def _software() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

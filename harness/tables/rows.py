@@ -1,0 +1,135 @@
+"""The cells of the two tables: which claim each is about, and which random instances are drawn for it.
+
+Vardi, Shamir & Srebro, arXiv:2110.02732, sections 3 to 5.  Depth 2, and deep networks with the problems of single
+layers; columns linear and relu; a row is an architecture with what is assumed of the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from harness.claims import CLAIMS
+from harness.networks import Activation
+from harness.survey.laws import Cell, grid
+
+COLUMNS: tuple[Activation, ...] = ("linear", "relu")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answer in one cell.
+
+    table: "depth 2" or "deep".  row: the architecture and what is assumed.  claim: an id of harness.claims.  depth: of
+    the networks that are drawn.
+    """
+
+    table: str
+    row: str
+    activation: Activation
+    claim: str
+    depth: int = 2
+
+    @property
+    def answer(self) -> str:
+        """What the paper says: "global", "local", "not global" or "not local"."""
+        scope = "global" if "global" in CLAIMS[self.claim].conclusion else "local"
+        return scope if CLAIMS[self.claim].status == "theorem" else f"not {scope}"
+
+    def speaks_of(self, cell: Cell) -> bool:
+        """Whether instances of the cell are drawn for this entry."""
+        return (
+            cell.activation == self.activation and cell.depth == self.depth and CLAIMS[self.claim].applies(cell.network)
+        )
+
+
+_D2, _DEEP = "depth 2", "deep"
+
+ENTRIES = (
+    Entry(_D2, "fully connected", "linear", "fc-linear-global"),
+    Entry(_D2, "fully connected", "relu", "fc-relu-local"),
+    Entry(_D2, "no shared weights", "linear", "depth2-local"),
+    Entry(_D2, "no shared weights", "relu", "depth2-local"),
+    Entry(_D2, "no shared weights, nonzero weight vectors", "linear", "depth2-linear-nonzero-global"),
+    Entry(_D2, "no shared weights, nonzero weight vectors", "relu", "depth2-relu-nonzero-local"),
+    Entry(_D2, "no shared weights, nonzero inputs", "relu", "depth2-relu-active-local"),
+    Entry(_D2, "no shared weights, nonzero inputs", "relu", "depth2-relu-active-global"),
+    Entry(_D2, "shared weights, nonzero weight vectors and inputs", "linear", "shared-local"),
+    Entry(_D2, "shared weights, nonzero weight vectors and inputs", "relu", "shared-local"),
+    Entry(_D2, "each layer", "linear", "linear-layerwise-global"),
+    Entry(_D2, "each layer", "relu", "relu-layerwise-local"),
+    Entry(_D2, "each layer, nonzero inputs", "relu", "relu-active-layerwise-local"),
+    Entry(_D2, "each layer, nonzero inputs", "relu", "relu-active-layerwise-global"),
+    Entry(_DEEP, "fully connected", "linear", "fc-linear-global", 3),
+    Entry(_DEEP, "fully connected", "relu", "fc-relu-local", 3),
+    Entry(_DEEP, "no shared weights, nonzero weights and inputs", "linear", "deep-local", 3),
+    Entry(_DEEP, "no shared weights, nonzero weights and inputs", "relu", "deep-local", 3),
+    Entry(_DEEP, "each layer", "linear", "linear-layerwise-global", 3),
+    Entry(_DEEP, "each layer, nonzero inputs", "relu", "relu-active-layerwise-local", 3),
+    Entry(_DEEP, "each layer, nonzero inputs", "relu", "relu-active-layerwise-global", 3),
+)
+
+# What is drawn: small networks of every family, starts and data of floats and of small integers, in which zeros, ties
+# and right angles are common; labels are those of the start's own output, so that most flows separate the data.
+_LAWS: tuple[dict[str, Any], ...] = (
+    {"data": "gaussian", "start": "gaussian"},
+    {"data": "integer", "start": "integer"},
+    {"data": "integer", "start": "gaussian"},
+)
+_FAMILIES: dict[int, tuple[dict[str, Any], ...]] = {
+    2: (
+        {"family": "fully connected", "width": (1, 2), "d": 2, "n": (1, 2, 3)},
+        {"family": "diagonal", "d": 2, "n": (1, 2)},
+        {"family": "locally connected", "width": 2, "d": 3, "n": (1, 2)},
+        {"family": "convolutional", "d": (2, 3), "n": (1, 2)},
+    ),
+    3: (
+        {"family": "fully connected", "width": (1, 2), "d": 2, "n": (1, 2)},
+        {"family": "diagonal", "d": (1, 2), "n": (1, 2)},
+        {"family": "locally connected", "width": 2, "d": 2, "n": (1, 2)},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries that are judged on the same limits.  instances: how many are drawn in a full run."""
+
+    activation: Activation
+    depth: int
+    instances: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.activation}-{self.depth}"
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(e for e in ENTRIES if e.activation == self.activation and self.depth == e.depth)
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(entry.claim for entry in self.entries))
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return _cells(self.activation, self.depth)
+
+
+GROUPS = (
+    Group("linear", 2, 300_000),
+    Group("relu", 2, 500_000),
+    Group("linear", 3, 200_000),
+    Group("relu", 3, 200_000),
+)
+
+
+@cache
+def _cells(activation: Activation, depth: int) -> tuple[Cell, ...]:
+    return tuple(
+        cell
+        for family in _FAMILIES[depth]
+        for law in _LAWS
+        for cell in grid(activation=activation, depth=depth, labels="start", **family, **law)
+    )

@@ -1,0 +1,82 @@
+"""The measured tables as Markdown: in every cell the answer, what was counted, and the smallest counterexample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness.report import PAGE, Record
+from harness.report.words import table
+from harness.tables.rows import COLUMNS, ENTRIES, Entry
+
+NOTE = (
+    "Points x neurons x dimensions; robust counterexamples survive small changes of the start and of the data. Drawn: "
+    "small random networks, half of them with small integers. Assumed: not known to be outside, that is the flow may "
+    "separate the data and the limit may be as the row assumes. Decided: with an answer; the others are undecided, "
+    "most of them for a flow that is not unique or not known to separate the data. Violations are proven in exact "
+    "arithmetic, and one in a hundred of the other answers is."
+)
+
+
+def markdown(measured: dict[str, Any] | None, records: Sequence[Record], folder: str) -> str:
+    """Both tables.
+
+    measured: as harness.tables.fill.read returns it.  records: the stored counterexamples, in `folder` as links go.
+    """
+    blocks = []
+    for name in dict.fromkeys(entry.table for entry in ENTRIES):
+        entries = [entry for entry in ENTRIES if entry.table == name]
+        lines = [
+            (row, *(_cell((e for e in entries if (e.row, e.activation) == (row, a)), measured, records, folder)
+                    for a in COLUMNS))
+            for row in dict.fromkeys(entry.row for entry in entries)
+        ]  # fmt: skip
+        blocks.append(table((f"{name} (limit of the flow)", *COLUMNS), lines))
+    return "\n\n".join([*blocks, NOTE])
+
+
+def _cell(entries: Iterable[Entry], measured: dict[str, Any] | None, records: Sequence[Record], folder: str) -> str:
+    parts = []
+    for entry in entries:
+        parts += [f"**{entry.answer}** ({entry.claim})", _counts(entry, measured)]
+        if entry.answer.startswith("not"):
+            parts.append(_smallest(entry, records, folder))
+    return "<br>".join(parts)
+
+
+def _counts(entry: Entry, measured: dict[str, Any] | None) -> str:
+    group = ((measured or {}).get("groups") or {}).get(f"{entry.activation}-{entry.depth}")
+    counts = group and group["claims"].get(entry.claim)
+    if not counts:
+        return "not measured"
+    decided = counts["holds"] + counts["violated"]
+    text = (
+        f"{counts['drawn']:,} drawn, {counts['drawn'] - counts['outside']:,} assumed, {decided:,} decided, "
+        f"{counts['violated']:,} violated"
+    )
+    if decided and not counts["violated"]:
+        # The rule of three: with probability 95 % the rate is lower.
+        text += f": at most 1 in {max(1, decided // 3):,}"
+    return text
+
+
+def _smallest(entry: Entry, records: Sequence[Record], folder: str) -> str:
+    """The smallest robust counterexample and the smallest one that is not, of those stored."""
+    mine = sorted(
+        (
+            record
+            for record in records
+            if record.claim == entry.claim
+            and (record.instance.network.activation, record.instance.network.depth) == (entry.activation, entry.depth)
+        ),
+        key=lambda record: record.size,
+    )
+    found = []
+    for kind, name in ((True, "robust"), (False, "fragile"), (None, "smallest")):
+        of_kind = [record for record in mine if record.robust is kind]
+        if of_kind:
+            record = of_kind[0]
+            instance = record.instance
+            sizes = f"{instance.n} x {max(instance.network.widths[1:-1])} x {instance.d}"
+            found.append(f"{name} [{sizes}, {record.mechanism}]({folder}/{record.folder}/{PAGE})")
+    return "; ".join(found) or "none is stored"
