@@ -1,4 +1,4 @@
-"""The command line: check, harvest, verify, survey, claims.
+"""The command line: check, harvest, verify, survey, tables, claims.
 
 Exit codes: 0 done (for check: an answer, whatever it is); 2 unreadable input, with one line on
 standard error that names the field; 3 verify rejected a file; 1 a defect of the harness, or a hunt

@@ -5,7 +5,8 @@ fixed. Linear, shared weights or not: every u^l is a global optimum of (P_l) (li
 every input to every hidden neuron is nonzero in the limit, every u^l is a local optimum of (P_l)
 (relu-active-layerwise-local).
 
-Refuted is, for relu of depth 2, the same without that assumption (relu-layerwise-local), and with it that every u^l
+Refuted is, without shared weights and with every weight and every input nonzero, that the limit is a local optimum of
+the whole problem (P) (deep-local); for relu of depth 2, the layers' local optimality without that assumption (relu-layerwise-local), and with it that every u^l
 is a global optimum (relu-active-layerwise-global).
 
 Vardi, Shamir & Srebro, arXiv:2110.02732, section 5.
@@ -32,6 +33,11 @@ def test_linear_layers_are_globally_optimal(check, family, data):
 @given(data=st.data())
 def test_relu_layers_with_nonzero_inputs_are_locally_optimal(check, family, data):
     check(data.draw(instances(networks=family)))
+
+
+@pytest.mark.claim("deep-local", decided=1)
+def test_it_is_not_locally_optimal(refute):
+    refute(Sizes(points=1, neurons=2, dimensions=2))
 
 
 @pytest.mark.claim("relu-layerwise-local", decided=1)

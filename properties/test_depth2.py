@@ -48,3 +48,8 @@ def test_relu_with_nonzero_weight_vectors_is_not_locally_optimal(refute):
 @pytest.mark.claim("depth2-relu-active-global", decided=1)
 def test_relu_with_nonzero_inputs_is_not_globally_optimal(refute):
     refute(Sizes(points=2, neurons=2, dimensions=2))
+
+
+@pytest.mark.claim("shared-local", decided=1)
+def test_shared_weights_are_not_locally_optimal(refute):
+    refute(Sizes(points=1, neurons=2, dimensions=4))
