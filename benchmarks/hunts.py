@@ -2,7 +2,7 @@
 
 CPU seconds of one core for a whole hunt: until the first counterexample, shrunk and measured, and until nothing
 smaller is found.  Sizes are points, neurons and dimensions, of the smallest counterexample and of the smallest robust
-one; "by hand" is what one would write down.  Nothing here is a test.
+one.  Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from harness.harvest.finding import Finding
 from harness.harvest.search import hunt
 from harness.harvest.spaces import SPACES, Sizes
 from harness.report.reading import size
-from properties.test_refuted import BY_HAND
 
 
 @dataclass
@@ -64,10 +63,9 @@ def row(claim: str, mechanism: str, seeds: Sequence[int]) -> str:
     whole = [h.whole for h in hunts]
     sizes = Counter(_text(h.smallest) for h in hunts)
     robust = Counter(_text(Sizes.of(h.best[True].instance)) for h in hunts if True in h.best)
-    hand = BY_HAND[claim]
     return (
         f"| {claim} | {mechanism} | {len(first)} of {len(hunts)} | {_times(first)} | {_times(whole)} | "
-        f"{_counted(sizes)} | {_counted(robust)} | {_text(hand)} |"
+        f"{_counted(sizes)} | {_counted(robust)} |"
     )
 
 
@@ -90,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     # What is compiled at first use is no part of a hunt.
     drive([draw(np.random.default_rng(0), "fully connected relu, depth 2", "integer")])
-    print("| claim | mechanism | found | first s (median / worst) | whole s | smallest | smallest robust | by hand |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| claim | mechanism | found | first s (median / worst) | whole s | smallest | smallest robust |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for claim, space in SPACES.items():
         for mechanism in space.mechanisms if given.claim in claim else ():
             print(row(claim, mechanism, range(given.seeds)))

@@ -85,10 +85,6 @@ class Claim:
         """Whether the limit is as the claim assumes, None if not known."""
         return self.decided_by.assumed(verdicts)
 
-    def assumed(self, verdicts: Verdicts) -> bool | None:
-        """Whether the limit is as the claim assumes, None if not known. Raises ValueError where nothing decides it."""
-        return self._decision.assumed(verdicts)
-
     @property
     def recorded(self) -> bool:
         """Whether the limit that is judged has to have its path."""

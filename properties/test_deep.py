@@ -6,8 +6,8 @@ every input to every hidden neuron is nonzero in the limit, every u^l is a local
 (relu-active-layerwise-local).
 
 Refuted is, without shared weights and with every weight and every input nonzero, that the limit is a local optimum of
-the whole problem (P) (deep-local); for relu of depth 2, the layers' local optimality without that assumption (relu-layerwise-local), and with it that every u^l
-is a global optimum (relu-active-layerwise-global).
+the whole problem (P) (deep-local). So is, for relu of depth 2, that the layers are local optima without any assumption
+(relu-layerwise-local), and with every input nonzero that they are global ones (relu-active-layerwise-global).
 
 Vardi, Shamir & Srebro, arXiv:2110.02732, section 5.
 """
