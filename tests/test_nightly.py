@@ -110,6 +110,8 @@ class Stage:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "properties").mkdir()
+        for name in ("test_a.py", "test_b.py"):
+            (folder / "properties" / name).write_text("")
         monkeypatch.chdir(folder)
         monkeypatch.setattr(night, "run_pytest", self.pytest)
         monkeypatch.setattr(night, "run_harvest", self.harvest)
@@ -121,7 +123,8 @@ class Stage:
     def pytest(self, arguments: Sequence[str]) -> None:
         options = dict(item.removeprefix("--").split("=") for item in arguments if item.startswith("--"))
         profile = options["hypothesis-profile"]
-        self.calls.append(f"{profile} {options.get('hypothesis-seed', '')}".strip())
+        what = [item for item in arguments if not item.startswith("--")]
+        self.calls.append(" ".join([profile, *what, options.get("hypothesis-seed", "")]).strip())
         self.in_pytest(profile)
         counts = {"kkt": {"held": 5, "undecided": 1}}
         Path(options["tally"]).write_text(json.dumps({"counts": counts, "failed": self.failed}))
@@ -147,7 +150,11 @@ def summary() -> dict[str, Any]:
 def test_a_night_that_finds_nothing(stage: Stage) -> None:
     code, held = stage.night()
     assert code == FOUND
-    assert stage.calls == ["nightly-replay", "nightly-hunt 1", "harvest 1"]
+    assert stage.calls == [
+        "nightly-replay properties tests/test_reports.py",
+        "nightly-hunt properties/test_b.py 1",
+        "harvest 1",
+    ]
     assert "Nothing new." in held.summary.markdown()
     assert "| kkt | 10 | 0 | 2 |" in held.summary.markdown()
     assert summary() == {"seeds": [1], "violated": [], "new": [], "failed": [], "stopped": False}
@@ -157,6 +164,11 @@ def test_rounds_are_started_while_there_is_time_and_the_next_night_goes_on(stage
     times = iter([0.0, 59.0, 60.0 + 59.0, 120.0])
     assert stage.night(2.0, lambda: next(times))[0] == FOUND
     assert summary()["seeds"] == [1, 2, 3]
+    assert [call for call in stage.calls if "hunt" in call] == [
+        "nightly-hunt properties/test_b.py 1",
+        "nightly-hunt properties/test_a.py 2",
+        "nightly-hunt properties/test_b.py 3",
+    ]
     assert stage.night()[0] == FOUND
     assert summary()["seeds"] == [4]
 

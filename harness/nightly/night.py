@@ -1,8 +1,9 @@
 """The nightly run itself.
 
 First what is known is tried again: the examples of Hypothesis's database, the stored counterexamples, the violations
-that are kept.  Then rounds of hunting, each with a seed of its own, the next after the last night's: the theorems
-on fresh examples, and a harvest of the refuted claims.  The time decides only whether another round is started.
+that are kept.  Then rounds of hunting, each with a seed of its own, the next after the last night's: one file of
+properties, the next after the last round's, on fresh examples, and a harvest of the refuted claims.  The time decides
+only whether another round is started.
 
 What a round finds is stored when it is found, and a round counts once it is finished: a night that is stopped, in
 whatever way, is continued by the next.
@@ -46,8 +47,8 @@ class Night:
 
         Raises FieldError before any work for folders that cannot be written, or where there are no properties.
         """
-        if not Path(PROPERTIES).is_dir():
-            raise FieldError(PROPERTIES, "there is no such folder here; the nightly runs in marginalia's own folder")
+        if not any(Path(PROPERTIES).glob("test_*.py")):
+            raise FieldError(PROPERTIES, "there are none here; the nightly runs in marginalia's own folder")
         for folder in (self.reports, self.state, self.findings):
             make_writable(folder)
         end = clock() + 60.0 * minutes
@@ -75,7 +76,8 @@ class Night:
     def _round(self) -> None:
         seed = self._next_seed()
         self.progress(f"hunting, round {len(self.summary.seeds) + 1}, seed {seed}")
-        self._pytest("nightly-hunt", [PROPERTIES, f"--hypothesis-seed={seed}"])
+        files = sorted(Path(PROPERTIES).glob("test_*.py"))
+        self._pytest("nightly-hunt", [str(files[seed % len(files)]), f"--hypothesis-seed={seed}"])
         self._conclude()
         for result in run_harvest(None, self.reports, seed, self.progress):
             self._keep(result)
