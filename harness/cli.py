@@ -267,3 +267,7 @@ def _claims(options: argparse.Namespace) -> int:
 
 def _complain(message: str) -> None:
     print("marginalia:", " ".join(message.split()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
