@@ -87,6 +87,7 @@ class _Running:
     check: Check
     refuted: str = ""
     lines: list[str] = field(default_factory=list)
+    new: str | None = None
 
 
 _running: list[_Running] = []
@@ -115,10 +116,11 @@ def check() -> Callable[[Instance], None]:
 
 
 @pytest.fixture
-def refute() -> Callable[[Sizes], None]:
+def refute(request: pytest.FixtureRequest) -> Callable[[Sizes], None]:
     """Hunt a counterexample to the test's claim, no larger than the given sizes, and have it verified exactly."""
     from harness.certificates import verify
     from harness.harvest import hunt
+    from harness.report.terminal import news
 
     def refuted(by_hand: Sizes) -> None:
         running = _running[-1]
@@ -131,6 +133,7 @@ def refute() -> Callable[[Sizes], None]:
         assert by_hand.holds(instance), f"larger than what one writes by hand:\n{instance.to_json()}"
         assert all(a.denominator == 1 for rows in (instance.x, instance.theta0) for row in rows for a in row)
         running.check.counts["violated"] += 1
+        running.new = news(finding.record(), Path(str(request.config.getoption("--reports"))))
         running.lines.append(
             f"{claim.id}: refuted, {finding.mechanism}, after {finding.examples} instances: points {found.points}, "
             f"neurons {found.neurons}, dimensions {found.dimensions}"
@@ -158,7 +161,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         running.lines.append(f"{claim.id}: open, and violated: {place}")
     finally:
         _running.pop()
-        item.user_properties.append(("claim", [claim.id, dict(running.check.counts), running.lines]))
+        item.user_properties.append(("claim", [claim.id, dict(running.check.counts), running.lines, running.new]))
     least, decided = _least(item), running.check.decided
     if decided < least and Phase.generate in settings().phases:
         counts = dict(running.check.counts)
@@ -177,9 +180,10 @@ def _least(item: pytest.Item) -> int:
 # --- the table; with xdist the reports come to the controller, which prints it ---
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     table: dict[str, Counter[str]] = {}
     lines: list[str] = []
+    new: list[str] = []
     for reports in terminalreporter.stats.values():
         for report in reports:
             if getattr(report, "when", None) != "call":
@@ -188,8 +192,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 if name == "claim":
                     table.setdefault(value[0], Counter()).update(value[1])
                     lines += value[2]
+                    new += [value[3]] if value[3] else []
     if not table:
         return
+    from harness.report.terminal import in_short
+
     width = max(map(len, table))
     terminalreporter.section("claims")
     terminalreporter.line("  ".join(["".ljust(width), *COLUMNS]))
@@ -197,4 +204,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         cells = [str(table[claim][column]).rjust(len(column)) for column in COLUMNS]
         terminalreporter.line("  ".join([claim.ljust(width), *cells]))
     for line in sorted(lines):
+        terminalreporter.line(line)
+    terminalreporter.section("in short")
+    for line in in_short(table, Path(str(config.getoption("--reports"))), new):
         terminalreporter.line(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, figure_svg, i
 from harness.report.figure import BLUE, VERMILION, draw, figure
 from harness.report.improving import way
 from harness.report.reading import size, value
+from harness.report.terminal import in_short, news
 from harness.report.words import short, table
 from tests.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
 from tests.test_certificates_stored import CASES
@@ -323,3 +325,45 @@ def test_points_count_before_neurons_before_dimensions_before_numbers() -> None:
     assert sorted([*reversed(smaller_first)], key=size) == smaller_first
     # Zero is smaller than one, and one smaller than its negative.
     assert size(sized(1, 1, 1)) < size(sized(1, 1, 1, -1))
+
+
+# --- the end of a run of pytest ---
+
+
+def test_what_is_new_beside_what_is_stored(tmp_path: Path) -> None:
+    record = depth2_local(3)
+    small = Record(depth2_local(2).data | {"replay": {"harvest": "marginalia harvest"}})
+    again = Record(record.data | {"replay": {"harvest": "marginalia harvest"}})
+    said = news(small, tmp_path)
+    assert said is not None
+    assert "no depth2-local--zero-weight is stored" in said
+    path = tmp_path / record.folder / RECORD
+    path.parent.mkdir()
+    path.write_text(json.dumps(record.data))
+    said = news(small, tmp_path)
+    assert said is not None
+    assert "smaller than the stored depth2-local--zero-weight" in said
+    assert news(again, tmp_path) is None
+    path.write_text("{")
+    assert "not a stored counterexample" in str(news(again, tmp_path))
+
+
+def test_a_run_in_short(tmp_path: Path) -> None:
+    folder = tmp_path / "fc-relu-local--kink--fragile"
+    folder.mkdir()
+    (folder / PAGE).write_text("")
+    counts = {
+        "kkt": Counter({"held": 8, "undecided": 1, "not unique": 1}),
+        "balance": Counter({"held": 3, "violated": 1}),
+        "fc-relu-local": Counter({"violated": 1}),
+        "depth2-local": Counter({"violated": 1}),
+    }
+    assert in_short(counts, tmp_path, []) == [
+        "held: 1 of 4 claims",
+        "VIOLATED: balance",
+        f"refuted: fc-relu-local: {folder}/README.md",
+        "refuted: depth2-local, nothing stored",
+        "undecided: 2 of 16 examples, 12.5 %",
+        "new findings: none",
+    ]
+    assert in_short({}, tmp_path, ["new: one"]) == ["held: 0 of 0 claims", "new: one"]
