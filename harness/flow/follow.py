@@ -20,12 +20,13 @@ from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
 from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
-from harness.flow.polish import SADDLE, SOLVED, polish
+from harness.flow.polish import SADDLE, SOLVED, polish, where_zero
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.settle import Settled, settle
 from harness.instances import Instance
 from harness.limits import Limit, Status
 
+DYING = 1e-6  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
 
 
@@ -215,7 +216,28 @@ class Run:
         if code != SOLVED or not self.approach.arrived(self.log_norm, theta / math.sqrt(theta @ theta), point, q):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
-        return settled if settled is not None and settled.residual <= 1e-9 else None
+        if settled is None or settled.residual > 1e-9:
+            return None
+        return (self._without_tiny(point) or settled) if settled.doubt else settled
+
+    def _without_tiny(self, point: np.ndarray) -> Settled | None:
+        """The limit with its tiny parameters exactly zero, if that is a KKT point to rounding.
+
+        Where a parameter only just dies the KKT system has a double root, known to the square root of rounding.
+        """
+        size = math.sqrt(point @ point)
+        tiny = np.abs(point) < DYING * size
+        part = where_zero(self.tangent_basis(), tiny) if tiny.any() else np.zeros((len(point), 0))
+        if not part.shape[1]:
+            return None
+        # the polish takes its active samples from a softmax, so from a sharp one
+        exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.depth)
+        q, multipliers = np.empty(self.instance.n), np.empty(self.instance.n)
+        code, _ = polish(self.problem, exact, part, self.slides.curved, q, multipliers)
+        if code != SOLVED or np.abs(exact - point).max() > 10.0 * DYING * size:
+            return None
+        settled = settle(self.instance, exact, multipliers, self.gates)
+        return settled if settled is not None and settled.residual <= 1e-13 and not settled.doubt else None
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ class Gates:
         for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
             if side:
                 self.set_side(line, side)
-            elif jump == 0.0 or any(u in unmoved for _, u, _ in line.members):
+            elif jump == 0.0:
                 raise Undecided(DEGENERATE)
             elif line.normal:
                 self.slides.append(line)

@@ -301,8 +301,12 @@ def without_units(net, basis, removed):
     for e in range(net.row.shape[0]):
         if removed[net.row[e]] or removed[net.col[e]]:
             small[net.par[e]] = True
-    if not np.any(small):
-        return np.zeros((basis.shape[0], 0))
+    return where_zero(basis, small) if np.any(small) else np.zeros((basis.shape[0], 0))
+
+
+@compiled
+def where_zero(basis, small):
+    """The part of span(basis) in which the parameters `small` (N,) bool, some of them, are zero."""
     _, values, right = np.linalg.svd(basis[small])
     kept = 0
     for v in values:
