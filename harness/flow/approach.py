@@ -1,7 +1,9 @@
 """Whether the flow is going to the KKT point that the polish finds.
 
-Two successive polishes find the same point, and the flow's direction comes closer to it.  The second-order
-test has been passed before (harness.flow.polish).
+Two successive polishes find the same point, and the flow's direction has come as near to it as the integrator can tell.
+From further away a point that is nearly right, one with a small unit taken for dead say, looks the same.  Slow modes
+come near too late to wait for: for them ten polishes in turn find the direction closer, at a rate at which the
+distance will vanish.  The second-order test has been passed before (harness.flow.polish).
 """
 
 from __future__ import annotations
@@ -12,17 +14,18 @@ from itertools import pairwise
 
 import numpy as np
 
+REST = 0.6  # of the distance, at most, that may be left when the log-norm has grown without bound
+
 
 @dataclass
 class Approach:
     """near: a distance below which the direction need not come closer (the integrator's own error).
 
-    far: the distance from which one step closer is believed; from further away it takes `long` of them (slow
-    modes).  evidence: (log-norm, distance of the direction to the point) since the point was first found.
+    long: how many polishes in turn a slow mode takes.  evidence: (log-norm, distance of the direction to the point)
+    since the point was first found.
     """
 
     near: float = 1e-3
-    far: float = 0.1
     long: int = 10
     evidence: list[tuple[float, float]] = field(default_factory=list)
     _value: float = -1.0
@@ -46,7 +49,23 @@ class Approach:
         self.evidence.append((log_norm, distance))
         if len(self.evidence) < 2:
             return False
-        last = [d for _, d in self.evidence[-self.long :]]
-        if distance < self.near or (last[-1] < last[-2] and distance < self.far):
+        if distance < self.near:
             return True
-        return len(last) == self.long and all(b < a for a, b in pairwise(last))
+        # scaled so that it does not depend on the scale of the data: the point's own log-norm counts as 0
+        own = 0.5 * math.log(2.0 * value)
+        last = [(s - own, d) for s, d in self.evidence[-self.long :]]
+        closer = all(b < a for (_, a), (_, b) in pairwise(last))
+        return len(last) == self.long and closer and vanishing(last[0], last[-1])
+
+    def wait(self) -> float:
+        """How much log beta has to grow until the direction is near, if it comes closer like 1 / beta."""
+        return math.log(max(self.evidence[-1][1] / self.near, 1.0)) if self.evidence else 0.0
+
+
+def vanishing(before: tuple[float, float], after: tuple[float, float]) -> bool:
+    """Whether the line through two rows (log-norm > 0, distance) in 1 / log-norm leaves no more than REST in the end.
+
+    That is the slowest law that is met.
+    """
+    (s, far), (t, close) = before, after
+    return t * close - s * far <= REST * close * (t - s)

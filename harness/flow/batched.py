@@ -204,8 +204,9 @@ class _Bucket:
                     flow.run.cross()
                     out.append(None)
                 elif codes[lane] == integrator.DUE:
-                    flow.target = flow.run.next_polish()
                     settled = flow.run.offer(*polished[lane])
+                    if settled is None:
+                        flow.target = flow.run.next_polish()
                     out.append(Ending.converged(settled) if settled else None)
                 else:
                     out.append(without_limit(flow.run, int(codes[lane]), flow.steps))

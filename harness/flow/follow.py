@@ -66,8 +66,7 @@ class Run:
         # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start
         self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
         self.events: list[dict[str, Any]] = []
-        # a recorded flow is to be believed by itself, so it is followed until it is near
-        self.approach = Approach(far=Approach.near) if record else Approach()
+        self.approach = Approach()
         theta0 = np.concatenate(instance.theta0_float)
         try:
             self.invariants = Invariants(net, instance.x)
@@ -190,14 +189,14 @@ class Run:
         return self.tangent
 
     def next_polish(self) -> float:
-        """The log-norm of the next one: SPACING in log beta further, or an eighth where the flow is slow.
+        """The log-norm of the next one: SPACING in log beta further, or where the flow is expected near its limit.
 
-        Raises Undecided.
+        An eighth further where the flow is slow.  Raises Undecided.
         """
         now = self.log_norm
         if now > self.settings.farthest:
             raise Undecided(f"separated, but not converged at log-norm {now:.0g}")
-        return now + max(SPACING / self.instance.network.depth, 0.125 * now)
+        return now + max(max(SPACING, self.approach.wait()) / self.instance.network.depth, 0.125 * now)
 
     def polish(self) -> Settled | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
@@ -291,10 +290,10 @@ def _to_the_end(run: Run) -> Ending:
         if code == integrator.EVENT:
             run.cross()
         elif code == integrator.DUE:
-            target = run.next_polish()
             settled = run.polish()
             if settled:
                 return Ending.converged(settled)
+            target = run.next_polish()
         else:
             ending = without_limit(run, code, steps)
             if ending:
