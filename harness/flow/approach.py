@@ -36,14 +36,17 @@ class Approach:
         self._value = -1.0
         self.evidence = []
 
+    def knows(self, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
+        """Whether the last polish found this point too; arguments as of `arrived`."""
+        value = 0.5 * float(point @ point)
+        # along a face of KKT points of one value the margins that are not active are as uncertain as the direction
+        slack = max(1e-8, _distance(direction, point)) * (1.0 + np.abs(q))
+        return abs(value - self._value) <= 1e-9 * value and not np.any(np.abs(q - self._q) > slack)
+
     def arrived(self, log_norm: float, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
         """Offer what a polish found: direction (N,) of the flow, point (N,) with margins q (n,), min q = 1."""
-        value = 0.5 * float(point @ point)
-        gap = direction - point / math.sqrt(2.0 * value)
-        distance = math.sqrt(gap @ gap)
-        # along a face of KKT points of one value the margins that are not active are as uncertain as the direction
-        slack = max(1e-8, distance) * (1.0 + np.abs(q))
-        if abs(value - self._value) > 1e-9 * value or np.any(np.abs(q - self._q) > slack):
+        value, distance = 0.5 * float(point @ point), _distance(direction, point)
+        if not self.knows(direction, point, q):
             self.forget()
         self._value, self._q = value, q
         self.evidence.append((log_norm, distance))
@@ -60,6 +63,11 @@ class Approach:
     def wait(self) -> float:
         """How much log beta has to grow until the direction is near, if it comes closer like 1 / beta."""
         return math.log(max(self.evidence[-1][1] / self.near, 1.0)) if self.evidence else 0.0
+
+
+def _distance(direction: np.ndarray, point: np.ndarray) -> float:
+    gap = direction - point / math.sqrt(point @ point)
+    return math.sqrt(gap @ gap)
 
 
 def vanishing(before: tuple[float, float], after: tuple[float, float]) -> bool:

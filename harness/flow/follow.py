@@ -20,13 +20,13 @@ from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
 from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
-from harness.flow.polish import SADDLE, SOLVED, polish, where_zero
+from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.settle import Settled, settle
 from harness.instances import Instance
 from harness.limits import Limit, Status
 
-DYING = 1e-6  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
+DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
 
 
@@ -209,10 +209,13 @@ class Run:
 
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
         """
-        if code == SADDLE:
-            self.approach.forget()
         theta = self.theta
-        if code != SOLVED or not self.approach.arrived(self.log_norm, theta / math.sqrt(theta @ theta), point, q):
+        direction = theta / math.sqrt(theta @ theta)
+        # where multipliers are not unique some pass the second-order test and others fail it
+        if code == SADDLE and not self.approach.knows(direction, point, q):
+            self.approach.forget()
+            return None
+        if code == FAILED or not self.approach.arrived(self.log_norm, direction, point, q):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > 1e-9:
@@ -233,7 +236,8 @@ class Run:
         exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.depth)
         q, multipliers = np.empty(self.instance.n), np.empty(self.instance.n)
         code, _ = polish(self.problem, exact, part, self.slides.curved, q, multipliers)
-        if code != SOLVED or np.abs(exact - point).max() > 10.0 * DYING * size:
+        # a unit that is small but alive has a value of its own, of second order in its size
+        if code != SOLVED or abs(exact @ exact - size * size) > 1e-12 * size * size:
             return None
         settled = settle(self.instance, exact, multipliers, self.gates)
         return settled if settled is not None and settled.residual <= 1e-13 and not settled.doubt else None

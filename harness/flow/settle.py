@@ -18,7 +18,7 @@ from harness.limits import Kink
 from harness.margin.kkt import kkt
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
-_ZERO, _CLEAR = 1e-10, 1e-7  # relative to ||theta||, and to ||theta|| ||x_i|| for inputs
+_ZERO, _CLEAR = 1e-10, 1e-6  # relative to ||theta||, and to ||theta|| ||x_i|| for inputs
 
 
 @dataclass(frozen=True)

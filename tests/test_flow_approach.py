@@ -1,0 +1,68 @@
+"""When a polished point is believed to be the limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import harness
+from benchmarks.families import suite
+from harness.flow.approach import Approach, vanishing
+from harness.instances import Instance
+from harness.networks import diagonal
+
+POINT, Q = np.array([1.0, 0.0]), np.array([1.0])
+
+
+def offered(distances: list[float], log_norms: list[float]) -> list[bool]:
+    approach = Approach()
+    out = []
+    for distance, log_norm in zip(distances, log_norms, strict=True):
+        angle = 2.0 * np.arcsin(0.5 * distance)
+        out.append(approach.arrived(log_norm, np.array([np.cos(angle), np.sin(angle)]), POINT, Q))
+    return out
+
+
+def test_two_polishes_and_a_flow_that_is_near() -> None:
+    assert offered([1e-4, 1e-4], [3.0, 4.0]) == [False, True]
+    assert offered([0.05, 2e-3, 5e-4], [3.0, 4.0, 5.0]) == [False, False, True]
+
+
+def test_a_point_that_the_flow_passes_at_a_distance_is_never_believed() -> None:
+    times = [3.0 + t for t in range(40)]
+    assert not any(offered([0.02 + np.exp(-2.0 * t) for t in times], times))
+    assert not any(offered([0.02 + 0.01 / t for t in times], times))
+
+
+def test_a_slow_mode_takes_ten() -> None:
+    times = [3.0 * 1.2**t for t in range(12)]
+    assert offered([0.3 / t for t in times], times) == [False] * 9 + [True] * 3
+
+
+def test_a_rest_is_told_from_a_slow_law() -> None:
+    assert vanishing((10.0, 0.1), (20.0, 0.05))
+    assert not vanishing((10.0, 0.1), (20.0, 0.09))
+
+
+@pytest.mark.parametrize(("index", "zeros"), [(445, [[], []]), (557, [[3, 4, 5], [1]]), (877, [[], []])])
+def test_a_small_neuron_is_not_taken_for_dead(index: int, zeros: list[list[int]]) -> None:
+    """From a distance of a few hundredths a point without one of the small neurons of these limits looks right."""
+    (limit,) = harness.drive([suite(202, index + 1, "generic")[index]])
+    assert limit.status == "converged"
+    assert limit.zeros == zeros
+    assert limit.evidence[-1][1] < 1e-3
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_a_parameter_that_only_just_dies_is_exactly_zero(device: str) -> None:
+    """Diagonal: both samples bind, with multipliers of 1/2 under which coordinate 1 neither grows nor decays."""
+    x: Any = ((0, 1), (-2, -1))
+    theta0: Any = ((2, 0), (2, -3))
+    instance = Instance(diagonal("linear", 2, 2), "exponential", x, (1, -1), theta0)
+    (limit,) = harness.drive([instance], device=device)
+    assert limit.status == "converged"
+    assert limit.doubt is None
+    assert limit.zeros == [[0], [0]]
+    assert limit.value == pytest.approx(1.0, rel=1e-14)
