@@ -101,6 +101,11 @@ _OUTCOMES: dict[str, Measure] = {
     "not unique": _outcome("not unique"),
     "undecided": _outcome("undecided"),
 }
+_VERTEX = {
+    "the largest at the start": _feature("vertex:largest", "1"),
+    "the fastest at the start": _feature("vertex:fastest", "1"),
+    "the fastest, and no other": _feature("vertex:alone", "1"),
+}
 _KIND = ("family", "activation", "depth")
 
 _ALL = (
@@ -164,16 +169,8 @@ _ALL = (
                 None,
                 {f"{k}": _feature("vertex:support", f"{k}") for k in (1, 2, 3)},
             ),
-            Table(
-                "Which coordinate is in the limit",
-                ("outgoing",),
-                "scale",
-                {
-                    "the largest at the start": _feature("vertex:largest", "1"),
-                    "the fastest at the start": _feature("vertex:fastest", "1"),
-                    "the fastest, and no other": _feature("vertex:alone", "1"),
-                },
-            ),
+            Table("Which coordinate is in the limit", ("n", "d", "outgoing"), None, _VERTEX),
+            Table("The same by scale", ("outgoing",), "scale", _VERTEX),
         ),
         Figure(
             ("outgoing", "n", "d", "scale"),
