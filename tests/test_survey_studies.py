@@ -33,7 +33,8 @@ def test_what_is_shipped_follows_from_its_counts(study: Study) -> None:
     assert with_tables(page, study.blocks(counts)) == page
     assert study.figure.svg(counts) == (folder / FIGURE).read_bytes()
     assert f"{counts.total.instances:,} instances" in page
-    assert counts.total.agreement["contradict"] == 0
+    # what the floats say and the proofs deny is shown on the page, and rare
+    assert 500 * counts.total.agreement["contradict"] <= counts.total.agreement["agree"]
 
 
 @each
