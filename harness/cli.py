@@ -19,6 +19,7 @@ from harness.networks import FieldError
 from harness.progress import Progress
 
 if TYPE_CHECKING:
+    from harness.harvest import Harvested
     from harness.report import Record
 
 # The commands import what they need themselves: `marginalia claims` need not wait for torch.
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     survey.add_argument("--processes", type=int, metavar="P", help="default one a core")
     survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
+    survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
     survey.set_defaults(command=_survey)
 
     report = commands.add_parser("report", help="make a site of the stored counterexamples, or one figure")
@@ -179,10 +181,22 @@ def _survey(options: argparse.Namespace) -> int:
         plan = Plan(tuple(cells(claims)), options.instances, options.seed, claims, device=options.device)
     with Progress() as progress:
         counts = run(plan, options.out, executor=options.executor, workers=options.processes, progress=progress)
+        hunted = _hunted(options, plan.claims, progress) if options.hunt else []
     print(summary(counts))
+    for result in hunted:
+        print(f"{result.claim}: {result.reason}{f' ({result.path})' if result.path else ''}")
     if study and options.report:
         print(study.report(counts, options.report))
     return OK
+
+
+def _hunted(options: argparse.Namespace, claims: Sequence[str], progress: Progress) -> list[Harvested]:
+    from harness.harvest import huntable
+    from harness.survey.suspects import pursue
+
+    known = huntable()
+    wanted = [claim for claim in claims if claim in known]
+    return [found for claim in wanted for found in pursue(options.out, claim, options.hunt, options.seed, progress)]
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -18,7 +18,10 @@ from harness.networks import FieldError
 from harness.processes import leave_with_parent, one_thread_each
 
 if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
     from harness.harvest.finding import Finding
+    from harness.instances import Instance
 
 Progress = Callable[[str], None]
 
@@ -75,13 +78,24 @@ def run_harvest(
     return [result for result in results if result.found] + list({result.claim: result for result in failed}.values())
 
 
-def harvest_one(claim: str, mechanism: str, out: Path, seed: int, progress: Progress = lambda line: None) -> Harvested:
-    """One hunt, for one mechanism of one claim; whatever is found on the way is stored before it is spoken of."""
+def harvest_one(
+    claim: str,
+    mechanism: str,
+    out: Path,
+    seed: int,
+    progress: Progress = lambda line: None,
+    *,
+    opening: SearchStrategy[list[Instance]] | None = None,
+) -> Harvested:
+    """One hunt, for one mechanism of one claim; whatever is found on the way is stored before it is spoken of.
+
+    opening: as of harness.harvest.hunt.
+    """
     from harness.harvest.search import hunt
 
     progress("hunting")
     keeper = _Keeper(out, progress)
-    finding = hunt(claim, seed=seed, mechanism=mechanism, progress=progress, found=keeper.keep)
+    finding = hunt(claim, seed=seed, mechanism=mechanism, progress=progress, found=keeper.keep, opening=opening)
     if finding is None:
         progress("nothing found")
         return Harvested(claim, False, None, False, f"no counterexample found by {mechanism}")

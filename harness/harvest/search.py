@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
 
 import harness
 from harness.certificates import verify
@@ -49,6 +50,7 @@ def hunt(
     mechanism: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
     found: Callable[[Finding], None] = lambda finding: None,
+    opening: SearchStrategy[list[Instance]] | None = None,
 ) -> Finding | None:
     """The smallest robust counterexample to a refuted claim that was found, else the smallest of all, or None.
 
@@ -56,20 +58,14 @@ def hunt(
     patience unless given.
     mechanism: only counterexamples of this mechanism count.
     found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
+    opening: lists of instances among which the first one is looked for, instead of everywhere.
     """
     quarry = _Quarry(claim, mechanism, seed, progress, found)
     max_examples = max_examples or SPACES[claim].patience[0]
-    for sizes in OPENINGS:
-        if quarry.search(sizes, max_examples, None) is not None:
-            break
+    if opening is None:
+        quarry.open(max_examples)
     else:
-        return None
-    # The other kind may be no larger, or a little.
-    opened = OPENINGS.index(sizes)
-    (first,) = quarry.best
-    for larger in OPENINGS[opened : opened + 2]:
-        if quarry.search(larger, max_examples, not first) is not None:
-            break
+        quarry.look(opening, max_examples, None)
     for robust in list(quarry.best):
         quarry.descend(robust)
     return quarry.best.get(True, quarry.best.get(False))
@@ -96,16 +92,34 @@ class _Quarry:
     def __post_init__(self) -> None:
         self.source = random.Random(self.seed)
 
+    def open(self, max_examples: int) -> None:
+        """Look for a first counterexample, and for one of the other kind, which may be no larger, or a little."""
+        for opened, sizes in enumerate(OPENINGS):
+            first = self.search(sizes, max_examples, None)
+            if first is None:
+                continue
+            for larger in OPENINGS[opened : opened + 2]:
+                if self.search(larger, max_examples, not first) is not None:
+                    break
+            return
+
     def search(self, sizes: Sizes, max_examples: int, wanted: bool | None) -> bool | None:
+        """Look among instances of these sizes, unless nothing was found there before."""
+        if any((sizes, kind) in self.barren for kind in (None, wanted)):
+            return None
+        kind = self.look(space(self.claim, sizes, BATCH), max_examples, wanted)
+        if kind is None:
+            self.barren.add((sizes, wanted))
+        return kind
+
+    def look(self, instances: SearchStrategy[list[Instance]], max_examples: int, wanted: bool | None) -> bool | None:
         """One run of Hypothesis, for a robust one, one that is not, or either; and shrinking, if it finds one.
 
         Returns the kind of what was found, smaller than the best of its kind before, or None.
         """
-        if any((sizes, kind) in self.barren for kind in (None, wanted)):
-            return None
         try:
             batch = find(
-                space(self.claim, sizes, BATCH),
+                instances,
                 lambda batch: any(self._counts(instance, wanted) for instance in batch),
                 settings=settings(
                     max_examples=-(-max_examples // BATCH),
@@ -118,7 +132,6 @@ class _Quarry:
                 random=random.Random(self.source.getrandbits(64)),
             )
         except NoSuchExample:
-            self.barren.add((sizes, wanted))
             return None
         instance = next(instance for instance in batch if self._counts(instance, wanted))
         glanced = self._robust(instance)
