@@ -121,7 +121,19 @@ _ALL = (
         (
             Table("What became of the flows", ("width",), None, _OUTCOMES),
             Table("Not a local optimum, of the limits decided", ("width", "n"), "scale", {"": _nonlocal}),
-            Table("Not a global optimum, of the limits decided", ("width", "n"), "scale", {"": _nonglobal}),
+            Table("The same, all scales", ("width",), "n", {"": _nonlocal}),
+            Table("Not a global optimum, of the limits decided, all scales", ("width",), "n", {"": _nonglobal}),
+            Table(
+                "All widths and n together",
+                (),
+                "scale",
+                {
+                    "not local": _nonlocal,
+                    "by a dead neuron": _mechanism("dead neuron"),
+                    "by a kink": _mechanism("kink"),
+                    "not global": _nonglobal,
+                },
+            ),
             Table(
                 "Neurons that are zero in the limit",
                 (),
