@@ -66,12 +66,14 @@ from harness.certificates.numbers import (
 )
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, tangent
-from harness.certificates.taylor import Bounds, Exact, Term, bounds, sqrt_up
+from harness.certificates.taylor import Bounds, Exact, Term, bounds, require_small, sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError, preactivations
 
 GAP = Fraction(1, 10**9)
 MAX_LEAVES = 1024
+# Gates on one path of a tree: below Python's own limit on recursion.
+MAX_DEPTH = 200
 
 
 @dataclass
@@ -94,6 +96,7 @@ def check_ball(instance: Instance, certificate: object) -> Checked:
     theta = rows(found["theta"], "certificate.theta", network.sizes)
     signs = read_signs(found["signs"], "certificate.signs", instance)
     radius = number(found["radius"], "certificate.radius")
+    require_small(network)
     if radius <= 0:
         raise Rejected("the radius is not positive")
     lowest = min(instance.margins(theta))
@@ -178,6 +181,8 @@ class _Ball:
         place = self._place(split["split"], f"{at}.split")
         if place in walk.gates or self.signs is None or self.signs[place[1]][place[0]][place[2]]:
             raise Rejected(f"{at} splits on a gate that is given already")
+        if len(walk.gates) >= MAX_DEPTH:
+            raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
         for gate, side in ((1, "on"), (0, "off")):
             walk.gates[place] = gate
             self.walk(split[side], f"{at}.{side}", walk)

@@ -17,18 +17,18 @@ Order 1 (e is null).  On the active samples grad q_i . d > 0; t . d < 0; and eve
 
 Order 2.  Let d(t) be d less its part in the span of the rows G(t): grad q_i of the active samples that are not implied,
 and the normals n_r of chosen kinks that are heard.  So G(t) d(t) = 0.  Suppose t is a local optimum.  Then it is one
-among the points with +-n_r >= 0 at the heard kinks.  There the margins are those of the gates chosen and continuously
-differentiable at t, the rows of G(t) are independent, which is checked, and implied margins are linear in others: so
-the KKT conditions hold, t is a combination of rows of G(t), and t . d(t) = 0.  If
+among the points with +-n_r >= 0 at the heard kinks, where the margins are those of the gates chosen and continuously
+differentiable at t.  There grad q_i . t = m q_i > 0 and n_r . t = 0 (Euler), and the n_r are independent, which is
+checked: a constraint qualification.  So the KKT conditions hold, t is a combination of gradients of active samples and
+normals, that is of rows of G(t), and t . d(t) = 0.  If
 
     grad q_i . e + 1/2 d(t)' H_i d(t) > 0   on the active samples,
     +-(n_r . e + 1/2 d(t)' H_r d(t)) > 0     at the chosen kinks that are heard,     +-n_r . d(t) > 0    at the others,
     |d(t)|^2 + 2 t . e < 0,
 
 then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less: no local optimum
-after all.  "implied" are active
-samples k whose signed inputs are a combination of those of others with the same gates on neurons that are heard:
-grad q_k . d(t) = 0 follows.
+after all.  "implied" are active samples k whose signed inputs are a combination of those of others with the same gates
+on neurons that are heard: grad q_k is a combination of theirs, and grad q_k . d(t) = 0.
 
 All of this is checked at theta in rationals, with room for t: gradients and Hessians move by at most the bounds
 of taylor.py times |t - theta|, and the part taken from d is at most |G(t) d| / s, s^2 at most the least eigenvalue of
@@ -60,7 +60,7 @@ from harness.certificates.numbers import (
     squared_norm,
 )
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
-from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, sqrt_up
+from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, require_small, sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError
 
@@ -101,6 +101,7 @@ def check_curve(instance: Instance, certificate: object) -> Checked:
     active = sorted(samples(found["active"], "certificate.active", instance.n))
     chosen = read_gates(found["gates"], "certificate.gates", instance)
     implied = _read_implied(found["implied"], instance.n)
+    require_small(instance.network)
     require_near(instance, theta, signs, active)
     curve = _Curve(instance, theta, signs, chosen, d, e)
     if order == 1:

@@ -42,6 +42,8 @@ from harness.certificates.taylor import bounds, sqrt_up
 from harness.instances import Instance
 
 MAX_LEAVES = 4096
+# Gates and sides on one path of a tree: below Python's own limit on recursion.
+MAX_DEPTH = 200
 
 Neuron = tuple[int, int]
 """(hidden layer, neuron), from 0."""
@@ -136,6 +138,8 @@ class Dead:
             sample = integer(split[key], f"{at}.{key}", 0, self.instance.n - 1)
             if sample in given or sample not in self.leaf.used:
                 raise Rejected(f"{at} splits where there is nothing to split")
+            if len(cell.gates) + len(cell.sides) >= MAX_DEPTH:
+                raise Rejected(f"the tree of {self.place} is deeper than {MAX_DEPTH}")
             worst = Fraction(0)
             for value, branch in ((1, "on"), (0, "off")):
                 given[sample] = value

@@ -34,7 +34,7 @@ from harness.certificates.gradients import heard, kinks_of, sign_gates
 from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
 from harness.certificates.signs import Signs, Theta, weights
 from harness.certificates.symmetries import Rotation, rotations, tangent
-from harness.certificates.taylor import Exact, bounds, sqrt_up
+from harness.certificates.taylor import Exact, bounds, require_small, sqrt_up
 from harness.instances import Instance
 from harness.networks import Network, preactivations
 
@@ -58,9 +58,8 @@ def kkt_point(instance: Instance, theta: Theta, signs: Signs | None, multipliers
     top = max(multipliers)
     if top <= 0:
         raise Rejected("no multiplier is positive")
-    used = [i for i, a in enumerate(multipliers) if a > SMALL * top]
-    if any(a and i not in used for i, a in enumerate(multipliers)):
-        raise Rejected("a multiplier is neither zero nor clearly positive")
+    require_small(instance.network)
+    used = _used(multipliers)
     if has_kinks(instance, theta, signs, multipliers):
         raise Rejected("a kink is heard")
     if max(abs(v) for u in theta for v in u) > LARGEST:
@@ -77,10 +76,15 @@ def kkt_point(instance: Instance, theta: Theta, signs: Signs | None, multipliers
     return radius
 
 
+def _used(multipliers: Vector) -> list[int]:
+    """The samples whose multipliers are not rounding."""
+    return [i for i, a in enumerate(multipliers) if a > SMALL * max(multipliers)]
+
+
 def has_kinks(instance: Instance, theta: Theta, signs: Signs | None, multipliers: Vector) -> bool:
     """Whether a kink on a sample with a multiplier is heard, and not zero whatever the weights are."""
     network = instance.network
-    for i in (i for i, a in enumerate(multipliers) if a):
+    for i in _used(multipliers):
         fed, paths = fed_inputs(network, theta, instance.x[i], signs, i), heard(network, theta, signs, i)
         for layer, j in kinks_of(signs, i):
             if paths[layer][j] and moves(network, theta, layer, j, fed):

@@ -24,13 +24,21 @@ from typing import Any
 
 import numpy as np
 
-from harness.certificates.numbers import squared_norm
+from harness.certificates.numbers import Rejected, squared_norm
 from harness.certificates.signs import Theta
 from harness.instances import Instance
 from harness.networks import Network
 
 # Terms from this order on are not looked at.
 BEYOND = 3
+# Exact Hessians of more parameters than this keep the checker busy for minutes.
+MAX_PARAMETERS = 200
+
+
+def require_small(network: Network) -> None:
+    """Raises Rejected where there are too many parameters for exact Hessians."""
+    if sum(network.sizes) > MAX_PARAMETERS:
+        raise Rejected(f"{sum(network.sizes)} parameters are more than {MAX_PARAMETERS}")
 
 
 @dataclass(frozen=True)
