@@ -269,3 +269,16 @@ def test_deep_trees_do_not_hang_it(name: str) -> None:
         if key == "dead" and certificate["kind"] == "ball" and certificate["tree"].get("dead"):
             forged = {**certificate, "tree": {**certificate["tree"], "dead": [[1, 1, deep_tree]]}}
         assert refused(instance, forged)
+
+
+def test_large_networks_do_not_hang_it() -> None:
+    """Exact Hessians of thousands of parameters are refused, not computed."""
+    found = limit(diagonal("linear", 100, 3), [[1] * 100], [1], [[1.0] + [0.0] * 99] * 3)
+    theta = [[1] + [0] * 99] * 3
+    zeros = [[0] * 100] * 3
+    leaf = {"alpha": [1], "nu": [], "rho": 1, "tau": 1, "mu": "1/2"}
+    common = {"problem": "full", "scope": "local", "theta": theta, "signs": None}
+    ball = {**common, "kind": "ball", "radius": "1/100", "rotations": [], "tree": leaf}
+    curve = {**common, "kind": "curve", "order": 2, "active": [0], "gates": [], "d": zeros, "e": zeros, "implied": {}}
+    for forged in (ball, curve):
+        assert "300 parameters are more than 200" in check(found.instance, forged).reason

@@ -24,6 +24,9 @@ from harness.certificates import check
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.margin import Verdict, Verdicts
+from harness.margin.balls import no_better_nearby
+from harness.margin.curves import descending
+from harness.margin.expansion import Expansion
 from harness.networks import FieldError
 from tests.margin_limits import margins_of
 from tests.reference import margins_and_gradients
@@ -109,19 +112,46 @@ def test_ascent_from_anywhere_stays_below_a_global_optimum(family: str) -> None:
                 assert value * (1.0 + ascent(limit.instance, start, rng, 1.0)) <= top * (1.0 + RISE)
 
 
+@pytest.mark.parametrize("family", CASES)
+def test_two_oracles_never_contradict_each_other(family: str) -> None:
+    """Balls and curves are for every network; at depth 2 without shared weights cells decide the same independently."""
+    agreed = 0
+    for limit, verdicts in decided(family):
+        near = Expansion(limit)
+        if near.unclear:
+            continue
+        ball, curve = no_better_nearby(near, certify=True), descending(near, certify=True)
+        assert ball.status != "optimal" or curve is None, limit.instance.to_json()
+        if verdicts.local.status != "undecided":
+            assert ball.status in ("undecided", verdicts.local.status), limit.instance.to_json()
+            assert curve is None or verdicts.local.status == "not_optimal", limit.instance.to_json()
+            agreed += ball.status == "optimal" or curve is not None
+    assert agreed >= 2
+
+
 def test_what_is_not_optimal_can_be_left() -> None:
-    """A point far better than the limit's own gives a start from which the rise is plain."""
-    seen = 0
+    """A point far better than the limit's own gives a start from which the rise is plain; a curve is followed."""
+    seen: Counter[str] = Counter()
     for family in CASES:
         for limit, verdicts in decided(family):
             certificate = verdicts.local.certificate
-            if verdicts.local.status != "not_optimal" or certificate is None or "better" not in certificate:
+            if verdicts.local.status != "not_optimal" or certificate is None:
                 continue
-            better = np.concatenate([[float(Fraction(str(a))) for a in u] for u in certificate["better"]])
             assert limit.theta is not None
-            assert quality(limit.instance, better) > quality(limit.instance, np.concatenate(limit.theta)) * (1 + RISE)
-            seen += 1
-    assert seen >= 3
+            flat = np.concatenate(limit.theta)
+            top = quality(limit.instance, flat)
+            seen[certificate["kind"]] += 1
+            if certificate["kind"] == "better":
+                better = np.concatenate([[float(Fraction(str(a))) for a in u] for u in certificate["better"]])
+                assert quality(limit.instance, better) > top * (1 + RISE)
+                continue
+            d, e = (
+                np.concatenate([[float(Fraction(str(a))) for a in u] for u in certificate[key] or [[0.0] * len(flat)]])
+                for key in ("d", "e")
+            )
+            along = [quality(limit.instance, flat + s * d + s * s * e) for s in 2.0 ** -np.arange(3, 20)]
+            assert max(along) > top * (1 + 1e-12)
+    assert seen["better"] >= 3
 
 
 def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
