@@ -34,22 +34,20 @@ class _Fails(Exception):
     """No proof of this kind; the text says why."""
 
 
-def no_better_nearby(near: Expansion, certify: bool) -> Verdict:
+def no_better_nearby(near: Expansion, certify: bool, *, split: bool = True) -> Verdict:
     """ "optimal" with its proof, or "undecided" with the reason.
 
-    Kinks are mixed where that is possible, which needs no tree; else they are split.
+    Kinks are mixed where that is possible, which needs no tree; else they are split, unless `split` is false.
     """
-    limit = near.limit
-    assert limit.value is not None
     mixed = _mixed(near)
-    verdict = _attempt(near, mixed, certify)
-    if verdict.status == "undecided" and mixed:
-        second = _attempt(near, {}, certify)
+    verdict = _attempt(near, mixed, certify, split)
+    if split and verdict.status == "undecided" and mixed:
+        second = _attempt(near, {}, certify, split)
         return verdict if second.status == "undecided" else second
     return verdict
 
 
-def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool) -> Verdict:
+def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split: bool) -> Verdict:
     limit = near.limit
     assert limit.value is not None
     dead = dead_neurons(near)
@@ -59,7 +57,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool) -> Ve
         for place in (*near.loud, *near.quiet)
         if place[1:] not in dead and place not in mixed and place[0] not in skipped
     ]
-    if len(places) > MAX_KINKS:
+    if len(places) > (MAX_KINKS if split else 0):
         return Verdict("undecided", limit.value, None, f"{len(places)} kinks are too many to go through")
     try:
         rotations = _rotations(near, mixed, skipped)

@@ -141,6 +141,9 @@ def _waking(near: Expansion) -> Iterator[Curve]:
         yield from _bent(near, everything, {}, quiet={})
         return
     yield from _woken(near)
+    if {p[1:] for p in near.quiet} <= set(dead_neurons(near)):
+        # To second order dead neurons decouple from all else.
+        return
     mixed = {p: near.coefficients.get(p, 0.0) for p in near.loud}
     base = near.smooth(mixed)
     normals = np.array([base.kinks[p][0] for p in near.quiet])

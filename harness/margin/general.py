@@ -35,11 +35,12 @@ class General:
         """Whether the limit is a local optimum."""
         if self._product is not None and self._product.status == "optimal":
             return self._moved(self._product, "local")
-        if self._curve is not None:
-            return self._curve[0]
         if self._near.unclear:
             return Verdict("undecided", self._value, None, "a margin is too close to 1 to tell whether it is active")
-        return no_better_nearby(self._near, self.certify)
+        quick = no_better_nearby(self._near, self.certify, split=False)
+        if quick.status == "optimal":
+            return quick
+        return self._curve[0] if self._curve is not None else no_better_nearby(self._near, self.certify)
 
     @cached_property
     def global_(self) -> Verdict:
