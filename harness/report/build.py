@@ -7,19 +7,18 @@ from pathlib import Path
 
 from harness.networks import FieldError
 from harness.report.figure import KINDS, figure
-from harness.report.reading import Record
+from harness.report.reading import PAGE, Record
 from harness.report.site import build
-from harness.report.tables import read_tables
 
 
-def build_site(records: Sequence[Record], reports: Path, out: Path) -> tuple[Path, list[tuple[Path, str]]]:
-    """Write the site of these records and of the tables under reports; its first page, and the tables that are none.
+def build_site(records: Sequence[Record], measured: str, out: Path) -> Path:
+    """Write the site of these records and of the measured tables, in Markdown; its first page.
 
     Raises FieldError for a folder that cannot be written.
     """
-    tables, unread = read_tables(reports)
     try:
-        return build(records, tables, out), unread
+        # A page of the site is not called as the gallery's.
+        return build(records, measured.replace(f"/{PAGE})", "/index.html)"), out)
     except OSError as error:
         raise FieldError("out", f"{out} cannot be written: {error.strerror}") from None
 

@@ -20,6 +20,8 @@ _TYPE = [
     (r"&lt;=", "≤"),
     (r"(?<=\w) \. (?=\w)", " · "),
     (r"!=", "≠"),
+    # the one tag that cells of tables have
+    (r"&lt;br&gt;", "<br>"),
     (r"\b([a-zA-Z])_([0-9]+)\b", r"<i>\1</i><sub>\2</sub>"),
     (r"\b([a-zA-Z])_([a-z])\b", r"<i>\1</i><sub><i>\2</i></sub>"),
     (r"\bu\^", "<i>u</i>^"),

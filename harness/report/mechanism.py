@@ -65,8 +65,8 @@ def _without_neurons(record: Record, sentence: str) -> str:
     """For networks that cannot be taken apart into neurons."""
     if record.mechanism in ("dead neuron", "zero weight"):
         return (
-            "Weights that are zero in the limit stay zero under the flow, which no gradient reaches; moving them a "
-            "little pays more in margin than it costs in norm."
+            "The flow keeps at zero the weights that are zero in the limit, and cannot see what they could do; moving "
+            "them a little pays more in margin than it costs in norm."
         )
     if record.mechanism == "layer":
         sentence = (

@@ -33,17 +33,17 @@ MAX_STRIPS = 24
 ASSETS = ("style.css", "flow.js")
 
 
-def build(records: Sequence[Record], tables: Sequence[str], out: Path) -> Path:
+def build(records: Sequence[Record], measured: str, out: Path) -> Path:
     """Write the site into a folder and return its first page.
 
-    tables: Markdown of what was measured.  Files of the same name are overwritten, others left.  Raises OSError, and
+    measured: Markdown of the tables.  Files of the same name are overwritten, others left.  Raises OSError, and
     FieldError for a flow that no longer converges.
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in ASSETS:
         (out / name).write_text(_asset(name), encoding="utf-8")
     first = out / "index.html"
-    first.write_text(_index(records, tables), encoding="utf-8")
+    first.write_text(_index(records, measured), encoding="utf-8")
     for record in records:
         folder = out / record.folder
         folder.mkdir(exist_ok=True)
@@ -55,7 +55,7 @@ def build(records: Sequence[Record], tables: Sequence[str], out: Path) -> Path:
     return first
 
 
-def _index(records: Sequence[Record], tables: Sequence[str]) -> str:
+def _index(records: Sequence[Record], measured: str) -> str:
     """By claim in the registry's order, then by mechanism, then what was measured."""
     lead = (
         "Statements about the limit of gradient flow that are false, each with the smallest counterexamples found so "
@@ -68,8 +68,8 @@ def _index(records: Sequence[Record], tables: Sequence[str]) -> str:
     ]
     blocks = [lead, "## By claim", *(claim_section(claim, found) for claim, found in claims), "## By mechanism"]
     blocks += [mechanism_section(records)] if records else ["None is stored."]
-    if tables:
-        blocks += ["## Measured", *tables]
+    if measured:
+        blocks += ["## Measured", measured]
     return _fill(title="Counterexamples", root="", head=Markup(html("\n\n".join(blocks))))
 
 
