@@ -147,10 +147,12 @@ def _network(choices: _Choices, architecture: Architecture, d: int, max_width: i
 def _convolutions(activation: Activation, d: int, width: int) -> list[Network]:
     """One filter at two or more positions, at most so many; the only one there is if there are none."""
     found = []
-    for size, stride, padding in product(range(1, d + 1), (1, 2), (0, 1)):
+    for size, stride, padding, last in product(range(1, d + 1), (1, 2), (0, 1), (None, -1)):
         with suppress(FieldError):
-            network = convolutional(activation, d, size, stride, padding)
-            if network.shared and network.widths[1] <= width:
+            # Without its last position, a padded one is padded on one side only: causal.
+            rows = convolutional(activation, d, size, stride, padding).patterns[0][:last]
+            network = Network(activation, (rows, (tuple(range(len(rows))),)))
+            if network.shared and len(rows) <= width and (padding or last is None):
                 found.append(network)
     return found or [convolutional(activation, d, d)]
 
