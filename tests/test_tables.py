@@ -54,6 +54,11 @@ def test_counts_the_rule_of_three_and_the_smallest_counterexamples() -> None:
     text = markdown(measured(drawn=10, holds=6, violated=4), [], "reports")
     assert text.count("10 drawn, 10 assumed, 10 decided, 4 violated |") + text.count("4 violated<br>") == len(ENTRIES)
     assert "at most" not in text
+    tables = measured(holds=6)
+    tables["groups"]["relu-2"]["agreement"] = {"agree": 8, "contradict": 1, "unproven": 1}
+    assert "Of 10 limits that were followed further and decided exactly, 2 had another answer." in markdown(
+        tables, [], "reports"
+    )
 
 
 def test_filling_counts_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
