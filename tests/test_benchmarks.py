@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import rivals
+from benchmarks import deep_relu, properties, rivals
 from benchmarks.families import suite
 from benchmarks.run import report, same_predictor, shares, timed
 from harness import drive
@@ -64,3 +64,17 @@ def test_what_does_not_separate_is_not_counted() -> None:
     outside = sum(flow.outcome in ("does not separate", "not unique") for flow in flows)
     assert 0 < outside < len(flows)
     assert f" of {len(flows) - outside} (" in shares("integer", flows)
+
+
+def test_the_loop_of_the_properties_is_measured() -> None:
+    ((claim, spent),) = properties.measured(["shared-local"], 5)
+    assert claim == "shared-local"
+    assert spent["examples"] >= 10
+    assert 0.0 < spent["draw"] + spent["drive"] <= spent["all"]
+
+
+def test_deep_relu_networks_are_counted() -> None:
+    found = deep_relu.counted("fully connected relu, depth 3", "generic", 25, 17)
+    assert 0 < found["converged"] <= 25
+    asked = [found[f"fc-relu-local {outcome}"] for outcome in ("holds", "violated", "undecided", "outside")]
+    assert sum(asked) == found["converged"]

@@ -95,6 +95,5 @@ def test_another_slope_at_zero_is_seen() -> None:
 def test_an_oracle_that_lies_finds_no_counterexample() -> None:
     from harness.harvest import hunt
 
-    assert hunt("depth2-local", seed=0) is not None
     with sabotage.in_place_of("decide", sabotage.always_optimal):
         assert hunt("depth2-local", seed=0, max_examples=300) is None
