@@ -13,9 +13,9 @@ from harness.tables.rows import COLUMNS, ENTRIES, Entry
 NOTE = (
     "Points x neurons x dimensions; robust counterexamples survive small changes of the start and of the data. Drawn: "
     "small random networks, two thirds of them on points of small integers. Assumed: not known to be outside, that is "
-    "the flow may separate the data and the limit may be as the row assumes. Decided: with an answer; the others are undecided, "
-    "most of them for a flow that is not unique or not known to separate the data. Violations are proven in exact "
-    "arithmetic, as is one in a hundred of the other answers."
+    "the flow may separate the data and the limit may be as the row assumes. Decided: with an answer; the others are "
+    "undecided, most of them for a flow that is not unique or not known to separate the data. Violations are proven in "
+    "exact arithmetic, as is one in a hundred of the other answers."
 )
 
 
