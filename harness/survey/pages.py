@@ -117,6 +117,7 @@ def _draw(place: Any, number: int, label: str, points: Sequence[tuple[float, Rat
         color=_COLOURS[number % len(_COLOURS)],
         marker=_MARKS[number % len(_MARKS)],
         markersize=4.5,
+        linestyle="-" if number < len(_COLOURS) else "--",
         linewidth=1.2,
         capsize=2.5,
     )

@@ -35,7 +35,8 @@ class Study:
 
     def blocks(self, counts: Counts) -> list[str]:
         """What stands between the marks of its page."""
-        return [summary_line(counts), *(table.markdown(counts) for table in self.tables)]
+        picture = f"![{self.figure.labels[1]}, by {self.figure.labels[0]}]({FIGURE})"
+        return [picture, summary_line(counts), *(table.markdown(counts) for table in self.tables)]
 
     def report(self, counts: Counts, reports: Path) -> Path:
         """Write the counts, the figure and the tables of the page into a folder of the study's own; returns that."""
