@@ -50,6 +50,7 @@ from harness.certificates.curves import Place, gates_of
 from harness.certificates.dead import Dead, Feature, Leaf
 from harness.certificates.definite import exceeds
 from harness.certificates.gradients import Gates, backward, cut_off
+from harness.certificates.lagrangian import Lagrangian, Part
 from harness.certificates.numbers import (
     Rejected,
     Vector,
@@ -197,7 +198,7 @@ class _Ball:
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
         found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"), ("mixed", "dead"))
-        n, network = self.instance.n, self.instance.network
+        n = self.instance.n
         alpha = vector(found["alpha"], f"{at}.alpha", n)
         nu = self._read_nu(found["nu"], f"{at}.nu")
         rho, tau, mu = (number(found[key], f"{at}.{key}") for key in ("rho", "tau", "mu"))
@@ -216,26 +217,7 @@ class _Ball:
         walls = [place for place, a in nu.items() if a]
         self._require_invariant(used, gates, walls, mixed)
         slack = self._mixed_slack(mixed, gates, alpha, walls, dead, at)
-        terms = {i: self.exact.sample(i, gates[i]) for i in used}
-        sums = _Sums(self.flat)
-        features: list[Feature] = []
-        for i, a in enumerate(alpha):
-            if a:
-                part = self._part(terms[i][-1][0], i, network.depth, self.instance.y[i], 1)
-                # Half of alpha is left for the squares of this sample's mixed kinks.
-                reach = a if any(place[0] == i for place in slack) else 2 * a
-                slope = sums.add(part, a, rho, self.radius, reach / rho)
-                features.append(Feature(i, (network.depth - 1, 0), self.instance.y[i], slope))
-        for (i, layer, j), least in slack.items():
-            sums.square(self._part(terms[i][layer][j], i, layer + 1, 1, 0), mixed[i, layer, j][1], self.radius, least)
-        for (i, layer, j), a in nu.items():
-            if not a:
-                continue
-            if (i, layer, j) not in chosen:
-                raise Rejected(f"{at}: nu is at an open gate")
-            side = 1 if chosen[i, layer, j] else -1
-            slope = sums.add(self._part(terms[i][layer][j], i, layer + 1, side, 0), a, rho, self.radius, 2 * a / rho)
-            features.append(Feature(i, (layer, j), side, slope))
+        sums, features = self._lagrangian(alpha, nu, rho, chosen, gates, {p: mixed[p][1] for p in slack}, slack, at)
         leaf = Leaf(gates, features, used, walls, tau, mu)
         third = sums.third
         for neuron, tree in dead.items():
@@ -256,6 +238,42 @@ class _Ball:
         if mu * self.radius**2 / 4 - slope * self.radius <= self.worth - sums.value:
             raise Rejected(f"{at}: the cost does not clearly grow towards the edge of the ball")
         return sums.value - slope * self.radius
+
+    def _lagrangian(
+        self,
+        alpha: Vector,
+        nu: Mapping[Place, Fraction],
+        rho: Fraction,
+        chosen: Mapping[Place, int],
+        gates: Sequence[Gates],
+        squares: Mapping[Place, Fraction],
+        slack: Mapping[Place, Fraction],
+        at: str,
+    ) -> tuple[Lagrangian, list[Feature]]:
+        """F at theta, and its terms.  squares: weights of squares of mixed kinks; slack: how large |p| may be there."""
+        network = self.instance.network
+        used = {i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a}
+        terms = {i: self.exact.sample(i, gates[i]) for i in used}
+        sums = Lagrangian(self.flat)
+        features: list[Feature] = []
+        for i, a in enumerate(alpha):
+            if a:
+                part = self._part(terms[i][-1][0], i, network.depth, self.instance.y[i], 1)
+                # Half of alpha is left for the squares of this sample's mixed kinks.
+                reach = a if any(place[0] == i for place in slack) else 2 * a
+                slope = sums.add(part, a, rho, self.radius, reach / rho)
+                features.append(Feature(i, (network.depth - 1, 0), self.instance.y[i], slope))
+        for (i, layer, j), least in slack.items():
+            sums.square(self._part(terms[i][layer][j], i, layer + 1, 1, 0), squares[i, layer, j], self.radius, least)
+        for (i, layer, j), a in nu.items():
+            if not a:
+                continue
+            if (i, layer, j) not in chosen:
+                raise Rejected(f"{at}: nu is at an open gate")
+            side = 1 if chosen[i, layer, j] else -1
+            slope = sums.add(self._part(terms[i][layer][j], i, layer + 1, side, 0), a, rho, self.radius, 2 * a / rho)
+            features.append(Feature(i, (layer, j), side, slope))
+        return sums, features
 
     def _read_nu(self, value: object, at: str) -> dict[Place, Fraction]:
         nu: dict[Place, Fraction] = {}
@@ -340,12 +358,12 @@ class _Ball:
             self.dead[neuron] = Dead(self.instance, self.theta, self.signs, self.radius, neuron)
         return self.dead[neuron]
 
-    def _part(self, term: Term, i: int, degree: int, side: int, level: int) -> _Part:
+    def _part(self, term: Term, i: int, degree: int, side: int, level: int) -> Part:
         """side * polynomial - level at theta.  Raises Rejected where an open gate matters."""
         if term.unknown <= 2:
             raise Rejected(f"an open gate of sample {i} matters")
         value, gradient, hessian = (side * factor for factor in self.exact.factors(i, degree))
-        return _Part(
+        return Part(
             value * term.value - level,
             [gradient * v for v in term.gradient],
             [[hessian * v for v in line] for line in term.hessian],
@@ -368,56 +386,3 @@ class _Ball:
                     raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on sample {i}")
             if any(at == layer and neuron in (j, k) for _, at, neuron in walls):
                 raise Rejected("a rotated neuron has an inequality of its own")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A polynomial at theta with bounds on its first three derivatives in the ball."""
-
-    value: Fraction
-    gradient: list[Fraction]
-    hessian: list[list[Fraction]]
-    lipschitz: tuple[Fraction, Fraction, Fraction]
-
-
-class _Sums:
-    """F at theta: value, gradient, Hessian, and a bound on its third derivative in the ball."""
-
-    def __init__(self, theta: Vector) -> None:
-        size = len(theta)
-        self.value = squared_norm(theta) / 2
-        self.gradient: list[Fraction] = list(theta)
-        self.hessian = [[Fraction(int(r == c)) for c in range(size)] for r in range(size)]
-        self.third = Fraction(0)
-
-    def add(self, part: _Part, weight: Fraction, rho: Fraction, radius: Fraction, most: Fraction) -> Fraction:
-        """-weight p + rho/2 p^2; returns its slope in p at theta.  Raises Rejected where p may exceed `most`."""
-        self.third += weight * part.lipschitz[2]
-        self._add(part, -weight)
-        self.square(part, rho, radius, most)
-        return rho * part.value - weight
-
-    def square(self, part: _Part, rho: Fraction, radius: Fraction, most: Fraction) -> None:
-        """rho/2 p^2.  Raises Rejected where |p| may exceed `most` in the ball."""
-        k1, k2, k3 = part.lipschitz
-        largest = abs(part.value) + k1 * radius
-        if largest > most:
-            raise Rejected("the ball is too large for rho")
-        self._add(part, rho * part.value)
-        self.value -= rho / 2 * part.value**2
-        for r, a in enumerate(part.gradient):
-            if a:
-                line = self.hessian[r]
-                for c in range(r + 1):
-                    line[c] += rho * a * part.gradient[c]
-        self.third += rho * (largest * k3 + 3 * k1 * k2)
-
-    def _add(self, part: _Part, slope: Fraction) -> None:
-        """slope p."""
-        self.value += slope * part.value
-        for r, a in enumerate(part.gradient):
-            self.gradient[r] += slope * a
-            line, own = self.hessian[r], part.hessian[r]
-            for c in range(r + 1):
-                if own[c]:
-                    line[c] += slope * own[c]
