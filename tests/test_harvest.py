@@ -213,8 +213,12 @@ def test_a_forged_finding_is_a_defect(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_is_new_is_told_from_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
     first, again = run_harvest(["depth2-local"], tmp_path, processes=1)
-    assert (first.written, first.new, first.reason) == (True, True, "zero weight: smaller than what was stored")
-    assert (again.written, again.new, again.reason) == (False, False, "dead neuron: the same one is stored already")
+    assert (first.written, first.new, first.reason) == (
+        True,
+        (first.path,),
+        "zero weight: smaller than what was stored",
+    )
+    assert (again.written, again.new, again.reason) == (False, (), "dead neuron: the same one is stored already")
 
 
 _KILLED = "killed"

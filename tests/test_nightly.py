@@ -196,7 +196,7 @@ def test_a_violation_decides_the_exit_code_until_it_is_mended(stage: Stage) -> N
 def test_new_counterexamples_are_told_once_and_kept(stage: Stage) -> None:
     def find(out: Path) -> list[Harvested]:
         put = store(depth2_local(), out)
-        return [Harvested("depth2-local", True, put.path, put.written, put.reason, put.new)]
+        return [Harvested("depth2-local", True, put.path, put.written, put.reason, (put.path,) if put.new else ())]
 
     stage.in_harvest = find
     code, held = stage.night()

@@ -31,8 +31,8 @@ class Harvested:
     """What became of one hunt.
 
     found: whether a counterexample was found.  path: the folder it is in, or one as small; None if there is none, or it
-    could not be stored.  written: whether this harvest put it there.  new: whether it is not just what was there,
-    named differently.  reason: a sentence.
+    could not be stored.  written: whether this harvest put it there.  reason: a sentence.  new: the folders, of every
+    kind, in which there is now something else than before, not just named differently.
     """
 
     claim: str
@@ -40,7 +40,7 @@ class Harvested:
     path: Path | None
     written: bool
     reason: str
-    new: bool = False
+    new: tuple[Path, ...] = ()
 
 
 def run_harvest(
@@ -108,7 +108,7 @@ def harvest_one(
         progress(reason)
         return Harvested(claim, True, None, False, reason)
     progress(f"{keeper.reason}, {keeper.path}")
-    return Harvested(claim, True, keeper.path, keeper.written, f"{mechanism}: {keeper.reason}", keeper.new)
+    return Harvested(claim, True, keeper.path, keeper.written, f"{mechanism}: {keeper.reason}", tuple(keeper.new))
 
 
 class _Keeper:
@@ -117,7 +117,9 @@ class _Keeper:
     def __init__(self, out: Path, progress: Progress) -> None:
         self.out, self.progress = out, progress
         self.path: Path | None = None
-        self.written, self.new, self.reason = False, False, ""
+        self.written, self.reason = False, ""
+        # As an ordered set.
+        self.new: dict[Path, None] = {}
         self.trouble: str | None = None
         self.rejected: Exception | None = None
 
@@ -125,7 +127,7 @@ class _Keeper:
         """Never raises: a full disk is no reason to stop the hunt."""
         from harness.harvest.folders import Rejected, store
 
-        self.trouble = self.rejected = None
+        self.trouble = None
         try:
             put = store(finding.record(), self.out)
         except OSError as error:
@@ -138,7 +140,9 @@ class _Keeper:
             self.progress(sentence)
         if put.written or not self.written:
             self.reason = put.reason
-        self.path, self.written, self.new = put.path, self.written or put.written, self.new or put.new
+        if put.new:
+            self.new[put.path] = None
+        self.path, self.written = put.path, self.written or put.written
 
 
 def mechanisms(claim: str) -> tuple[str, ...]:

@@ -88,9 +88,9 @@ class Night:
     def _keep(self, result: Harvested) -> None:
         if result.path is None:
             self.summary.notes.append(f"{result.claim}: {result.reason}.")
-        elif result.new:
-            self.summary.new.append((result.path.name, result.reason))
-            store(load(result.path / RECORD), self.findings)
+        for path in result.new:
+            self.summary.new.append((path.name, result.reason))
+            store(load(path / RECORD), self.findings)
 
     def _next_seed(self) -> int:
         """One more than the last that was finished, whenever that was; 1 at first, as 0 is what `make test` hunts."""
