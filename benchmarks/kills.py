@@ -34,6 +34,7 @@ from harness.certificates import verify_file
 from harness.harvest import hunt, store
 from harness.harvest import run as run_module
 from harness.harvest.folders import make_writable
+from harness.networks import FieldError
 from harness.report import RECORD, Record, load
 
 # The hunts that find something soonest.
@@ -114,10 +115,16 @@ def _end(out: Path, workers: list[tuple[BaseProcess, Connection, float]], tally:
 
 def _look(out: Path, smallest: dict[str, Any], tally: Tally) -> None:
     records = {path.parent.name: path for path in out.glob(f"*/{RECORD}")}
-    for path in records.values():
-        tally.wrong += not verify_file(path).accepted
+    sizes: dict[str, Any] = {}
+    for place, path in records.items():
+        try:
+            accepted = verify_file(path).accepted
+            sizes[place] = load(path).size
+        except FieldError:
+            accepted = False
+        tally.wrong += not accepted
     for place, size in smallest.items():
-        if place not in records or load(records[place]).size > size:
+        if place not in sizes or sizes[place] > size:
             tally.lost.append(f"{out.name}/{place}")
 
 
