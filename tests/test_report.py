@@ -298,6 +298,17 @@ def test_load_refuses_what_is_not_a_counterexample(content: str | bytes, tmp_pat
         load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("key", ["claim", "mechanism"])
+@pytest.mark.parametrize("value", [0, None, float("nan"), ["kink"], "", "depth2-l", "../../elsewhere"])
+def test_load_refuses_a_claim_or_a_mechanism_that_there_is_not(key: str, value: Any, tmp_path: Path) -> None:
+    """They name folders; an unknown claim ended `check` in a KeyError."""
+    path = tmp_path / RECORD
+    path.write_text(json.dumps(fc_relu_local().data | {key: value}))
+    with pytest.raises(FieldError, match="not a stored counterexample") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_load_reads_what_is_stored(tmp_path: Path) -> None:
     path = tmp_path / RECORD
     path.write_text(json.dumps(fc_relu_local().data))

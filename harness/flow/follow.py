@@ -27,6 +27,7 @@ from harness.instances import Instance
 from harness.limits import Limit, Status
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
+LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
 
 
@@ -55,6 +56,7 @@ class Run:
     """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
 
     def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
+        _require_squares(instance)
         self.instance = instance
         self.settings = settings
         self.record = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
@@ -303,6 +305,14 @@ def _to_the_end(run: Run) -> Ending:
             if ending:
                 return ending
             steps = run.cap(steps)
+
+
+def _require_squares(instance: Instance) -> None:
+    """Raises Undecided where the norm of the start or of a point has no square among the normal floats."""
+    start = max(abs(v) for u in instance.theta0_float for v in u)
+    points = np.abs(instance.x_float).max(axis=1)
+    if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
+        raise Undecided("the start or a point is so large or so small that its square is beyond the floats")
 
 
 def without_limit(run: Run, code: int, steps: int) -> Ending | None:

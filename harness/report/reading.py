@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.certificates.mechanisms import MECHANISMS
+from harness.claims import CLAIMS
 from harness.instances import Instance
 from harness.networks import FieldError, Network, preactivations
 
@@ -169,6 +171,10 @@ def load(path: Path) -> Record:
         raise FieldError(str(path), f"instance.{error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError):
         raise FieldError(str(path), "not a stored counterexample") from None
+    # they name folders, so no other text may get this far
+    for name, known in (("claim", CLAIMS), ("mechanism", MECHANISMS)):
+        if not isinstance(record.data[name], str) or record.data[name] not in known:
+            raise FieldError(str(path), f"not a stored counterexample: there is no {name} {record.data[name]!r:.40}")
     return record
 
 
