@@ -193,6 +193,7 @@ def test_the_same_point_denies_the_weaker_claims_too() -> None:
         ("kink", ("limit", "kinks", 0, "neuron"), 1, "neuron 1 of layer 1 has no kink on sample 0"),
         ("dead", ("mechanism",), "kink", "a zero neuron is woken"),
         ("kink", ("mechanism",), "dead neuron", "no zero neuron is woken"),
+        ("kink", ("mechanism",), "saddle", "is a saddle within its own gates"),
         ("kink", ("mechanism",), "global gap", "is not the mechanism of a local certificate"),
         ("dead", ("mechanism",), "zero weight", "zero weight is not a mechanism of relu networks"),
         ("dead", ("instance", "network", "activation"), "linear", "the claim speaks of fully connected relu networks"),

@@ -158,13 +158,11 @@ def test_events_beyond_the_cap_say_whether_the_data_were_separated() -> None:
 @pytest.mark.parametrize("size", [1e300, 1e200, 1e-200, 1e-300])
 def test_what_floats_cannot_square_is_undecided_before_any_work(device: str, size: float) -> None:
     """Norms of infinity made every input of a neuron look like zero, and warned."""
-    relu = fully_connected("relu", (2, 2))
-    start = [[0, size, 0, -size], [size, 0]]
-    data, others = ((1, 0), (0, 1)), ((size, size), (1, 1))
+    relu, others = fully_connected("relu", (2, 2)), ((size, size), (1, 1))
     huge = [
-        Instance(relu, "exponential", data, (1, 1), start),  # type: ignore[arg-type]
-        Instance(relu, "exponential", others, (1, 1), ((1, 1, 1, 1), (1, 1))),
-        Instance(diagonal("linear", 2, 8), "logistic", others, (1, 1), ((1, 0.5),) * 8),
+        point([[0, size, 0, -size], [size, 0]], ((1, 0), (0, 1)), (1, 1), relu),
+        point(((1, 1, 1, 1), (1, 1)), others, (1, 1), relu),
+        point(((1, 0.5),) * 8, others, (1, 1), diagonal("linear", 2, 8)),
     ]
     for limit in harness.drive(huge, device=device):
         assert limit.status == "undecided"

@@ -1,6 +1,7 @@
 """Whether a certificate can show the mechanism that is said of it: what has to move for the better points nearby.
 
-    saddle        no neuron or weight that is zero in the limit moves
+    saddle        no neuron or weight that is zero in the limit moves; never of kind "better", since at depth 2
+                  without shared weights the problem within the limit's own gates and zeros is convex
     kink          the same, and a gate of a kink is chosen
     zero weight   weights that are zero move (linear networks)
     dead neuron   a neuron that is zero moves (relu networks)
@@ -30,6 +31,8 @@ def require_mechanism(mechanism: str, instance: Instance, theta: Theta, certific
         raise Rejected(f"{mechanism} is not the mechanism of a {scope} certificate of the {problem} problem")
     if fits:
         return
+    if mechanism == "saddle" and kind == "better":
+        raise Rejected("no limit of depth 2 without shared weights is a saddle within its own gates and zeros")
     linear = instance.network.activation == "linear"
     expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
     if not expected.get(mechanism, True):
