@@ -1,8 +1,9 @@
-"""The command line: check, harvest, verify, survey, tables, claims.
+"""The command line.
 
 Exit codes: 0 done (for check: an answer, whatever it is); 2 unreadable input, with one line on
-standard error that names the field; 3 verify rejected a file; 1 a defect of the harness, or a hunt
-that came back without its counterexample or could not store it.
+standard error that names the field; 3 verify rejected a file, or nightly saw a theorem violated; 1 a
+defect of the harness, or a hunt that came back without its counterexample or could not store it; 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.networks import FieldError
 from harness.progress import Progress
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
 
 # The commands import what they need themselves: `marginalia claims` need not wait for torch.
 
-OK, DEFECT, BAD_INPUT, REJECTED = 0, 1, 2, 3
+OK, DEFECT, BAD_INPUT, REJECTED, STOPPED = 0, 1, 2, 3, 130
+
+_ABOUT = """Checks what is claimed of the limits of gradient flow on homogeneous networks: follows the flow of an
+instance to its limit, decides whether that is an optimum of the max-margin problem, and hunts, proves and stores
+counterexamples."""
+_CODES = """marginalia COMMAND --help tells of one command. Exit codes: 0 done; 2 unreadable input, with one line that
+says what; 3 verify rejected a file, or nightly saw a theorem violated; 1 a hunt found nothing, or marginalia has a
+defect; 130 stopped by Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,11 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe, say head, has seen enough.  Python would complain once more on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except KeyboardInterrupt:
+        _complain("stopped; what was stored stays")
+        return STOPPED
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="marginalia", description=(__doc__ or "").split("\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="marginalia", description=_ABOUT, epilog=_CODES, allow_abbrev=False)
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="follow the flow of one instance and decide about its limit")
@@ -67,11 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     asked = survey.add_mutually_exclusive_group()
     asked.add_argument("--claim", action="append", default=[], metavar="ID", help="judge this claim; may be repeated")
     asked.add_argument("--study", metavar="NAME", help="one of those under reports/surveys, instead of a claim")
-    survey.add_argument("--instances", required=True, type=int, metavar="N")
+    survey.add_argument("--instances", required=True, type=int, metavar="N", help="how many are drawn in all")
     survey.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
     survey.add_argument("--device", default="cpu", metavar="D", help="a torch device that screens, default cpu")
     survey.add_argument("--executor", default="local", metavar="E", help="local, dask, or dask:ADDRESS; default local")
-    survey.add_argument("--processes", type=int, metavar="P", help="default one a core")
+    survey.add_argument("--processes", type=int, metavar="P", help="worker processes, default one a core")
     survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
@@ -84,25 +96,52 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(command=_report)
 
     nightly = commands.add_parser("nightly", help="replay what is known, then hunt in rounds until the time is up")
-    nightly.add_argument("--minutes", default=30.0, type=float, metavar="M", help="rounds are started in, default 30")
+    nightly.add_argument(
+        "--minutes", default=30.0, type=float, metavar="M", help="a round is started until then; default 30"
+    )
     nightly.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
     nightly.add_argument(
-        "--state", default=Path(".marginalia"), type=Path, metavar="FOLDER", help="default .marginalia"
+        "--state",
+        default=Path(".marginalia"),
+        type=Path,
+        metavar="FOLDER",
+        help="what outlasts it; default .marginalia",
     )
     nightly.set_defaults(command=_nightly)
 
     tables = commands.add_parser("tables", help="the tables of the claims, filled in from runs")
     tables.add_argument("--run", action="store_true", help="run what fills them, or go on with it; print them then")
-    tables.add_argument("--share", default=1.0, type=float, metavar="F", help="of the instances of a full run")
+    tables.add_argument(
+        "--share", default=1.0, type=float, metavar="F", help="of the instances of a full run, default 1"
+    )
     tables.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
-    tables.add_argument("--processes", type=int, metavar="P", help="default one a core")
-    tables.add_argument("--work", default=Path("survey/tables"), type=Path, metavar="FOLDER", help="of the surveys")
+    tables.add_argument("--processes", type=int, metavar="P", help="worker processes, default one a core")
+    tables.add_argument(
+        "--work",
+        default=Path("survey/tables"),
+        type=Path,
+        metavar="FOLDER",
+        help="of the surveys, default survey/tables",
+    )
     tables.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
     tables.set_defaults(command=_tables)
 
     claims = commands.add_parser("claims", help="list the claims")
     claims.set_defaults(command=_claims)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looked up only where it is asked for: that reads the installed package's files."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"marginalia {version('marginalia')}")
+        parser.exit()
 
 
 def read_text(path: Path) -> str:
@@ -147,9 +186,13 @@ def stored_record(path: Path, text: str) -> Record | None:
         return None
     if not isinstance(data, dict) or "certificate" not in data:
         return None
+    from harness.claims import CLAIMS
     from harness.report.reading import load
 
-    return load(path)
+    record = load(path)
+    if record.claim not in CLAIMS:
+        raise FieldError(str(path), f"claim: there is no claim {record.claim!r}")
+    return record
 
 
 def _harvest(options: argparse.Namespace) -> int:

@@ -27,7 +27,11 @@ class FieldError(ValueError):
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
-        self.field = field
+        self.field, self.message = field, message
+
+    def __reduce__(self) -> tuple[type[FieldError], tuple[str, str]]:
+        # A worker process sends it to its parent; by default an exception is made again from its text alone.
+        return type(self), (self.field, self.message)
 
 
 @dataclass(frozen=True)

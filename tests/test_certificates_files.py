@@ -322,7 +322,7 @@ def test_files_that_are_not_there_or_not_text_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("format",), 2, "format: must be one of 1"),
+        (("format",), 2, "format: must be 1"),
         (("claim",), "kkt", "claim: must be one of fc-relu-local, "),
         (("mechanism",), "luck", "mechanism: must be one of saddle, "),
         (("instance",), [], "instance: expected an object"),

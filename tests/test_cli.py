@@ -287,3 +287,65 @@ def test_claims_lists_every_claim_once(capsys: pytest.CaptureFixture[str]) -> No
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines() if line and not line.startswith(" ")] == list(CLAIMS)
     assert "depth2-relu-active-local" in out
+
+
+# --- what a person reads ---
+
+
+def test_help_says_what_it_is_and_what_the_exit_codes_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "limits of gradient flow" in out
+    assert "Exit codes: 0 done; 2 " in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"marginalia {version('marginalia')}\n")
+
+
+def test_check_refuses_a_counterexample_to_a_claim_that_does_not_exist(
+    stored: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "counterexample.json"
+    path.write_text(json.dumps(stored | {"claim": "no-such-claim"}))
+    assert_refused(run(capsys, "check", path), str(path))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "field"),
+    [
+        ("--processes", "0", "processes"),
+        ("--processes", "-1", "processes"),
+        ("--executor", "abacus", "executor"),
+        ("--claim", "no-such-claim", "claim"),
+    ],
+)
+def test_survey_refuses(
+    option: str, value: str, field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(capsys, "survey", "--instances", 2, "--out", tmp_path / "survey", option, value)
+    assert (code, out) == (2, "")
+    assert f"marginalia: {field}: " in err
+
+
+def test_a_device_that_only_a_worker_finds_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("survey", "--instances", 2, "--out", tmp_path / "survey", "--processes", 1, "--device", "nonsense")
+    code, out, err = run(capsys, *given)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("marginalia: device: 'nonsense' is not available: ")
+
+
+def test_ctrl_c_ends_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.drive", interrupted)
+    assert run(capsys, "check", instance_file(tmp_path)) == (130, "", "marginalia: stopped; what was stored stays\n")

@@ -80,7 +80,7 @@ def fields(value: object, field: str, required: Sequence[str], optional: Sequenc
 def choice(value: object, field: str, allowed: Sequence[Any]) -> Any:
     """One of the allowed strings or integers; a boolean is not an integer."""
     if not isinstance(value, str | int) or isinstance(value, bool) or value not in allowed:
-        raise FieldError(field, f"must be one of {', '.join(map(str, allowed))}")
+        raise FieldError(field, f"must be {'one of ' if len(allowed) > 1 else ''}{', '.join(map(str, allowed))}")
     return value
 
 

@@ -20,6 +20,8 @@ def engine(name: str, processes: int | None = None) -> Iterator[tuple[Executor, 
     name: "local"; "dask" for a dask cluster on this machine; "dask:ADDRESS" for the one whose scheduler is there.
     processes: one a core, if None; a cluster that is joined has its own. Raises FieldError.
     """
+    if processes is not None and processes < 1:
+        raise FieldError("processes", "must be at least 1")
     count = processes or len(os.sched_getaffinity(0))
     kind, _, address = name.partition(":")
     if name == "local":
@@ -29,7 +31,7 @@ def engine(name: str, processes: int | None = None) -> Iterator[tuple[Executor, 
         with _dask(address, count) as pool:
             yield pool
     else:
-        raise FieldError("executor", f"there is no {name!r}")
+        raise FieldError("executor", f"there is no {name!r}, but local, dask and dask:ADDRESS")
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class Folder:
                 left.unlink(missing_ok=True)
             _write(folder.manifest, json.dumps(_manifest(plan), indent=1).encode() + b"\n")
         except OSError as error:
-            raise FieldError(str(path), error.strerror or "cannot be written") from None
+            raise FieldError("out", f"{path} cannot be written: {error.strerror}") from None
         return folder
 
     @property

@@ -1,0 +1,67 @@
+"""What the documents say is so: the tour runs, links lead somewhere, and quoted paths, commands and claims exist."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from harness.claims import CLAIMS
+from harness.cli import main
+from harness.instances import Instance
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+named = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+def test_the_tour_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "docs" / "tour.py"))
+    assert "fc-relu-local (refuted): violated" in capsys.readouterr().out
+
+
+@named
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert missing == []
+
+
+@named
+def test_paths_that_are_named_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    rooms = "harness|strategies|properties|tests|benchmarks|reports|docs"
+    paths = re.findall(rf"`((?:{rooms})/[\w./-]*)`", text)
+    # made when something is found, or named as an example
+    made = {"reports/conjectures/", "properties/test_mine.py"}
+    assert [name for name in paths if name not in made and not (ROOT / name).exists()] == []
+
+
+@named
+def test_options_that_are_quoted_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every `marginalia COMMAND --option` is one that the command has."""
+    quoted = re.findall(r"marginalia ([a-z]+)((?: [^`\n]*)?)", path.read_text(encoding="utf-8"))
+    for command, rest in quoted:
+        options = re.findall(r"(?<!\S)(--[a-z]+)", rest)
+        if not options:
+            continue
+        with pytest.raises(SystemExit) as caught:
+            main([command, "--help"])
+        assert caught.value.code == 0, command
+        known = capsys.readouterr().out
+        assert [option for option in options if option not in known] == [], command
+
+
+def test_the_instance_of_the_readme_is_one() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r'^    \{"format": 1,.*?\}$', text, re.MULTILINE | re.DOTALL)
+    assert Instance.from_json(block).n == 2
+
+
+def test_the_counts_of_claims_in_the_readme() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    theorems, refuted = (sum(claim.status == status for claim in CLAIMS.values()) for status in ("theorem", "refuted"))
+    assert (theorems, refuted) == (13, 8)
+    assert "Thirteen theorems and eight refuted claims" in text
