@@ -300,6 +300,8 @@ def _tables(options: argparse.Namespace) -> int:
     from harness.tables.text import markdown
 
     out = options.reports / "tables"
+    if not options.run and not options.reports.is_dir():
+        raise FieldError("reports", f"{options.reports} is no folder")
     if options.run:
         with Progress() as progress:
             fill(

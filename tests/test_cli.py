@@ -341,6 +341,13 @@ def test_a_device_that_only_a_worker_finds_missing_is_named(tmp_path: Path, caps
     assert err.splitlines()[-1].startswith("marginalia: device: 'nonsense' is not available: ")
 
 
+@pytest.mark.parametrize("command", ["report", "tables"])
+def test_counterexamples_where_there_is_no_folder(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_refused(run(capsys, command, "--reports", tmp_path / "none"), "reports")
+
+
 def test_ctrl_c_ends_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
