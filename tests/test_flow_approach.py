@@ -9,6 +9,7 @@ import pytest
 
 import harness
 from benchmarks.families import suite
+from harness.flow import Settings
 from harness.flow.approach import Approach, vanishing
 from harness.instances import Instance
 from harness.networks import diagonal
@@ -66,3 +67,17 @@ def test_a_parameter_that_only_just_dies_is_exactly_zero(device: str) -> None:
     assert limit.doubt is None
     assert limit.zeros == [[0], [0]]
     assert limit.value == pytest.approx(1.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_a_flow_that_errors_push_off_a_saddle_is_not_believed(device: str) -> None:
+    """The true flow loses the first coordinate, value 4.62; at the usual tolerance it lost the third, value 3.88."""
+    x: Any = ((-1, -2, -1), (-1, 0, 1), (1, -1, -2))
+    start: Any = ((2, 2, -2), (2, 2, 2), (1, -1, -1))
+    instance = Instance(diagonal("linear", 3, 3), "logistic", x, (1, 1, 1), start)
+    (limit,) = harness.drive([instance], device=device)
+    assert limit.status == "undecided"
+    assert "saddle" in limit.reason
+    (true,) = harness.drive([instance], settings=Settings(rtol=1e-8))
+    assert true.value is not None
+    assert abs(true.value - 4.620125734577856) < 1e-9

@@ -19,7 +19,7 @@ from harness.flow import integrator
 from harness.flow.batched_integrator import RUNNING, Batch, Limits, marks, masked_step
 from harness.flow.batched_lanes import Shape, State, build, joined, put, take, theta_of
 from harness.flow.batched_polish import polish
-from harness.flow.follow import Ending, Run, Settings, without_limit
+from harness.flow.follow import Ending, Run, Settings, arrived, without_limit
 from harness.flow.gates import Undecided
 from harness.instances import Instance
 from harness.limits import Limit
@@ -207,7 +207,7 @@ class _Bucket:
                     settled = flow.run.offer(*polished[lane])
                     if settled is None:
                         flow.target = flow.run.next_polish()
-                    out.append(Ending.converged(settled) if settled else None)
+                    out.append(arrived(flow.run, settled) if settled else None)
                 else:
                     out.append(without_limit(flow.run, int(codes[lane]), flow.steps))
                     flow.steps = flow.run.cap(flow.steps)

@@ -8,7 +8,7 @@ decide, never the clock.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ from harness.limits import Limit, Status
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
+PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
+STRICT = 1e-8  # rtol of the second time
 SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
 
 
@@ -69,6 +71,7 @@ class Run:
         self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
         self.events: list[dict[str, Any]] = []
         self.approach = Approach()
+        self.saddle = math.inf  # the least distance of the direction to a saddle that it passed
         theta0 = np.concatenate(instance.theta0_float)
         try:
             self.invariants = Invariants(net, instance.x)
@@ -216,6 +219,8 @@ class Run:
         # where multipliers are not unique some pass the second-order test and others fail it
         if code == SADDLE and not self.approach.knows(direction, point, q):
             self.approach.forget()
+            gap = direction - point / math.sqrt(point @ point)
+            self.saddle = min(self.saddle, math.sqrt(gap @ gap))
             return None
         if code == FAILED or not self.approach.arrived(self.log_norm, direction, point, q):
             return None
@@ -298,7 +303,7 @@ def _to_the_end(run: Run) -> Ending:
         elif code == integrator.DUE:
             settled = run.polish()
             if settled:
-                return Ending.converged(settled)
+                return arrived(run, settled)
             target = run.next_polish()
         else:
             ending = without_limit(run, code, steps)
@@ -313,6 +318,23 @@ def _require_squares(instance: Instance) -> None:
     points = np.abs(instance.x_float).max(axis=1)
     if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
         raise Undecided("the start or a point is so large or so small that its square is beyond the floats")
+
+
+def arrived(run: Run, settled: Settled) -> Ending:
+    """How a flow ends whose limit was found.
+
+    Near a saddle errors grow: which way the flow leaves may be the integrator's choice, and a second time with a
+    smaller error must lead to the same limit.
+    """
+    settings = run.settings
+    if run.saddle < PASSED and settings.rtol > STRICT:
+        caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
+        again = follow(run.instance, replace(settings, rtol=STRICT, **caps))
+        here = np.concatenate(settled.theta)
+        there = np.concatenate(again.theta) if again.theta is not None else np.zeros(len(here))
+        if np.linalg.norm(here - there) > 1e-2 * np.linalg.norm(here):
+            return Ending.undecided(Undecided("the flow passes a saddle too closely to tell how it leaves"))
+    return Ending.converged(settled)
 
 
 def without_limit(run: Run, code: int, steps: int) -> Ending | None:
