@@ -185,7 +185,10 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
     solver = BDF(fields[0], 0.0, theta0, np.inf, rtol=1e-5, atol=1e-8, jac=fields[1])
     due, value = -math.inf, math.inf
     for step in range(BDF_STEPS):
-        if solver.status != "running" or solver.step() is not None or not np.abs(solver.y).max() < LARGEST:
+        # where the flow stands still the steps of BDF grow without end
+        if solver.status != "running" or not solver.t < LARGEST or solver.step() is not None:
+            break
+        if not np.abs(solver.y).max() < LARGEST:
             break
         theta = solver.y.copy()
         reached.spent += time.process_time() - start
