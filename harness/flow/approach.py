@@ -40,12 +40,12 @@ class Approach:
         """Whether the last polish found this point too; arguments as of `arrived`."""
         value = 0.5 * float(point @ point)
         # along a face of KKT points of one value the margins that are not active are as uncertain as the direction
-        slack = max(1e-8, _distance(direction, point)) * (1.0 + np.abs(q))
+        slack = max(1e-8, distance_to(direction, point)) * (1.0 + np.abs(q))
         return abs(value - self._value) <= 1e-9 * value and not np.any(np.abs(q - self._q) > slack)
 
     def arrived(self, log_norm: float, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
         """Offer what a polish found: direction (N,) of the flow, point (N,) with margins q (n,), min q = 1."""
-        value, distance = 0.5 * float(point @ point), _distance(direction, point)
+        value, distance = 0.5 * float(point @ point), distance_to(direction, point)
         if not self.knows(direction, point, q):
             self.forget()
         self._value, self._q = value, q
@@ -65,7 +65,8 @@ class Approach:
         return math.log(max(self.evidence[-1][1] / self.near, 1.0)) if self.evidence else 0.0
 
 
-def _distance(direction: np.ndarray, point: np.ndarray) -> float:
+def distance_to(direction: np.ndarray, point: np.ndarray) -> float:
+    """From a unit vector to the direction of a point, both (N,)."""
     gap = direction - point / math.sqrt(point @ point)
     return math.sqrt(gap @ gap)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow import integrator
-from harness.flow.approach import Approach
+from harness.flow.approach import Approach, distance_to
 from harness.flow.field import field, slide_coefficients, workspace
 from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
@@ -219,8 +219,7 @@ class Run:
         # where multipliers are not unique some pass the second-order test and others fail it
         if code == SADDLE and not self.approach.knows(direction, point, q):
             self.approach.forget()
-            gap = direction - point / math.sqrt(point @ point)
-            self.saddle = min(self.saddle, math.sqrt(gap @ gap))
+            self.saddle = min(self.saddle, distance_to(direction, point))
             return None
         if code == FAILED or not self.approach.arrived(self.log_norm, direction, point, q):
             return None

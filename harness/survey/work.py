@@ -1,7 +1,6 @@
 """One batch of a survey: draw, follow, decide, and what is kept of each instance, one row each.
 
-Every flow is followed until it is near its limit, as recorded ones are: of a thousand, one or two go elsewhere than an
-early polish finds. The float verdicts decide, without certificates. An instance that is suspect (a claim is violated,
+The float verdicts decide, without certificates. An instance that is suspect (a claim is violated,
 or the limit is no local optimum) or audited (one in a hundred, by its own random stream) is done again: followed with
 STRICT settings, decided in exact arithmetic. What is found then stands, so a suspect without a proof is undecided. How
 the two compare is kept too.
@@ -33,9 +32,14 @@ SAME = 1e-7
 def rows(plan: Plan, batch: int) -> list[dict[str, Any]]:
     """What is kept of the instances of a batch, in their order."""
     draws = [drawn(plan.cell(index)[1], plan.seed, index) for index in plan.indices(batch)]
-    limits = harness.drive([instance for instance, _ in draws], device=plan.device, record=True)
+    limits = harness.drive([instance for instance, _ in draws], device=plan.device, record=_recorded(plan))
     found = zip(plan.indices(batch), limits, draws, strict=True)
     return [_row(plan, index, limit, audited) for index, limit, (_, audited) in found]
+
+
+def _recorded(plan: Plan) -> bool:
+    """Whether a claim of the plan reads the path of the flow."""
+    return any(CLAIMS[claim].recorded for claim in plan.claims)
 
 
 def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
     suspect, agreement = answers.suspect, None
     if limit.status == "converged" and (suspect or audited):
         # by the compiled trainer, whatever device has screened it
-        (limit,) = harness.drive([limit.instance], record=True, settings=STRICT)
+        (limit,) = harness.drive([limit.instance], record=_recorded(plan), settings=STRICT)
         exact = Answers(plan, limit, exact=True)
         agreement, answers = compared(answers, exact), exact
     return {
