@@ -201,8 +201,7 @@ class _Quarry:
         return verdict.status == "not_optimal" and self.mechanism in (None, _mechanism(verdicts, verdict))
 
     def _certified(self, instance: Instance) -> Finding | None:
-        # Stored counterexamples are followed until they are near their limits, and must hold there.
-        (limit,) = harness.drive([instance], record=True)
+        (limit,) = harness.drive([instance])
         if limit.status != "converged" or limit.doubt:
             return None
         verdicts = harness.decide(limit)
