@@ -22,7 +22,7 @@ from harness.flow.kernel import compiled, wiring
 from harness.flow.polish import SOLVED, polish
 from harness.flow.settle import settle
 from harness.instances import Instance
-from harness.margin.kkt import kkt
+from harness.kkt import kkt
 
 LEVELS = (1e-3, 1e-6, 1e-9)
 DESCENT_STEPS = 1_000_000

@@ -112,7 +112,7 @@ def kkt_point(limit: Limit, verdicts: Verdicts) -> bool | None:
     The residual is attained by the multipliers found, so a small one proves it up to rounding. A large one counts
     only where these multipliers are the best ones: where no sample has more kinks than can be listed.
     """
-    from harness.margin.kkt import MAX_LISTED_KINKS, kkt
+    from harness.kkt import MAX_LISTED_KINKS, kkt
 
     assert limit.theta is not None
     instance = limit.instance

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from harness.instances import Instance
+from harness.kkt import kkt
 from harness.limits import Limit
 from harness.margin.cone import CellNeuron, solve_cell
-from harness.margin.kkt import kkt
 from harness.networks import Network, diagonal, fully_connected, sparse
 
 SQRT2 = 2.0**0.5

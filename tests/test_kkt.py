@@ -10,9 +10,9 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-import harness.margin.kkt as kkt_file
-from harness.margin.clarke import hull
-from harness.margin.kkt import Kkt, kkt
+import harness.kkt.residual as kkt_file
+from harness.kkt import Kkt, kkt
+from harness.kkt.clarke import hull
 from harness.networks import Network, convolutional, diagonal, forward, fully_connected, sparse
 from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, random_limit, signs_of
 

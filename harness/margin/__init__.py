@@ -1,6 +1,5 @@
-"""The max-margin problem at a limit: its KKT conditions, and whether the limit is optimal.
+"""The max-margin problem at a limit: is the limit optimal?
 
-kkt, clarke     residual, multipliers and Clarke coefficients of a direction
 verdicts        decide: everything that is said of one limit;  verdict, assumptions  the data of it
 
 Depth 2 without shared weights:

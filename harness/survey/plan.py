@@ -13,14 +13,14 @@ from typing import Any
 
 from harness.claims import CLAIMS
 from harness.networks import FieldError
-from harness.survey.features import FEATURES
+from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import Cell
 
 VERDICTS = ("local", "global")
 # What can change a row: the trainer, the oracles and the laws, and what these compute with.
-_CODE = (
-    *("flow/*.py", "margin/*.py", "certificates/*.py"),
-    *(f"{name}.py" for name in ("networks", "instances", "limits", "claims", "deciding", "paths")),
+CODE = (
+    *("flow/*.py", "margin/*.py", "kkt/*.py", "certificates/*.py"),
+    *(f"{name}.py" for name in ("networks", "instances", "limits", "claims", "deciding", "paths", "retrace")),
     *(f"survey/{name}.py" for name in ("laws", "work", "features")),
 )
 _PACKAGES = ("numpy", "numba", "scipy", "clarabel", "torch")
@@ -74,6 +74,12 @@ class Plan:
         number = index % len(self.cells)
         return number, self.cells[number]
 
+    @property
+    def columns(self) -> list[str]:
+        """Of a row: those of claims and features, which depend on the plan."""
+        features = [f"{name}:{key}" for name in self.features for key in KEYS[name]]
+        return [*(f"claim:{claim}" for claim in self.claims), *features]
+
     def data(self) -> dict[str, Any]:
         """The plan as JSON."""
         return asdict(self)
@@ -93,6 +99,6 @@ def fingerprint() -> str:
     """Of the code and the packages that decide a row: rows of two trainers must not be counted together."""
     root = Path(__file__).resolve().parents[1]
     found = hashlib.sha256(repr([(name, version(name)) for name in _PACKAGES]).encode())
-    for path in sorted(path for pattern in _CODE for path in root.glob(pattern)):
+    for path in sorted(path for pattern in CODE for path in root.glob(pattern)):
         found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return found.hexdigest()

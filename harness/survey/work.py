@@ -8,7 +8,6 @@ the two compare is kept too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import harness
@@ -20,6 +19,7 @@ from harness.networks import FieldError
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import drawn
 from harness.survey.plan import Plan, fingerprint
+from harness.survey.shards import encoded
 
 # How a flow ends, "not separated" without a proof: it tends to a stationary point, or takes too long.
 OUTCOMES = ("converged", "never separates", "not separated", "not unique", "undecided")
@@ -151,14 +151,6 @@ def _outcome(limit: Limit) -> tuple[str, bool | None]:
 
 def work(plan: Plan, batch: int, code: str) -> bytes:
     """The shard of a batch, a Parquet file as bytes. code: the fingerprint that the worker's own has to be."""
-    from harness.survey.shards import encoded
-
     if fingerprint() != code:
         raise FieldError("executor", "a worker has another version of marginalia, or of what it computes with")
     return encoded(plan, batch, rows(plan, batch))
-
-
-def columns_of(plan: Plan) -> Sequence[str]:
-    """The columns of claims and features, which depend on the plan."""
-    features = [f"{name}:{key}" for name in plan.features for key in KEYS[name]]
-    return [*(f"claim:{claim}" for claim in plan.claims), *features]

@@ -25,8 +25,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
+from harness.kkt.clarke import hull
 from harness.limits import Kink
-from harness.margin.clarke import hull
 from harness.networks import Network
 
 # Kinks of one sample beyond which its 2^kinks gate choices are not listed any more.
