@@ -15,7 +15,9 @@ from harness.limits import Limit
 @pytest.fixture(scope="module")
 def linear() -> list[Limit]:
     limits = drive(suite(5, 10, "generic", ["fully connected linear, depth 2", "diagonal linear, depth 2"]))
-    return [limit for limit in limits if limit.status == "converged"][:4]
+    found = [limit for limit in limits if limit.status == "converged"][:4]
+    assert len(found) == 4
+    return found
 
 
 @pytest.mark.parametrize("method", [rivals.bdf_polished, rivals.bdf_plain])

@@ -32,6 +32,8 @@ from tests.margin_limits import margins_of
 from tests.reference import margins_and_gradients
 
 CASES = [*FAMILIES, "diagonal relu, depth 3", "fully connected relu, depth 3"]
+# families whose limits no oracle proves globally optimal
+LOCAL_ONLY = ["convolutional relu, depth 2", "fully connected relu, depth 3"]
 RISE = 1e-7
 
 
@@ -97,9 +99,10 @@ def test_ascent_agrees_with_the_local_verdicts(family: str) -> None:
     assert seen["optimal"] + seen["not_optimal"] >= 3
 
 
-@pytest.mark.parametrize("family", CASES)
+@pytest.mark.parametrize("family", [family for family in CASES if family not in LOCAL_ONLY])
 def test_ascent_from_anywhere_stays_below_a_global_optimum(family: str) -> None:
     rng = np.random.default_rng(18)
+    assert any(verdicts.global_.status == "optimal" for _, verdicts in decided(family))
     for limit, verdicts in decided(family):
         if verdicts.global_.status != "optimal":
             continue

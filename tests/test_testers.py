@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-import properties.test_depth2
 import properties.test_flow
 import properties.test_fully_connected
 from harness.checking import Check
@@ -23,7 +22,7 @@ from harness.networks import Network, fully_connected
 from strategies import FAMILIES
 from tests import sabotage
 
-FLOW, FULL, DEPTH2 = properties.test_flow, properties.test_fully_connected, properties.test_depth2
+FLOW, FULL = properties.test_flow, properties.test_fully_connected
 PROPERTIES: dict[str, tuple[ModuleType, str]] = {
     "kkt": (FLOW, "the_limit_is_a_kkt_point"),
     "loss-vanishes": (FLOW, "the_loss_vanishes"),

@@ -59,7 +59,7 @@ class Rate:
 class Tally:
     """Counts of some instances.
 
-    outcomes: of work.OUTCOMES. separated: flows known to separate the data. local, global_: the verdicts on the
+    outcomes: of work.Ending. separated: flows known to separate the data. local, global_: the verdicts on the
     converged limits; mechanisms: of the limits that are no local optimum. claims: the outcomes of each claim.
     agreement: of the float verdicts with the exact ones, where both were asked for. doubts: converged limits whose
     zeros cannot be told. gaps: limits with a better point known, by how much more than it they cost (GAPS), summed, and

@@ -8,7 +8,7 @@ the two compare is kept too.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import harness
 from harness.claims import CLAIMS
@@ -22,7 +22,7 @@ from harness.survey.plan import Plan, fingerprint
 from harness.survey.shards import encoded
 
 # How a flow ends, "not separated" without a proof: it tends to a stationary point, or takes too long.
-OUTCOMES = ("converged", "never separates", "not separated", "not unique", "undecided")
+Ending = Literal["converged", "never separates", "not separated", "not unique", "undecided"]
 # A thousandth of the integrator's usual tolerance, and a softmax held fifty times sharper.
 STRICT = Settings(rtol=1e-8, freeze=1e6)
 # Values of one limit from two flows differ by less.
@@ -135,8 +135,8 @@ def _ending(limit: Limit) -> dict[str, Any]:
     }
 
 
-def _outcome(limit: Limit) -> tuple[str, bool | None]:
-    """One of OUTCOMES, and whether the flow separates the data, None where that is not known."""
+def _outcome(limit: Limit) -> tuple[Ending, bool | None]:
+    """How it ends, and whether the flow separates the data, None where that is not known."""
     if limit.status == "converged":
         return "converged", True
     if limit.status == "never_separates":
