@@ -19,7 +19,7 @@ from harness.harvest import Harvested, Rejected, huntable, run_harvest, store
 from harness.harvest import run as run_module
 from harness.harvest import search as search_module
 from harness.harvest.finding import Finding, record_text
-from harness.harvest.search import hunt
+from harness.harvest.search import _Quarry, hunt
 from harness.harvest.spaces import SPACES, Sizes, space, within
 from harness.instances import Instance
 from harness.limits import Limit
@@ -72,6 +72,17 @@ def test_the_space_of_a_claim_has_only_what_it_speaks_of(claim: str) -> None:
 def test_within_takes_one_away_at_a_time() -> None:
     assert list(within(fc_relu_local().instance)) == [Sizes(1, 2, 2), Sizes(2, 1, 2), Sizes(2, 2, 1), Sizes(2, 2, 2)]
     assert list(within(depth2_local().instance)) == [Sizes(1, 1, 2), Sizes(1, 2, 1), Sizes(1, 2, 2)]
+
+
+def test_smaller_sizes_are_searched_again_after_the_opening_found_nothing_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[tuple[int, bool | None]] = []
+    quarry = _Quarry("depth2-local", None, 0, print, lambda finding: None)
+    monkeypatch.setattr(_Quarry, "look", lambda self, instances, count, wanted: looked.append((count, wanted)))
+    for count, wanted in ((30, None), (20, True), (20, True), (20, False), (10, False)):
+        assert quarry.search(Sizes(1, 2, 2), count, wanted) is None
+    assert looked == [(30, None), (20, True), (20, False)]
 
 
 # --- the hunt believes nobody ---

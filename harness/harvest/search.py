@@ -6,13 +6,15 @@ limit, the claim speaks of it, and the exact checker accepts a proof that the co
 Two kinds are looked for: robust counterexamples, which survive small changes of the start and of the data, and the
 smaller ones that do not (harness.harvest.robustness).  Of each the smallest is kept, in the order of
 harness.report.reading.size: points, neurons, dimensions, then the numbers.  A few thousand draws find one, it is
-shrunk (harness.harvest.shrink), and then instances with one point, neuron or dimension less are drawn; what
-is found there is shrunk again.  All of it is bounded by counts and follows from the seed.
+shrunk (harness.harvest.shrink), and then instances with one point, neuron or dimension less are drawn, also of sizes
+in which nothing was found at first; what is found there is shrunk again.  All of it is bounded by counts and follows
+from the seed.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -75,7 +77,7 @@ def hunt(
 class _Quarry:
     """What has been seen of one claim: every instance once, and the smallest counterexample of either kind.
 
-    best: by whether it is robust.  barren: where nothing was found, and what was wanted there.
+    best: by whether it is robust.  barren: how many draws found nothing, by sizes and what was wanted there.
     """
 
     claim: str
@@ -85,7 +87,7 @@ class _Quarry:
     found: Callable[[Finding], None]
     best: dict[bool, Finding] = field(default_factory=dict)
     driven: int = 0
-    barren: set[tuple[Sizes, bool | None]] = field(default_factory=set)
+    barren: Counter[tuple[Sizes, bool | None]] = field(default_factory=Counter)
     seen: dict[Instance, Finding | None] = field(default_factory=dict)
     kinds: dict[Instance, bool] = field(default_factory=dict)
 
@@ -104,12 +106,12 @@ class _Quarry:
             return
 
     def search(self, sizes: Sizes, max_examples: int, wanted: bool | None) -> bool | None:
-        """Look among instances of these sizes, unless nothing was found there before."""
-        if any((sizes, kind) in self.barren for kind in (None, wanted)):
+        """Look among instances of these sizes, unless as many were drawn in vain before."""
+        if self.barren[sizes, wanted] >= max_examples:
             return None
         kind = self.look(space(self.claim, sizes, BATCH), max_examples, wanted)
         if kind is None:
-            self.barren.add((sizes, wanted))
+            self.barren[sizes, wanted] += max_examples
         return kind
 
     def look(self, instances: SearchStrategy[list[Instance]], max_examples: int, wanted: bool | None) -> bool | None:

@@ -56,7 +56,7 @@ class Space:
     verdict: Callable[[Verdicts], Verdict]
     mechanisms: tuple[str, ...]
     zeros: bool = True
-    patience: tuple[int, int] = (1000, 500)
+    patience: tuple[int, int] = (2000, 1000)
 
 
 def _local(verdicts: Verdicts) -> Verdict:
