@@ -14,6 +14,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import linprog
 
+from harness.elimination import echelon
 from harness.instances import Instance
 from harness.networks import Network, preactivations
 
@@ -108,30 +109,14 @@ def reaching(network: Network) -> list[int]:
 
 
 def _null_vector(rows: list[list[Fraction]]) -> tuple[Fraction, ...] | None:
-    """alpha with sum alpha_i rows_i = 0 and sum |alpha| = 1 by elimination, if it is unique up to scale."""
-    count = len(rows)
-    columns = [list(c) for c in zip(*rows, strict=True)]
-    pivots: list[int] = []
-    done = 0
-    for i in range(count):
-        pivot = next((r for r in range(done, len(columns)) if columns[r][i]), None)
-        if pivot is None:
-            continue
-        columns[done], columns[pivot] = columns[pivot], columns[done]
-        lead = columns[done][i]
-        columns[done] = [v / lead for v in columns[done]]
-        for r in range(len(columns)):
-            if r != done and columns[r][i]:
-                factor = columns[r][i]
-                columns[r] = [v - factor * w for v, w in zip(columns[r], columns[done], strict=True)]
-        pivots.append(i)
-        done += 1
-    free = [i for i in range(count) if i not in pivots]
+    """alpha with sum alpha_i rows_i = 0 and sum |alpha| = 1, if it is unique up to scale."""
+    table, pivots = echelon(list(zip(*rows, strict=True)))
+    free = [i for i in range(len(rows)) if i not in pivots]
     if len(free) != 1:
         return None
-    alpha = [Fraction(0)] * count
+    alpha = [Fraction(0)] * len(rows)
     alpha[free[0]] = Fraction(1)
-    for r, i in enumerate(pivots):
-        alpha[i] = -columns[r][free[0]]
+    for row, i in zip(table, pivots, strict=True):
+        alpha[i] = -row[free[0]]
     total = sum(abs(a) for a in alpha)
     return tuple(a / total for a in alpha)

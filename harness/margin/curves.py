@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog
 
+from harness.elimination import echelon
 from harness.margin.dead import DeadNeuron, Pull, dead_neurons
 from harness.margin.expansion import Expansion, Place, Smooth
 from harness.margin.products import header
@@ -291,18 +292,5 @@ def _signed(instance: Any, i: int) -> list[Fraction]:
 
 def _combination(vectors: list[list[Fraction]], target: list[Fraction]) -> list[Fraction] | None:
     """Coefficients with sum c_b vectors_b = target, exactly; the vectors are independent.  None if there are none."""
-    table = [[*column, goal] for column, goal in zip(zip(*vectors, strict=True), target, strict=True)]
-    count, done = len(vectors), 0
-    for column in range(count):
-        pivot = next((r for r in range(done, len(table)) if table[r][column]), None)
-        if pivot is None:
-            return None
-        table[done], table[pivot] = table[pivot], table[done]
-        lead = table[done][column]
-        table[done] = [v / lead for v in table[done]]
-        for r in range(len(table)):
-            if r != done and table[r][column]:
-                factor = table[r][column]
-                table[r] = [v - factor * w for v, w in zip(table[r], table[done], strict=True)]
-        done += 1
-    return [table[r][-1] for r in range(count)] if not any(row[-1] for row in table[done:]) else None
+    table, pivots = echelon(list(zip(*vectors, target, strict=True)))
+    return [row[-1] for row in table] if pivots == list(range(len(vectors))) else None
