@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import Any
-
 import pytest
 
 from harness.certificates import check
-from harness.instances import Instance
-from harness.networks import Network, diagonal, fully_connected, sparse
+from harness.networks import diagonal, fully_connected, sparse
+from tests.certificate_examples import Certificate, instance_of
 
-Certificate = dict[str, Any]
 FIXED = [{"sign": 1, "cases": [{"on": []}]}]
-
-
-def instance_of(network: Network, x: list[list[Any]], y: list[int]) -> Instance:
-    """The start plays no part in a certificate."""
-    points = [[Fraction(a) for a in row] for row in x]
-    return Instance(network, "exponential", points, y, [[0] * size for size in network.sizes])  # type: ignore[arg-type]
 
 
 def test_theta_must_be_near_a_point_with_the_structure() -> None:

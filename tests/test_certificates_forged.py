@@ -26,8 +26,8 @@ from harness.margin import Verdict, decide
 from harness.margin.layer_tree import decide_layer
 from harness.margin.vertices import decide_vertices
 from harness.networks import FieldError, convolutional, diagonal, fully_connected
+from tests.certificate_examples import KINK_CELLS, OPPOSITE
 from tests.margin_limits import active_global, limit, margins_of, nonzero_local
-from tests.test_certificates_optimal import KINK_CELLS, OPPOSITE
 from tests.test_certificates_stored import ROOT, deep, deep_kink, rotated
 
 Certificate = dict[str, Any]
