@@ -75,6 +75,21 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("files", nargs="+", metavar="FILE.json", type=Path)
     verify.set_defaults(command=_verify)
 
+    report = commands.add_parser("report", help="make a site of the stored counterexamples, or one figure")
+    report.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    report.add_argument("--out", type=Path, metavar="PATH", help="a folder, default site; a file with --figure")
+    report.add_argument("--figure", metavar="ID", help="only the figure of this one: its folder's name, or its claim")
+    report.set_defaults(command=_report)
+
+    claims = commands.add_parser("claims", help="list the claims")
+    claims.set_defaults(command=_claims)
+
+    _add_long_runs(commands)
+    return parser
+
+
+def _add_long_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands that run for minutes or hours, and go on when they are called again."""
     survey = commands.add_parser("survey", help="count how often the limits of many random instances are no optimum")
     asked = survey.add_mutually_exclusive_group()
     asked.add_argument("--claim", action="append", default=[], metavar="ID", help="judge this claim; may be repeated")
@@ -88,12 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
     survey.set_defaults(command=_survey)
-
-    report = commands.add_parser("report", help="make a site of the stored counterexamples, or one figure")
-    report.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
-    report.add_argument("--out", type=Path, metavar="PATH", help="a folder, default site; a file with --figure")
-    report.add_argument("--figure", metavar="ID", help="only the figure of this one: its folder's name, or its claim")
-    report.set_defaults(command=_report)
 
     nightly = commands.add_parser("nightly", help="replay what is known, then hunt in rounds until the time is up")
     nightly.add_argument(
@@ -125,10 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     tables.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
     tables.set_defaults(command=_tables)
-
-    claims = commands.add_parser("claims", help="list the claims")
-    claims.set_defaults(command=_claims)
-    return parser
 
 
 class _Version(argparse.Action):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.certificates import check
-from harness.networks import diagonal, fully_connected, sparse
+from harness.networks import Network, diagonal, fully_connected, sparse
 from tests.certificate_examples import Certificate, instance_of
 
 FIXED = [{"sign": 1, "cases": [{"on": []}]}]

@@ -212,20 +212,11 @@ class _Leaf:
             outer += np.outer(normals[p], normals[p])
         self.squares = [p for p, c in mixed.items() if 1e-6 < c < 1.0 - 1e-6 and self._lowest(p) and self.alpha[p[0]]]
         square = sum((np.outer(n, n) for n in (local.kinks[p][0] for p in self.squares)), start=np.zeros_like(outer))
-        self.tau = 1.0
         turned = sum(
             (np.outer(t, t) for t in (_tangent(near, *rotation) for rotation in rotations)), start=np.zeros_like(outer)
         )
-        best = -np.inf
-        self.mu = 0.0
-        for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES) if self.squares else (0.0,)):
-            bent = hessian + rho * outer + weight * square + self.tau * turned
-            mu = 0.9 * float(np.linalg.eigvalsh(bent)[0])
-            if mu > 1e-6:
-                # How much the cost grows towards the edge of the ball.
-                growth = mu * self._radius(mu, rho, weight, 0.0) ** 2
-                if growth > best:
-                    best, self.mu, self.rho, self.weight = growth, mu, rho, weight
+        self.tau = 1.0
+        self.mu, self.rho, self.weight = self._penalties(hessian, outer, square, self.tau * turned)
         if not self.mu:
             raise _Fails("the second-order test is not strict")
         if not self.weight:
@@ -239,6 +230,20 @@ class _Leaf:
         self.mu = min([self.mu, *(0.9 * proof.least for proof in self.dead.values())])
         third = sum(proof.third for proof in self.dead.values())
         self.radius = self._radius(self.mu, self.rho, self.weight, third)
+
+    def _penalties(
+        self, hessian: np.ndarray, outer: np.ndarray, square: np.ndarray, turned: np.ndarray
+    ) -> tuple[float, float, float]:
+        """mu, rho, weight with which the cost grows most towards the edge of the ball; zeros where none is convex."""
+        best, found = -np.inf, (0.0, 0.0, 0.0)
+        for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES) if self.squares else (0.0,)):
+            bent = hessian + rho * outer + weight * square + turned
+            mu = 0.9 * float(np.linalg.eigvalsh(bent)[0])
+            if mu > 1e-6:
+                growth = mu * self._radius(mu, rho, weight, 0.0) ** 2
+                if growth > best:
+                    best, found = growth, (mu, rho, weight)
+        return found
 
     def _lowest(self, place: Place) -> bool:
         return not any(p[0] == place[0] and p[1] < place[1] for p in self.mixed)
