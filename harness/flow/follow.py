@@ -29,13 +29,16 @@ from harness.limits import Limit, Status
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
-STRICT = 1e-8  # rtol of the second time
+STRICT = 1e-8  # rtol of the second time, until the saddle is behind
 SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
 
 
 @dataclass(frozen=True)
 class Settings:
     """rtol of the integrator; freeze: inverse temperature at which the softmax is held.
+
+    strict, goal: of a flow that is followed again, the log-norm up to which, and beside a saddle, rtol is STRICT,
+    and the point (N,) that it is to point at afterwards.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
     steps by which they have to be; steps in all; kink_events.  polish_from: min q from which polishes are tried
@@ -44,6 +47,8 @@ class Settings:
     """
 
     rtol: float = 1e-5
+    strict: float = -math.inf
+    goal: np.ndarray | None = None
     freeze: float = 2e4
     patience: int = 150
     separation: int = 3000
@@ -71,7 +76,8 @@ class Run:
         self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
         self.events: list[dict[str, Any]] = []
         self.approach = Approach()
-        self.saddle = math.inf  # the least distance of the direction to a saddle that it passed
+        self.saddle: np.ndarray | None = None  # the last that the direction passed closely
+        self.left = -math.inf  # the log-norm by which it was behind
         theta0 = np.concatenate(instance.theta0_float)
         try:
             self.invariants = Invariants(net, instance.x)
@@ -114,6 +120,11 @@ class Run:
     def separated(self) -> bool:
         return bool(self.state[3])
 
+    @property
+    def _strict(self) -> float:
+        """The log-norm up to which errors are kept smaller than the settings allow."""
+        return max(self.settings.strict, self.left) if self.settings.goal is not None else -math.inf
+
     def cap(self, steps: int) -> int:
         """The cap after this many steps; the same number where there is no other."""
         if steps < self.settings.patience:
@@ -124,10 +135,13 @@ class Run:
 
     def advance(self, target: float, steps: int) -> int:
         """Integrate until something happens; the integrator's code."""
+        rtol = self.settings.rtol
+        if self.log_norm < self._strict:
+            rtol, target = min(rtol, STRICT), min(target, self._strict)
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
-        limits = np.array([settings.rtol, settings.freeze, target, settings.polish_from, steps])
+        limits = np.array([rtol, settings.freeze, target, settings.polish_from, steps])
         return integrate(
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
             self.state, limits, self.record, self.hit, self.ended,
@@ -217,16 +231,27 @@ class Run:
         theta = self.theta
         direction = theta / math.sqrt(theta @ theta)
         # where multipliers are not unique some pass the second-order test and others fail it
-        if code == SADDLE and not self.approach.knows(direction, point, q):
+        leaving = code == SADDLE and not self.approach.knows(direction, point, q)
+        if leaving:
             self.approach.forget()
-            self.saddle = min(self.saddle, distance_to(direction, point))
+            self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
+        if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
+            self.left = self.log_norm + SPACING
+        if leaving:
             return None
-        if code == FAILED or not self.approach.arrived(self.log_norm, direction, point, q):
+        if code == FAILED:
+            return None
+        if not self.approach.arrived(self.log_norm, direction, point, q) and not self._at_goal(point):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > 1e-9:
             return None
         return (self._without_tiny(point) or settled) if settled.doubt else settled
+
+    def _at_goal(self, point: np.ndarray) -> bool:
+        """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""
+        goal = self.settings.goal
+        return goal is not None and self.log_norm >= self._strict and same_point(point, goal)
 
     def _without_tiny(self, point: np.ndarray) -> Settled | None:
         """The limit with its tiny parameters exactly zero, if that is a KKT point to rounding.
@@ -326,14 +351,18 @@ def arrived(run: Run, settled: Settled) -> Ending:
     smaller error must lead to the same limit.
     """
     settings = run.settings
-    if run.saddle < PASSED and settings.rtol > STRICT:
+    if run.left > -math.inf and settings.goal is None and settings.rtol > STRICT:
+        goal = np.concatenate(settled.theta)
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
-        again = follow(run.instance, replace(settings, rtol=STRICT, **caps))
-        here = np.concatenate(settled.theta)
-        there = np.concatenate(again.theta) if again.theta is not None else np.zeros(len(here))
-        if np.linalg.norm(here - there) > 1e-2 * np.linalg.norm(here):
+        again = follow(run.instance, replace(settings, strict=run.left, goal=goal, **caps))
+        if again.theta is None or not same_point(np.concatenate(again.theta), goal):
             return Ending.undecided(Undecided("the flow passes a saddle too closely to tell how it leaves"))
     return Ending.converged(settled)
+
+
+def same_point(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two KKT points (N,) are one, up to the errors of a flow that may end anywhere on a face of them."""
+    return bool(np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(other))
 
 
 def without_limit(run: Run, code: int, steps: int) -> Ending | None:
