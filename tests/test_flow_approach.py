@@ -18,7 +18,7 @@ POINT, Q = np.array([1.0, 0.0]), np.array([1.0])
 
 
 def offered(distances: list[float], log_norms: list[float]) -> list[bool]:
-    approach = Approach()
+    approach = Approach(2)
     out = []
     for distance, log_norm in zip(distances, log_norms, strict=True):
         angle = 2.0 * np.arcsin(0.5 * distance)
@@ -37,9 +37,17 @@ def test_a_point_that_the_flow_passes_at_a_distance_is_never_believed() -> None:
     assert not any(offered([0.02 + 0.01 / t for t in times], times))
 
 
-def test_a_slow_mode_takes_ten() -> None:
+def test_a_slow_mode_takes_the_growth_of_ten() -> None:
+    # one apart up to a log-norm of 8, then an eighth
     times = [3.0 * 1.2**t for t in range(12)]
-    assert offered([0.3 / t for t in times], times) == [False] * 9 + [True] * 3
+    assert offered([0.3 / t for t in times], times) == [False] * 8 + [True] * 4
+    times = [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.125, 11.4, 12.9]
+    assert offered([0.3 / t for t in times], times) == [False] * 9 + [True]
+
+
+def test_a_slow_mode_that_is_seldom_looked_at_takes_five() -> None:
+    times = [3.0 * 2.0**t for t in range(6)]
+    assert offered([0.3 / t for t in times], times) == [False] * 4 + [True] * 2
 
 
 def test_a_rest_is_told_from_a_slow_law() -> None:

@@ -42,6 +42,7 @@ class Case:
         hidden = slice(network.widths[0], int(self.net.uptr[-2]))
         self.gates[:, hidden] = rng.random(self.gates[:, hidden].shape) < 0.8
         self.theta0 = [Fraction(int(v)) for v in rng.integers(-1, 2, sum(network.sizes))]
+        self.slides: list[tuple[int, int]] = []
         self.normals: list[Vector] = []
         if slides:
             unit = int(self.net.uptr[1])
@@ -51,6 +52,7 @@ class Case:
                     normal[k] += self.x[0][c]
             if any(normal):
                 self.gates[0, unit] = 0.0
+                self.slides = [(0, unit)]
                 self.normals = [normal]
                 # the flow slides on a kink, so the start lies on it
                 self.theta0 = self.tangent(self.theta0)
@@ -142,7 +144,7 @@ def test_closure(name: str, slides: bool) -> None:
     for seed in range(25):
         case = Case(NETWORKS[name], seed, slides)
         normals = [tuple(normal) for normal in case.normals]
-        found = Invariants(case.net, tuple(map(tuple, case.x))).start(case.theta0, case.gates, normals, [])
+        found = Invariants(case.net, tuple(map(tuple, case.x))).start(case.theta0, case.gates, case.slides, [])
         assert found.exact, seed
         still = np.array(case.never_moving())
         assert not (found.constant & ~still).any(), f"{seed}: a coordinate that moves is held constant"

@@ -2,8 +2,9 @@
 
 Two successive polishes find the same point, and the flow's direction has come as near to it as the integrator can tell.
 From further away a point that is nearly right, one with a small unit taken for dead say, looks the same.  Slow modes
-come near too late to wait for: for them ten polishes in turn find the direction closer, at a rate at which the
-distance will vanish.  The second-order test has been passed before (harness.flow.polish).
+come near too late to wait for: for them all polishes, over a growth in which ten would have their place, find the
+direction closer, at a rate at which the distance will vanish.  The second-order test has been passed before
+(harness.flow.polish).
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from itertools import pairwise
 
 import numpy as np
 
+SPACING = 2.0  # between two polishes at least, in the logarithm of the inverse temperature beta = rho^depth
+SLOW = 0.125  # of the log-norm, at least, where the flow is slow
+SLOWEST = 0.3  # of the power of 1 / beta: slower modes are looked at before they are expected to be near
+FEWEST = 5  # polishes from which a rate is read
 REST = 0.6  # of the distance, at most, that may be left when the log-norm has grown without bound
 
 
@@ -21,10 +26,11 @@ REST = 0.6  # of the distance, at most, that may be left when the log-norm has g
 class Approach:
     """near: a distance below which the direction need not come closer (the integrator's own error).
 
-    long: how many polishes in turn a slow mode takes.  evidence: (log-norm, distance of the direction to the point)
-    since the point was first found.
+    long: for how many polishes, the least distance apart, a slow mode is watched.  evidence: (log-norm, distance of the
+    direction to the point) since the point was first found.
     """
 
+    depth: int
     near: float = 1e-3
     long: int = 10
     evidence: list[tuple[float, float]] = field(default_factory=list)
@@ -56,13 +62,38 @@ class Approach:
             return True
         # scaled so that it does not depend on the scale of the data: the point's own log-norm counts as 0
         own = 0.5 * math.log(2.0 * value)
-        last = [(s - own, d) for s, d in self.evidence[-self.long :]]
+        last = [(s - own, d) for s, d in self._watched()]
         closer = all(b < a for (_, a), (_, b) in pairwise(last))
-        return len(last) == self.long and closer and vanishing(last[0], last[-1])
+        return len(last) >= FEWEST and closer and vanishing(last[0], last[-1])
 
-    def wait(self) -> float:
-        """How much log beta has to grow until the direction is near, if it comes closer like 1 / beta."""
-        return math.log(max(self.evidence[-1][1] / self.near, 1.0)) if self.evidence else 0.0
+    def _watched(self) -> list[tuple[float, float]]:
+        """The latest evidence over a growth in which `long` polishes have their place; empty if there is not enough."""
+        for start in range(len(self.evidence) - FEWEST, -1, -1):
+            if self._places(self.evidence[start][0], self.evidence[-1][0]) >= self.long - 1.01:
+                return self.evidence[start:]
+        return []
+
+    def _places(self, s: float, t: float) -> float:
+        """How many polishes the least distance apart follow each other from log-norm s to t."""
+        least = SPACING / self.depth
+        knee = least / SLOW
+        return max(min(t, knee) - s, 0.0) / least + math.log(max(t, knee) / max(s, knee)) / math.log1p(SLOW)
+
+    def next(self, now: float) -> float:
+        """The log-norm of the next polish: where the direction is expected to be near, the least distance on at least.
+
+        It comes closer like 1 / beta or, so the last two polishes say, like a smaller power.
+        """
+        wait = max(SPACING / self.depth, SLOW * now)
+        if self.evidence:
+            distance, rate = self.evidence[-1][1], float(self.depth)
+            if len(self.evidence) > 1:
+                (s, before), (t, _) = self.evidence[-2:]
+                seen = math.log(max(before / max(distance, self.near / 10.0), 1.0)) / (t - s)
+                rate = min(max(seen, SLOWEST * rate), rate)
+            # a little further, since it costs less than a polish that is too early
+            wait = max(wait, math.log(max(distance / (0.7 * self.near), 1.0)) / rate)
+        return now + wait
 
 
 def distance_to(direction: np.ndarray, point: np.ndarray) -> float:

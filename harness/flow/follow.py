@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow import integrator
-from harness.flow.approach import Approach, distance_to
+from harness.flow.approach import SPACING, Approach, distance_to
 from harness.flow.field import field, slide_coefficients, workspace
 from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
@@ -30,7 +30,6 @@ DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
 STRICT = 1e-8  # rtol of the second time, until the saddle is behind
-SPACING = 2.0  # between two polishes, in the logarithm of the inverse temperature rho^m
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Run:
         # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start
         self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
         self.events: list[dict[str, Any]] = []
-        self.approach = Approach()
+        self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
         self.left = -math.inf  # the log-norm by which it was behind
         theta0 = np.concatenate(instance.theta0_float)
@@ -156,9 +155,7 @@ class Run:
         pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
-        flat = [line.normal for line in gates.slides] + [
-            gates.normal(*pair) for pair in pairs if pair[1] in gates.first
-        ]
+        flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         if self.ended.any():
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
@@ -208,14 +205,11 @@ class Run:
         return self.tangent
 
     def next_polish(self) -> float:
-        """The log-norm of the next one: SPACING in log beta further, or where the flow is expected near its limit.
-
-        An eighth further where the flow is slow.  Raises Undecided.
-        """
+        """The log-norm of the next one.  Raises Undecided."""
         now = self.log_norm
         if now > self.settings.farthest:
             raise Undecided(f"separated, but not converged at log-norm {now:.0g}")
-        return now + max(max(SPACING, self.approach.wait()) / self.instance.network.depth, 0.125 * now)
+        return self.approach.next(now)
 
     def polish(self) -> Settled | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""

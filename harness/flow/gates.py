@@ -14,11 +14,10 @@ import numpy as np
 
 from harness.flow.field import Slides, field, workspace
 from harness.flow.kernel import Wiring, unit_gradient
-from harness.flow.kinks import Line, depart, gather
+from harness.flow.kinks import Line, Pair, depart, gather
 from harness.instances import Instance
 from harness.networks import preactivations
 
-Pair = tuple[int, int]
 NOT_UNIQUE = "the flow is not unique"
 DEGENERATE = "a kink is degenerate to first order"
 
@@ -167,7 +166,7 @@ class Gates:
             else:
                 raise Undecided(DEGENERATE)
         lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
-        normals = [np.array([float(v) for v in line.normal]) for line in lines]
+        normals = [self._direction(line) for line in lines]
         for pair in pairs:
             if pair[1] not in self.first:
                 self._gather_curved(pair, theta, lines, normals)
@@ -186,7 +185,7 @@ class Gates:
                 self.set_side(line, side)
             elif jump == 0.0:
                 raise Undecided(DEGENERATE)
-            elif line.normal:
+            elif line.flat:
                 self.slides.append(line)
             else:
                 self.curved.append(tuple((i, u) for i, u, _ in line.members))
@@ -200,11 +199,11 @@ class Gates:
         for line, other in zip(lines, normals, strict=True):
             scale = float(normal @ other) / float(other @ other)
             if np.abs(normal - scale * other).max() <= 1e-9 * length:
-                if line.normal:
+                if line.flat:
                     raise Undecided(DEGENERATE)  # a flat kink and a curved one only touch here
                 line.members.append((*pair, Fraction(scale)))
                 return
-        lines.append(Line((), [(*pair, Fraction(1))]))
+        lines.append(Line(False, [(*pair, Fraction(1))]))
         normals.append(normal)
 
     def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -262,15 +261,24 @@ class Gates:
             for pair in pairs:
                 self.gates[pair] = 1.0 if side > 0 else 0.0
 
-    def independent_slides(self) -> list[tuple[Fraction, ...]]:
-        """Exact normals of the flat slides, without those that depend on earlier ones."""
-        chosen: list[tuple[Fraction, ...]] = []
+    def _direction(self, line: Line) -> np.ndarray:
+        """The normal (N,) of a flat line, to which the scales of its members refer."""
+        sample, unit, scale = line.members[0]
+        return self.float_normals[sample, unit - self.first.start] / float(scale)
+
+    def flat_representatives(self) -> list[Pair]:
+        """One pair of every flat slide."""
+        return [line.members[0][:2] for line in self.slides]
+
+    def independent_slides(self) -> list[Pair]:
+        """One pair of every flat slide whose normal does not depend on those of earlier ones."""
+        chosen: list[Pair] = []
         rows = np.zeros((0, self.size))
-        for line in self.slides:
-            wider = np.vstack([rows, [float(v) for v in line.normal]])
-            if np.linalg.matrix_rank(wider, tol=1e-9 * np.abs(wider).max()) == len(wider):
+        for line, pair in zip(self.slides, self.flat_representatives(), strict=True):
+            wider = np.vstack([rows, self._direction(line)])
+            if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=1e-9 * np.abs(wider).max()) == len(wider):
                 rows = wider
-                chosen.append(line.normal)
+                chosen.append(pair)
         return chosen
 
     def compiled_slides(self) -> Slides:
@@ -279,7 +287,7 @@ class Gates:
         normals = np.zeros((flat + len(self.curved), self.size))
         members: list[tuple[int, int, int, float]] = []
         for h, line in enumerate(self.slides):
-            normal = np.array([float(v) for v in line.normal])
+            normal = self._direction(line)
             length = float(np.linalg.norm(normal))
             normals[h] = normal / length
             members += [(h, i, u, float(t) * length) for i, u, t in line.members]

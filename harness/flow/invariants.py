@@ -24,6 +24,7 @@ from functools import lru_cache
 import numpy as np
 
 from harness.flow.kernel import Wiring, compiled
+from harness.flow.kinks import Pair
 
 PRIMES = (2147483647, 2147483629, 2147483587)
 _LIFT_BOUND = 1 << 30  # numerators and denominators; its square times 2 is far below the primes' product
@@ -85,6 +86,19 @@ def _unit_gradient(net, v, x, gates, unit, prime):
             if back[a] != 0:
                 out[p] = (out[p] + back[a] * h[b]) % prime
                 back[b] = (back[b] + back[a] * v[p]) % prime
+    return out
+
+
+@compiled
+def _flat_normals(net, x, pairs, size, prime):
+    """The gradients (s, N) of pre-activations of the first layer, pairs (s, 2) of (sample, unit), modulo the prime."""
+    out = np.zeros((pairs.shape[0], size), dtype=np.int64)
+    for h in range(pairs.shape[0]):
+        sample, unit = pairs[h]
+        for e in range(net.ptr[0], net.ptr[1]):
+            if net.row[e] == unit:
+                p = net.par[e]
+                out[h, p] = (out[h, p] + x[sample, net.col[e]]) % prime
     return out
 
 
@@ -298,44 +312,59 @@ class Invariants:
             self._x[prime] = residues(flat, prime).reshape(len(self._points), -1)
         return self._x[prime]
 
-    def start(self, theta0: Sequence[Fraction], gates: np.ndarray, slides: list, curved: list) -> Subspace:
+    def start(
+        self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
+    ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-        return self._close(lambda k: residues(theta0, PRIMES[k])[None, :], len(theta0), gates, slides, curved)
+        return self._close(lambda prime, _: residues(theta0, prime)[None, :], len(theta0), gates, slides, curved)
 
     def after(
-        self, old: Subspace, theta: np.ndarray, gates: np.ndarray, kinks: list, slides: list, curved: list
+        self,
+        old: Subspace,
+        theta: np.ndarray,
+        gates: np.ndarray,
+        kinks: Sequence[Pair],
+        slides: Sequence[Pair],
+        curved: Sequence[Pair],
     ) -> Subspace:
         """V after a change of gates at a point on the kinks; slides and curved are those it now slides on.
 
-        kinks, slides: normals of flat kinks, exact rationals of length N; slides must be independent.
-        curved: (sample, unit) pairs of deeper layers.
+        kinks, slides: flat ones; the normals of slides must be independent.  curved: of deeper layers.
         """
         size = theta.shape[0]
         frozen = [k for k in range(size) if old.constant[k] and theta[k] != 0.0]
         extra = np.zeros((len(frozen), size), dtype=np.int64)
         extra[np.arange(len(frozen)), frozen] = 1
 
-        def spanning(k: int) -> np.ndarray:
-            rows = np.vstack([old.rows[k], extra])
-            normals = [residues(kink, PRIMES[k]) for kink in kinks]
-            return _intersect(rows, np.array(normals), PRIMES[k]) if kinks else rows
+        def spanning(prime: int, k: int) -> np.ndarray:
+            rows = np.vstack([old.rows[k], extra]) if frozen else old.rows[k]
+            return _intersect(rows, self._normals(kinks, size, prime), prime) if kinks else rows
 
         return self._close(spanning, size, gates, slides, curved)
 
+    def _normals(self, pairs: Sequence[Pair], size: int, prime: int) -> np.ndarray:
+        """The normals (s, N) of flat kinks modulo a prime."""
+        return _flat_normals(self.net, self.x(prime), _array(pairs), size, prime)
+
     def _close(
-        self, spanning: Callable[[int], np.ndarray], size: int, gates: np.ndarray, slides: list, curved: list
+        self,
+        spanning: Callable[[int, int], np.ndarray],
+        size: int,
+        gates: np.ndarray,
+        slides: Sequence[Pair],
+        curved: Sequence[Pair],
     ) -> Subspace:
-        pairs = np.array(curved, dtype=np.int64).reshape(-1, 2)
+        pairs = _array(curved)
         constant = _never_move(self.net, self.x(PRIMES[0]), gates, pairs, size, PRIMES[0])
-        for normal in slides:
+        if slides:
             # the projection on a sliding kink moves every weight that the kink depends on
-            constant &= np.array([not v for v in normal])
+            constant &= ~self._normals(slides, size, PRIMES[0]).any(axis=0)
         closed: list[np.ndarray] = []
         pivots = np.zeros(0, dtype=np.int64)
         agreed = True
         for k, prime in enumerate(PRIMES):
-            normals = np.array([residues(s, prime) for s in slides], dtype=np.int64).reshape(len(slides), size)
-            basis, found = _closure(self.net, spanning(k), self.x(prime), gates, normals, pairs, constant, prime)
+            normals = self._normals(slides, size, prime)
+            basis, found = _closure(self.net, spanning(prime, k), self.x(prime), gates, normals, pairs, constant, prime)
             order = np.argsort(found)
             closed.append(basis[order])
             agreed = agreed and (k == 0 or np.array_equal(found[order], pivots))
@@ -349,8 +378,12 @@ class Invariants:
         lifted = _lift(closed) if agreed else None
         if lifted is not None:
             return Subspace(tuple(closed), lifted, pivots, constant, True)
-        ties, leaders = _signed_ties(closed[0])
+        ties, leaders = _signed_ties(closed[0], PRIMES[0])
         return Subspace(tuple(closed), ties, leaders, constant, False)
+
+
+def _array(pairs: Sequence[Pair]) -> np.ndarray:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def _lift(closed: list[np.ndarray]) -> np.ndarray | None:
@@ -390,27 +423,29 @@ def _rational(a: int, modulus: int) -> Fraction | None:
     return Fraction(r1, t1) if 0 < abs(t1) <= _LIFT_BOUND else None
 
 
-def _signed_ties(reduced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@compiled
+def _signed_ties(reduced, prime):
     """The subspace of the zeros and signed ties of V: basis (N, groups) and the first member of each group."""
-    prime = PRIMES[0]
-    groups: dict[tuple[int, ...], int] = {}
-    leaders: list[int] = []
-    entries: list[tuple[int, int, float]] = []
-    for k in range(reduced.shape[1]):
-        column = reduced[:, k]
-        if not column.any():
+    r, size = reduced.shape
+    leaders = np.empty(size, dtype=np.int64)
+    basis = np.zeros((size, size))
+    groups = 0
+    for k in range(size):
+        if not np.any(reduced[:, k]):
             continue
-        key = tuple(int(v) for v in column)
-        opposite = tuple((prime - v) % prime for v in key)
-        if key in groups:
-            entries.append((k, groups[key], 1.0))
-        elif opposite in groups:
-            entries.append((k, groups[opposite], -1.0))
-        else:
-            groups[key] = len(leaders)
-            entries.append((k, len(leaders), 1.0))
-            leaders.append(k)
-    basis = np.zeros((reduced.shape[1], len(leaders)))
-    for k, group, sign in entries:
-        basis[k, group] = sign
-    return basis, np.array(leaders, dtype=np.int64)
+        group = 0
+        while group < groups:
+            same = opposite = True
+            for a in range(r):
+                one, other = reduced[a, k], reduced[a, leaders[group]]
+                same = same and one == other
+                opposite = opposite and (one + other) % prime == 0
+            if same or opposite:
+                basis[k, group] = 1.0 if same else -1.0
+                break
+            group += 1
+        if group == groups:
+            basis[k, group] = 1.0
+            leaders[group] = k
+            groups += 1
+    return basis[:, :groups].copy(), leaders[:groups].copy()

@@ -11,6 +11,7 @@ different velocities do, the flow is not unique.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -18,6 +19,7 @@ from itertools import product
 import numpy as np
 from scipy.optimize import lsq_linear
 
+Pair = tuple[int, int]  # sample, unit
 MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
 _PARALLEL = 1e-9
 _EQUAL = 1e-11  # relative to the size of the field and its jumps
@@ -26,14 +28,19 @@ _SAME = 1e-9  # two velocities closer than this are one, found in two closed fac
 
 @dataclass
 class Line:
-    """Pairs that share one kink: normal (N,) exact, and per member (sample, unit, scale) with its own normal."""
+    """Pairs that share one kink, flat or curved: (sample, unit, scale), scale times one normal being the pair's own."""
 
-    normal: tuple[Fraction, ...]
+    flat: bool
     members: list[tuple[int, int, Fraction]]
 
 
-def gather(pairs: list[tuple[int, int]], normal_of) -> list[Line]:
-    """Group pairs by parallel normals; pairs with a zero normal (a zero patch) are dropped."""
+def gather(pairs: list[Pair], normal_of) -> list[Line]:
+    """Group pairs on flat kinks by parallel normals; pairs with a zero normal (a zero patch) are dropped.
+
+    normal_of(sample, unit): exact, (N,).
+    """
+    if len(pairs) == 1:
+        return [Line(True, [(*pairs[0], Fraction(1))])] if any(normal_of(*pairs[0])) else []
     lines: dict[tuple[Fraction, ...], Line] = {}
     for sample, unit in pairs:
         normal = normal_of(sample, unit)
@@ -41,7 +48,7 @@ def gather(pairs: list[tuple[int, int]], normal_of) -> list[Line]:
         if scale is None:
             continue
         direction = tuple(v / scale if v else v for v in normal)
-        lines.setdefault(direction, Line(direction, [])).members.append((sample, unit, scale))
+        lines.setdefault(direction, Line(True, [])).members.append((sample, unit, scale))
     return list(lines.values())
 
 
@@ -60,6 +67,8 @@ def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.nd
     n_h that the pairs on either side of line h add (minus is subtracted).
     """
     count = len(plus)
+    if count == 1:
+        return _depart_one(normals[0], base, float(plus[0]), float(minus[0]))
     faces = _faces(normals)
     if faces is None:
         return Departure("undecided")
@@ -85,6 +94,28 @@ def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.nd
             found.append((velocity, tuple(int(s) for s in sides)))
     if len(found) == 1:
         return Departure("unique", found[0][1])
+    return Departure("not unique" if found else "undecided")
+
+
+def _depart_one(normal: np.ndarray, base: np.ndarray, plus: float, minus: float) -> Departure:
+    """The same for one line, by far the most frequent case: its three faces are compared as numbers."""
+    square, inner = float(normal @ normal), float(normal @ base)
+    length = math.sqrt(square)
+    size = float(np.abs(base).max()) + (abs(plus) + abs(minus)) * length
+    if size == 0.0:
+        return Departure("unique", (-1,))
+    small = _EQUAL * size * length
+    found: list[tuple[float, int]] = []
+    for face, omega in ((-1, -minus), (1, plus), (0, -inner / square)):
+        slope = inner + square * omega if face else 0.0
+        side = 0 if abs(slope) <= small else 1 if slope > 0.0 else -1
+        between = min(-minus, plus) - small / square <= omega <= max(-minus, plus) + small / square
+        if side not in (0, face) or not (face or between):
+            continue
+        if not any(abs(omega - other) * length <= _SAME * size for other, _ in found):
+            found.append((omega, side))
+    if len(found) == 1:
+        return Departure("unique", (found[0][1],))
     return Departure("not unique" if found else "undecided")
 
 
