@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.integrate import BDF
 
-from harness.flow.field import Slides, jacobian, rate, workspace
 from harness.flow.field import field as flow_field
+from harness.flow.field import jacobian, no_slides, rate, workspace
 from harness.flow.follow import Run, Settings
 from harness.flow.gates import Undecided
 from harness.flow.kernel import compiled, wiring
@@ -178,7 +178,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
     def derivative(_: float, theta: np.ndarray) -> np.ndarray:
         open_gates(net, theta, x, gates, relu)
         rho = flow_field(problem, theta, work)
-        return jacobian(problem, theta, _no_slides(len(theta)), work, rho, whole)
+        return jacobian(problem, theta, no_slides(len(theta)), work, rho, whole)
 
     start = time.process_time()
     fields = (in_numpy, None) if plain else (velocity, derivative)
@@ -255,8 +255,3 @@ def _problem(instance: Instance) -> tuple[tuple, np.ndarray]:
     gates = np.ones((instance.n, int(net.uptr[-1])))
     problem = (net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
     return problem, np.concatenate(instance.theta0_float)
-
-
-def _no_slides(size: int) -> Slides:
-    none = np.zeros(0, dtype=np.int64)
-    return Slides(np.zeros((0, size)), np.zeros((0, 2), dtype=np.int64), none, none, none, np.zeros(0))

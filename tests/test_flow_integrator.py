@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from harness.flow.field import Slides, field, jacobian, softmax, velocity, workspace
+from harness.flow.field import field, jacobian, no_slides, slides_of, softmax, velocity, workspace
 from harness.flow.integrator import interpolate, rosenbrock_step
 from harness.flow.kernel import wiring
 from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
@@ -20,11 +20,6 @@ NETWORKS: dict[str, Network] = {
     "depth 3": fully_connected("linear", (2, 2, 2)),
     "depth 3, diagonal": diagonal("linear", 3, 3),
 }
-
-
-def no_slides(size: int) -> Slides:
-    none = np.zeros(0, dtype=np.int64)
-    return Slides(np.zeros((0, size)), np.zeros((0, 2), dtype=np.int64), none, none, none, np.zeros(0))
 
 
 class Setting:
@@ -66,7 +61,7 @@ class Setting:
         length = float(np.linalg.norm(flat))
         normals[0] = flat[0] / length
         sample, owner = (np.array(column) for column in zip(*pairs, strict=True))
-        self.slides = Slides(
+        self.slides = slides_of(
             normals, np.array(pairs[1:], dtype=np.int64).reshape(-1, 2), np.arange(len(pairs)), sample, owner,
             np.array([length, 1.0][: len(pairs)]),
         )  # fmt: skip

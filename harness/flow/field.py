@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.kernel import compiled, dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient
+from harness.flow.kernel import compiled, dot, evaluate, hessian_times, inlined, lu_factor, lu_solve, unit_gradient
 
 
 def workspace(problem) -> tuple[np.ndarray, ...]:
@@ -41,6 +41,7 @@ class Slides(NamedTuple):
     refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.
     line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
     is found anew at every theta).
+    gram (s, s), piv (s,): the factored Gram matrix of the normals (`factor_gram`), refilled with them.
     """
 
     normals: np.ndarray
@@ -49,15 +50,33 @@ class Slides(NamedTuple):
     sample: np.ndarray
     unit: np.ndarray
     scale: np.ndarray
+    gram: np.ndarray
+    piv: np.ndarray
 
 
-@compiled
+def slides_of(normals, curved, line, sample, unit, scale) -> Slides:
+    """The same with the Gram matrix factored."""
+    count = len(normals)
+    slides = Slides(
+        normals, curved, line, sample, unit, scale, np.zeros((count, count)), np.zeros(count, dtype=np.int64)
+    )
+    factor_gram(slides)
+    return slides
+
+
+def no_slides(size: int) -> Slides:
+    """None, among `size` parameters."""
+    none = np.zeros(0, dtype=np.int64)
+    return slides_of(np.zeros((0, size)), np.zeros((0, 2), dtype=np.int64), none, none, none, np.zeros(0))
+
+
+@inlined
 def log_weight(q, logistic):
     """log(-loss'(q)), without overflow."""
     return -(max(q, 0.0) + np.log1p(np.exp(-abs(q)))) if logistic else -q
 
 
-@compiled
+@inlined
 def softmax(q, logistic, p, slope):
     """p_i, the normalised -loss'(q_i), and slope_i = -d log(-loss'(q_i)) / dq_i."""
     top = log_weight(q.min(), logistic)
@@ -82,7 +101,7 @@ def loss_below(q, logistic):
     return total < (np.log(2.0) if logistic else 1.0)
 
 
-@compiled
+@inlined
 def growth(rho, depth):
     """rho^(2 - depth), and 0 at rho = 0."""
     if depth == 2:
@@ -95,7 +114,7 @@ def growth(rho, depth):
     return out
 
 
-@compiled
+@inlined
 def field(problem, theta, work):
     """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
     net, x, y, gates, logistic = problem
@@ -112,31 +131,30 @@ def field(problem, theta, work):
     return rho
 
 
-@compiled
+@inlined
 def rate(problem, theta, work):
     """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
 
-    Fills q, p, slope and f of work; samples with the same gates everywhere are one sample to the backward pass.
+    Fills q, p, slope and f of work, leaves grad, and needs pre and delta for itself; samples with the same gates
+    everywhere are one sample to the backward pass.
     """
     net, x, y, gates, logistic = problem
     row, col, par, ptr, uptr = net
     q, grad, pre, delta, p, slope, f = work
     n, d = x.shape
     units = gates.shape[1]
-    h = np.empty((n, units))
-    back = np.empty(units)
+    h, back = pre, delta[0]
     m = ptr.shape[0] - 1
     for i in range(n):
-        hi = h[i]
         for u in range(units):
-            hi[u] = x[i, u] if u < d else 0.0
+            h[i, u] = x[i, u] if u < d else 0.0
         for layer in range(m):
             for e in range(ptr[layer], ptr[layer + 1]):
-                hi[row[e]] += theta[par[e]] * hi[col[e]]
+                h[i, row[e]] += theta[par[e]] * h[i, col[e]]
             if layer < m - 1:
                 for u in range(uptr[layer + 1], uptr[layer + 2]):
-                    hi[u] *= gates[i, u]
-        q[i] = y[i] * hi[units - 1]
+                    h[i, u] *= gates[i, u]
+        q[i] = y[i] * h[i, units - 1]
     softmax(q, logistic, p, slope)
     rho = np.sqrt(dot(theta, theta))
     factor = growth(rho, m)
@@ -165,7 +183,7 @@ def rate(problem, theta, work):
     return rho
 
 
-@compiled
+@inlined
 def same_gates(gates):
     """Whether all samples have the same gates, as they do in a linear network."""
     for i in range(1, gates.shape[0]):
@@ -194,22 +212,20 @@ def pull(slides, problem, theta, f):
         i, u = slides.curved[t]
         unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
     s = slides.normals.shape[0]
-    gram, piv = gram_factors(slides.normals)
+    if flat < s:
+        factor_gram(slides)
     omega = np.empty(s)
     for h in range(s):
         omega[h] = -dot(slides.normals[h], f)
-    if s == 1:
-        omega[0] /= gram[0, 0]
-    else:
-        lu_solve(gram, piv, omega)
+    lu_solve(slides.gram, slides.piv, omega)
     return omega
 
 
 @compiled
-def gram_factors(normals):
-    """The Gram matrix of the normals (s, N), factored; dependent ones leave its solutions the same velocity."""
+def factor_gram(slides):
+    """Fill and factor the Gram matrix of the normals; dependent ones leave its solutions the same velocity."""
+    normals, gram, piv = slides.normals, slides.gram, slides.piv
     s = normals.shape[0]
-    gram = np.empty((s, s))
     trace = 0.0
     for h in range(s):
         for j in range(h + 1):
@@ -218,9 +234,7 @@ def gram_factors(normals):
     # a tiny ridge picks one of the solutions
     for h in range(s):
         gram[h, h] += 1e-14 * trace
-    piv = np.zeros(s, dtype=np.int64)
     lu_factor(gram, piv)
-    return gram, piv
 
 
 @compiled
@@ -232,7 +246,7 @@ def add_multiples(normals, omega, v):
     return v
 
 
-@compiled
+@inlined
 def velocity(problem, theta, slides, work):
     """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho; without slides it is the f of work itself."""
     rho = rate(problem, theta, work)
@@ -242,7 +256,7 @@ def velocity(problem, theta, slides, work):
     return f, rho
 
 
-@compiled
+@inlined
 def jacobian(problem, theta, slides, work, rho, basis):
     """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
     net, x, y, gates, logistic = problem
@@ -298,10 +312,9 @@ def jacobian(problem, theta, slides, work, rho, basis):
             for k in range(r):
                 for a in range(size):
                     right[flat + t, k] += bend[a, 0] * basis[a, k]
-        gram, piv = gram_factors(slides.normals)
         for k in range(r):
             column = right[:, k].copy()
-            lu_solve(gram, piv, column)
+            lu_solve(slides.gram, slides.piv, column)
             for h in range(s):
                 for a in range(size):
                     out[a, k] -= slides.normals[h, a] * column[h]

@@ -201,7 +201,7 @@ class Run:
         """An orthonormal basis (N, r) of the directions along which no flat sliding kink is left."""
         if self.tangent is None:
             flat = len(self.slides.normals) - len(self.slides.curved)
-            self.tangent = _tangent(self.subspace.basis, self.slides.normals[:flat])
+            self.tangent = self.subspace.tangent(self.slides.normals[:flat])
         return self.tangent
 
     def next_polish(self) -> float:
@@ -380,17 +380,6 @@ def _without_limit(run: Run, code: int, steps: int) -> tuple[Status, str]:
         done = "Separated, but not converged" if run.separated else "Not separated"
         return "undecided", f"{done} after {steps} steps."
     return "undecided", "The step size underflowed."
-
-
-def _tangent(basis: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of the directions in span(basis) along which no flat sliding kink is left."""
-    # one nonzero number a column, each in a row of its own: unit vectors already
-    whole = np.count_nonzero(basis) == basis.shape[1]
-    orthonormal = basis if whole else np.linalg.qr(basis)[0]
-    if len(normals):
-        _, values, right = np.linalg.svd(normals @ orthonormal)
-        orthonormal = orthonormal @ right[int(np.sum(values > 1e-9)) :].T
-    return np.ascontiguousarray(orthonormal)
 
 
 def _path(rows: np.ndarray) -> dict[str, np.ndarray]:

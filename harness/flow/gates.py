@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from harness.flow.field import Slides, field, workspace
+from harness.flow.field import Slides, field, slides_of, workspace
 from harness.flow.kernel import Wiring, unit_gradient
 from harness.flow.kinks import Line, Pair, depart, gather
 from harness.instances import Instance
@@ -295,7 +295,7 @@ class Gates:
         columns = list(zip(*members, strict=True)) if members else [(), (), (), ()]
         line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
         curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
-        return Slides(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
+        return slides_of(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
 
     def sliding_pairs(self) -> set[Pair]:
         return {(i, u) for line in self.slides for i, u, _ in line.members}.union(*self.curved)

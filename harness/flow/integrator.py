@@ -19,15 +19,15 @@ import numpy as np
 
 from harness.flow.field import (
     add_multiples,
+    factor_gram,
     field,
-    gram_factors,
     jacobian,
     loss_below,
     pull,
     slide_coefficients,
     velocity,
 )
-from harness.flow.kernel import compiled, dot, lift, lu_factor, lu_solve, margins, unit_gradient
+from harness.flow.kernel import compiled, dot, inlined, lift, lu_factor, lu_solve, margins, unit_gradient
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
@@ -108,8 +108,9 @@ def _return_to_kinks(problem, z, c, basis, pivots, slides, work):
     net, x, y, gates, logistic = problem
     q, grad, pre, delta, p, slope, f = work
     flat = slides.normals.shape[0] - slides.curved.shape[0]
+    theta = np.empty(c.shape[0])
     for _ in range(3 if slides.curved.shape[0] > 0 else 1):
-        theta = c + basis @ z
+        lift(c, basis, z, theta)
         gap = np.empty(slides.normals.shape[0])
         for h in range(flat):
             gap[h] = dot(slides.normals[h], theta)
@@ -119,8 +120,9 @@ def _return_to_kinks(problem, z, c, basis, pivots, slides, work):
             i, u = slides.curved[t]
             unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
             gap[flat + t] = pre[i, u]
-        gram, piv = gram_factors(slides.normals)
-        lu_solve(gram, piv, gap)
+        if flat < slides.normals.shape[0]:
+            factor_gram(slides)
+        lu_solve(slides.gram, slides.piv, gap)
         step = add_multiples(slides.normals, gap, np.zeros(theta.shape[0]))
         for a in range(z.shape[0]):
             z[a] -= step[pivots[a]]
@@ -140,7 +142,7 @@ def interpolate(z0, z1, k, s):
     return out
 
 
-@compiled
+@inlined
 def violation(problem, theta, watch, slides, reach, depths, work, hit, ended, mark):
     """How far theta is past the nearest event: negative before it, zero on it.
 
@@ -183,19 +185,20 @@ def locate(problem, z, c, basis, pivots, slides, f0, jac, shift, h, watch, reach
     (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
     of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.
     """
+    theta = np.empty(c.shape[0])
     hi = h
     z_hi = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, hi, work, k)
-    g_hi = violation(problem, c + basis @ z_hi, watch, slides, reach, depths, work, hit, ended, False)
+    g_hi = violation(problem, lift(c, basis, z_hi, theta), watch, slides, reach, depths, work, hit, ended, False)
     if g_hi <= LANDED:
         return hi, z_hi, False
     lo = 0.0
-    g_lo = violation(problem, c + basis @ z, watch, slides, reach, depths, work, hit, ended, False)
+    g_lo = violation(problem, lift(c, basis, z, theta), watch, slides, reach, depths, work, hit, ended, False)
     weight_lo, weight_hi, near = 1.0, 1.0, 0.0
     first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
     while last - first > 1e-6:
         s = 0.5 * (first + last)
         z_s = interpolate(z, z_hi, k, s)
-        g = violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False)
+        g = violation(problem, lift(c, basis, z_s, theta), watch, slides, reach, depths, work, hit, ended, False)
         if g > 0.0:
             last, ahead = s, g
         else:
@@ -214,7 +217,7 @@ def locate(problem, z, c, basis, pivots, slides, f0, jac, shift, h, watch, reach
         if not lo < trial < hi or hi - lo < 1e-14 * h:
             break
         z_trial = rosenbrock_step(problem, z, c, basis, pivots, slides, f0, jac, shift, trial, work, k)
-        g = violation(problem, c + basis @ z_trial, watch, slides, reach, depths, work, hit, ended, False)
+        g = violation(problem, lift(c, basis, z_trial, theta), watch, slides, reach, depths, work, hit, ended, False)
         # half of what counts as landed beyond the kink
         near = trial + (0.5 * LANDED - g) / slope
         if g > 0.0:
@@ -227,7 +230,7 @@ def locate(problem, z, c, basis, pivots, slides, f0, jac, shift, h, watch, reach
             lo, g_lo = trial, g
             weight_lo = 1.0
             weight_hi *= 0.5
-    violation(problem, c + basis @ z_hi, watch, slides, reach, depths, work, hit, ended, True)
+    violation(problem, lift(c, basis, z_hi, theta), watch, slides, reach, depths, work, hit, ended, True)
     return hi, z_hi, True
 
 
@@ -239,10 +242,12 @@ def _first_event(
 
     Events are looked for at the quarters of the step.
     """
+    theta = np.empty(c.shape[0])
     for quarter in range(1, 5):
         s = quarter / 4.0
         z_s = interpolate(z, z_new, k, s) if quarter < 4 else z_new
-        if violation(problem, c + basis @ z_s, watch, slides, reach, depths, work, hit, ended, False) > LANDED:
+        lift(c, basis, z_s, theta)
+        if violation(problem, theta, watch, slides, reach, depths, work, hit, ended, False) > LANDED:
             return locate(
                 problem, z, c, basis, pivots, slides, f0, jac, shift, s * h, watch, reach, depths, work, k, hit, ended
             )

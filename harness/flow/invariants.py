@@ -19,266 +19,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
 
-from harness.flow.kernel import Wiring, compiled
+from harness.flow.kernel import Wiring
 from harness.flow.kinks import Pair
+from harness.flow.modular import closure, flat_normals, intersect, never_move, residues, signed_ties
 
 PRIMES = (2147483647, 2147483629, 2147483587)
 _LIFT_BOUND = 1 << 30  # numerators and denominators; its square times 2 is far below the primes' product
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
-
-
-def residues(values: Sequence[Fraction], prime: int) -> np.ndarray:
-    """Exact rationals modulo a prime, shape (len(values),)."""
-    out = np.empty(len(values), dtype=np.int64)
-    for k, v in enumerate(values):
-        numerator, denominator = v.as_integer_ratio()
-        out[k] = numerator % prime if denominator == 1 else numerator * _reciprocal(denominator, prime) % prime
-    return out
-
-
-@lru_cache(maxsize=4096)
-def _reciprocal(denominator: int, prime: int) -> int:
-    if denominator % prime == 0:
-        raise ZeroDivisionError(f"a denominator is divisible by {prime}")
-    return pow(denominator, -1, prime)
-
-
-@compiled
-def _inverse(a, prime):
-    result = 1
-    exponent = prime - 2
-    base = a % prime
-    while exponent > 0:
-        if exponent & 1:
-            result = result * base % prime
-        base = base * base % prime
-        exponent >>= 1
-    return result
-
-
-@compiled
-def _unit_gradient(net, v, x, gates, unit, prime):
-    """The gradient (N,) at v of the pre-activation of a unit for one sample, modulo the prime."""
-    units = gates.shape[0]
-    h = np.zeros(units, dtype=np.int64)
-    back = np.zeros(units, dtype=np.int64)
-    out = np.zeros(v.shape[0], dtype=np.int64)
-    h[: x.shape[0]] = x
-    layers = net.ptr.shape[0] - 1
-    for layer in range(layers):
-        for e in range(net.ptr[layer], net.ptr[layer + 1]):
-            a = net.row[e]
-            h[a] = (h[a] + v[net.par[e]] * h[net.col[e]]) % prime
-        for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-            if gates[u] == 0.0:
-                h[u] = 0
-    back[unit] = 1
-    for layer in range(layers - 1, -1, -1):
-        for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-            if gates[u] == 0.0 and u != unit:
-                back[u] = 0
-        for e in range(net.ptr[layer], net.ptr[layer + 1]):
-            a, b, p = net.row[e], net.col[e], net.par[e]
-            if back[a] != 0:
-                out[p] = (out[p] + back[a] * h[b]) % prime
-                back[b] = (back[b] + back[a] * v[p]) % prime
-    return out
-
-
-@compiled
-def _flat_normals(net, x, pairs, size, prime):
-    """The gradients (s, N) of pre-activations of the first layer, pairs (s, 2) of (sample, unit), modulo the prime."""
-    out = np.zeros((pairs.shape[0], size), dtype=np.int64)
-    for h in range(pairs.shape[0]):
-        sample, unit = pairs[h]
-        for e in range(net.ptr[0], net.ptr[1]):
-            if net.row[e] == unit:
-                p = net.par[e]
-                out[h, p] = (out[h, p] + x[sample, net.col[e]]) % prime
-    return out
-
-
-@compiled
-def _insert(basis, pivots, count, v, prime):
-    """Add v to the reduced row echelon basis (in place); the new number of rows."""
-    size = v.shape[0]
-    for r in range(count):
-        factor = v[pivots[r]]
-        if factor != 0:
-            for k in range(size):
-                v[k] = (v[k] - factor * basis[r, k]) % prime
-    pivot = -1
-    for k in range(size):
-        if v[k] != 0:
-            pivot = k
-            break
-    if pivot < 0:
-        return count
-    inverse = _inverse(v[pivot], prime)
-    for k in range(size):
-        v[k] = v[k] * inverse % prime
-    for r in range(count):
-        factor = basis[r, pivot]
-        if factor != 0:
-            for k in range(size):
-                basis[r, k] = (basis[r, k] - factor * v[k]) % prime
-    basis[count] = v
-    pivots[count] = pivot
-    return count + 1
-
-
-@compiled
-def _project(v, normals, gram_inverse, prime):
-    """v minus its orthogonal projection on the normals (s, N), all modulo the prime."""
-    s = normals.shape[0]
-    inner = np.zeros(s, dtype=np.int64)
-    for a in range(s):
-        for k in range(v.shape[0]):
-            inner[a] = (inner[a] + normals[a, k] * v[k]) % prime
-    for a in range(s):
-        w = 0
-        for b in range(s):
-            w = (w + gram_inverse[a, b] * inner[b]) % prime
-        for k in range(v.shape[0]):
-            v[k] = (v[k] - w * normals[a, k]) % prime
-
-
-@compiled
-def _matrix_inverse(a, prime):
-    """The inverse modulo the prime by Gauss-Jordan; an empty matrix when singular."""
-    s = a.shape[0]
-    work = np.zeros((s, 2 * s), dtype=np.int64)
-    work[:, :s] = a
-    for i in range(s):
-        work[i, s + i] = 1
-    for i in range(s):
-        p = -1
-        for j in range(i, s):
-            if work[j, i] != 0:
-                p = j
-                break
-        if p < 0:
-            return np.zeros((0, 0), dtype=np.int64)
-        for k in range(2 * s):
-            work[i, k], work[p, k] = work[p, k], work[i, k]
-        inverse = _inverse(work[i, i], prime)
-        for k in range(2 * s):
-            work[i, k] = work[i, k] * inverse % prime
-        for j in range(s):
-            if j != i and work[j, i] != 0:
-                factor = work[j, i]
-                for k in range(2 * s):
-                    work[j, k] = (work[j, k] - factor * work[i, k]) % prime
-    return work[:, s:].copy()
-
-
-@compiled
-def _next(seed):
-    return (seed * 48271 + 11) % 2147483647
-
-
-@compiled
-def _closure(net, rows, x, gates, normals, curved, constant, prime):
-    """Reduced basis (r, N) and pivots of the smallest closed subspace that contains the rows.
-
-    normals (s, N), linearly independent: flat kinks on which the flow slides.  curved (t, 2): the (sample, unit)
-    pairs of curved ones.  constant (N,) bool: coordinates left out.
-    """
-    units = gates.shape[1]
-    size = rows.shape[1]
-    basis = np.zeros((size + 1, size), dtype=np.int64)
-    pivots = np.zeros(size + 1, dtype=np.int64)
-    count = 0
-    s = normals.shape[0]
-    gram = np.zeros((s, s), dtype=np.int64)
-    for a in range(s):
-        for b in range(s):
-            for k in range(size):
-                gram[a, b] = (gram[a, b] + normals[a, k] * normals[b, k]) % prime
-    gram_inverse = _matrix_inverse(gram, prime)
-    for r in range(rows.shape[0]):
-        v = rows[r].copy()
-        v[constant] = 0
-        count = _insert(basis, pivots, count, v, prime)
-    seed = 20211
-    quiet = 0
-    free = size - constant.sum()
-    while quiet < 2 and count < free:
-        v = np.zeros(size, dtype=np.int64)
-        for r in range(count):
-            seed = _next(seed)
-            for k in range(size):
-                v[k] = (v[k] + seed * basis[r, k]) % prime
-        before = count
-        for i in range(x.shape[0] + curved.shape[0]):
-            # labels only change signs
-            if i < x.shape[0]:
-                w = _unit_gradient(net, v, x[i], gates[i], units - 1, prime)
-            else:
-                sample, unit = curved[i - x.shape[0]]
-                w = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
-            w[constant] = 0
-            if s > 0:
-                _project(w, normals, gram_inverse, prime)
-            count = _insert(basis, pivots, count, w, prime)
-        quiet = 0 if count > before else quiet + 1
-    return basis[:count].copy(), pivots[:count].copy()
-
-
-@compiled
-def _intersect(rows, normals, prime):
-    """A basis of {v in span(rows) : normals . v = 0}."""
-    current = rows.copy()
-    for a in range(normals.shape[0]):
-        r, size = current.shape
-        inner = np.zeros(r, dtype=np.int64)
-        for i in range(r):
-            for k in range(size):
-                inner[i] = (inner[i] + current[i, k] * normals[a, k]) % prime
-        p = -1
-        for i in range(r):
-            if inner[i] != 0:
-                p = i
-                break
-        if p < 0:
-            continue
-        inverse = _inverse(inner[p], prime)
-        out = np.zeros((r - 1, size), dtype=np.int64)
-        t = 0
-        for i in range(r):
-            if i != p:
-                factor = inner[i] * inverse % prime
-                for k in range(size):
-                    out[t, k] = (current[i, k] - factor * current[p, k]) % prime
-                t += 1
-        current = out
-    return current
-
-
-@compiled
-def _never_move(net, x, gates, curved, size, prime):
-    """Coordinates whose derivative vanishes identically under these gates, (N,) bool."""
-    units = gates.shape[1]
-    v = np.zeros(size, dtype=np.int64)
-    seed = 77
-    for k in range(size):
-        seed = _next(seed)
-        v[k] = seed
-    out = np.ones(size, dtype=np.bool_)
-    for i in range(x.shape[0] + curved.shape[0]):
-        if i < x.shape[0]:
-            g = _unit_gradient(net, v, x[i], gates[i], units - 1, prime)
-        else:
-            sample, unit = curved[i - x.shape[0]]
-            g = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
-        for k in range(size):
-            if g[k] != 0:
-                out[k] = False
-    return out
 
 
 @dataclass(frozen=True)
@@ -295,6 +45,16 @@ class Subspace:
     pivots: np.ndarray
     constant: np.ndarray
     exact: bool
+
+    def tangent(self, normals: np.ndarray) -> np.ndarray:
+        """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
+        # one nonzero number a column, each in a row of its own: unit vectors already
+        whole = np.count_nonzero(self.basis) == self.basis.shape[1]
+        orthonormal = self.basis if whole else np.linalg.qr(self.basis)[0]
+        if len(normals):
+            _, values, right = np.linalg.svd(normals @ orthonormal)
+            orthonormal = orthonormal @ right[int(np.sum(values > 1e-9)) :].T
+        return np.ascontiguousarray(orthonormal)
 
 
 class Invariants:
@@ -338,13 +98,13 @@ class Invariants:
 
         def spanning(prime: int, k: int) -> np.ndarray:
             rows = np.vstack([old.rows[k], extra]) if frozen else old.rows[k]
-            return _intersect(rows, self._normals(kinks, size, prime), prime) if kinks else rows
+            return intersect(rows, self._normals(kinks, size, prime), prime) if kinks else rows
 
         return self._close(spanning, size, gates, slides, curved)
 
     def _normals(self, pairs: Sequence[Pair], size: int, prime: int) -> np.ndarray:
         """The normals (s, N) of flat kinks modulo a prime."""
-        return _flat_normals(self.net, self.x(prime), _array(pairs), size, prime)
+        return flat_normals(self.net, self.x(prime), _array(pairs), size, prime)
 
     def _close(
         self,
@@ -355,7 +115,7 @@ class Invariants:
         curved: Sequence[Pair],
     ) -> Subspace:
         pairs = _array(curved)
-        constant = _never_move(self.net, self.x(PRIMES[0]), gates, pairs, size, PRIMES[0])
+        constant = never_move(self.net, self.x(PRIMES[0]), gates, pairs, size, PRIMES[0])
         if slides:
             # the projection on a sliding kink moves every weight that the kink depends on
             constant &= ~self._normals(slides, size, PRIMES[0]).any(axis=0)
@@ -364,7 +124,7 @@ class Invariants:
         agreed = True
         for k, prime in enumerate(PRIMES):
             normals = self._normals(slides, size, prime)
-            basis, found = _closure(self.net, spanning(prime, k), self.x(prime), gates, normals, pairs, constant, prime)
+            basis, found = closure(self.net, spanning(prime, k), self.x(prime), gates, normals, pairs, constant, prime)
             order = np.argsort(found)
             closed.append(basis[order])
             agreed = agreed and (k == 0 or np.array_equal(found[order], pivots))
@@ -378,7 +138,7 @@ class Invariants:
         lifted = _lift(closed) if agreed else None
         if lifted is not None:
             return Subspace(tuple(closed), lifted, pivots, constant, True)
-        ties, leaders = _signed_ties(closed[0], PRIMES[0])
+        ties, leaders = signed_ties(closed[0], PRIMES[0])
         return Subspace(tuple(closed), ties, leaders, constant, False)
 
 
@@ -421,31 +181,3 @@ def _rational(a: int, modulus: int) -> Fraction | None:
         r0, r1 = r1, r0 - quotient * r1
         t0, t1 = t1, t0 - quotient * t1
     return Fraction(r1, t1) if 0 < abs(t1) <= _LIFT_BOUND else None
-
-
-@compiled
-def _signed_ties(reduced, prime):
-    """The subspace of the zeros and signed ties of V: basis (N, groups) and the first member of each group."""
-    r, size = reduced.shape
-    leaders = np.empty(size, dtype=np.int64)
-    basis = np.zeros((size, size))
-    groups = 0
-    for k in range(size):
-        if not np.any(reduced[:, k]):
-            continue
-        group = 0
-        while group < groups:
-            same = opposite = True
-            for a in range(r):
-                one, other = reduced[a, k], reduced[a, leaders[group]]
-                same = same and one == other
-                opposite = opposite and (one + other) % prime == 0
-            if same or opposite:
-                basis[k, group] = 1.0 if same else -1.0
-                break
-            group += 1
-        if group == groups:
-            basis[k, group] = 1.0
-            leaders[group] = k
-            groups += 1
-    return basis[:, :groups].copy(), leaders[:groups].copy()

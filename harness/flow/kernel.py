@@ -27,6 +27,8 @@ from harness.networks import Network
 
 # Kept on disk; division by zero gives infinities, which the step control and the polish refuse.
 compiled = njit(cache=True, error_model="numpy")
+# For what is called at every stage: a call that passes twenty arrays costs as much as the arithmetic.
+inlined = njit(cache=True, error_model="numpy", forceinline=True)
 # Sums may be taken in any order, always the same on one machine: inner products then run in vector registers.
 compiled_sums = njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 
@@ -60,7 +62,7 @@ def wiring(network: Network) -> Wiring:
     return Wiring(*(np.array(a, dtype=np.int64) for a in (row, col, par, ptr, uptr)))
 
 
-@compiled
+@inlined
 def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
     """Fill q (n,), grad = dq/dtheta (n, N), pre-activations and delta = dq/dpre (both (n, units))."""
     row, col, par, ptr, uptr = net
@@ -96,7 +98,7 @@ def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
                 back[col[e]] += b * theta[par[e]]
 
 
-@compiled
+@inlined
 def margins(net, theta, x, y, gates, q, pre):
     """q (n,) and the pre-activations (n, units) alone."""
     row, col, par, ptr, uptr = net
@@ -143,7 +145,7 @@ def unit_gradient(net, theta, x, gates, unit, out):
                 back[col[e]] += b * theta[par[e]]
 
 
-@compiled
+@inlined
 def hessian_times(net, theta, x, gates, seeds, directions, out):
     """out (N, r) = sum_iu seeds_iu Hessian(pre_iu) directions, directions of shape (N, r).
 
