@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.kernel import compiled, dot, evaluate, hessian_times, inlined, lu_factor, lu_solve, unit_gradient
+from harness.flow.compiling import compiled, inlined
+from harness.flow.kernel import dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient
 
 
 def workspace(problem) -> tuple[np.ndarray, ...]:
@@ -256,7 +257,7 @@ def velocity(problem, theta, slides, work):
     return f, rho
 
 
-@inlined
+@compiled
 def jacobian(problem, theta, slides, work, rho, basis):
     """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
     net, x, y, gates, logistic = problem

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.flow.compiling import compiled
 from harness.flow.field import (
     add_multiples,
     factor_gram,
@@ -27,7 +28,7 @@ from harness.flow.field import (
     slide_coefficients,
     velocity,
 )
-from harness.flow.kernel import compiled, dot, inlined, lift, lu_factor, lu_solve, margins, unit_gradient
+from harness.flow.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
@@ -142,7 +143,7 @@ def interpolate(z0, z1, k, s):
     return out
 
 
-@inlined
+@compiled
 def violation(problem, theta, watch, slides, reach, depths, work, hit, ended, mark):
     """How far theta is past the nearest event: negative before it, zero on it.
 

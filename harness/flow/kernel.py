@@ -13,24 +13,13 @@ Arrays: x (n, d), y (n,), gates (n, units) in {0, 1}, theta (N,).
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-# Before numba is imported: one level less compiles a tenth faster, and what it compiles runs as fast.
-os.environ.setdefault("NUMBA_OPT", "2")
-from numba import njit
-
+from harness.flow.compiling import compiled, compiled_sums, inlined
 from harness.networks import Network
-
-# Kept on disk; division by zero gives infinities, which the step control and the polish refuse.
-compiled = njit(cache=True, error_model="numpy")
-# For what is called at every stage: a call that passes twenty arrays costs as much as the arithmetic.
-inlined = njit(cache=True, error_model="numpy", forceinline=True)
-# Sums may be taken in any order, always the same on one machine: inner products then run in vector registers.
-compiled_sums = njit(cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 
 
 class Wiring(NamedTuple):
@@ -145,7 +134,7 @@ def unit_gradient(net, theta, x, gates, unit, out):
                 back[col[e]] += b * theta[par[e]]
 
 
-@inlined
+@compiled
 def hessian_times(net, theta, x, gates, seeds, directions, out):
     """out (N, r) = sum_iu seeds_iu Hessian(pre_iu) directions, directions of shape (N, r).
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.flow.kernel import compiled
+from harness.flow.compiling import compiled
 
 
 def residues(values: Sequence[Fraction], prime: int) -> np.ndarray:

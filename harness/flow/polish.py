@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.flow.compiling import compiled
 from harness.flow.field import same_gates, softmax, weighted_point
-from harness.flow.kernel import compiled, dot, evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient
+from harness.flow.kernel import dot, evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient
 
 SOLVED, FAILED, SADDLE = range(3)
 MOST_REMOVED = 4  # units, where Newton's method needs some removed
