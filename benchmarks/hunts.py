@@ -21,7 +21,7 @@ from benchmarks.families import draw
 from harness import drive
 from harness.harvest.finding import Finding
 from harness.harvest.search import hunt
-from harness.harvest.spaces import SPACES, Sizes
+from harness.harvest.spaces import SPACES, Quarry, Sizes
 from harness.report.reading import size
 
 
@@ -40,7 +40,7 @@ class Hunted:
         return Sizes.of(found[0]) if found else None
 
 
-def hunted(claim: str, mechanism: str, seed: int) -> Hunted:
+def hunted(claim: str, quarry: Quarry, seed: int) -> Hunted:
     """One hunt, timed."""
     start = time.process_time()
     result = Hunted(0.0)
@@ -51,20 +51,20 @@ def hunted(claim: str, mechanism: str, seed: int) -> Hunted:
         if result.first is None:
             result.first = time.process_time() - start
 
-    hunt(claim, seed=seed, mechanism=mechanism, found=found)
+    hunt(claim, seed=seed, quarry=quarry, found=found)
     result.whole = time.process_time() - start
     return result
 
 
-def row(claim: str, mechanism: str, seeds: Sequence[int]) -> str:
+def row(claim: str, quarry: Quarry, seeds: Sequence[int]) -> str:
     """The line of the table for one hunt."""
-    hunts = [hunted(claim, mechanism, seed) for seed in seeds]
+    hunts = [hunted(claim, quarry, seed) for seed in seeds]
     first = [h.first for h in hunts if h.first is not None]
     whole = [h.whole for h in hunts]
     sizes = Counter(_text(h.smallest) for h in hunts)
     robust = Counter(_text(Sizes.of(h.best[True].instance)) for h in hunts if True in h.best)
     return (
-        f"| {claim} | {mechanism} | {len(first)} of {len(hunts)} | {_times(first)} | {_times(whole)} | "
+        f"| {claim} | {quarry} | {len(first)} of {len(hunts)} | {_times(first)} | {_times(whole)} | "
         f"{_counted(sizes)} | {_counted(robust)} |"
     )
 
@@ -88,11 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     # What is compiled at first use is no part of a hunt.
     drive([draw(np.random.default_rng(0), "fully connected relu, depth 2", "integer")])
-    print("| claim | mechanism | found | first s (median / worst) | whole s | smallest | smallest robust |")
+    print("| claim | by | found | first s (median / worst) | whole s | smallest | smallest robust |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for claim, space in SPACES.items():
-        for mechanism in space.mechanisms if given.claim in claim else ():
-            print(row(claim, mechanism, range(given.seeds)))
+        for quarry in space.quarries if given.claim in claim else ():
+            print(row(claim, quarry, range(given.seeds)))
             sys.stdout.flush()
 
 

@@ -34,11 +34,14 @@ from harness.certificates import verify_file
 from harness.harvest import hunt, store
 from harness.harvest import run as run_module
 from harness.harvest.folders import make_writable
+from harness.harvest.spaces import SPACES
 from harness.networks import FieldError
 from harness.report import RECORD, Record, load
 
 # The hunts that find something soonest.
-HUNTS = (("depth2-local", "zero weight"), ("depth2-local", "dead neuron"), ("relu-layerwise-local", "layer"))
+HUNTS = tuple(
+    (claim, quarry) for claim in ("depth2-local", "relu-layerwise-local") for quarry in SPACES[claim].quarries
+)
 # No worker lives longer, in seconds, and a folder sees so many kills before a fresh one is taken.
 LONGEST = {"hunting": 2.0, "storing": 0.3}
 FRESH = 4
@@ -131,8 +134,8 @@ def _look(out: Path, smallest: dict[str, Any], tally: Tally) -> None:
 def _findings() -> list[Record]:
     """What hunts find on their way, largest first."""
     found: list[Record] = []
-    for claim, mechanism in HUNTS:
-        hunt(claim, mechanism=mechanism, found=lambda finding: found.append(finding.record()))
+    for claim, quarry in HUNTS:
+        hunt(claim, quarry=quarry, found=lambda finding: found.append(finding.record()))
     return found
 
 

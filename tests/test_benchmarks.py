@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks import deep_relu, properties, rivals
+from benchmarks import deep_relu, hunts, properties, rivals
 from benchmarks.families import suite
 from benchmarks.run import report, same_predictor, shares, timed
 from harness import drive
+from harness.harvest.spaces import SPACES
 from harness.limits import Limit
 
 
@@ -80,3 +83,14 @@ def test_deep_relu_networks_are_counted() -> None:
     assert 0 < found["converged"] <= 25
     asked = [found[f"fc-relu-local {outcome}"] for outcome in ("holds", "violated", "undecided", "outside")]
     assert sum(asked) == found["converged"]
+
+
+def test_a_hunt_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SPACES["depth2-local"]
+    # As much searching as it takes to find something, and little more.
+    monkeypatch.setitem(SPACES, "depth2-local", replace(space, patience=(600, 10)))
+    cells = [cell.strip() for cell in hunts.row("depth2-local", space.quarries[0], [0]).strip("| ").split("|")]
+    assert cells[:3] == ["depth2-local", "zero weight", "1 of 1"]
+    first, whole = (float(cell.split(" / ")[0]) for cell in cells[3:5])
+    assert 0.0 < first <= whole
+    assert cells[5:] == ["1 x 2 x 2 (1)", "none"]

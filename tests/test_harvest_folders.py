@@ -86,7 +86,7 @@ def test_every_kind_has_its_own_place(tmp_path: Path) -> None:
 def test_the_same_one_with_its_robustness_measured_takes_the_place_of_that_without(tmp_path: Path) -> None:
     store(depth2_local(), tmp_path)
     put = store(changed(depth2_local(), robustness={"robust": False}), tmp_path)
-    assert (put.written, put.new, put.path.name) == (True, False, "depth2-local--zero-weight--fragile")
+    assert (put.written, put.new, put.path.name) == (True, False, "depth2-local--linear--zero-weight--fragile")
     assert [record.robust for record in stored(tmp_path)] == [False]
 
 

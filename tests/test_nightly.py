@@ -201,7 +201,7 @@ def test_new_counterexamples_are_told_once_and_kept(stage: Stage) -> None:
     stage.in_harvest = find
     code, held = stage.night()
     assert code == FOUND
-    assert "New: depth2-local--zero-weight, stored." in held.summary.markdown()
+    assert "New: depth2-local--linear--zero-weight, stored." in held.summary.markdown()
     assert stage.night()[0] == FOUND
     assert summary()["new"] == []
     # Another checkout, with the same state.

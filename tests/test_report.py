@@ -270,7 +270,8 @@ def test_index_has_a_line_for_each_and_the_links_of_their_folders() -> None:
     records = [fc_relu_local(), depth2_local()]
     lines = [line for line in index(records).splitlines() if line.startswith("| [")]
     assert lines == [
-        "| [depth2-local](depth2-local--zero-weight/README.md) | zero weight | - | linear | 2 | 1 | 2 | 2 | 1 | 1/4 |",
+        "| [depth2-local](depth2-local--linear--zero-weight/README.md) | zero weight | - | linear "
+        "| 2 | 1 | 2 | 2 | 1 | 1/4 |",
         "| [fc-relu-local](fc-relu-local--dead-neuron/README.md) | dead neuron | - | relu "
         "| 2 | 2 | 2 | 2 | 4 | 3.70885 |",
     ]
@@ -347,13 +348,13 @@ def test_what_is_new_beside_what_is_stored(tmp_path: Path) -> None:
     again = Record(record.data | {"replay": {"harvest": "marginalia harvest"}})
     said = news(small, tmp_path)
     assert said is not None
-    assert "no depth2-local--zero-weight is stored" in said
+    assert "no depth2-local--linear--zero-weight is stored" in said
     path = tmp_path / record.folder / RECORD
     path.parent.mkdir()
     path.write_text(json.dumps(record.data))
     said = news(small, tmp_path)
     assert said is not None
-    assert "smaller than the stored depth2-local--zero-weight" in said
+    assert "smaller than the stored depth2-local--linear--zero-weight" in said
     assert news(again, tmp_path) is None
     path.write_text("{")
     assert "not a stored counterexample" in str(news(again, tmp_path))

@@ -224,7 +224,7 @@ def test_a_figure_by_its_claim(kind: str, tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("name", "out", "field", "message"),
     [
-        ("no-such", "a.pdf", "figure", "no counterexamples have the name 'no-such': depth2-local--zero-weight"),
+        ("no-such", "a.pdf", "figure", "no counterexamples have the name 'no-such': depth2-local--linear--zero-weight"),
         ("depth2-local", "a.doc", "out", "should end in one of .svg, .pdf, .png"),
         ("depth2-local", "nowhere/a.svg", "out", "cannot be written: No such file"),
     ],

@@ -49,7 +49,7 @@ def test_counts_the_rule_of_three_and_the_smallest_counterexamples() -> None:
     line = "5,000 drawn, 4,000 assumed, 3,000 decided, 0 violated: at most 1 in 1,000"
     assert text.count(line) == len(ENTRIES)
     assert "robust [2 x 2 x 2, dead neuron](reports/fc-relu-local--dead-neuron--robust/README.md)" in text
-    assert "fragile [1 x 2 x 2, zero weight](reports/depth2-local--zero-weight--fragile/README.md)" in text
+    assert "fragile [1 x 2 x 2, zero weight](reports/depth2-local--linear--zero-weight--fragile/README.md)" in text
     assert "none is stored" in text
     text = markdown(measured(drawn=10, holds=6, violated=4), [], "reports")
     assert text.count("10 drawn, 10 assumed, 10 decided, 4 violated |") + text.count("4 violated<br>") == len(ENTRIES)

@@ -1,6 +1,7 @@
 """Storing counterexamples: one folder for each kind, the smallest of the kind found so far.
 
-A kind is a claim, a mechanism, and whether the counterexample was shown to be robust.  Its folder holds
+A kind is a claim, a mechanism, whether the counterexample was shown to be robust, and, where the claim speaks of
+several, the networks it is about: linear or relu, of the least depth or deeper.  Its folder holds
 counterexample.json, the record, and what is made from it (`rebuild`).  The record alone counts.  It is one file,
 written beside its place, verified in exact arithmetic as it lies on the disk, and moved there in one step, all
 under a lock that dies with its process.  So at every moment every record is a whole one, whoever is killed.
@@ -160,7 +161,8 @@ def _set_aside(place: Path) -> tuple[str, ...]:
 
 def _drop_unmeasured(record: Record, out: Path) -> bool:
     """Remove the same finding stored without its robustness; whether there was one."""
-    place = out / f"{record.claim}--{record.mechanism.replace(' ', '-')}"
+    unmeasured = Record({key: part for key, part in record.data.items() if key != "robustness"})
+    place = out / unmeasured.folder
     if record.robust is None or not (place / RECORD).exists() or distrust(place / RECORD) is not None:
         return False
     if not same(load(place / RECORD).instance, record.instance):

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from harness.harvest.finding import Finding
+    from harness.harvest.spaces import Quarry
     from harness.instances import Instance
 
 Progress = Callable[[str], None]
+_Hunt = tuple[str, "Quarry"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def run_harvest(
 
     wanted = _wanted(claims)
     make_writable(out)
-    hunts = [(claim, mechanism) for claim in wanted for mechanism in mechanisms(claim)]
+    hunts = [(claim, quarry) for claim in wanted for quarry in quarries(claim)]
     count = min(len(hunts), processes or len(os.sched_getaffinity(0)))
     if count == 1:
         results = [harvest_one(*hunt, out, seed, _prefixed(progress, *hunt)) for hunt in hunts]
@@ -80,14 +82,14 @@ def run_harvest(
 
 def harvest_one(
     claim: str,
-    mechanism: str,
+    quarry: Quarry,
     out: Path,
     seed: int,
     progress: Progress = lambda line: None,
     *,
     opening: SearchStrategy[list[Instance]] | None = None,
 ) -> Harvested:
-    """One hunt, for one mechanism of one claim; whatever is found on the way is stored before it is spoken of.
+    """One hunt, for one quarry of one claim; whatever is found on the way is stored before it is spoken of.
 
     opening: as of harness.harvest.hunt.
     """
@@ -95,20 +97,20 @@ def harvest_one(
 
     progress("hunting")
     keeper = _Keeper(out, progress)
-    finding = hunt(claim, seed=seed, mechanism=mechanism, progress=progress, found=keeper.keep, opening=opening)
+    finding = hunt(claim, seed=seed, quarry=quarry, progress=progress, found=keeper.keep, opening=opening)
     if finding is None:
         progress("nothing found")
-        return Harvested(claim, False, None, False, f"no counterexample found by {mechanism}")
+        return Harvested(claim, False, None, False, f"no counterexample found by {quarry}")
     keeper.keep(finding)
     if keeper.rejected is not None:
         raise keeper.rejected
     if keeper.trouble is not None:
         # Whoever reads this can save it by hand.
-        reason = f"{mechanism}: found, but not stored: {keeper.trouble}; {finding.instance.to_json()}"
+        reason = f"{quarry}: found, but not stored: {keeper.trouble}; {finding.instance.to_json()}"
         progress(reason)
         return Harvested(claim, True, None, False, reason)
     progress(f"{keeper.reason}, {keeper.path}")
-    return Harvested(claim, True, keeper.path, keeper.written, f"{mechanism}: {keeper.reason}", tuple(keeper.new))
+    return Harvested(claim, True, keeper.path, keeper.written, f"{quarry}: {keeper.reason}", tuple(keeper.new))
 
 
 class _Keeper:
@@ -145,14 +147,14 @@ class _Keeper:
         self.path, self.written = put.path, self.written or put.written
 
 
-def mechanisms(claim: str) -> tuple[str, ...]:
+def quarries(claim: str) -> tuple[Quarry, ...]:
     from harness.harvest.spaces import SPACES
 
-    return SPACES[claim].mechanisms
+    return SPACES[claim].quarries
 
 
-def _prefixed(progress: Progress, claim: str, mechanism: str) -> Progress:
-    return lambda line: progress(f"{claim}, {mechanism}: {line}")
+def _prefixed(progress: Progress, claim: str, quarry: Quarry) -> Progress:
+    return lambda line: progress(f"{claim}, {quarry}: {line}")
 
 
 def huntable() -> list[str]:
@@ -189,14 +191,12 @@ def _start_worker(lines: Any) -> None:
     leave_with_parent()
 
 
-def _work(claim: str, mechanism: str, out: Path, seed: int) -> Harvested:
-    return harvest_one(claim, mechanism, out, seed, _prefixed(_lines.put, claim, mechanism))
+def _work(claim: str, quarry: Quarry, out: Path, seed: int) -> Harvested:
+    return harvest_one(claim, quarry, out, seed, _prefixed(_lines.put, claim, quarry))
 
 
-def _in_processes(
-    hunts: list[tuple[str, str]], out: Path, seed: int, progress: Progress, count: int
-) -> list[Harvested]:
-    done: dict[tuple[str, str], Harvested] = {}
+def _in_processes(hunts: list[_Hunt], out: Path, seed: int, progress: Progress, count: int) -> list[Harvested]:
+    done: dict[_Hunt, Harvested] = {}
     with one_thread_each():
         if not _pool(hunts, done, out, seed, progress, count):
             progress("a worker was killed; the hunts that it took with it are started again, one at a time")
@@ -208,8 +208,8 @@ def _in_processes(
 
 
 def _pool(
-    hunts: list[tuple[str, str]],
-    done: dict[tuple[str, str], Harvested],
+    hunts: list[_Hunt],
+    done: dict[_Hunt, Harvested],
     out: Path,
     seed: int,
     progress: Progress,
@@ -220,9 +220,7 @@ def _pool(
     lines: Any = context.Queue()
     pool = ProcessPoolExecutor(count, context, _start_worker, (lines,))
     try:
-        futures: dict[tuple[str, str], Future[Harvested]] = {
-            hunt: pool.submit(_work, *hunt, out, seed) for hunt in hunts
-        }
+        futures: dict[_Hunt, Future[Harvested]] = {hunt: pool.submit(_work, *hunt, out, seed) for hunt in hunts}
         pending = set(futures.values())
         while pending:
             _, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)

@@ -14,7 +14,6 @@ from the seed.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -28,7 +27,7 @@ from harness.claims import CLAIMS
 from harness.harvest.finding import Finding
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
-from harness.harvest.spaces import OPENINGS, SPACES, Sizes, space, within
+from harness.harvest.spaces import ANYTHING, OPENINGS, SPACES, Quarry, Sizes, space, within
 from harness.instances import Instance
 from harness.margin import Verdict, Verdicts
 from harness.report.reading import size
@@ -49,7 +48,7 @@ def hunt(
     *,
     seed: int = 0,
     max_examples: int | None = None,
-    mechanism: str | None = None,
+    quarry: Quarry = ANYTHING,
     progress: Callable[[str], None] = lambda line: None,
     found: Callable[[Finding], None] = lambda finding: None,
     opening: SearchStrategy[list[Instance]] | None = None,
@@ -58,36 +57,35 @@ def hunt(
 
     claim: a key of SPACES.  max_examples: how many instances of each sizes are drawn for a first one, the space's own
     patience unless given.
-    mechanism: only counterexamples of this mechanism count.
+    quarry: only such counterexamples count.
     found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
     opening: lists of instances among which the first one is looked for, instead of everywhere.
     """
-    quarry = _Quarry(claim, mechanism, seed, progress, found)
+    hunter = _Hunter(claim, quarry, seed, progress, found)
     max_examples = max_examples or SPACES[claim].patience[0]
     if opening is None:
-        quarry.open(max_examples)
+        hunter.open(max_examples)
     else:
-        quarry.look(opening, max_examples, None)
-    for robust in list(quarry.best):
-        quarry.descend(robust)
-    return quarry.best.get(True, quarry.best.get(False))
+        hunter.look(opening, max_examples, None)
+    hunter.descend()
+    return hunter.best.get(True, hunter.best.get(False))
 
 
 @dataclass
-class _Quarry:
+class _Hunter:
     """What has been seen of one claim: every instance once, and the smallest counterexample of either kind.
 
-    best: by whether it is robust.  barren: how many draws found nothing, by sizes and what was wanted there.
+    best: by whether it is robust.  barren: how many draws of which sizes found nothing, and what was wanted there.
     """
 
     claim: str
-    mechanism: str | None
+    quarry: Quarry
     seed: int
     progress: Callable[[str], None]
     found: Callable[[Finding], None]
     best: dict[bool, Finding] = field(default_factory=dict)
     driven: int = 0
-    barren: Counter[tuple[Sizes, bool | None]] = field(default_factory=Counter)
+    barren: set[tuple[Sizes, int, bool | None]] = field(default_factory=set)
     seen: dict[Instance, Finding | None] = field(default_factory=dict)
     kinds: dict[Instance, bool] = field(default_factory=dict)
 
@@ -95,23 +93,23 @@ class _Quarry:
         self.source = random.Random(self.seed)
 
     def open(self, max_examples: int) -> None:
-        """Look for a first counterexample, and for one of the other kind, which may be no larger, or a little."""
+        """Look for a first counterexample, and for one of the other kind: a robust one may be a little larger."""
         for opened, sizes in enumerate(OPENINGS):
             first = self.search(sizes, max_examples, None)
             if first is None:
                 continue
-            for larger in OPENINGS[opened : opened + 2]:
+            for larger in OPENINGS[opened : opened + (1 if first else 2)]:
                 if self.search(larger, max_examples, not first) is not None:
                     break
             return
 
     def search(self, sizes: Sizes, max_examples: int, wanted: bool | None) -> bool | None:
-        """Look among instances of these sizes, unless as many were drawn in vain before."""
-        if self.barren[sizes, wanted] >= max_examples:
+        """Look among instances of these sizes, unless just that was done in vain before."""
+        if (sizes, max_examples, wanted) in self.barren:
             return None
-        kind = self.look(space(self.claim, sizes, BATCH), max_examples, wanted)
+        kind = self.look(space(self.claim, self.quarry, sizes, BATCH), max_examples, wanted)
         if kind is None:
-            self.barren[sizes, wanted] += max_examples
+            self.barren.add((sizes, max_examples, wanted))
         return kind
 
     def look(self, instances: SearchStrategy[list[Instance]], max_examples: int, wanted: bool | None) -> bool | None:
@@ -154,11 +152,12 @@ class _Quarry:
         )
         return kind
 
-    def descend(self, robust: bool) -> None:
+    def descend(self) -> None:
         """Look among fewer points, neurons or dimensions than the best of a kind has, until there is none."""
         for _ in range(ROUNDS):
-            for sizes in within(self.best[robust].instance):
-                if self.search(sizes, SPACES[self.claim].patience[1], robust) is not None:
+            instances = [finding.instance for finding in self.best.values()]
+            for sizes in dict.fromkeys(sizes for instance in instances for sizes in within(instance)):
+                if self.search(sizes, SPACES[self.claim].patience[1], None) is not None:
                     break
             else:
                 return
@@ -168,7 +167,11 @@ class _Quarry:
         kinds = (True, False) if wanted is None else (wanted,)
         if not any(self._smaller(instance, kind) for kind in kinds):
             return False
-        return self._judged(instance) is not None and (wanted is None or self._robust(instance) is wanted)
+        return (
+            self._judged(instance) is not None
+            and self._robust(instance) in kinds
+            and self._smaller(instance, self._robust(instance))
+        )
 
     def _smaller(self, instance: Instance, kind: bool) -> bool:
         return kind not in self.best or size(instance) < size(self.best[kind].instance)
@@ -188,7 +191,7 @@ class _Quarry:
     def _fails(self, instance: Instance) -> bool:
         """Whether it seems to be a counterexample: without a certificate, at a fraction of the cost."""
         claim = CLAIMS[self.claim]
-        if not claim.applies(instance.network):
+        if not claim.applies(instance.network) or instance.network not in self.quarry:
             return False
         self.driven += 1
         if self.driven % _NOTICE_EVERY == 0:
@@ -200,7 +203,10 @@ class _Quarry:
         if claim.assumed(verdicts) is not True:
             return False
         verdict = SPACES[self.claim].verdict(verdicts)
-        return verdict.status == "not_optimal" and self.mechanism in (None, _mechanism(verdicts, verdict))
+        return verdict.status == "not_optimal" and self._sought(_mechanism(verdicts, verdict))
+
+    def _sought(self, mechanism: str | None) -> bool:
+        return self.quarry.mechanism in (None, mechanism)
 
     def _certified(self, instance: Instance) -> Finding | None:
         (limit,) = harness.drive([instance])
@@ -213,7 +219,7 @@ class _Quarry:
         mechanism = _mechanism(verdicts, verdict)
         if not verdict.certified or verdict.certificate is None or mechanism is None:
             return None
-        if self.mechanism not in (None, mechanism):
+        if not self._sought(mechanism):
             return None
         finding = Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
         return finding if verify(finding.record().data).accepted else None

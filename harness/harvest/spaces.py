@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.harvest.integers import batches
 from harness.instances import Instance
 from harness.margin import Verdict, Verdicts
-from harness.networks import Activation
+from harness.networks import Activation, Network
 from strategies.architectures import Architecture, Kind
 
 
@@ -44,17 +44,36 @@ OPENINGS = (
 
 
 @dataclass(frozen=True)
+class Quarry:
+    """What one hunt looks for: counterexamples by this mechanism, of networks like these; None for any."""
+
+    mechanism: str | None = None
+    activation: Activation | None = None
+    depth: int | None = None
+
+    def __str__(self) -> str:
+        depth = None if self.depth is None else f"depth {self.depth}"
+        return ", ".join(part for part in (self.mechanism, self.activation, depth) if part) or "anything"
+
+    def __contains__(self, network: Architecture | Network) -> bool:
+        return self.activation in (None, network.activation) and self.depth in (None, network.depth)
+
+
+ANYTHING = Quarry()
+
+
+@dataclass(frozen=True)
 class Space:
     """architectures: what is drawn.  verdict: the one among Verdicts that is about the conclusion.
 
-    mechanisms: the ways to fail that a harvest looks for, each on its own.
+    quarries: what a harvest looks for, each on its own.
     zeros: whether neurons that start at zero are worth drawing.  patience: draws of each sizes for a first one, and of
     fewer points, neurons or dimensions for a smaller one; most flows take a millisecond.
     """
 
     architectures: tuple[Architecture, ...]
     verdict: Callable[[Verdicts], Verdict]
-    mechanisms: tuple[str, ...]
+    quarries: tuple[Quarry, ...]
     zeros: bool = True
     patience: tuple[int, int] = (2000, 1000)
 
@@ -81,26 +100,36 @@ def _architectures(kinds: tuple[Kind, ...], activations: tuple[Activation, ...],
 
 
 _RELU = _architectures(("fully connected",), ("relu",))
+_DEEP_RELU = _architectures(("fully connected",), ("relu",), 3)
 _DEEP = _architectures(("diagonal", "fully connected"), ("linear", "relu"), 3)
 _SHARED = _architectures(("convolutional",), ("linear", "relu"))
 _UNSHARED = _architectures(("fully connected", "diagonal", "sparse"), ("linear", "relu"))
 
 SPACES = {
-    "fc-relu-local": Space(_RELU, _local, ("dead neuron", "kink")),
-    "depth2-local": Space(_UNSHARED, _local, ("zero weight", "dead neuron")),
-    "depth2-relu-nonzero-local": Space(_RELU, _local, ("kink",), zeros=False),
-    "depth2-relu-active-global": Space(_RELU, _global, ("global gap",), zeros=False),
-    "shared-local": Space(_SHARED, _local, ("saddle", "zero weight"), patience=(3000, 1500)),
-    "deep-local": Space(_DEEP, _local, ("saddle",), zeros=False),
-    "relu-layerwise-local": Space(_RELU, _first_local, ("layer",), zeros=False),
-    "relu-active-layerwise-global": Space(_RELU, _first_global, ("layer",), zeros=False),
+    "fc-relu-local": Space(
+        _RELU + _DEEP_RELU,
+        _local,
+        tuple(Quarry(mechanism, depth=depth) for depth in (2, 3) for mechanism in ("dead neuron", "kink")),
+    ),
+    "depth2-local": Space(_UNSHARED, _local, (Quarry("zero weight"), Quarry("dead neuron"))),
+    "depth2-relu-nonzero-local": Space(_RELU, _local, (Quarry("kink"),), zeros=False),
+    "depth2-relu-active-global": Space(_RELU, _global, (Quarry("global gap"),), zeros=False),
+    "shared-local": Space(
+        _SHARED,
+        _local,
+        (Quarry("saddle", "linear"), Quarry("saddle", "relu"), Quarry("zero weight")),
+        patience=(3000, 1500),
+    ),
+    "deep-local": Space(_DEEP, _local, (Quarry("saddle", "linear"), Quarry("saddle", "relu")), zeros=False),
+    "relu-layerwise-local": Space(_RELU, _first_local, (Quarry("layer"),), zeros=False),
+    "relu-active-layerwise-global": Space(_RELU, _first_global, (Quarry("layer"),), zeros=False),
 }
 
 
-def space(claim: str, sizes: Sizes, count: int) -> st.SearchStrategy[list[Instance]]:
-    """So many instances at once within the sizes, of the architectures the claim is about."""
+def space(claim: str, quarry: Quarry, sizes: Sizes, count: int) -> st.SearchStrategy[list[Instance]]:
+    """So many instances at once within the sizes, of the architectures that claim and quarry are about."""
     return batches(
-        SPACES[claim].architectures,
+        [architecture for architecture in SPACES[claim].architectures if architecture in quarry],
         count,
         max_points=sizes.points,
         max_width=sizes.neurons,

@@ -41,8 +41,9 @@ def mechanism_section(records: Sequence[Record]) -> str:
     """A line for every mechanism, with what it refutes."""
     found: dict[str, list[str]] = {}
     for record in _sorted(records):
-        robust = {None: "", True: ", robust", False: ", fragile"}[record.robust]
-        found.setdefault(record.mechanism, []).append(f"[{record.claim}{robust}]({record.folder}/index.html)")
+        robust = {None: (), True: ("robust",), False: ("fragile",)}[record.robust]
+        name = ", ".join((record.claim, *record.networks, *robust))
+        found.setdefault(record.mechanism, []).append(f"[{name}]({record.folder}/index.html)")
     return table(("mechanism", "refutes"), [(name, "; ".join(links)) for name, links in sorted(found.items())])
 
 

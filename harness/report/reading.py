@@ -72,10 +72,17 @@ class Record:
         return None if measured is None else bool(measured["robust"])
 
     @property
+    def networks(self) -> tuple[str, ...]:
+        """Which networks of those that the claim speaks of: the activation if it may be either, what is deeper."""
+        spoken_of, network = CLAIMS[self.claim].decided_by.networks, self.instance.network
+        activation = () if spoken_of.activation else (network.activation,)
+        return (*activation, f"depth {network.depth}") if network.depth > spoken_of.depths[0] else activation
+
+    @property
     def folder(self) -> str:
-        """The folder's name under reports/: one place for each kind, a claim, a mechanism, and robust or not."""
-        suffix = {None: "", True: "--robust", False: "--fragile"}[self.robust]
-        return f"{self.claim}--{self.mechanism.replace(' ', '-')}{suffix}"
+        """The folder's name under reports/, one place for each kind: claim, networks, mechanism, and robust or not."""
+        robust = {None: (), True: ("robust",), False: ("fragile",)}[self.robust]
+        return "--".join((self.claim, *self.networks, self.mechanism, *robust)).replace(" ", "-")
 
     @cached_property
     def instance(self) -> Instance:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.harvest.folders import make_writable, rebuild
 from harness.harvest.run import Harvested, harvest_one
-from harness.harvest.spaces import SPACES
+from harness.harvest.spaces import SPACES, Quarry
 from harness.instances import Instance, Rows
 from harness.networks import FieldError
 from harness.report.reading import size
@@ -37,7 +37,7 @@ def suspects(out: Path, claim: str) -> dict[str, list[Instance]]:
     plan = folder.plan()
     if claim not in plan.claims:
         raise FieldError("claim", f"{claim} was not judged in {out}")
-    column, known = f"claim:{claim}", SPACES[claim].mechanisms if claim in SPACES else ()
+    column, known = f"claim:{claim}", _mechanisms(claim)
     columns = ["index", column, *(["mechanism"] if "local" in plan.verdicts else [])]
     found: dict[str, list[Instance]] = {}
     for table in folder.tables(columns):
@@ -49,6 +49,11 @@ def suspects(out: Path, claim: str) -> dict[str, list[Instance]]:
                 instance, _ = drawn(plan.cell(row["index"])[1], plan.seed, row["index"])
                 found.setdefault(mechanism, []).append(instance)
     return {mechanism: sorted(instances, key=size)[:MOST] for mechanism, instances in found.items()}
+
+
+def _mechanisms(claim: str) -> list[str]:
+    quarries = SPACES[claim].quarries if claim in SPACES else ()
+    return [quarry.mechanism for quarry in quarries if quarry.mechanism]
 
 
 def versions(instances: Sequence[Instance]) -> st.SearchStrategy[list[Instance]]:
@@ -97,7 +102,7 @@ def pursue(
     for mechanism, instances in found.items():
         progress(f"{claim}, {mechanism}: {len(instances)} suspects")
         opening = versions(instances)
-        results.append(harvest_one(claim, mechanism, reports, seed, progress, opening=opening))
+        results.append(harvest_one(claim, Quarry(mechanism), reports, seed, progress, opening=opening))
     if results:
         rebuild(reports)
     return results
