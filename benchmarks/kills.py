@@ -153,13 +153,13 @@ def _start(
 
 
 def _hunt(out: Path, findings: list[Record], seed: int, tells: Connection) -> None:
-    keep = run_module._Keeper.keep
+    keep = run_module.Keeper.keep
 
-    def keep_and_tell(keeper: Any, finding: Any) -> None:
-        keep(keeper, finding)
+    def keep_and_tell(self: Any, finding: Any) -> None:
+        keep(self, finding)
         tells.send((finding.record().folder, finding.record().size))
 
-    run_module._Keeper.keep = keep_and_tell
+    run_module.Keeper.keep = keep_and_tell
     source = random.Random(seed)
     while True:
         run_module.harvest_one(*source.choice(HUNTS), out, source.randrange(10**6))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,7 +65,7 @@ def _run(claim: str, family: st.SearchStrategy[Any], count: int, spent: dict[str
 
 
 @contextmanager
-def _timed(name: str, spent: dict[str, float]) -> Iterator[None]:
+def _timed(name: str, spent: dict[str, float]) -> Generator[None]:
     """Count the time in harness.drive."""
     kept: Callable[..., Any] = getattr(harness, name)
 

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.integrate import BDF
@@ -133,7 +134,7 @@ def rescaling(instance: Instance) -> Reached:
 
 
 def _descend(instance: Instance, grow: Callable[[int], float]) -> Reached:
-    problem, theta = _problem(instance)
+    problem, theta = kernel_problem(instance)
     work, state, reached = workspace(problem), np.array([1e-2, 0.0]), Reached()
     done, chunk = 0, 100
     while done < DESCENT_STEPS:
@@ -163,7 +164,7 @@ def bdf_plain(instance: Instance) -> Reached:
 
 
 def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
-    problem, theta0 = _problem(instance)
+    problem, theta0 = kernel_problem(instance)
     net, x, _, gates, _ = problem
     relu = instance.network.activation == "relu"
     work, whole, reached = workspace(problem), np.eye(len(theta0)), Reached()
@@ -250,7 +251,7 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
     return np.concatenate(settled.theta) if settled is not None and settled.residual <= LEVELS[-1] else None
 
 
-def _problem(instance: Instance) -> tuple[tuple, np.ndarray]:
+def kernel_problem(instance: Instance) -> tuple[tuple[Any, ...], np.ndarray]:
     """The kernel's arguments with gates of their own, and theta at the start."""
     net = wiring(instance.network)
     gates = np.ones((instance.n, int(net.uptr[-1])))

@@ -63,7 +63,8 @@ def answers(verdicts: Verdicts, question: str) -> list[Verdict]:
             return [verdicts.global_]
         case "layers local":
             return [pair.local for pair in verdicts.layers]
-    return [pair.global_ for pair in verdicts.layers]
+        case _:
+            return [pair.global_ for pair in verdicts.layers]
 
 
 def measure(limits: Sequence[Limit]) -> dict[str, Tally]:

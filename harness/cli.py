@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_long_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_long_runs(commands: Any) -> None:
     """The commands that run for minutes or hours, and go on when they are called again."""
     survey = commands.add_parser("survey", help="count how often the limits of many random instances are no optimum")
     asked = survey.add_mutually_exclusive_group()

@@ -349,7 +349,8 @@ def _kind(value: object) -> str:
             return "a string"
         case list() | tuple():
             return "an array"
-    return type(value).__name__
+        case _:
+            return type(value).__name__
 
 
 def _quoted(text: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 Activation = Literal["linear", "relu"]
 Pattern = tuple[tuple[int, ...], ...]
@@ -147,8 +147,8 @@ def convolutional(
 
 def preactivations(network: Network, theta: Sequence[Sequence[Number]], x: Sequence[Number]) -> list[list[Number]]:
     """W^l h^(l-1) for l = 1..m, in the number type of theta and x; the last entry is [Phi(theta; x)]."""
-    h: list = list(x)
-    out: list[list] = []
+    h: list[Any] = list(x)
+    out: list[list[Any]] = []
     for depth, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
         if depth and network.activation == "relu":
             h = [a if a > 0 else a * 0 for a in h]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Generator[None]:
     """Processes that are spawned meanwhile have one thread: more than cores only get in each other's way."""
     # they read these before they load numpy
     before = {name: os.environ.get(name) for name in _THREADS}

@@ -26,7 +26,7 @@ def with_false_structure(certificate: Certificate) -> Iterator[Certificate]:
         for j, true in enumerate(row):
             for forged in {-1, 0, 1} - {true}:
                 # A deep copy of both keeps the row a part of the certificate.
-                copied = copy.deepcopy({"certificate": certificate, "row": row})
+                copied: dict[str, Any] = copy.deepcopy({"certificate": certificate, "row": row})
                 copied["row"][j] = forged
                 yield copied["certificate"]
 

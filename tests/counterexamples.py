@@ -36,8 +36,7 @@ def depth2_relu_nonzero_local(signs: Sequence[int] = (1, 1)) -> Record:
     """Each neuron on its own point, exactly at right angles to the other; signs: of the labels and of v."""
     start = _rows([[1, -1, -1, 1], signs])
     instance = Instance(_square(), "exponential", _rows([[1, 0], [0, 1]]), tuple(signs), start)
-    better = [["21/25", "21/25", 0, 0], [signs[0] * Fraction(6, 5), 0]]
-    better[1][0] = str(better[1][0])
+    better = [["21/25", "21/25", 0, 0], [str(signs[0] * Fraction(6, 5)), 0]]
     structure = {"outgoing": list(signs), "gates": [[1, 0], [0, 1]]}
     theta = [[1, 0, 0, 1], list(signs)]
     return _record("depth2-relu-nonzero-local", "kink", instance, theta, [1, 1], [(1, 1), (0, 2)], structure, better)

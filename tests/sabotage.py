@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ Step = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @contextmanager
-def in_place_of(name: str, other: Any) -> Iterator[None]:
+def in_place_of(name: str, other: Any) -> Generator[None]:
     """Replace harness.drive or harness.decide for a while."""
     kept = getattr(harness, name)
     setattr(harness, name, other)
@@ -64,7 +64,7 @@ def _adam(instance: Instance) -> Step:
     mean = np.zeros(sum(instance.network.sizes))
     square = mean.copy()
 
-    def step(theta, q, gradients, weights):
+    def step(theta: np.ndarray, q: np.ndarray, gradients: np.ndarray, weights: np.ndarray) -> np.ndarray:
         g = (weights / max(weights.max(), 1e-300)) @ gradients
         mean[:] = 0.9 * mean + 0.1 * g
         square[:] = 0.999 * square + 0.001 * g * g
@@ -130,7 +130,7 @@ def newton_jumps_elsewhere(instance: Instance) -> Limit:
 
 
 @contextmanager
-def relu_of_zero_has_slope_zero() -> Iterator[None]:
+def relu_of_zero_has_slope_zero() -> Generator[None]:
     """Starts on a kink are left to its off side, and never asked whether they stay there."""
     start, resting = Gates.start, Gates.resting
     Gates.start = lambda self: start(self)[:0]

@@ -42,7 +42,7 @@ def test_the_others_come_near(linear: list[Limit], method: rivals.Method, monkey
 
 def test_the_two_fields_are_one() -> None:
     for instance in suite(6, 16, "generic"):
-        problem, theta = rivals._problem(instance)
+        problem, theta = rivals.kernel_problem(instance)
         rivals.open_gates(problem[0], theta, problem[1], problem[3], instance.network.activation == "relu")
         work = rivals.workspace(problem)
         rivals.rate(problem, theta, work)

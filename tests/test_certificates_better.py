@@ -198,7 +198,7 @@ def test_no_multipliers_show_a_better_point_where_there_is_none(
     assert not check(instance, forged).accepted
     nu = forged["face"].get("nu") or [[0] * instance.network.widths[1]] * instance.n
     forged["face"] = {"alpha": forged["face"]["alpha"], "nu": [list(row) for row in nu]}
-    row = data.draw(st.sampled_from([forged["face"]["alpha"], *forged["face"]["nu"]]))
+    row: list[Any] = data.draw(st.sampled_from([forged["face"]["alpha"], *forged["face"]["nu"]]))
     place = data.draw(st.integers(0, len(row) - 1))
     row[place] = str(Fraction(row[place]) + change)
     assert not check(instance, forged).accepted

@@ -45,7 +45,7 @@ def test_a_tree_by_hand() -> None:
     leaf_on = {"alpha": [1], "nu": []}
     nothing = {"alpha": [1], "nu": [[0, 1, 2, 1]]}
     # Neuron 1 on: q = w; neuron 2 has input -w.  Both on: q = 0.  Both off: q = 0.
-    tree = {
+    tree: dict[str, Any] = {
         "split": [0, 1, 1],
         "on": {"split": [0, 1, 2], "on": {"alpha": [1]}, "off": leaf_on},
         "off": {"split": [0, 1, 2], "on": {"alpha": [1]}, "off": {"alpha": [1]}},

@@ -179,7 +179,7 @@ def test_nothing_can_be_left_out(name: str) -> None:
     removed = 0
     for entries in lists:
         for k in range(len(entries)):
-            copied = copy.deepcopy({"certificate": certificate, "entries": entries})
+            copied: dict[str, Any] = copy.deepcopy({"certificate": certificate, "entries": entries})
             del copied["entries"][k]
             assert not check(instance, copied["certificate"]).accepted
             removed += 1

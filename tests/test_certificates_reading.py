@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -77,9 +78,7 @@ def changed(certificate: dict[str, Any], path: tuple[Any, ...], value: Any) -> d
     return copied
 
 
-DEEP: list[Any] = []
-for _ in range(5000):
-    DEEP = [DEEP]
+DEEP: list[Any] = reduce(lambda inner, _: [inner], range(5000), [])
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,11 @@ def spoken_of(claim: str) -> Network:
     return fully_connected(activation, (2, 2, 2) if claim == "deep-local" else (2, 2))
 
 
-DECIDED = ["kkt", "fc-relu-local", "depth2-local", *(i for i in CLAIMS if i.startswith("depth2-") and "nonzero" in i)]
-DECIDED += ["depth2-relu-active-local", "depth2-relu-active-global", "fc-linear-global", "shared-local", "deep-local"]
-DECIDED += [i for i in CLAIMS if "layerwise" in i]
+DECIDED = [
+    *("kkt", "fc-relu-local", "depth2-local", "depth2-relu-active-local", "depth2-relu-active-global"),
+    *("fc-linear-global", "shared-local", "deep-local"),
+    *(i for i in CLAIMS if (i.startswith("depth2-") and "nonzero" in i) or "layerwise" in i),
+]
 # not by the verdicts
 FROM_LIMITS = ["kkt", "fc-linear-aligned"]
 ON_PATHS = [i for i, claim in CLAIMS.items() if claim.recorded]

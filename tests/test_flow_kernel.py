@@ -63,7 +63,7 @@ def _pattern(rng: np.random.Generator, rows: int, cols: int, shared: bool) -> tu
 @pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
 def test_margins_and_gradients(depth: int, shared: bool, seed: int) -> None:
     case = Case(depth, shared, seed)
-    q, grad, pre, delta = case.evaluate()
+    q, grad, pre, _ = case.evaluate()
     theta = torch.tensor(case.theta, requires_grad=True)
     units = case.torch_preactivations(theta)
     np.testing.assert_allclose(pre, units.detach().numpy(), rtol=1e-12, atol=1e-13)

@@ -19,7 +19,7 @@ import harness
 from harness.harvest import Harvested, Rejected, huntable, run_harvest, store
 from harness.harvest import run as run_module
 from harness.harvest.finding import Finding, record_text
-from harness.harvest.search import _Hunter, hunt
+from harness.harvest.search import Hunter, hunt
 from harness.harvest.spaces import SPACES, Quarry, Sizes, space, within
 from harness.instances import Instance
 from harness.limits import Limit
@@ -78,8 +78,8 @@ def test_smaller_sizes_are_searched_again_after_the_opening_found_nothing_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[tuple[int, bool | None]] = []
-    hunter = _Hunter("depth2-local", Quarry(), 0, print, lambda finding: None)
-    monkeypatch.setattr(_Hunter, "look", lambda self, instances, count, wanted: looked.append((count, wanted)))
+    hunter = Hunter("depth2-local", Quarry(), 0, print, lambda finding: None)
+    monkeypatch.setattr(Hunter, "look", lambda self, instances, count, wanted: looked.append((count, wanted)))
     for count, wanted in ((30, None), (20, None), (20, None), (20, True)):
         assert hunter.search(Sizes(1, 2, 2), count, wanted) is None
     assert looked == [(30, None), (20, None), (20, True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def half_kink(third: float) -> Kkt:
 
 
 @pytest.mark.parametrize("make", [fc_relu_local, depth2_local, nonzero_local, active_global])
-def test_examples_are_kkt_points(make) -> None:
+def test_examples_are_kkt_points(make: Any) -> None:
     limit = make()
     assert limit.residual < 1e-14
     # Euler: theta . grad q_i = m q_i, so the multipliers sum to ||theta||^2 / m.
@@ -173,7 +174,7 @@ def test_a_deep_kink_with_a_coefficient() -> None:
         (fully_connected("relu", (2, 2, 1)), [[1.0, 0.0, 0.0, 1.0], [1.0, 0.0], [1.0]], [0.0, 1.0]),
     ],
 )
-def test_patterns_are_those_that_small_steps_meet(network: Network, theta: list, x: list) -> None:
+def test_patterns_are_those_that_small_steps_meet(network: Network, theta: list[list[float]], x: list[float]) -> None:
     rng = np.random.default_rng(7)
     point, at = [np.array(u) for u in theta], np.array(x)
     found = hull(network, at, 1.0, point, [s[0] for s in signs_of(network, at[None], point)])
@@ -255,7 +256,9 @@ def test_what_is_returned_attains_the_residual() -> None:
     assert seen > 20
 
 
-def _residual_by_definition(network, x, y, theta, signs, found: Kkt) -> float:
+def _residual_by_definition(
+    network: Network, x: np.ndarray, y: np.ndarray, theta: list[np.ndarray], signs: np.ndarray, found: Kkt
+) -> float:
     """Depth 2 without shared weights, sample by sample and neuron by neuron."""
     slope = (signs > 0).astype(float) if network.activation == "relu" else np.ones(signs.shape)
     for kink in found.kinks:

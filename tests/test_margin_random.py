@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def decided() -> list[tuple[Limit, Verdicts]]:
     return [(found, decide(found)) for found in limits if found is not None]
 
 
-def normalised(found: Limit, theta) -> float:
+def normalised(found: Limit, theta: Any) -> float:
     """min q / ||theta||^2, which is 1 / (2 cost) once theta is scaled to min q = 1."""
     q = margins_of(found.instance.network, found.instance, theta)
     return float(q.min()) / sum(float(u @ u) for u in theta)

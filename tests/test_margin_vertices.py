@@ -12,7 +12,7 @@ from harness import drive
 from harness.certificates import check
 from harness.certificates.vertices import features
 from harness.margin import decide
-from harness.margin.vertices import _cheapest, decide_vertices
+from harness.margin.vertices import cheapest_vertex, decide_vertices
 from harness.networks import diagonal, fully_connected
 from tests.margin_limits import limit, margins_of
 
@@ -59,7 +59,7 @@ def test_no_random_point_is_cheaper(seed: int) -> None:
     assert verdict is not None
     assert verdict.certified
     ((_, table),) = features(found.instance)
-    _, least = _cheapest(np.array(table, dtype=float), 3)
+    _, least = cheapest_vertex(np.array(table, dtype=float), 3)
     assert (verdict.status == "optimal") == (found.value is not None and least >= found.value * (1 - 1e-9))
     network = found.instance.network
     for _ in range(300):

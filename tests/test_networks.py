@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_a_filter_that_does_not_fit_is_refused(dimension: int, filter_size: int,
         ((((0, -2),),), "network.patterns[0]"),
     ],
 )
-def test_bad_patterns_name_their_place(patterns: tuple, field: str) -> None:
+def test_bad_patterns_name_their_place(patterns: Any, field: str) -> None:
     with pytest.raises(FieldError) as caught:
         Network("relu", patterns)
     assert caught.value.field == field

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tests.test_claims import verdicts
 
 RELU = fully_connected("relu", (2, 2))
 # name -> network, x, y, theta0
-CASES: dict[str, tuple[Network, tuple, tuple, tuple]] = {
+CASES: dict[str, tuple[Network, Any, Any, Any]] = {
     "smooth": (fully_connected("linear", (2, 2, 2)), ((2, 1), (1, 2)), (1, 1), ((1, 0, 1, 1), (1, 0, 0, 1), (1, 1))),
     "slides": (RELU, ((-1, -1), (-2, 1), (2, -2)), (-1, 1, -1), ((1, -2, -2, 1), (-2, 1))),
     "starts on a kink": (fully_connected("relu", (1, 2)), ((1,), (-1,)), (1, -1), ((0, -2), (1, -1))),

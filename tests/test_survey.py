@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -254,7 +254,7 @@ def test_a_device_screens_and_the_cpu_has_the_last_word(monkeypatch: pytest.Monk
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     @contextmanager
-    def here(name: str, processes: int | None) -> Iterator[tuple[Executor, int]]:
+    def here(name: str, processes: int | None) -> Generator[tuple[Executor, int]]:
         assert (name, processes) == ("local", 3)
         yield Now(), 3
 

@@ -199,7 +199,8 @@ def kind(value: object) -> str:
             return "an object"
         case list() | tuple():
             return "an array"
-    return type(value).__name__
+        case _:
+            return type(value).__name__
 
 
 def _quoted(key: object) -> str:

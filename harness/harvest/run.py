@@ -96,7 +96,7 @@ def harvest_one(
     from harness.harvest.search import hunt
 
     progress("hunting")
-    keeper = _Keeper(out, progress)
+    keeper = Keeper(out, progress)
     finding = hunt(claim, seed=seed, quarry=quarry, progress=progress, found=keeper.keep, opening=opening)
     if finding is None:
         progress("nothing found")
@@ -113,7 +113,7 @@ def harvest_one(
     return Harvested(claim, True, keeper.path, keeper.written, f"{quarry}: {keeper.reason}", tuple(keeper.new))
 
 
-class _Keeper:
+class Keeper:
     """Stores what a hunt finds, each at once; what is wrong with the last one is kept for the hunt's end."""
 
     def __init__(self, out: Path, progress: Progress) -> None:

@@ -61,7 +61,7 @@ def hunt(
     found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
     opening: lists of instances among which the first one is looked for, instead of everywhere.
     """
-    hunter = _Hunter(claim, quarry, seed, progress, found)
+    hunter = Hunter(claim, quarry, seed, progress, found)
     max_examples = max_examples or SPACES[claim].patience[0]
     if opening is None:
         hunter.open(max_examples)
@@ -72,7 +72,7 @@ def hunt(
 
 
 @dataclass
-class _Hunter:
+class Hunter:
     """What has been seen of one claim: every instance once, and the smallest counterexample of either kind.
 
     best: by whether it is robust.  barren: how many draws of which sizes found nothing, and what was wanted there.

@@ -16,8 +16,9 @@ Clarabel: min 1/2 x'Px + q'x  s.t.  Ax + s = b, s in a product of cones; the dua
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import clarabel as _clarabel
 import numpy as np
@@ -25,6 +26,8 @@ from scipy.sparse import csc_matrix
 
 # The compiled module carries no types.
 clarabel: Any = _clarabel
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def solve_multipliers(cases: list[Case], owners: int, n: int, cap: float, quadra
     np.fill_diagonal(a[:n, lifts : lifts + n], -1.0)
     a[n, lifts : lifts + n], b[n] = 1.0, cap
     column, row, cone_row = lifts + n, n + 1, plain
-    cones: list = [clarabel.NonnegativeConeT(plain)]
+    cones: list[Any] = [clarabel.NonnegativeConeT(plain)]
     for case, count in zip(cases, loose, strict=True):
         for m, sample in enumerate(case.concave):
             a[row, column + m] = -1.0
@@ -191,9 +194,19 @@ def solve_least_norm(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     return _solve(np.eye(a.shape[1]), np.zeros(a.shape[1]), -a, -b, cones, measure)
 
 
-def _solve(p, q, a, b, cones, measure):
-    """Run Clarabel, without equilibration if the first answer is poor, and keep the better of the two."""
-    best, best_error = None, np.inf
+def _solve(
+    p: np.ndarray,
+    q: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    cones: list[Any],
+    measure: Callable[[np.ndarray, np.ndarray], tuple[float, Answer]],
+) -> Answer | None:
+    """min 1/2 x'p x + q'x subject to b - a x in the cones; measure(x, z) gives an error and the answer.
+
+    Run Clarabel, without equilibration if the first answer is poor, and keep the better of the two."""
+    best: Answer | None = None
+    best_error = np.inf
     sparse_p, sparse_a = csc_matrix(p), csc_matrix(a)
     for equilibrate in (True, False):
         settings = clarabel.DefaultSettings()

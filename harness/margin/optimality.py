@@ -7,11 +7,13 @@ them, then the best multipliers of all, then the joint cells one by one.  What n
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from harness.margin.cells import Cells, Found, Pool, best_in, cell_of, descend, hopeless, joint_cells
+from harness.margin.cells import Cell, Cells, Found, Pool, best_in, cell_of, descend, hopeless, joint_cells
 from harness.margin.multipliers import Relaxation, best_multipliers
 from harness.margin.problems import Problem, global_regions, local_regions
 from harness.margin.proofs import (
@@ -152,7 +154,7 @@ def _better(problem: Problem, scope: str, found: Found, certify: bool) -> Verdic
     return None
 
 
-def _same_side(problem: Problem, theta: list) -> bool:
+def _same_side(problem: Problem, theta: Sequence[Sequence[Fraction]]) -> bool:
     """Whether every gate that is not zero in the limit is kept, exactly."""
     point = problem.point
     x = point.instance.x
@@ -195,7 +197,7 @@ def _worst_cells(problem: Problem, slopes: list[tuple[Region, Slope]]) -> Cells:
 
 def _local_guesses(problem: Problem, relaxed: Relaxation, worst: Cells) -> Iterator[Cells]:
     """Joint cells from the relaxation's own neurons: up to two cells each, the longest atoms first."""
-    options: dict[int, list] = {j: [] for j in problem.active}
+    options: dict[int, list[Cell]] = {j: [] for j in problem.active}
     for region, u in relaxed.atoms:
         for position, j in enumerate(region.owners):
             cell = cell_of(problem, j, region.sign, u, local=True)
@@ -218,7 +220,7 @@ def _global_guesses(
 ) -> Iterator[Cells]:
     """Starting cells of the global search, the most promising first."""
     own = _own_cells(problem)
-    per_group: dict[tuple[int, ...], list] = {}
+    per_group: dict[tuple[int, ...], list[Cell]] = {}
     for region, u in relaxed.atoms if relaxed is not None else []:
         cell = cell_of(problem, region.owners[0], region.sign, u, local=False)
         group = per_group.setdefault(region.owners, [])
@@ -283,9 +285,9 @@ def _every_cell(problem: Problem, scope: str, certify: bool) -> Verdict:
     return attested(problem.point.instance, Verdict("optimal", problem.value, lowest, reason, certificate), certify)
 
 
-def _cell_proof(problem: Problem, cells: Cells, alpha: np.ndarray, nu: dict[int, dict[int, float]]) -> dict:
+def _cell_proof(problem: Problem, cells: Cells, alpha: np.ndarray, nu: dict[int, dict[int, float]]) -> dict[str, Any]:
     """The multipliers of one joint cell: alpha, and per neuron its sign, the samples that are on, and nu."""
-    neurons: list[dict | None] = [None] * problem.point.k
+    neurons: list[dict[str, Any] | None] = [None] * problem.point.k
     for j, (sign, gates) in cells.items():
         neurons[j] = {
             "sign": sign,

@@ -21,7 +21,7 @@ def decide_vertices(limit: Limit, certify: bool) -> Verdict | None:
     assert limit.value is not None
     best, cost = None, np.inf
     for signs, table in features(limit.instance):
-        beta, least = _cheapest(np.array(table, dtype=float), network.depth)
+        beta, least = cheapest_vertex(np.array(table, dtype=float), network.depth)
         if least < cost:
             best, cost = (np.array(signs), beta), least
     if best is None:
@@ -33,7 +33,7 @@ def decide_vertices(limit: Limit, certify: bool) -> Verdict | None:
     return cheaper(limit, _weights(limit, *best), certify)
 
 
-def _cheapest(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
+def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
     """The cheapest feasible vertex (d,) of {z beta >= 1}, and (m/2) sum |beta|^(2/m); infinite if there is none."""
     n, d = table.shape
     best, cost = np.zeros(d), np.inf

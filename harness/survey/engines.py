@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +14,7 @@ from harness.processes import leave_with_parent, one_thread_each
 
 
 @contextmanager
-def engine(name: str, processes: int | None = None) -> Iterator[tuple[Executor, int]]:
+def engine(name: str, processes: int | None = None) -> Generator[tuple[Executor, int]]:
     """An executor and its number of workers.
 
     name: "local"; "dask" for a dask cluster on this machine; "dask:ADDRESS" for the one whose scheduler is there.
@@ -35,7 +35,7 @@ def engine(name: str, processes: int | None = None) -> Iterator[tuple[Executor, 
 
 
 @contextmanager
-def _dask(address: str, processes: int) -> Iterator[tuple[Executor, int]]:
+def _dask(address: str, processes: int) -> Generator[tuple[Executor, int]]:
     """A dask cluster; what a worker had in hand when it died is done again by another."""
     try:
         from distributed import Client
@@ -68,7 +68,7 @@ def has_died(error: Exception) -> bool:
 
 
 @contextmanager
-def local(processes: int) -> Iterator[Executor]:
+def local(processes: int) -> Generator[Executor]:
     """A pool of processes on this machine, of one thread each."""
     with one_thread_each():
         pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), leave_with_parent)

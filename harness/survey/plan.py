@@ -87,7 +87,8 @@ class Plan:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Plan:
-        return cls(**{**data, "cells": tuple(Cell(**cell) for cell in data["cells"])})
+        found: dict[str, Any] = {**data, "cells": tuple(Cell(**cell) for cell in data["cells"])}
+        return cls(**found)
 
     def digest(self) -> str:
         """Of all that decides what an instance and its row are; a longer survey of the same plan has the same."""
