@@ -118,10 +118,10 @@ class Group:
 
 
 GROUPS = (
-    Group("linear", 2, 300_000),
-    Group("relu", 2, 500_000),
-    Group("linear", 3, 200_000),
-    Group("relu", 3, 200_000),
+    Group("linear", 2, 200_000),
+    Group("relu", 2, 520_000),
+    Group("linear", 3, 150_000),
+    Group("relu", 3, 130_000),
 )
 
 
