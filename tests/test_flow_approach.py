@@ -12,7 +12,7 @@ from benchmarks.families import suite
 from harness.flow import Settings
 from harness.flow.approach import Approach, vanishing
 from harness.instances import Instance
-from harness.networks import diagonal
+from harness.networks import Network, diagonal
 
 POINT, Q = np.array([1.0, 0.0]), np.array([1.0])
 
@@ -89,3 +89,17 @@ def test_a_flow_that_errors_push_off_a_saddle_is_not_believed(device: str) -> No
     (true,) = harness.drive([instance], settings=Settings(rtol=1e-8))
     assert true.value is not None
     assert abs(true.value - 4.620125734577856) < 1e-9
+
+
+def test_a_point_that_a_kink_turns_into_a_saddle_is_left() -> None:
+    """A dying neuron is switched on by the first sample at a log-norm of 7; before that the point looks right."""
+    network = Network("relu", (((0, 1, -1), (-1, 2, 3)), ((0, 1),)))
+    x: Any = ((1, -1, 2), (-3, -3, 0))
+    theta0: Any = (
+        (0.8950438964294068, -1.8267388878368673, -0.3751722437116981, -0.52228643483443),
+        (2.3012075158489957, 0.17573967710390437),
+    )
+    (limit,) = harness.drive([Instance(network, "exponential", x, (1, 1), theta0)])
+    assert limit.status == "converged"
+    assert limit.value == pytest.approx(np.sqrt(2.0) / 3.0, rel=1e-12)
+    assert limit.zeros == [[0, 1], [0]]

@@ -184,6 +184,8 @@ class Run:
             theta,
         )
         self.state[2] = min(self.state[2], 1e-2)
+        # what passed the second-order test under the gates before may be a saddle under these
+        self.approach.forget()
 
     def _moves(self, pair: tuple[int, int], theta: np.ndarray) -> bool:
         """Whether a deeper pre-activation can move at all within the invariant subspace."""
