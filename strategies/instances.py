@@ -8,7 +8,7 @@ points can each be dropped without changing what the other draws mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,9 +72,9 @@ def instances(
 
     Four draws in five are labelled by the sign of the start's own output, y_i = sign Phi(theta0; x_i). Points where
     it is zero are dropped, and theta0 is scaled by the least power of two that brings the loss below that of the zero
-    network, so the flow starts out separated. A relu start that is off everywhere is mirrored first. Where the output
-    is zero on every point all the same, all labels are 1. The other draws are labelled by a drawn vector,
-    y_i = sign(u . x_i), and start anywhere.
+    network, so the flow starts out separated. A relu start that is off everywhere has its first layer mirrored or the
+    hidden ones above made positive first. Where the output is zero on every point all the same, all labels are 1. The
+    other draws are labelled by a drawn vector, y_i = sign(u . x_i), and start anywhere.
 
     In half of the draws, and while shrinking, signs are turned where the problem stays the same (fewer_signs).
 
@@ -128,9 +128,11 @@ def _instances(
     else:
         taught = outputs(network, theta, x)
         if not any(taught) and network.activation == "relu":
-            # All neurons are off on all points, which they would stay: the mirrored start is on somewhere.
-            theta = [[-a for a in theta[0]], *theta[1:]]
-            taught = outputs(network, theta, x)
+            # All paths are off on all points, which they would stay.
+            for turned in _turned(theta):
+                theta, taught = turned, outputs(network, turned, x)
+                if any(taught):
+                    break
     if not any(taught):
         return Instance(network, loss, _tuples(x), (1,) * len(x), _tuples(theta))
     x, y = labelled(x, taught)
@@ -138,6 +140,16 @@ def _instances(
         scale = separating_scale(loss, [float(abs(a)) for a in taught if a], network.depth)
         theta = [[scale * a for a in u] for u in theta]
     return Instance(network, loss, _tuples(x), tuple(y), _tuples(theta))
+
+
+def _turned(theta: Start) -> Iterator[Start]:
+    """Starts of a relu network that are on where this one may be off: mirrored, and with the middle layers positive."""
+    mirrored = [-a for a in theta[0]]
+    middle = [[abs(a) for a in u] for u in theta[1:-1]]
+    yield [mirrored, *theta[1:]]
+    if middle:
+        yield [theta[0], *middle, theta[-1]]
+        yield [mirrored, *middle, theta[-1]]
 
 
 def fewer_signs(network: Network, x: Sequence[Row], theta: Start) -> tuple[list[Row], Start]:
