@@ -205,3 +205,16 @@ def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:
     assert found.status == "unique"
     assert list(found.sides) == np.sign(normals @ base).tolist()
     assert kinks.depart(normals, np.zeros(2), np.ones(10), np.zeros(10)).status == "not unique"
+
+
+def test_a_neuron_below_a_weight_that_only_starts_at_zero_is_not_dead() -> None:
+    """Depth 3: v is zero at first and grows, and then the neurons with w = 0 may be on or off."""
+    theta0 = ((0, 0, 1), (0, 1, 1), (0,))
+    limit = follow(Instance(fully_connected("relu", (1, 3, 1)), "exponential", ((1,),), (1,), theta0))
+    assert (limit.status, limit.reason) == ("undecided", "A kink is degenerate to first order.")
+
+
+def test_a_neuron_that_is_on_elsewhere_is_not_proven_dead() -> None:
+    """v = 0 and v' = 0, but only because the pushes of two samples cancel at the start."""
+    limit = follow(start([(1, 0), (2, 1), (1, 1)], [1, 1, -1], [(0, 1), (1, -3)], [0, 1]))
+    assert (limit.status, limit.reason) == ("undecided", "A kink is degenerate to first order.")

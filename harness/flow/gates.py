@@ -158,9 +158,10 @@ class Gates:
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
-            if not rates.any():
-                # dead, by Gronwall's inequality for (w - w(0), v), or below units that are off
+            if self._dead(unit, theta, pre) or self._below_what_is_off(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
+            elif not rates.any():
+                raise Undecided(DEGENERATE)
             elif {u for _, u in pairs} == {unit} and self.instance.network.depth == 2:
                 drive, base = self._second_order(unit, p, pre, float(rates[0]))
             else:
@@ -238,6 +239,19 @@ class Gates:
                     waking.add(u)
                 else:
                     self.gates[sample, u] = 0.0
+
+    def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
+        """Whether a unit is off on all samples and its outgoing weights v are zero.
+
+        It stays so, by Gronwall's inequality for (w - w(0), v).
+        """
+        on = (self.gates[:, unit] > 0) & (pre[:, unit] > 0.0)
+        return not on.any() and not theta[self._outgoing[unit]].any()
+
+    def _below_what_is_off(self, unit: int) -> bool:
+        """Whether every hidden unit that a unit feeds is off on every sample."""
+        fed = self.net.row[self.net.col == unit]
+        return bool(np.isin(fed, self.hidden).all()) and not self.gates[:, fed].any()
 
     def _shares(self, unit: int) -> bool:
         """Whether the incoming weights of a unit are also another's."""
