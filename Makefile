@@ -13,7 +13,7 @@ export NUMBA_NUM_THREADS := 1
 # Keeps pyright from looking for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: .venv test lint format harvest nightly report bench clean
+.PHONY: .venv test lint format harvest nightly report tables bench clean
 .DEFAULT_GOAL := test
 
 .venv: $(STAMP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -209,8 +210,8 @@ def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:
 
 def test_a_neuron_below_a_weight_that_only_starts_at_zero_is_not_dead() -> None:
     """Depth 3: v is zero at first and grows, and then the neurons with w = 0 may be on or off."""
-    theta0 = ((0, 0, 1), (0, 1, 1), (0,))
-    limit = follow(Instance(fully_connected("relu", (1, 3, 1)), "exponential", ((1,),), (1,), theta0))
+    theta0 = tuple(tuple(map(Fraction, layer)) for layer in ((0, 0, 1), (0, 1, 1), (0,)))
+    limit = follow(Instance(fully_connected("relu", (1, 3, 1)), "exponential", ((Fraction(1),),), (1,), theta0))
     assert (limit.status, limit.reason) == ("undecided", "A kink is degenerate to first order.")
 
 
