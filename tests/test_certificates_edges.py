@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.certificates import check
@@ -31,6 +33,28 @@ def test_theta_must_be_near_a_point_with_the_structure() -> None:
     certificate["alpha"].append(0)
     checked = check(instance_of(network, [*points, [0, 1, 0, 1]], [1] * 4), certificate)
     assert checked.reason == "the input of neuron 1 on sample 3 does not have the sign 1 in theta"
+
+
+def test_an_outgoing_weight_has_its_sign_clear_of_rounding() -> None:
+    certificate: Certificate = {
+        "kind": "bound",
+        "problem": "full",
+        "scope": "local",
+        "theta": [[1, 0, 0, 1], [1, "1/10000000000"]],
+        "structure": {"outgoing": [1, 1], "gates": [[1, 0]]},
+        "alpha": [1],
+        "neurons": [FIXED, FIXED],
+    }
+    instance = instance_of(fully_connected("relu", [2, 2]), [[1, 0]], [1])
+    assert check(instance, certificate).reason == "the sign of the outgoing weight of neuron 2 is not 1 in theta"
+    # As large as its neuron: a kink that turns on without a gain.
+    certificate["structure"] = {"outgoing": [1, 0], "gates": [[1, 1]]}
+    certificate["theta"] = [[1, 0, 0, 0], [1, 0]]
+    assert check(instance, certificate).reason == "the structure gives a gate to neuron 2, which is zero"
+    for theta in ([[1, 0, 0, "1/10000000000"], [1, 0]], [[1, 0, 0, 0], [1, "1/10000000000"]]):
+        certificate |= {"theta": theta, "structure": {"outgoing": [1, 0], "gates": [[1, 0]]}}
+        reason = check(instance, certificate).reason
+        assert reason == "the structure says that neuron 2 is zero, and theta does not"
 
 
 def test_the_work_is_capped() -> None:
@@ -88,3 +112,51 @@ def test_convex_cells_are_rejected_where_neurons_do_not_decouple(network: Networ
     checked = check(instance_of(network, [[1, 1]], [1]), {"kind": kind})
     assert not checked.accepted
     assert checked.reason == "convex cells cover networks of depth 2 without shared weights"
+
+
+# --- vertices ---
+
+
+def vertices(theta: Any) -> Certificate:
+    return {"kind": "vertices", "problem": "full", "scope": "global", "theta": theta}
+
+
+def test_vertices_are_of_diagonal_networks() -> None:
+    """A fully connected one of the same widths takes the same theta, and its products mix."""
+    identity = [[1, 0, 0, 1], [1, 1]]
+    checked = check(instance_of(fully_connected("linear", [2, 2]), [[1, 1]], [1]), vertices(identity))
+    assert checked.reason == "vertices are listed for diagonal networks only"
+
+
+def test_vertices_need_a_positive_margin() -> None:
+    """The square of -1 is as good as that of 1."""
+    instance = instance_of(diagonal("linear", 1, 2), [[1]], [1])
+    assert check(instance, vertices([[1], [1]])).accepted
+    for theta in ([[1], [-1]], [[0], [0]]):
+        assert check(instance, vertices(theta)).reason == "theta has a margin that is not positive"
+
+
+def test_a_vertex_may_cost_less_by_the_gap_only() -> None:
+    """(1 + e, 1) costs e^2 / 2 more at margin 1: 2e-10, then 5e-9."""
+    instance = instance_of(diagonal("linear", 1, 2), [[1]], [1])
+    assert check(instance, vertices([["50001/50000"], [1]])).accepted
+    assert "a vertex may cost 1" in check(instance, vertices([["10001/10000"], [1]])).reason
+
+
+def test_vertices_have_up_to_as_many_coordinates_as_samples() -> None:
+    """x_3 alone costs 1, or 3 where it is a third; x_1 and x_2 together cost 2."""
+    strong, weak = (instance_of(diagonal("linear", 3, 2), [[1, 0, a], [0, 1, a]], [1, 1]) for a in (1, "1/3"))
+    third, others = vertices([[0, 0, 1]] * 2), vertices([[1, 1, 0]] * 2)
+    assert check(strong, third).value == pytest.approx(1, rel=1e-12)
+    assert "a vertex may cost 1" in check(strong, others).reason
+    assert check(weak, others).value == pytest.approx(2, rel=1e-12)
+    assert "a vertex may cost 2" in check(weak, vertices([[0, 0, 3], [0, 0, 1]])).reason
+
+
+def test_a_relu_vertex_is_of_one_side_of_every_coordinate() -> None:
+    """A first weight of 1 makes x_1 = -1 nothing to the second sample, and one of -1 makes it nothing to the first."""
+    instance = instance_of(diagonal("relu", 2, 2), [[2, 1], [-1, 1]], [1, 1])
+    assert check(instance, vertices([[0, 1]] * 2)).value == pytest.approx(1, rel=1e-12)
+    # Without the second coordinate no side separates both.
+    alone = instance_of(diagonal("relu", 1, 2), [[2], [-1]], [1, 1])
+    assert check(alone, vertices([[1], [1]])).reason == "theta has a margin that is not positive"

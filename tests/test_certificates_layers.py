@@ -12,6 +12,7 @@ from harness.certificates import check
 from harness.instances import Instance
 from harness.margin.layer_tree import decide_layer
 from harness.networks import FieldError, Network, fully_connected
+from tests.certificate_examples import instance_of
 from tests.margin_limits import limit, nonzero_local
 
 # One neuron on two samples, one of them off: theta = (1, 0), 1.
@@ -136,3 +137,102 @@ def test_without_a_multiplier_the_floor_is_too_low() -> None:
         alpha = list(certificate["alpha"])
         alpha[i] = 0
         assert not check(instance, {**certificate, "alpha": alpha}).accepted
+
+
+# --- each inequality by itself ---
+
+Certificate = dict[str, Any]
+
+
+def tree(theta: Any, signs: Any, scope: str = "local", layer: int = 1, **leaf: Any) -> Certificate:
+    common = {"kind": "layer tree", "problem": f"layer {layer}", "scope": scope}
+    return {**common, "theta": theta, "signs": signs, "tree": leaf}
+
+
+def test_a_negative_margin_is_no_value() -> None:
+    """q = -1 squared is 1, as much as the bound."""
+    line = instance_of(fully_connected("linear", [1, 1]), [[1]], [1])
+    assert check(line, tree([[1], [1]], None, alpha=[1])).accepted
+    assert check(line, tree([[1], [-1]], None, alpha=[1])).reason == "theta has a margin that is not positive"
+    assert check(line, tree([[0], [1]], None, alpha=[1])).reason == "theta has a margin that is not positive"
+
+
+# w . (1, 1) >= 1 and w . (2, 0) >= 1: the least |w|^2 is 1/2.
+WEDGE = instance_of(fully_connected("relu", [2, 1]), [[1, 1], [2, 0]], [1, 1])
+WEDGE_SIGNS = [[[1], [1]]]
+
+
+def test_nu_is_not_negative_at_a_gate_that_is_given() -> None:
+    """With nu = -1/2 the sum is (0, 1), which would bound |w|^2 by 1, as much as (1, 0) has."""
+    half = ["1/2", "1/2"]
+    assert check(WEDGE, tree([half, [1]], WEDGE_SIGNS, alpha=[1, 0])).accepted
+    for nu, reason in (
+        (-1, "nu of sample 1, layer 1, neuron 1 is negative"),
+        (1, "less than (1 - 1e-9) times the value 0.5"),
+    ):
+        forged = tree([[1, 0], [1]], WEDGE_SIGNS, alpha=[1, 0], nu=[[1, 1, 1, f"{nu}/2"]])
+        assert reason in check(WEDGE, forged).reason
+
+
+def test_nu_needs_a_gate() -> None:
+    """Below a gate that is on the inequality is w . (2, 0) >= 0, below one that is off the opposite."""
+    forged = tree([[1, 0], [1]], WEDGE_SIGNS, "global", alpha=[0, 0], nu=[[1, 1, 1, 1]])
+    assert "nu of sample 1, layer 1, neuron 1 is at an open gate" in check(WEDGE, forged).reason
+    forged = tree([[1, 0], [1]], WEDGE_SIGNS, "global", alpha=[1, 0])
+    assert "sample 0 has a multiplier, and a gate that it feels is open" in check(WEDGE, forged).reason
+
+
+def test_an_inequality_counts_on_its_side() -> None:
+    """One filter on the patches 1 and -1: neuron 1 is on where neuron 2 is off, and both say w >= 0."""
+    network = Network("relu", (((0, -1), (-1, 0)), ((0, 1),)))
+    instance = limit(network, [[1, -1]], [1], [[1], [1, 1]]).instance
+    signs = [[[1, -1]]]
+    assert check(instance, tree([[1], [1, 1]], signs, alpha=[1])).accepted
+    # The sum is 2 then, and the bound a quarter.
+    for nu in ([[0, 1, 1, 1]], [[0, 1, 2, 1]]):
+        assert "the bound is 0.125" in check(instance, tree([[1], [1, 1]], signs, alpha=[1], nu=nu)).reason
+
+
+def test_what_costs_as_much_is_not_better() -> None:
+    """theta itself against the floor that it reaches."""
+    half = ["1/2", "1/2"]
+    common = {"kind": "layer better", "problem": "layer 1", "theta": [half, [1]], "signs": WEDGE_SIGNS}
+    for scope in ("local", "global"):
+        same = {**common, "scope": scope, "better": half, "alpha": [1, 0], "nu": []}
+        assert "does not cost less than every point" in check(WEDGE, same).reason
+
+
+TINY = Fraction(1, 10**8)
+
+
+def near_zeros(size: Any, extra: list[Any], outgoing: list[Any], signs: list[int]) -> str:
+    """The reason for a better point beside theta = size (0, 1/20, 1), TINY (0, 0, 1), (1, -1/2, 1).
+
+    Neuron 1 has kinks on samples 0 and 1, which are parallel but for TINY: exactly, its second weight is zero.
+    """
+    points = [[1, 0, 0], [1, TINY, 0], [0, 0, 1], extra]
+    instance = instance_of(fully_connected("relu", [3, 3]), points, [1] * 4)
+    theta = [[0, size / 20, size, 0, 0, TINY, 1, Fraction(-1, 2), 1], outgoing]
+    rows = [[[0, 0, 1], [0, 0, 1], [1, 1, 1], signs]]
+    common = {"kind": "layer better", "problem": "layer 1", "scope": "global", "signs": rows}
+    exact = [[str(v) for v in u] for u in theta]
+    return check(instance, {**common, "theta": exact, "better": [1] * 9, "alpha": [1] * 4, "nu": []}).reason
+
+
+def test_a_point_with_the_zeros_lies_next_to_theta() -> None:
+    assert (
+        near_zeros(Fraction(1), [0, 1, 0], [1, 1, 1], [1, 0, -1]) == "no point with the signs is within 1e-9 of theta"
+    )
+
+
+def test_the_point_with_the_zeros_has_the_other_signs() -> None:
+    """Neuron 1 is on on sample 3 by its second weight alone, which is next to zero beside neuron 3."""
+    reason = near_zeros(TINY, [0, 1, 0], [1, 1, 1], [1, 0, -1])
+    assert reason == "the point with the zeros next to theta has other signs"
+
+
+def test_the_point_with_the_zeros_separates() -> None:
+    """The second weight of neuron 1 is all that makes up for neuron 2 on sample 3; neuron 3 makes up for half of it."""
+    outgoing = [1, Fraction(-101, 100), TINY * Fraction(3, 200)]
+    reason = near_zeros(TINY, [0, 1, 1], outgoing, [1, 1, 1])
+    assert reason == "the point with the signs next to theta has a margin that is not positive"

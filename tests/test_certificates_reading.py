@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.certificates import check
-from harness.certificates.numbers import float_down, float_up, number, sqrt_down
+from harness.certificates.numbers import ROUNDED, float_down, float_up, number, root_down, root_up, sqrt_down
+from harness.certificates.taylor import sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError, fully_connected
 
@@ -234,6 +235,25 @@ def test_floats_are_rounded_to_the_safe_side(a: Fraction) -> None:
     root = sqrt_down(a)
     assert Fraction(root) ** 2 <= a
     assert Fraction(math.nextafter(math.nextafter(root, math.inf), math.inf)) ** 2 > a
+
+
+POSITIVE = st.fractions(min_value=0) | st.floats(0, allow_infinity=False).map(Fraction) | st.just(Fraction(10**700))
+
+
+@given(POSITIVE)
+def test_short_roots_are_at_least_the_root(a: Fraction) -> None:
+    root = sqrt_up(a)
+    assert a <= root**2 <= a * (1 + Fraction(1, 10**18))
+    assert root.denominator.bit_count() == 1
+
+
+@given(POSITIVE, st.integers(1, 8))
+def test_roots_of_any_degree_lie_between_their_bounds(a: Fraction, m: int) -> None:
+    below, above = root_down(a, m), root_up(a, m)
+    assert below**m <= a <= above**m
+    assert above - below <= 8 * ROUNDED * above
+    # A square is its own test: the bounds are as close to a known root.
+    assert root_down(a**m, m) <= a <= root_up(a**m, m)
 
 
 def test_the_checker_stands_alone() -> None:
