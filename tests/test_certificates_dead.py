@@ -155,6 +155,29 @@ def test_a_neuron_with_an_inequality_is_no_partner() -> None:
     assert "neuron 1 has an inequality of its own" in check(instance, forged).reason
 
 
+def test_no_gate_is_mixed_on_a_sample_with_an_inequality() -> None:
+    """As above, with a dead neuron that sees x_3 alone, and hardly gains or loses by it."""
+    network = sparse("relu", [[[1, 1, 0], [1, 1, 0], [0, 0, 1]], [[1, 1, 1]]])
+    instance = instance_of(network, [[1, 0, "1/4"], [0, 1, "1/4"]], [1, -1])
+    sides = {"side": 1, "on": {"gate": 1, "on": END, "off": END}, "off": {**END, "mixed": [[1, "1/2"]]}}
+    tree = {"gate": 0, "on": sides, "off": sides}
+    leaf = {"alpha": [1, 1], "nu": [], "rho": 4, "tau": 1, "mu": "1/3", "dead": [[1, 3, tree]]}
+    forged = ball([[1, 0, 0, 1, 0], [1, -1, 0]], [[[1, 0, 0], [0, 1, 0]]], RADIUS)
+    # With both kinks on, each neuron costs on the other's point: nu = 1 makes up for it.
+    both = {**leaf, "nu": [[0, 1, 2, 1], [1, 1, 1, 1]]}
+    first, second = {**leaf, "nu": [[0, 1, 2, 1]]}, {**leaf, "nu": [[1, 1, 1, 1]]}
+    forged["tree"] = {
+        "split": [1, 1, 1],
+        "on": {"split": [0, 1, 2], "on": both, "off": second},
+        "off": {"split": [0, 1, 2], "on": first, "off": leaf},
+    }
+    assert check(instance, forged).reason == "certificate.tree.on.on.dead.on.off.mixed[0]: the sample has an inequality"
+    # With every gate of the dead neuron given it is a proof.
+    sides["off"] = sides["on"]
+    checked = check(instance, forged)
+    assert checked.accepted, checked.reason
+
+
 def test_kappa_is_of_gates_that_are_given() -> None:
     off = {**pair(1), "mixed": [[0, "1/2"]]}
     tree = {"side": 0, "on": {"gate": 0, "on": END, "off": END}, "off": off}

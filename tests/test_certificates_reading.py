@@ -265,3 +265,77 @@ def test_the_checker_stands_alone() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+# --- places in a network of the widths 2, 3, 1, 1 with two samples ---
+
+DEPTH_THREE = Instance(
+    fully_connected("relu", [2, 3, 1]),
+    "exponential",
+    ((Fraction(1), Fraction(1)), (Fraction(1), Fraction(2))),
+    (1, 1),
+    ((Fraction(0),) * 6, (Fraction(0),) * 3, (Fraction(0),)),
+)
+_PLACED: dict[str, Any] = {
+    "problem": "full",
+    "scope": "local",
+    "theta": [[1, 0, 0, 1, 1, 1], [1, 1, 1], ["1/4"]],
+    "signs": [[[1, 1, 1]] * 2, [[1]] * 2],
+}
+_LEAF: dict[str, Any] = {"alpha": [1, 1], "nu": [], "rho": 1, "tau": 0, "mu": 1}
+_BALL: dict[str, Any] = {**_PLACED, "kind": "ball", "radius": "1/1000", "rotations": [], "tree": _LEAF}
+_CURVE: dict[str, Any] = {
+    **_PLACED,
+    "kind": "curve",
+    "order": 1,
+    "active": [0],
+    "gates": [],
+    "e": None,
+    "implied": {},
+    "d": [[0] * 6, [0] * 3, [0]],
+}
+_LAYER: dict[str, Any] = {**_PLACED, "kind": "layer tree", "problem": "layer 1", "tree": {"alpha": [1, 1]}}
+
+
+def placed(kind: str, place: list[int]) -> dict[str, Any]:
+    """A certificate that speaks of this place."""
+    _, layer, neuron = place
+    match kind:
+        case "split":
+            return {**_BALL, "tree": {"split": place, "on": _LEAF, "off": _LEAF}}
+        case "nu":
+            return {**_BALL, "tree": {**_LEAF, "nu": [[*place, 1]]}}
+        case "mixed":
+            return {**_BALL, "tree": {**_LEAF, "mixed": [[*place, "1/2", 0]]}}
+        case "dead":
+            return {**_BALL, "tree": {**_LEAF, "dead": [[layer, neuron, {"turn": None, "kappa": []}]]}}
+        case "rotation":
+            return {**_BALL, "rotations": [[layer, neuron, 1 if neuron != 1 else 2]]}
+        case "curve":
+            return {**_CURVE, "gates": [[*place, 1]]}
+        case _:
+            return {**_LAYER, "tree": {"split": place, "on": _LAYER["tree"], "off": _LAYER["tree"]}}
+
+
+@pytest.mark.parametrize("kind", ["split", "nu", "mixed", "dead", "rotation", "curve", "layer"])
+def test_places_are_within_the_network(kind: str) -> None:
+    """Nothing counts from the other end, as an index of -1 would."""
+    for place in ([0, 0, 1], [0, 3, 1], [0, 1, 0], [0, 1, 4], [0, 2, 2], [-1, 1, 1], [2, 1, 1]):
+        if kind in ("dead", "rotation") and not 0 <= place[0] < 2:
+            continue
+        with pytest.raises(FieldError, match="expected an integer from"):
+            check(DEPTH_THREE, placed(kind, place))
+    # The last ones that there are; what is wrong with them is something else.
+    for place in ([1, 2, 1], [0, 1, 3], [1, 1, 3]):
+        if kind == "rotation" and place[1] == 2:
+            continue
+        assert not check(DEPTH_THREE, placed(kind, place)).accepted
+
+
+@pytest.mark.parametrize("kind", ["nu", "mixed", "dead", "curve"])
+def test_no_place_occurs_twice(kind: str) -> None:
+    forged = placed(kind, [0, 1, 1])
+    entries = forged["gates"] if kind == "curve" else forged["tree"][kind]
+    entries.append(entries[0])
+    with pytest.raises(FieldError, match="occurs twice"):
+        check(DEPTH_THREE, forged)
