@@ -191,3 +191,16 @@ def test_a_kink_that_raises_the_margin_is_not_mixed() -> None:
         "it has no multiplier, or an inequality"
         in check(OPPOSITE, ball(opposite["theta"], signs, "1/9", **without)).reason
     )
+
+
+# --- signs ---
+
+
+@pytest.mark.parametrize(("radius", "inside"), [("1/5000", True), ("1/100", False)])
+def test_the_ball_ends_before_the_kinks(radius: str, inside: bool) -> None:
+    """Neuron 1 has the input 1/1000 on the second sample."""
+    instance = instance_of(diagonal("relu", 2, 2), [[1, 0], ["1/1000", "999/1000"]], [1, 1])
+    forged = ball([[1, 1], [1, 1]], [[[1, 0], [1, 1]]], radius, alpha=["998/999", "1000/999"], mu="1/2")
+    checked = check(instance, forged)
+    assert checked.accepted == inside
+    assert inside or checked.reason == "the ball reaches the kink of neuron 1 of layer 1 on sample 1"

@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from harness.certificates import check
+from harness.certificates.curves import RADIUS
+from harness.certificates.definite import least_eigenvalue
+from harness.certificates.numbers import sqrt_down
+from harness.certificates.taylor import bounds, sqrt_up
 from harness.instances import Instance
 from harness.networks import diagonal, sparse
 from tests.certificate_examples import Certificate, instance_of
 
 SLIGHT, CLEAR = Fraction(1, 10**12), Fraction(1, 10**6)
+TINY = Fraction(1, 10**5)
 
 
 def curve(theta: Any, d: Any, e: Any = None, **changed: Any) -> Certificate:
@@ -113,6 +118,7 @@ def test_a_coordinate_that_nothing_sees_does_not_count() -> None:
         ([4, 4], {"implied": {"0": {"1": 1}, "1": {"0": 1}}}, "is not implied by active samples"),
         ([8, 8], {"active": [0], "implied": {"1": {"0": 2}}}, "sample 1 is not implied by active samples"),
         ([8, 8], {"active": [0], "implied": {"0": {"1": "1/2"}}}, "sample 0 is not implied by active samples"),
+        ([5, 3], {"implied": {"1": {"0": "5/4"}}}, "the inputs of sample 1 are not the combination of others"),
         ([5, 3], {}, "the inputs of sample 1 are not the combination of others"),
         ([4, 4], {"active": [0], "implied": {}}, "on exactly the active samples: sample 1"),
         ([8, 8], {"implied": {}}, "on exactly the active samples: sample 1"),
@@ -148,3 +154,23 @@ def test_gates_are_chosen_at_kinks() -> None:
         forged = {**certificate, "gates": [[0, 1, 2, gate]]}
         assert check(instance, forged).reason == "sample 0 has no kink at neuron 2 of layer 1"
     assert check(ONE, bent(gates=[[0, 1, 2, 1]])).reason == "sample 0 has no kink at neuron 2 of layer 1"
+
+
+# --- how clearly ---
+
+
+def test_what_grows_has_room_for_every_point_next_to_theta() -> None:
+    """The bounds of the docstring, on either side of equality: 12 - 6 s for the margin and 6 - 6 s for the norm."""
+    theta = ((Fraction(1, 2), Fraction(1, 2)),) * 3
+    length = sqrt_up(Fraction(6))
+    radius = RADIUS * sqrt_up(Fraction(6, 4))
+    _, second, third = bounds(DEEP, theta, radius).of(3, sqrt_up(Fraction(32)))
+    moved = radius * sqrt_up(second**2)
+    change = moved * length / (Fraction(sqrt_down(least_eigenvalue([[Fraction(6)]]))) - moved)
+    cross = 2 * length * change + change**2
+    for hair, accepted in ((1 + TINY, True), (1 - TINY, False)):
+        # |e| is close to 2 sqrt(6) and sqrt(6) there; `hair` is much more than the difference.
+        margin = second * radius * 2 * length + (third * radius * length**2 + second * cross) / 2
+        assert check(ONE, bent(2 - hair * margin / 6)).accepted == accepted
+        norm = cross + 2 * radius * length
+        assert check(ONE, bent(1 + hair * norm / 6)).accepted == accepted
