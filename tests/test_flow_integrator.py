@@ -9,8 +9,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from harness.flow.field import field, jacobian, no_slides, slides_of, softmax, velocity, workspace
-from harness.flow.integrator import interpolate, rosenbrock_step
 from harness.flow.kernel import wiring
+from harness.flow.rodas import interpolate, rosenbrock_step
 from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 NETWORKS: dict[str, Network] = {
@@ -82,7 +82,7 @@ class Setting:
         self.z = held
         stages = np.empty((6, len(z)))
         end = rosenbrock_step(
-            self.problem, z, self.c, self.basis, self.pivots, self.slides, self.rate(z)[self.pivots], jac, 0.0, h,
+            (self.problem, self.c, self.basis, self.pivots, self.slides), (self.rate(z)[self.pivots], jac, 0.0), z, h,
             workspace(self.problem), stages,
         )  # fmt: skip
         return end, stages

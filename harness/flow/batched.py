@@ -166,14 +166,15 @@ class _Bucket:
         where = self._lanes(stopped)
         state = take(self.state, where)
         scalars = torch.stack(
-            [state.booked, state.sigma, state.h, state.separated.double(), state.attempts.double()], dim=1
+            [state.booked, state.sigma, state.h, state.separated.double(), state.attempts.double(), state.grazed], dim=1
         )
         z, constant, numbers = (t.cpu().numpy() for t in (state.z, state.constant, scalars))
         for k, lane in enumerate(stopped):
             run = self.flows[lane].run
             run.z = z[k, : len(run.z)].copy()
             run.constant = constant[k, : len(run.constant)].copy()
-            run.state[:5] = numbers[k]
+            run.state[:5] = numbers[k, :5]
+            run.left = max(run.left, float(numbers[k, 5]))
         crossing = stopped[codes[stopped] == integrator.EVENT]
         if not len(crossing):
             return
@@ -297,7 +298,7 @@ def _state(flows: list[_Flow], shape: Shape, device: torch.device) -> State:
         steps=torch.tensor([flow.steps for flow in flows], device=device),
         locating=zeros(torch.bool), lo=zeros(), hi=zeros(), g_lo=zeros(), g_hi=zeros(),
         weight_lo=zeros(), weight_hi=zeros(), span=zeros(), trial=zeros(torch.int64),
-        z_hi=torch.from_numpy(z.copy()).to(device),
+        z_hi=torch.from_numpy(z.copy()).to(device), grazed=zeros() - torch.inf,
     )  # fmt: skip
 
 

@@ -175,16 +175,22 @@ def violations(lanes: Lanes, theta: Tensor) -> tuple[list[Tensor], Tensor | None
     else:
         now = None
         at, rho = forward(lanes.net, theta), torch.linalg.vector_norm(theta, dim=1, keepdim=True)
-    units: list[Tensor] = []
-    for layer, watch in enumerate(lanes.watch):
-        scale = lanes.reach * (rho ** (layer + 1)).unsqueeze(2)
-        past = -watch * at.pre[layer][:, : lanes.samples] / scale
-        units.append(torch.where(watch != 0.0, past, -_BIG))
+    units = unit_violations(lanes, at, rho)
     if now is None:
         return units, None
     coefficients, jumps = slide_coefficients(lanes, now, tangency(lanes, now))
     past = 0.01 * torch.maximum(torch.maximum(-coefficients, coefficients - 1.0), jumps / rho)
     return units, torch.where(lanes.line, past, -_BIG)
+
+
+def unit_violations(lanes: Lanes, at: Forward, rho: Tensor) -> list[Tensor]:
+    """The part of `violations` that is about pre-activations; rho (B, 1): what they are compared with."""
+    units: list[Tensor] = []
+    for layer, watch in enumerate(lanes.watch):
+        scale = lanes.reach * (rho ** (layer + 1)).unsqueeze(2)
+        past = -watch * at.pre[layer][:, : lanes.samples] / scale
+        units.append(torch.where(watch != 0.0, past, -_BIG))
+    return units
 
 
 def violation(lanes: Lanes, theta: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """The stiff integrator for all lanes at once, without looking at what happens in any of them.
 
-The method is that of harness.flow.integrator: RODAS4, the freeze by powers of two, events at quarter points of the
-dense output, located on the step size.  Here one masked step is a fixed list of tensor operations.  Every lane is in
-one of three states: it flows (a step is accepted or its size reduced), it locates an event in a step that passed one
-(a trial step from the same point), or it waits for the host, with a code.  The host looks every few steps.
+The method is that of harness.flow.integrator: RODAS4, the freeze by powers of two, events and grazed kinks seen in
+the dense output, located on the step size.  Here one masked step is a fixed list of tensor operations.  Every lane is
+in one of three states: it flows (a step is accepted or its size reduced), it locates an event in a step that passed
+one (a trial step from the same point), or it waits for the host, with a code.  The host looks every few steps.
 """
 
 from __future__ import annotations
@@ -22,26 +22,16 @@ from harness.flow.batched_field import (
     margins,
     return_to_kinks,
     tangency,
+    unit_violations,
     velocity,
     violation,
     violations,
 )
 from harness.flow.batched_kernel import Forward, forward
 from harness.flow.batched_lanes import Lanes, State, put, take, theta_of
-from harness.flow.integrator import (
-    DENSE,
-    DUE,
-    EVENT,
-    GAMMA,
-    LANDED,
-    OUT_OF_STEPS,
-    SOFTMAX_ERROR,
-    STAGE,
-    STATIONARY,
-    STEP,
-    STUCK,
-    WEIGHTY,
-)
+from harness.flow.events import GRAZE, LANDED, OFF
+from harness.flow.integrator import DUE, EVENT, OUT_OF_STEPS, STATIONARY, STUCK
+from harness.flow.rodas import DENSE, GAMMA, SOFTMAX_ERROR, STAGE, STEP, WEIGHTY
 
 RUNNING = -1
 _MOST_HALVINGS = 60
@@ -59,28 +49,28 @@ class Limits:
 
 @dataclass(frozen=True)
 class Batch:
-    """The lanes, and each of them four times for the points of the event detection; None where nothing is watched."""
+    """The lanes, and each of them three times for the looks for events; None where nothing is watched."""
 
     lanes: Lanes
-    quarters: Lanes | None
+    looks: Lanes | None
 
     @classmethod
     def of(cls, lanes: Lanes) -> Batch:
         eventful = lanes.slides or any(bool((w != 0).any()) for w in lanes.watch)
         count = lanes.real.shape[0]
-        four = torch.arange(count, device=lanes.real.device).repeat_interleave(4)
-        return cls(lanes, take(lanes, four) if eventful else None)
+        three = torch.arange(count, device=lanes.real.device).repeat_interleave(3)
+        return cls(lanes, take(lanes, three) if eventful else None)
 
     def replaced(self, where: Tensor, new: Lanes) -> Batch:
         """With the lanes `where` (B',) written anew."""
         put(self.lanes, where, new)
-        if self.quarters is None:
+        if self.looks is None:
             return Batch.of(self.lanes)
-        four = torch.arange(4, device=where.device)
+        three = torch.arange(3, device=where.device)
         put(
-            self.quarters,
-            (4 * where.unsqueeze(1) + four).flatten(),
-            take(new, torch.arange(len(where), device=where.device).repeat_interleave(4)),
+            self.looks,
+            (3 * where.unsqueeze(1) + three).flatten(),
+            take(new, torch.arange(len(where), device=where.device).repeat_interleave(3)),
         )
         return self
 
@@ -115,10 +105,11 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     error = _error(lanes, state, limits, theta, now, stages[5], z_new)
     accepted = flowing & (error <= 1.0)
     _resize(state, flowing, accepted, error)
-    if batch.quarters is not None:
-        past = _past(batch.quarters, state, stages, z_new)
-        accepted = _begin_locating(state, accepted, past, h)
-        accepted |= _locate(lanes, state, locating, shift, h, z_new, past[:, 3])
+    if batch.looks is not None:
+        place, end, grazes = _first_event(batch, state, limits, now, stages, z_new)
+        _mark_grazed(lanes, state, accepted & grazes, shift, h, z_new)
+        accepted = _begin_locating(state, accepted, place, h)
+        accepted |= _locate(lanes, state, locating, shift, h, z_new, end)
     _go(state, accepted, z_new, h, shift)
 
 
@@ -228,25 +219,79 @@ def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> N
     state.code = torch.where(flowing & ~accepted & (state.h < 1e-13), STUCK, state.code)
 
 
-def _past(quarters: Lanes, state: State, stages: list[Tensor], z_new: Tensor) -> Tensor:
-    """The violations (B, 4) at the quarter points of the dense output, the last one at the step's end."""
+def _first_event(
+    batch: Batch, state: State, limits: Limits, now: Field, stages: list[Tensor], z_new: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where in the step an event is first seen, 2 if nowhere; the violation at its end; whether it grazes a kink, (B,).
+
+    As harness.flow.events.first_event: looks at thirds of the dense output, and cubics through them.
+    """
+    lanes, looks = batch.lanes, batch.looks
+    assert looks is not None
+    theta = _thirds(looks, state, stages, z_new)
+    units, lines = violations(looks, theta)
+    past = torch.cat([u.flatten(1) for u in units] + ([lines] if lines is not None else []), dim=1).amax(1)
+    past = past.reshape(-1, 3)
+    thirds = torch.arange(1, 4, dtype=past.dtype, device=past.device) / 3.0
+    place = torch.where(past > LANDED, thirds, 2.0).amin(1)
+    grazes = torch.zeros_like(place, dtype=torch.bool)
+    ratio = torch.linalg.vector_norm(theta, dim=1).reshape(-1, 3) / now.rho
+    for layer, (start, later) in enumerate(zip(unit_violations(lanes, now.at, now.rho), units, strict=True)):
+        a = -start
+        b, c, d = (-later.unflatten(0, (-1, 3)) * (ratio ** (layer + 1))[:, :, None, None]).unbind(1)
+        where, value = lowest(a, b, c, d)
+        dips = (where < 1.0) & (a > OFF) & (lanes.watch[layer] != 0.0)
+        near = GRAZE * limits.rtol * (_sway(lanes, now) if layer == 0 else 1.0)
+        grazes |= (dips & (value.abs() < near)).flatten(1).any(1)
+        place = torch.minimum(place, torch.where(dips & (value < -LANDED), where, 2.0).flatten(1).amin(1))
+    return place, past[:, 2], grazes
+
+
+def lowest(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+    """As harness.flow.events.lowest, entry by entry."""
+    first = 0.5 * (-11.0 * a + 18.0 * b - 9.0 * c + 2.0 * d)
+    second = 4.5 * (2.0 * a - 5.0 * b + 4.0 * c - d)
+    third = 4.5 * (-a + 3.0 * b - 3.0 * c + d)
+    square = second * second - 3.0 * first * third
+    s = -first / (second + torch.sqrt(square.clamp(min=0.0)))
+    inside = (square > 0.0) & (s > 0.0) & (s < 1.0)
+    s = torch.where(inside, s, 2.0)
+    return s, a + s * (first + s * (second + s * third))
+
+
+def _sway(lanes: Lanes, now: Field) -> Tensor:
+    """As harness.flow.events._sway, for the first layer (B, n, k_1)."""
+    weights = now.at.weights[0]
+    there = lanes.net.index[:, : weights[0].numel()].reshape(weights.shape) != lanes.basis.shape[1] - 1
+    room = (weights.abs() + 0.01 * now.rho.unsqueeze(2)) * there
+    moved = lanes.net.x[:, : lanes.samples].abs() @ room.transpose(1, 2)
+    return moved / (now.rho.unsqueeze(2) * lanes.reach)
+
+
+def _mark_grazed(lanes: Lanes, state: State, grazed: Tensor, shift: Tensor, h: Tensor, z_new: Tensor) -> None:
+    """Keep the log-norm at the end of a step that grazes a kink."""
+    log_norm = (
+        state.booked + shift * h + torch.log(torch.linalg.vector_norm(theta_of(lanes, state.constant, z_new), dim=1))
+    )
+    state.grazed = torch.where(grazed, log_norm, state.grazed)
+
+
+def _thirds(looks: Lanes, state: State, stages: list[Tensor], z_new: Tensor) -> Tensor:
+    """theta (3 B, N) at the thirds of the dense output, the last one at the step's end."""
     d1 = torch.zeros_like(z_new)
     d2 = torch.zeros_like(z_new)
     for j in range(5):
         d1 = torch.add(d1, stages[j], alpha=float(DENSE[0, j]))
         d2 = torch.add(d2, stages[j], alpha=float(DENSE[1, j]))
-    points = [state.z * (1 - s) + s * (z_new + (1 - s) * (d1 + s * d2)) for s in (0.25, 0.5, 0.75)]
+    points = [state.z * (1 - s) + s * (z_new + (1 - s) * (d1 + s * d2)) for s in (1.0 / 3.0, 2.0 / 3.0)]
     z = torch.stack([*points, z_new], dim=1).flatten(0, 1)
-    constant = state.constant.repeat_interleave(4, dim=0)
-    return violation(quarters, theta_of(quarters, constant, z)).reshape(-1, 4)
+    return theta_of(looks, state.constant.repeat_interleave(3, dim=0), z)
 
 
-def _begin_locating(state: State, accepted: Tensor, past: Tensor, h: Tensor) -> Tensor:
-    """Lanes whose step passed an event start to locate it; the steps that stay accepted."""
-    over = past > LANDED
-    begins = accepted & over.any(1)
-    first = over.to(torch.int8).argmax(1)
-    span = h * (first + 1) / 4.0
+def _begin_locating(state: State, accepted: Tensor, place: Tensor, h: Tensor) -> Tensor:
+    """Lanes whose step passed an event, seen at a place in it, start to locate it; the steps that stay accepted."""
+    begins = accepted & (place <= 1.0)
+    span = h * place.clamp(max=1.0)
     state.locating = state.locating | begins
     state.trial = torch.where(begins, -1, state.trial)
     state.span = torch.where(begins, span, state.span)
@@ -279,9 +324,12 @@ def _land(state: State, landed: Tensor, shift: Tensor) -> None:
 def _locate(lanes: Lanes, state: State, locating: Tensor, shift: Tensor, h: Tensor, z_new: Tensor, g: Tensor) -> Tensor:
     """Take in what the trial steps found; returns the lanes whose step meets no event after all."""
     opening = locating & (state.trial < 0)
+    start = violation(lanes, theta_of(lanes, state.constant, state.z))
+    # a start that has landed a hair beyond a kink has to come back to where it is
+    level = start.clamp(min=0.0)
+    start, g = start - level, g - level
     missed = opening & (g <= LANDED)
     opening = opening & ~missed
-    start = violation(lanes, theta_of(lanes, state.constant, state.z))
     beyond = locating & ~missed & ((g > 0.0) | opening)
     before = locating & ~missed & ~beyond
     state.weight_lo = torch.where(opening | before, 1.0, torch.where(beyond, 0.5 * state.weight_lo, state.weight_lo))

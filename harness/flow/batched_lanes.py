@@ -124,7 +124,7 @@ class State:
     booked: log-norm; sigma; h; separated; attempts: steps tried; first_norm: ||theta0||; code: why the lane waits,
     RUNNING if it does not; target, steps: where to stop.  locating: the lane looks for an event in a step from z of
     size in [lo, hi]: g_lo, g_hi the violations there, weights those of the Illinois method, span the first hi, trial
-    the count, -1 before the first; z_hi the end of the step hi.
+    the count, -1 before the first; z_hi the end of the step hi.  grazed: the log-norm at the last kink that was grazed.
     """
 
     z: Tensor
@@ -148,6 +148,7 @@ class State:
     span: Tensor
     trial: Tensor
     z_hi: Tensor
+    grazed: Tensor
 
 
 def take(data: Data, lanes: Tensor) -> Data:

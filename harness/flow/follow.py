@@ -71,12 +71,13 @@ class Run:
         self.problem = (
             net, instance.x_float.copy(), instance.y_float.copy(), self.gates.gates, instance.loss == "logistic",
         )  # fmt: skip
-        # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start
-        self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0])
+        # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start, log-norm of
+        # the last kink grazed
+        self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0, -math.inf])
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
-        self.left = -math.inf  # the log-norm by which it was behind
+        self.left = -math.inf  # the log-norm by which it, and the last kink that was grazed, was behind
         theta0 = np.concatenate(instance.theta0_float)
         try:
             self.invariants = Invariants(net, instance.x)
@@ -141,10 +142,12 @@ class Run:
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
         limits = np.array([rtol, settings.freeze, target, settings.polish_from, steps])
-        return integrate(
+        code = integrate(
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
             self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
+        self.left = max(self.left, float(self.state[7]))
+        return code
 
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
@@ -232,7 +235,7 @@ class Run:
             self.approach.forget()
             self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
-            self.left = self.log_norm + SPACING
+            self.left = max(self.left, self.log_norm + SPACING)
         if leaving:
             return None
         if code == FAILED:
@@ -343,8 +346,8 @@ def _require_squares(instance: Instance) -> None:
 def arrived(run: Run, settled: Settled) -> Ending:
     """How a flow ends whose limit was found.
 
-    Near a saddle errors grow: which way the flow leaves may be the integrator's choice, and a second time with a
-    smaller error must lead to the same limit.
+    Near a saddle errors grow: which way the flow leaves may be the integrator's choice, as the side of a kink that is
+    grazed.  A second time with a smaller error must lead to the same limit.
     """
     settings = run.settings
     if run.left > -math.inf and settings.goal is None and settings.rtol > STRICT:
@@ -352,7 +355,7 @@ def arrived(run: Run, settled: Settled) -> Ending:
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
         again = follow(run.instance, replace(settings, strict=run.left, goal=goal, **caps))
         if again.theta is None or not same_point(np.concatenate(again.theta), goal):
-            return Ending.undecided(Undecided("the flow passes a saddle too closely to tell how it leaves"))
+            return Ending.undecided(Undecided("the flow passes a saddle or a kink too closely to tell what follows"))
     return Ending.converged(settled)
 
 

@@ -1,0 +1,199 @@
+"""Where a step of the flow meets a kink or the end of a slide, compiled.
+
+Between the steps a watched pre-activation is looked at three times, and once where it comes closest to its kink: of the
+first layer it is a cubic of the place in the step, as the dense output is, and is known from four looks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.flow.compiling import compiled
+from harness.flow.field import field, slide_coefficients
+from harness.flow.kernel import dot, lift, margins
+from harness.flow.rodas import interpolate, rosenbrock_step
+
+LANDED = 1e-11  # a pre-activation this small relative to ||theta|| ||x|| is on its kink
+# A dip as near to the kink as this many times rtol may be on either side of it.
+GRAZE = 10.0
+OFF = 1e-9  # from where a dip counts: a slide is left along its kink
+
+
+@compiled
+def reaches(net, x):
+    """||x_i|| (n,) and the layer of every unit (units,), with which pre-activations are compared."""
+    reach = np.empty(x.shape[0])
+    for i in range(x.shape[0]):
+        reach[i] = np.sqrt(dot(x[i], x[i]))
+    depths = np.empty(net.uptr[-1])
+    for layer in range(net.uptr.shape[0] - 1):
+        depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
+    return reach, depths
+
+
+@compiled
+def violation(problem, slides, guard, theta, work, mark):
+    """How far theta is past the nearest event: negative before it, zero on it.
+
+    A watched pre-activation of layer l counts relative to ||theta||^l ||x_i||, a coefficient that leaves [0, 1] or a
+    jump that turns positive by a hundredth.  With mark, fills hit and ended with what is within LANDED.
+    """
+    net, x, y, gates, logistic = problem
+    watch, reach, depths, hit, ended = guard
+    q, grad, pre, delta, p, slope, f = work
+    n, units = gates.shape
+    s = slides.normals.shape[0]
+    if s == 0:
+        margins(net, theta, x, y, gates, q, pre)
+        rho = np.sqrt(dot(theta, theta))
+    else:
+        rho = field(problem, theta, work)
+    worst = -np.inf
+    for i in range(n):
+        for u in range(units):
+            if watch[i, u] != 0:
+                value = -watch[i, u] * pre[i, u] / (reach[i] * rho ** depths[u])
+                worst = max(worst, value)
+                if mark:
+                    hit[i, u] = value >= -LANDED
+    if s > 0:
+        coefficients = np.empty(s)
+        jumps = np.empty(s)
+        slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps)
+        for h in range(s):
+            value = 0.01 * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h] / rho)
+            worst = max(worst, value)
+            if mark:
+                ended[h] = value >= -LANDED
+    return worst
+
+
+@compiled
+def locate(frame, linear, guard, z, h, work, k):
+    """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
+
+    (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
+    of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.  A start that has
+    landed a hair beyond a kink has to come back to where it is.
+    """
+    problem, c, basis, pivots, slides = frame
+    theta = np.empty(c.shape[0])
+    lo, hi = 0.0, h
+    g_lo = violation(problem, slides, guard, lift(c, basis, z, theta), work, False)
+    level = max(g_lo, 0.0)
+    g_lo -= level
+    z_hi = rosenbrock_step(frame, linear, z, hi, work, k)
+    g_hi = violation(problem, slides, guard, lift(c, basis, z_hi, theta), work, False) - level
+    if g_hi <= LANDED:
+        return hi, z_hi, False
+    weight_lo, weight_hi, near = 1.0, 1.0, 0.0
+    first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
+    while last - first > 1e-6:
+        s = 0.5 * (first + last)
+        z_s = interpolate(z, z_hi, k, s)
+        g = violation(problem, slides, guard, lift(c, basis, z_s, theta), work, False) - level
+        if g > 0.0:
+            last, ahead = s, g
+        else:
+            first, behind = s, g
+    slope = (ahead - behind) / ((last - first) * h)
+    trial = last * h
+    for attempt in range(80):
+        if attempt > 0:
+            if g_lo < -LANDED and attempt % 4 != 3:
+                a, b = weight_lo * g_lo, weight_hi * g_hi
+                trial = (lo * b - hi * a) / (b - a)
+            else:
+                trial = 0.5 * (lo + hi)
+            if attempt < 4 and slope > 0.0 and lo < near < hi:
+                trial = near
+        if not lo < trial < hi or hi - lo < 1e-14 * h:
+            break
+        z_trial = rosenbrock_step(frame, linear, z, trial, work, k)
+        g = violation(problem, slides, guard, lift(c, basis, z_trial, theta), work, False) - level
+        # half of what counts as landed beyond the kink
+        near = trial + (0.5 * LANDED - g) / slope
+        if g > 0.0:
+            hi, z_hi, g_hi = trial, z_trial, g
+            weight_hi = 1.0
+            weight_lo *= 0.5
+            if g <= LANDED:
+                break
+        else:
+            lo, g_lo = trial, g
+            weight_lo = 1.0
+            weight_hi *= 0.5
+    violation(problem, slides, guard, lift(c, basis, z_hi, theta), work, True)
+    return hi, z_hi, True
+
+
+@compiled
+def lowest(a, b, c, d):
+    """The place in (0, 1) of the local minimum of the cubic with these values at 0, 1/3, 2/3, 1, and its value there.
+
+    The place is 2 if there is none.
+    """
+    first = 0.5 * (-11.0 * a + 18.0 * b - 9.0 * c + 2.0 * d)
+    second = 4.5 * (2.0 * a - 5.0 * b + 4.0 * c - d)
+    third = 4.5 * (-a + 3.0 * b - 3.0 * c + d)
+    square = second * second - 3.0 * first * third
+    if not square > 0.0:
+        return 2.0, a
+    # the other root of the derivative is the maximum
+    denominator = second + np.sqrt(square)
+    if denominator == 0.0:
+        return 2.0, a
+    s = -first / denominator
+    if not 0.0 < s < 1.0:
+        return 2.0, a
+    return s, a + s * (first + s * (second + s * third))
+
+
+@compiled
+def _sway(net, theta, rho, x, unit, reach):
+    """How far a pre-activation moves with the error that a step is allowed in theta, relative to both and to rtol.
+
+    x (d,): the sample, reach its norm.  Of deeper units not more is said than that it is below 1.
+    """
+    if unit >= net.uptr[2]:
+        return 1.0
+    total = 0.0
+    for e in range(net.ptr[0], net.ptr[1]):
+        if net.row[e] == unit:
+            total += abs(x[net.col[e]]) * (abs(theta[net.par[e]]) + 0.01 * rho)
+    return total / (rho * reach)
+
+
+@compiled
+def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
+    """The accepted step (h, z_new) or a shorter one, whether it ends on an event, and whether it grazes a kink.
+
+    looks (4, n, units): the first row holds the pre-activations at z, the others are filled.  graze: the distance
+    from the kink, relative as in `violation`, at which a dip counts as grazing.
+    """
+    problem, c, basis, pivots, slides = frame
+    net, x, y, gates, logistic = problem
+    watch, reach, depths, hit, ended = guard
+    theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
+    rho = np.sqrt(dot(theta, theta))
+    place, grazes = 2.0, False
+    for look in range(1, 4):
+        s = look / 3.0
+        lift(c, basis, interpolate(z, z_new, k, s) if look < 3 else z_new, there)
+        if violation(problem, slides, guard, there, work, False) > LANDED:
+            place = min(place, s)
+        looks[look] = work[2]
+    for i in range(watch.shape[0]):
+        for u in range(watch.shape[1]):
+            if watch[i, u] != 0:
+                scale = watch[i, u] / (reach[i] * rho ** depths[u])
+                start = scale * looks[0, i, u]
+                s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])
+                if s < 1.0 and start > OFF:
+                    grazes = grazes or abs(value) < graze * _sway(net, theta, rho, x[i], u, reach[i])
+                    if value < -LANDED:
+                        place = min(place, s)
+    if place > 1.0:
+        return h, z_new, False, grazes
+    h, z_new, met = locate(frame, linear, guard, z, place * h, work, k)
+    return h, z_new, met, grazes

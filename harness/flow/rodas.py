@@ -1,0 +1,144 @@
+"""RODAS4, a stiffly accurate Rosenbrock method of order 4 (3), on the coordinates of the flow, compiled.
+
+Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.7: six stages, one Jacobian and one
+factorisation a step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.flow.compiling import compiled
+from harness.flow.field import add_multiples, factor_gram, velocity
+from harness.flow.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient
+
+SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
+
+# the stage points, the terms c_ij / h of the right-hand sides, the dense output
+GAMMA = 0.25
+STAGE = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.544, 0.0, 0.0, 0.0, 0.0],
+        [0.9466785280815826, 0.2557011698983284, 0.0, 0.0, 0.0],
+        [3.314825187068521, 2.896124015972201, 0.9986419139977817, 0.0, 0.0],
+        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 0.0],
+    ]
+)
+STEP = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [-5.6688, 0.0, 0.0, 0.0, 0.0],
+        [-2.430093356833875, -0.2063599157091915, 0.0, 0.0, 0.0],
+        [-0.1073529058151375, -9.594562251023355, -20.47028614809616, 0.0, 0.0],
+        [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160, 0.0],
+        [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054],
+    ]
+)
+DENSE = np.array(
+    [
+        [10.12623508344586, -7.487995877610167, -34.80091861555747, -7.992771707568823, 1.025137723295662],
+        [-0.6762803392806898, 6.087714651680015, 16.43084320892478, 24.76722511418386, -6.594389125716872],
+    ]
+)
+
+
+@compiled
+def rosenbrock_step(frame, linear, z, h, work, k):
+    """One RODAS4 step of size h from z; fills the stages k (6, r); returns the new z, NaN if singular.
+
+    frame: (problem, c, basis, pivots, slides).  linear: (f0, jac, shift), of the field less shift times theta.
+    """
+    problem, c, basis, pivots, slides = frame
+    f0, jac, shift = linear
+    r = z.shape[0]
+    theta = np.empty(c.shape[0])
+    lhs = -jac
+    for a in range(r):
+        lhs[a, a] += 1.0 / (h * GAMMA)
+    piv = np.empty(r, dtype=np.int64)
+    stage = z.copy()
+    if not lu_factor(lhs, piv):
+        stage[:] = np.nan
+        return stage
+    rhs = f0.copy()
+    for s in range(6):
+        if s > 0:
+            for a in range(r):
+                if s < 5:
+                    stage[a] = z[a]
+                    for j in range(s):
+                        stage[a] += STAGE[s, j] * k[j, a]
+                else:
+                    stage[a] += k[4, a]
+            v, _ = velocity(problem, lift(c, basis, stage, theta), slides, work)
+            for a in range(r):
+                rhs[a] = v[pivots[a]] - shift * stage[a]
+        for a in range(r):
+            for j in range(s):
+                rhs[a] += STEP[s, j] * k[j, a] / h
+        lu_solve(lhs, piv, rhs)
+        k[s] = rhs
+    z_new = stage + k[5]
+    if slides.normals.shape[0] > 0:
+        _return_to_kinks(frame, z_new, work)
+    return z_new
+
+
+@compiled
+def _return_to_kinks(frame, z, work):
+    """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding."""
+    problem, c, basis, pivots, slides = frame
+    net, x, y, gates, logistic = problem
+    q, grad, pre, delta, p, slope, f = work
+    flat = slides.normals.shape[0] - slides.curved.shape[0]
+    theta = np.empty(c.shape[0])
+    for _ in range(3 if slides.curved.shape[0] > 0 else 1):
+        lift(c, basis, z, theta)
+        gap = np.empty(slides.normals.shape[0])
+        for h in range(flat):
+            gap[h] = dot(slides.normals[h], theta)
+        if slides.curved.shape[0] > 0:
+            margins(net, theta, x, y, gates, q, pre)
+        for t in range(slides.curved.shape[0]):
+            i, u = slides.curved[t]
+            unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
+            gap[flat + t] = pre[i, u]
+        if flat < slides.normals.shape[0]:
+            factor_gram(slides)
+        lu_solve(slides.gram, slides.piv, gap)
+        step = add_multiples(slides.normals, gap, np.zeros(theta.shape[0]))
+        for a in range(z.shape[0]):
+            z[a] -= step[pivots[a]]
+
+
+@compiled
+def interpolate(z0, z1, k, s):
+    """Dense output of the step at fraction s."""
+    out = np.empty_like(z0)
+    for a in range(z0.shape[0]):
+        d1 = 0.0
+        d2 = 0.0
+        for j in range(5):
+            d1 += DENSE[0, j] * k[j, a]
+            d2 += DENSE[1, j] * k[j, a]
+        out[a] = z0[a] * (1 - s) + s * (z1[a] + (1 - s) * (d1 + s * d2))
+    return out
+
+
+@compiled
+def step_error(grad, weight, theta, theta_new, err_theta, rho, rtol):
+    """The error of a step, 1 where it is just allowed; weight (n,): the softmax at its start.
+
+    At large margins a small error in theta is a large one in the softmax, and the next step pays for it.
+    """
+    size = theta.shape[0]
+    total = 0.0
+    for a in range(size):
+        scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)
+        total += scaled * scaled
+    error = np.sqrt(total / size) / rtol
+    for i in range(weight.shape[0]):
+        if weight[i] > WEIGHTY:
+            error = max(error, abs(dot(grad[i], err_theta)) / SOFTMAX_ERROR)
+    return error

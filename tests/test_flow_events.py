@@ -1,0 +1,83 @@
+"""Kinks that a step only touches: how near a pre-activation comes between its looks, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+from harness.flow import follow
+from harness.flow.batched import follow_batch
+from harness.flow.batched_integrator import lowest as batched_lowest
+from harness.flow.events import lowest
+from harness.instances import Instance
+from harness.networks import fully_connected
+from tests.reference import velocity
+
+
+def cubics(count: int) -> np.ndarray:
+    """Values at 0, 1/3, 2/3 and 1 of random cubics, (count, 4)."""
+    return np.random.default_rng(11).standard_normal((count, 4))
+
+
+def test_the_lowest_point_of_a_cubic() -> None:
+    """Against a fine grid: the interior minimum, and none where the cubic has none."""
+    grid = np.linspace(0.0, 1.0, 20001)
+    found = 0
+    for values in cubics(300):
+        curve = np.polyval(np.polyfit(np.arange(4) / 3.0, values, 3), grid)
+        inside = np.flatnonzero((curve[1:-1] < curve[:-2]) & (curve[1:-1] < curve[2:])) + 1
+        place, value = lowest(*values)
+        if len(inside):
+            found += 1
+            assert place == pytest.approx(grid[inside[0]], abs=1e-4)
+            assert value == pytest.approx(curve[inside[0]], abs=1e-6)
+        else:
+            assert place == 2.0 or min(place, 1.0 - place) < 1e-4
+    assert found > 50
+
+
+def test_both_implementations_find_the_same_lowest_point() -> None:
+    values = cubics(300)
+    places, heights = batched_lowest(*torch.from_numpy(values).unbind(1))
+    for row, place, height in zip(values, places.tolist(), heights.tolist(), strict=True):
+        assert (place == 2.0) == (lowest(*row)[0] == 2.0)
+        if place < 2.0:
+            assert (place, height) == pytest.approx(lowest(*row), abs=1e-12)
+
+
+# A pre-activation falls below zero by 1e-5 and returns, all within one step of the integrator.
+TOUCHED = Instance(
+    fully_connected("relu", (2, 2)),
+    "exponential",
+    tuple(tuple(map(Fraction, row)) for row in ((-2, 3), (1, 2), (1, 0))),
+    (1, 1, 1),
+    (
+        tuple(map(Fraction, (0.05668460245655995, 0.8673999599582427, 0.7758016295142314, 0.5362689577840231))),
+        (Fraction(1.3769432611566026), Fraction(0.032306651744066155)),
+    ),
+)
+
+
+def test_a_kink_that_is_crossed_within_one_step_is_seen() -> None:
+    """Small steps of an explicit method of order 8 say that the kink is reached, and when."""
+
+    def kink(_: float, theta: np.ndarray) -> float:
+        return float(theta[2:4] @ TOUCHED.x_float[0])
+
+    kink.terminal = True  # pyright: ignore[reportFunctionMemberAccess]
+    reference = solve_ivp(
+        lambda _, theta: velocity(TOUCHED, theta), (0.0, 1.0), np.concatenate(TOUCHED.theta0_float),
+        method="DOP853", rtol=1e-12, atol=1e-14, max_step=1e-3, events=kink,
+    )  # fmt: skip
+    (reached,) = reference.y_events[0]
+    limit = follow(TOUCHED)
+    assert [(event["sample"], event["neuron"], event["gate"]) for event in limit.events] == [(0, 2, "off")]
+    assert limit.events[0]["log_norm"] == pytest.approx(math.log(np.linalg.norm(reached)), abs=1e-3)
+    assert limit.value == pytest.approx(17.0 / 13.0, rel=1e-9)
+    (batched,) = follow_batch([TOUCHED])
+    assert batched.value == pytest.approx(limit.value, rel=1e-9)
