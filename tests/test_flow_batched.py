@@ -23,9 +23,10 @@ from harness.flow.field import field as compiled_field
 from harness.flow.field import jacobian as compiled_jacobian
 from harness.flow.field import velocity as compiled_velocity
 from harness.flow.field import workspace
-from harness.flow.follow import Run, Settings, follow
+from harness.flow.follow import follow
 from harness.flow.gates import Undecided
 from harness.flow.kernel import hessian_times as compiled_hessian_times
+from harness.flow.run import Run, Settings
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import forward as predict

@@ -1,6 +1,7 @@
 """The trainer: follows the gradient flow of each instance to its limit direction."""
 
 from harness.flow.drive import drive
-from harness.flow.follow import Settings, follow
+from harness.flow.follow import follow
+from harness.flow.run import Settings
 
 __all__ = ["Settings", "drive", "follow"]

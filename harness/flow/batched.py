@@ -1,7 +1,7 @@
 """Many gradient flows at once on any torch device: the second implementation of harness.flow.follow.
 
 The device integrates and polishes; the host decides what happens at kinks and what the limit is, in the exact
-arithmetic and by the rules that both implementations share (harness.flow.follow.Run).  The host looks every few
+arithmetic and by the rules that both implementations share (harness.flow.run.Run).  The host looks every few
 steps: a lane that has stopped by then is taken in hand and goes on in the next round; lanes that are done are closed
 up.
 """
@@ -19,8 +19,9 @@ from harness.flow import integrator
 from harness.flow.batched_integrator import RUNNING, Batch, Limits, marks, masked_step
 from harness.flow.batched_lanes import Shape, State, build, joined, put, take, theta_of
 from harness.flow.batched_polish import polish
-from harness.flow.follow import Ending, Run, Settings, arrived, without_limit
+from harness.flow.follow import Ending, arrived, without_limit
 from harness.flow.gates import Undecided
+from harness.flow.run import Run, Settings
 from harness.instances import Instance
 from harness.limits import Limit
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from harness.flow.batched_kernel import Directions, Networks, directions
-from harness.flow.follow import Run
+from harness.flow.run import Run
 from harness.networks import Network
 
 Data = TypeVar("Data")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.flow.follow import Settings, follow
+from harness.flow.follow import follow
+from harness.flow.run import Settings
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import FieldError

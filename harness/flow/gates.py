@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.flow.field import Slides, field, slides_of, workspace
 from harness.flow.kernel import Wiring, unit_gradient
-from harness.flow.kinks import Line, Pair, depart, gather
+from harness.flow.kinks import Line, Pair, crossing, depart, gather
 from harness.instances import Instance
 from harness.networks import preactivations
 
@@ -129,6 +129,16 @@ class Gates:
             groups = self._by_block(pairs)
         for group in groups:
             self._resolve_together(theta, group, problem)
+
+    def crossing(self, pair: Pair, theta: np.ndarray, problem) -> int:
+        """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
+        if self.instance.network.depth != 2 or self.slides:
+            return 0
+        before, self.gates[pair] = self.gates[pair], 0.0
+        normal = self.float_normals[pair[0], pair[1] - self.first.start]
+        side = crossing(problem, theta, pair[0], pair[1], normal, workspace(problem))
+        self.gates[pair] = before
+        return int(side)
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""

@@ -35,7 +35,8 @@ _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coor
 class Subspace:
     """The invariant subspace under the gates of the moment.
 
-    rows: for every prime a spanning set, shape (r, N), of what the flow has been proven to stay in.
+    rows: for every prime, or for the first alone where it is not exact, a spanning set, shape (r, N), of what the flow
+    has been proven to stay in.
     basis (N, r') float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
     gates hold still, which the basis leaves out.  exact: whether basis is V itself (else a superset).
     """
@@ -45,6 +46,11 @@ class Subspace:
     pivots: np.ndarray
     constant: np.ndarray
     exact: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is everything that the gates let move."""
+        return len(self.rows[0]) + int(self.constant.sum()) == len(self.constant)
 
     def tangent(self, normals: np.ndarray) -> np.ndarray:
         """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
@@ -76,7 +82,9 @@ class Invariants:
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-        return self._close(lambda prime, _: residues(theta0, prime)[None, :], len(theta0), gates, slides, curved)
+        return self._close(
+            PRIMES, lambda prime, _: residues(theta0, prime)[None, :], len(theta0), gates, slides, curved
+        )
 
     def after(
         self,
@@ -100,7 +108,14 @@ class Invariants:
             rows = np.vstack([old.rows[k], extra]) if frozen else old.rows[k]
             return intersect(rows, self._normals(kinks, size, prime), prime) if kinks else rows
 
-        return self._close(spanning, size, gates, slides, curved)
+        # what had no small rational basis will not have one: one prime is enough for its zeros and ties
+        primes = PRIMES if old.exact else PRIMES[:1]
+        return self._close(primes, spanning, size, gates, slides, curved)
+
+    def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
+        """Whether the same parameters are constant under other gates, without slides."""
+        constant = never_move(self.net, self.x(PRIMES[0]), gates, _array(()), len(old.constant), PRIMES[0])
+        return np.array_equal(constant, old.constant)
 
     def _normals(self, pairs: Sequence[Pair], size: int, prime: int) -> np.ndarray:
         """The normals (s, N) of flat kinks modulo a prime."""
@@ -108,6 +123,7 @@ class Invariants:
 
     def _close(
         self,
+        primes: Sequence[int],
         spanning: Callable[[int, int], np.ndarray],
         size: int,
         gates: np.ndarray,
@@ -122,7 +138,7 @@ class Invariants:
         closed: list[np.ndarray] = []
         pivots = np.zeros(0, dtype=np.int64)
         agreed = True
-        for k, prime in enumerate(PRIMES):
+        for k, prime in enumerate(primes):
             normals = self._normals(slides, size, prime)
             basis, found = closure(self.net, spanning(prime, k), self.x(prime), gates, normals, pairs, constant, prime)
             order = np.argsort(found)
@@ -135,7 +151,7 @@ class Invariants:
                     whole = np.ascontiguousarray(np.eye(size)[:, pivots])
                     full = np.eye(size, dtype=np.int64)[pivots]
                     return Subspace((full,) * len(PRIMES), whole, pivots, constant, True)
-        lifted = _lift(closed) if agreed else None
+        lifted = _lift(closed) if agreed and len(closed) == len(PRIMES) else None
         if lifted is not None:
             return Subspace(tuple(closed), lifted, pivots, constant, True)
         ties, leaders = signed_ties(closed[0], PRIMES[0])

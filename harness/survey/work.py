@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import harness
 from harness.claims import CLAIMS
-from harness.flow.follow import Settings
+from harness.flow.run import Settings
 from harness.limits import Limit
 from harness.margin import Standing, Verdict
 from harness.networks import FieldError

@@ -1,0 +1,307 @@
+"""One gradient flow on its way: through its events, up to a limit that is offered.
+
+integrate until something happens -> resolve kinks, take the closure of the invariant subspace under the
+new gates -> now and then polish and ask whether the flow is going there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.flow.approach import SPACING, Approach, distance_to
+from harness.flow.field import field, slide_coefficients, workspace
+from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
+from harness.flow.integrator import integrate
+from harness.flow.invariants import Invariants, Subspace
+from harness.flow.kernel import wiring
+from harness.flow.kinks import Pair
+from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
+from harness.flow.settle import Settled, settle
+from harness.instances import Instance
+
+DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
+LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
+PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
+STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
+
+
+@dataclass(frozen=True)
+class Settings:
+    """rtol of the integrator; freeze: inverse temperature at which the softmax is held.
+
+    strict, goal: of a flow that is followed again, the log-norm up to which, and beside a saddle, rtol is STRICT,
+    and the point (N,) that it is to point at afterwards.
+
+    The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
+    steps by which they have to be; steps in all; kink_events.  polish_from: min q from which polishes are tried
+    (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
+    sharp cannot be resolved.
+    """
+
+    rtol: float = 1e-5
+    strict: float = -math.inf
+    goal: np.ndarray | None = None
+    freeze: float = 2e4
+    patience: int = 150
+    separation: int = 3000
+    steps: int = 10000
+    kink_events: int = 200
+    polish_from: float = 50.0
+    farthest: float = 1e4
+    record_rows: int = 4000
+
+
+class Run:
+    """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
+
+    def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
+        _require_squares(instance)
+        self.instance = instance
+        self.settings = settings
+        self.record = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
+        net = wiring(instance.network)
+        self.gates = Gates(instance, net)
+        self.problem = (
+            net, instance.x_float.copy(), instance.y_float.copy(), self.gates.gates, instance.loss == "logistic",
+        )  # fmt: skip
+        # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start, log-norm of
+        # the last kink grazed
+        self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0, -math.inf])
+        self.events: list[dict[str, Any]] = []
+        self.approach = Approach(instance.network.depth)
+        self.saddle: np.ndarray | None = None  # the last that the direction passed closely
+        self.left = -math.inf  # the log-norm by which it, and the last kink that was grazed, was behind
+        theta0 = np.concatenate(instance.theta0_float)
+        try:
+            self.invariants = Invariants(net, instance.x)
+            zero = self.gates.start() if self.gates.relu else []
+            if zero:
+                self.gates.resolve(theta0, zero, self.problem)
+            exact = [v for row in instance.theta0 for v in row]
+            subspace = self.invariants.start(
+                exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
+            )
+        except ZeroDivisionError:
+            raise Undecided("a denominator is divisible by a prime of the exact arithmetic") from None
+        self.held = subspace.basis.shape[1] + int(subspace.constant.sum()) < len(theta0)
+        self.state[6] = np.linalg.norm(theta0)
+        self._enter(subspace, theta0)
+
+    def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
+        self.subspace = subspace
+        self.constant = np.where(subspace.constant, theta, 0.0)
+        self.z = theta[subspace.pivots].copy()
+        if np.abs(self.theta - theta).max() > 1e-7 * np.linalg.norm(theta):
+            raise Undecided("the invariant subspace does not contain the flow")
+        self.slides = self.gates.compiled_slides()
+        self.watch = self.gates.watch(subspace.basis)
+        self.tangent: np.ndarray | None = None
+        if self.gates.resting(theta, self.problem, self.watch):
+            raise Undecided(DEGENERATE)
+
+    @property
+    def theta(self) -> np.ndarray:
+        return self.constant + self.subspace.basis @ self.z
+
+    @property
+    def log_norm(self) -> float:
+        theta = self.theta
+        size = math.sqrt(theta @ theta)
+        return float(self.state[0]) + math.log(size) if size else -math.inf
+
+    @property
+    def separated(self) -> bool:
+        return bool(self.state[3])
+
+    @property
+    def _strict(self) -> float:
+        """The log-norm up to which errors are kept smaller than the settings allow."""
+        return max(self.settings.strict, self.left) if self.settings.goal is not None else -math.inf
+
+    def cap(self, steps: int) -> int:
+        """The cap after this many steps; the same number where there is no other."""
+        if steps < self.settings.patience:
+            return self.settings.patience
+        if steps < self.settings.separation:
+            return min(self.settings.separation, self.settings.steps)
+        return self.settings.steps if self.separated else steps
+
+    def advance(self, target: float, steps: int) -> int:
+        """Integrate until something happens; the integrator's code."""
+        rtol = self.settings.rtol
+        if self.log_norm < self._strict:
+            rtol, target = min(rtol, STRICT), min(target, self._strict)
+        self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
+        self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
+        settings = self.settings
+        limits = np.array([rtol, settings.freeze, target, settings.polish_from, steps])
+        code = integrate(
+            self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
+            self.state, limits, self.record, self.hit, self.ended,
+        )  # fmt: skip
+        self.left = max(self.left, float(self.state[7]))
+        return code
+
+    def cross(self) -> None:
+        """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
+        if len(self.events) >= self.settings.kink_events:
+            done = "separated, but not converged" if self.separated else "not separated"
+            raise Undecided(f"{done} after {self.settings.kink_events} events at kinks")
+        theta, gates = self.theta, self.gates
+        pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
+        pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
+        if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
+            return
+        before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
+        flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
+        if self.ended.any():
+            coefficients, jumps = self._coefficients(theta)
+            for h in np.flatnonzero(self.ended)[::-1]:
+                if jumps[h] > -1e-9 * np.linalg.norm(theta):
+                    raise Undecided(NOT_UNIQUE)
+                gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
+        if pairs:
+            gates.resolve(theta, pairs, self.problem)
+        sliding = gates.sliding_pairs()
+        changed = {(int(i), int(u)) for i, u in np.argwhere(before != gates.gates)} | (sliding ^ sliding_before)
+        for i, u in sorted(changed | set(pairs)):
+            self._tell((i, u), "sliding" if (i, u) in sliding else "on" if gates.gates[i, u] else "off")
+        self._enter(
+            self.invariants.after(
+                self.subspace, theta, gates.gates, flat, gates.independent_slides(), gates.representatives()
+            ),
+            theta,
+        )
+        self._changed()
+
+    def _passes(self, pair: Pair, theta: np.ndarray) -> bool:
+        """Go through a kink of which both sides point the same way, if nothing but its gate changes.
+
+        By far the most frequent event.  Where V was everything that moves it still is: it contains all of V that lies
+        on the kink, and a velocity that does not.
+        """
+        if not self.subspace.whole:
+            return False
+        side = self.gates.crossing(pair, theta, self.problem)
+        if side == 0:
+            return False
+        before, self.gates.gates[pair] = self.gates.gates[pair], float(side > 0)
+        if not self.invariants.as_free(self.subspace, self.gates.gates):
+            self.gates.gates[pair] = before
+            return False
+        self.watch[pair] = side
+        self._tell(pair, "on" if side > 0 else "off")
+        self._changed()
+        return True
+
+    def _tell(self, pair: Pair, gate: str) -> None:
+        sample, unit = pair
+        layer = self.gates.layer(unit)
+        neuron = unit - int(self.problem[0].uptr[layer]) + 1
+        self.events.append(
+            {"log_norm": self.log_norm, "sample": sample, "layer": layer, "neuron": neuron, "gate": gate}
+        )
+
+    def _changed(self) -> None:
+        self.state[2] = min(self.state[2], 1e-2)
+        # what passed the second-order test under the gates before may be a saddle under these
+        self.approach.forget()
+
+    def _moves(self, pair: tuple[int, int], theta: np.ndarray) -> bool:
+        """Whether a deeper pre-activation can move at all within the invariant subspace."""
+        normal = self.gates.curved_normal(pair, theta)
+        return float(np.abs(normal @ self.subspace.basis).max()) > 1e-12 * float(np.abs(normal).max() + 1e-300)
+
+    def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        work = workspace(self.problem)
+        rho = field(self.problem, theta, work)
+        coefficients, jumps = np.empty(len(self.slides.normals)), np.empty(len(self.slides.normals))
+        slide_coefficients(self.slides, self.problem, theta, work, rho, coefficients, jumps)
+        return coefficients, jumps
+
+    def tangent_basis(self) -> np.ndarray:
+        """An orthonormal basis (N, r) of the directions along which no flat sliding kink is left."""
+        if self.tangent is None:
+            flat = len(self.slides.normals) - len(self.slides.curved)
+            self.tangent = self.subspace.tangent(self.slides.normals[:flat])
+        return self.tangent
+
+    def next_polish(self) -> float:
+        """The log-norm of the next one.  Raises Undecided."""
+        now = self.log_norm
+        if now > self.settings.farthest:
+            raise Undecided(f"separated, but not converged at log-norm {now:.0g}")
+        return self.approach.next(now)
+
+    def polish(self) -> Settled | None:
+        """The limit, if the flow has come close enough to the point that the polish finds."""
+        point, q, multipliers = self.theta, np.empty(self.instance.n), np.empty(self.instance.n)
+        code, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, q, multipliers)
+        return self.offer(code, point, q, multipliers)
+
+    def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Settled | None:
+        """The limit, if what a polish found is to be believed.
+
+        The polish ended with this code at a point (N,) with margins and multipliers (n,).
+        """
+        theta = self.theta
+        direction = theta / math.sqrt(theta @ theta)
+        # where multipliers are not unique some pass the second-order test and others fail it
+        leaving = code == SADDLE and not self.approach.knows(direction, point, q)
+        if leaving:
+            self.approach.forget()
+            self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
+        if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
+            self.left = max(self.left, self.log_norm + SPACING)
+        if leaving:
+            return None
+        if code == FAILED:
+            return None
+        if not self.approach.arrived(self.log_norm, direction, point, q) and not self._at_goal(point):
+            return None
+        settled = settle(self.instance, point, multipliers, self.gates)
+        if settled is None or settled.residual > 1e-9:
+            return None
+        return (self._without_tiny(point) or settled) if settled.doubt else settled
+
+    def _at_goal(self, point: np.ndarray) -> bool:
+        """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""
+        goal = self.settings.goal
+        return goal is not None and self.log_norm >= self._strict and same_point(point, goal)
+
+    def _without_tiny(self, point: np.ndarray) -> Settled | None:
+        """The limit with its tiny parameters exactly zero, if that is a KKT point to rounding.
+
+        Where a parameter only just dies the KKT system has a double root, known to the square root of rounding.
+        """
+        size = math.sqrt(point @ point)
+        tiny = np.abs(point) < DYING * size
+        part = where_zero(self.tangent_basis(), tiny) if tiny.any() else np.zeros((len(point), 0))
+        if not part.shape[1]:
+            return None
+        # the polish takes its active samples from a softmax, so from a sharp one
+        exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.depth)
+        q, multipliers = np.empty(self.instance.n), np.empty(self.instance.n)
+        code, _ = polish(self.problem, exact, part, self.slides.curved, q, multipliers)
+        # a unit that is small but alive has a value of its own, of second order in its size
+        if code != SOLVED or abs(exact @ exact - size * size) > 1e-12 * size * size:
+            return None
+        settled = settle(self.instance, exact, multipliers, self.gates)
+        return settled if settled is not None and settled.residual <= 1e-13 and not settled.doubt else None
+
+
+def _require_squares(instance: Instance) -> None:
+    """Raises Undecided where the norm of the start or of a point has no square among the normal floats."""
+    start = max(abs(v) for u in instance.theta0_float for v in u)
+    points = np.abs(instance.x_float).max(axis=1)
+    if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
+        raise Undecided("the start or a point is so large or so small that its square is beyond the floats")
+
+
+def same_point(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two KKT points (N,) are one, up to the errors of a flow that may end anywhere on a face of them."""
+    return bool(np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(other))
