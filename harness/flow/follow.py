@@ -15,7 +15,6 @@ from harness.flow.settle import Settled
 from harness.instances import Instance
 from harness.limits import Limit, Status
 
-
 DEFAULT = Settings()
 
 
