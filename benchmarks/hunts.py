@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.hunts", description="Measure the hunts.")
     parser.add_argument("--seeds", type=int, default=20, help="hunts of each kind, seeds 0, 1, ...")
     parser.add_argument("--claim", default="", help="only claims whose id contains this")
+    parser.add_argument("--by", default="", help="only hunts by what contains this, such as depth 3")
     given = parser.parse_args(arguments)
     # What is compiled at first use is no part of a hunt.
     drive([draw(np.random.default_rng(0), "fully connected relu, depth 2", "integer")])
@@ -92,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for claim, space in SPACES.items():
         for quarry in space.quarries if given.claim in claim else ():
+            if given.by not in str(quarry):
+                continue
             print(row(claim, quarry, range(given.seeds)))
             sys.stdout.flush()
 

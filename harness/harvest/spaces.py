@@ -110,6 +110,7 @@ SPACES = {
         _RELU + _DEEP_RELU,
         _local,
         tuple(Quarry(mechanism, depth=depth) for depth in (2, 3) for mechanism in ("dead neuron", "kink")),
+        patience=(2000, 2000),
     ),
     "depth2-local": Space(_UNSHARED, _local, (Quarry("zero weight"), Quarry("dead neuron"))),
     "depth2-relu-nonzero-local": Space(_RELU, _local, (Quarry("kink"),), zeros=False),
