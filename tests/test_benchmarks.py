@@ -85,11 +85,10 @@ def test_deep_relu_networks_are_counted() -> None:
     assert sum(asked) == found["converged"]
 
 
-def test_a_hunt_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    space = SPACES["depth2-local"]
+def test_a_hunt_is_measured() -> None:
     # As much searching as it takes to find something, and little more.
-    monkeypatch.setitem(SPACES, "depth2-local", replace(space, patience=(600, 10)))
-    cells = [cell.strip() for cell in hunts.row("depth2-local", space.quarries[0], [0]).strip("| ").split("|")]
+    quarry = replace(SPACES["depth2-local"].quarries[0], patience=(600, 10))
+    cells = [cell.strip() for cell in hunts.row("depth2-local", quarry, [0]).strip("| ").split("|")]
     assert cells[:3] == ["depth2-local", "zero weight", "1 of 1"]
     first, whole = (float(cell.split(" / ")[0]) for cell in cells[3:5])
     assert 0.0 < first <= whole

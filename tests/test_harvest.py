@@ -108,7 +108,9 @@ def test_a_verdict_without_a_certificate_yields_nothing(monkeypatch: pytest.Monk
 
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """As much searching as it takes to find something, and little more."""
-    monkeypatch.setitem(SPACES, "depth2-local", replace(SPACES["depth2-local"], patience=(600, 10)))
+    space = SPACES["depth2-local"]
+    quarries = tuple(replace(quarry, patience=(600, 10)) for quarry in space.quarries)
+    monkeypatch.setitem(SPACES, "depth2-local", replace(space, quarries=quarries))
 
 
 @pytest.mark.parametrize("claim", ["no-such-claim", "kkt", ""])

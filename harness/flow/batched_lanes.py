@@ -189,94 +189,111 @@ def theta_of(lanes: Lanes, constant: Tensor, z: Tensor) -> Tensor:
     return constant + (lanes.basis @ z.unsqueeze(2)).squeeze(2)
 
 
-def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
-    """The lanes of these flows as they are now."""
-    batch, n, size = len(runs), shape.n, shape.parameters
-    virtual = shape.curved + shape.others
-    rows = n + virtual
-    lines = shape.flat + shape.curved
-    hidden = shape.widths[1:-1]
-    starts = np.concatenate([[0], np.cumsum(hidden)]).astype(int)
-    x = np.zeros((batch, rows, shape.widths[0]))
-    gates = [np.zeros((batch, rows, k)) for k in hidden] if shape.relu else []
-    seeds = [np.zeros((batch, rows, k)) for k in shape.widths[1:]]
-    watch = [np.zeros((batch, n, k)) for k in hidden] if shape.relu else []
-    real = np.zeros((batch, n), dtype=bool)
-    reach = np.ones((batch, n, 1))
-    basis = np.zeros((batch, size, shape.columns))
-    pivots = np.zeros((batch, shape.columns), dtype=np.int64)
-    pivoted = np.zeros((batch, shape.columns), dtype=bool)
-    normals = np.zeros((batch, shape.flat, size))
-    line = np.zeros((batch, lines), dtype=bool)
-    members = np.zeros((2, batch, shape.flat, n, int(starts[-1])))
-    joins = np.zeros((batch, shape.curved, virtual))
-    places = np.zeros((batch, virtual), dtype=np.int64)
-    wires = [_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs]
-    for b, run in enumerate(runs):
+class _Padded:
+    """The arrays of Lanes before they are tensors, one row a run, padded to a shape."""
+
+    def __init__(self, batch: int, shape: Shape) -> None:
+        n, size = shape.n, shape.parameters
+        virtual = shape.curved + shape.others
+        hidden = shape.widths[1:-1]
+        self.shape = shape
+        self.starts = np.concatenate([[0], np.cumsum(hidden)]).astype(int)
+        self.x = np.zeros((batch, n + virtual, shape.widths[0]))
+        self.gates = [np.zeros((batch, n + virtual, k)) for k in hidden] if shape.relu else []
+        self.seeds = [np.zeros((batch, n + virtual, k)) for k in shape.widths[1:]]
+        self.watch = [np.zeros((batch, n, k)) for k in hidden] if shape.relu else []
+        self.real = np.zeros((batch, n), dtype=bool)
+        self.reach = np.ones((batch, n, 1))
+        self.basis = np.zeros((batch, size, shape.columns))
+        self.pivots = np.zeros((batch, shape.columns), dtype=np.int64)
+        self.pivoted = np.zeros((batch, shape.columns), dtype=bool)
+        self.normals = np.zeros((batch, shape.flat, size))
+        self.line = np.zeros((batch, shape.flat + shape.curved), dtype=bool)
+        self.members = np.zeros((2, batch, shape.flat, n, int(self.starts[-1])))
+        self.joins = np.zeros((batch, shape.curved, virtual))
+        self.places = np.zeros((batch, virtual), dtype=np.int64)
+
+    def write(self, b: int, run: Run) -> None:
+        """Fill row b."""
         instance, slides, uptr = run.instance, run.slides, run.problem[0].uptr
         curved, flat = len(slides.curved), len(slides.normals) - len(slides.curved)
         others = _others(run)
         pairs = [*slides.curved, *((slides.sample[e], slides.unit[e]) for e in others)]
         on_line = [*range(curved), *(slides.line[e] - flat for e in others)]
-        virtual_rows = [*range(curved), *range(shape.curved, shape.curved + len(others))]
+        virtual = [*range(curved), *range(self.shape.curved, self.shape.curved + len(others))]
         sources = np.array([*range(instance.n), *(i for i, _ in pairs)], dtype=np.int64)
-        targets = np.array([*range(instance.n), *(n + v for v in virtual_rows)], dtype=np.int64)
-        x[b, targets, : instance.d] = instance.x_float[sources]
-        seeds[-1][b, : instance.n, 0] = instance.y_float
-        real[b, : instance.n] = True
-        reach[b, : instance.n, 0] = np.linalg.norm(instance.x_float, axis=1)
-        for layer in range(len(gates)):
+        targets = np.array([*range(instance.n), *(self.shape.n + v for v in virtual)], dtype=np.int64)
+        self.x[b, targets, : instance.d] = instance.x_float[sources]
+        self.seeds[-1][b, : instance.n, 0] = instance.y_float
+        self.real[b, : instance.n] = True
+        self.reach[b, : instance.n, 0] = np.linalg.norm(instance.x_float, axis=1)
+        for layer in range(len(self.gates)):
             units = slice(int(uptr[layer + 1]), int(uptr[layer + 2]))
             width = units.stop - units.start
-            gates[layer][b, targets, :width] = run.gates.gates[sources, units]
-            watch[layer][b, : instance.n, :width] = run.watch[:, units]
+            self.gates[layer][b, targets, :width] = run.gates.gates[sources, units]
+            self.watch[layer][b, : instance.n, :width] = run.watch[:, units]
         own, columns = run.subspace.basis.shape
-        basis[b, :own, :columns] = run.subspace.basis
-        pivots[b, :columns] = run.subspace.pivots
-        pivoted[b, :columns] = True
-        normals[b, :flat, :own] = slides.normals[:flat]
-        line[b, :flat] = line[b, shape.flat : shape.flat + curved] = True
-        for v, t, (i, unit) in zip(virtual_rows, on_line, pairs, strict=True):
-            layer = run.gates.layer(unit)
-            seeds[layer - 1][b, n + v, unit - uptr[layer]] = 1.0
-            joins[b, t, v] = 1.0
-            places[b, v] = i * starts[-1] + starts[layer - 1] + unit - uptr[layer]
+        self.basis[b, :own, :columns] = run.subspace.basis
+        self.pivots[b, :columns] = run.subspace.pivots
+        self.pivoted[b, :columns] = True
+        self.normals[b, :flat, :own] = slides.normals[:flat]
+        self.line[b, :flat] = self.line[b, self.shape.flat : self.shape.flat + curved] = True
+        for v, t, (i, unit) in zip(virtual, on_line, pairs, strict=True):
+            layer, column = self._place(run, unit)
+            self.seeds[layer - 1][b, self.shape.n + v, unit - uptr[layer]] = 1.0
+            self.joins[b, t, v] = 1.0
+            self.places[b, v] = i * self.starts[-1] + column
         for h, i, unit, scale in zip(slides.line, slides.sample, slides.unit, slides.scale, strict=True):
             if h < flat:
-                place = starts[run.gates.layer(unit) - 1] + unit - uptr[run.gates.layer(unit)]
-                members[0 if scale > 0 else 1, b, h, i, place] += abs(scale)
+                self.members[0 if scale > 0 else 1, b, h, i, self._place(run, unit)[1]] += abs(scale)
+
+    def _place(self, run: Run, unit: int) -> tuple[int, int]:
+        """The layer of a hidden unit, and its place among all padded hidden units."""
+        layer = run.gates.layer(unit)
+        return layer, int(self.starts[layer - 1] + unit - run.problem[0].uptr[layer])
+
+
+def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
+    """The lanes of these flows as they are now."""
+    batch, size = len(runs), shape.parameters
+    padded = _Padded(batch, shape)
+    for b, run in enumerate(runs):
+        padded.write(b, run)
+    wires = [_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs]
 
     def put_there(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
 
+    virtual = shape.curved + shape.others
     net = Networks(
-        put_there(x),
-        tuple(put_there(g) for g in gates),
-        tuple(put_there(s) for s in (seeds if virtual else seeds[-1:])),
+        put_there(padded.x),
+        tuple(put_there(g) for g in padded.gates),
+        tuple(put_there(s) for s in (padded.seeds if virtual else padded.seeds[-1:])),
         put_there(np.stack([w[0] for w in wires])),
         put_there(np.stack([w[1] for w in wires])),
         put_there(np.stack([w[2] for w in wires])),
         shape.layers,
     )
-    columns = put_there(basis)
+    columns = put_there(padded.basis)
+    up, down = padded.members.reshape(2, batch, shape.flat, shape.n * int(padded.starts[-1]))
     return Lanes(
         net=net,
-        real=put_there(real),
+        real=put_there(padded.real),
         logistic=put_there(np.array([[run.instance.loss == "logistic"] for run in runs])),
         size=put_there(np.array([float(sum(run.instance.network.sizes)) for run in runs])),
         basis=columns,
         along=directions(net, columns),
-        pivots=put_there(pivots),
-        pivoted=put_there(pivoted),
-        watch=tuple(put_there(w) for w in watch),
-        reach=put_there(reach),
-        normals=put_there(normals),
-        line=put_there(line),
-        up=put_there(members[0].reshape(batch, shape.flat, n * int(starts[-1]))),
-        down=put_there(members[1].reshape(batch, shape.flat, n * int(starts[-1]))),
-        joins=put_there(joins),
-        places=put_there(places),
-        samples=n,
+        pivots=put_there(padded.pivots),
+        pivoted=put_there(padded.pivoted),
+        watch=tuple(put_there(w) for w in padded.watch),
+        reach=put_there(padded.reach),
+        normals=put_there(padded.normals),
+        line=put_there(padded.line),
+        up=put_there(up),
+        down=put_there(down),
+        joins=put_there(padded.joins),
+        places=put_there(padded.places),
+        samples=shape.n,
         curves=shape.curved,
         any_logistic=shape.logistic,
     )

@@ -301,25 +301,36 @@ def jacobian(problem, theta, slides, work, rho, basis):
         for k in range(r):
             out[a, k] = factor * out[a, k] + radial * tb[k]
     if s > 0:
-        # tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v
-        v = f + slides.normals.T @ omega
-        right = slides.normals @ out
-        for t in range(s - flat):
-            i, u = slides.curved[t]
-            seeds[:, :] = 0.0
-            seeds[i, u] = 1.0
-            bend = np.empty((size, 1))
-            hessian_times(net, theta, x, gates, seeds, v.reshape(size, 1), bend)
-            for k in range(r):
-                for a in range(size):
-                    right[flat + t, k] += bend[a, 0] * basis[a, k]
-        for k in range(r):
-            column = right[:, k].copy()
-            lu_solve(slides.gram, slides.piv, column)
-            for h in range(s):
-                for a in range(size):
-                    out[a, k] -= slides.normals[h, a] * column[h]
+        _keep_tangent(problem, theta, slides, f + slides.normals.T @ omega, basis, out)
     return out
+
+
+@compiled
+def _keep_tangent(problem, theta, slides, v, basis, out):
+    """Take from the derivative out (N, r) of the velocity v (N,) what would leave the slides.
+
+    Tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v.
+    """
+    net, x, y, gates, logistic = problem
+    size, r = basis.shape
+    s = slides.normals.shape[0]
+    flat = s - slides.curved.shape[0]
+    right = slides.normals @ out
+    for t in range(s - flat):
+        i, u = slides.curved[t]
+        seeds = np.zeros(gates.shape)
+        seeds[i, u] = 1.0
+        bend = np.empty((size, 1))
+        hessian_times(net, theta, x, gates, seeds, v.reshape(size, 1), bend)
+        for k in range(r):
+            for a in range(size):
+                right[flat + t, k] += bend[a, 0] * basis[a, k]
+    for k in range(r):
+        column = right[:, k].copy()
+        lu_solve(slides.gram, slides.piv, column)
+        for h in range(s):
+            for a in range(size):
+                out[a, k] -= slides.normals[h, a] * column[h]
 
 
 @compiled

@@ -24,11 +24,49 @@ DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 
 
 @compiled
+def _write(record, state, theta):
+    """A row of the record, while there is room."""
+    if state[5] < record.shape[0]:
+        row = record[int(state[5])]
+        row[0] = state[0]
+        row[1] = state[1]
+        row[2:] = theta
+        state[5] += 1.0
+
+
+@compiled
+def _accepted(frame, linear, z, theta, rho, state, limits, work, k):
+    """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
+
+    The size is NaN where the steps are used up, and infinite where it would underflow.
+    """
+    problem, c, basis, pivots, slides = frame
+    weight = work[4].copy()
+    theta_new, err_theta = np.empty(theta.shape[0]), np.empty(theta.shape[0])
+    still = np.zeros(theta.shape[0])
+    h = state[2]
+    while state[4] < limits[4]:
+        state[4] += 1.0
+        z_new = rosenbrock_step(frame, linear, z, h, work, k)
+        lift(still, basis, k[5], err_theta)
+        error = step_error(work[1], weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
+        if error <= 1.0:
+            state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
+            return z_new, h
+        h *= max(0.2, 0.9 * error**-0.25) if np.isfinite(error) else 0.2
+        if h < 1e-13:
+            return z, np.inf
+    state[2] = h
+    return z, np.nan
+
+
+@compiled
 def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record, hit, ended):
     """Follow the flow in place until something happens; returns one of the codes above.
 
     problem: (net, x, y, gates, logistic).
-    state: [log-norm booked, sigma, h, separated (0/1), attempted steps, rows of record written, norm at the start].
+    state: [log-norm booked, sigma, h, separated (0/1), attempted steps, rows of record written, norm at the start,
+    log-norm of the last kink grazed].
     limits: [rtol, freeze level, log-norm at which to stop, min q below which not to stop, most attempted steps].
     watch (n, units) int8: +1 where the pre-activation must stay >= 0, -1 where <= 0, 0 unwatched.
     hit (n, units), ended (s,): filled with what happened when the code is EVENT.
@@ -46,9 +84,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     reach, depths = reaches(net, x)
     guard = (watch, reach, depths, hit, ended)
     looks = np.empty((4, n, units))
-    theta, theta_new, err_theta = np.empty(size), np.empty(size), np.empty(size)
-    weight = np.empty(n)
-    still = np.zeros(size)
+    theta = np.empty(size)
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     while True:
         rho = field(problem, lift(c, basis, z, theta), work)
@@ -61,12 +97,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
             c *= 0.5
             state[0] += np.log(2.0)
             continue
-        if state[5] < record.shape[0]:
-            row = record[int(state[5])]
-            row[0] = state[0]
-            row[1] = state[1]
-            row[2:] = theta
-            state[5] += 1.0
+        _write(record, state, theta)
         if low >= limits[3] and state[0] + np.log(rho) >= limits[2]:
             return DUE
         f0 = f[pivots]
@@ -81,27 +112,13 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
             for a in range(r):
                 f0[a] -= shift * z[a]
                 jac[a, a] -= shift
-        weight[:] = p
-        h = state[2]
-        while True:
-            if state[4] >= limits[4]:
-                state[2] = h
-                return OUT_OF_STEPS
-            state[4] += 1.0
-            z_new = rosenbrock_step(frame, (f0, jac, shift), z, h, work, k)
-            lift(still, basis, k[5], err_theta)
-            error = step_error(grad, weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
-            if error <= 1.0:
-                break
-            h *= max(0.2, 0.9 * error**-0.25) if np.isfinite(error) else 0.2
-            if h < 1e-13:
-                return STUCK
-        state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
+        linear = (f0, jac, shift)
+        z_new, h = _accepted(frame, linear, z, theta, rho, state, limits, work, k)
+        if not np.isfinite(h):
+            return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False
         if eventful:
-            h, z_new, met, grazes = first_event(
-                frame, (f0, jac, shift), guard, looks, z, z_new, h, GRAZE * limits[0], work, k
-            )
+            h, z_new, met, grazes = first_event(frame, linear, guard, looks, z, z_new, h, GRAZE * limits[0], work, k)
         z[:] = z_new
         state[1] += h
         state[0] += shift * h

@@ -55,14 +55,14 @@ def hunt(
 ) -> Finding | None:
     """The smallest robust counterexample to a refuted claim that was found, else the smallest of all, or None.
 
-    claim: a key of SPACES.  max_examples: how many instances of each sizes are drawn for a first one, the space's own
+    claim: a key of SPACES.  max_examples: how many instances of each sizes are drawn for a first one, the quarry's
     patience unless given.
     quarry: only such counterexamples count.
     found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
     opening: lists of instances among which the first one is looked for, instead of everywhere.
     """
     hunter = Hunter(claim, quarry, seed, progress, found)
-    max_examples = max_examples or SPACES[claim].patience[0]
+    max_examples = max_examples or quarry.patience[0]
     if opening is None:
         hunter.open(max_examples)
     else:
@@ -157,7 +157,7 @@ class Hunter:
         for _ in range(ROUNDS):
             instances = [finding.instance for finding in self.best.values()]
             for sizes in dict.fromkeys(sizes for instance in instances for sizes in within(instance)):
-                if self.search(sizes, SPACES[self.claim].patience[1], None) is not None:
+                if self.search(sizes, self.quarry.patience[1], None) is not None:
                     break
             else:
                 return

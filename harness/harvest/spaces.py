@@ -45,11 +45,16 @@ OPENINGS = (
 
 @dataclass(frozen=True)
 class Quarry:
-    """What one hunt looks for: counterexamples by this mechanism, of networks like these; None for any."""
+    """What one hunt looks for: counterexamples by this mechanism, of networks like these; None for any.
+
+    patience: draws of each sizes for a first one, and of fewer points, neurons or dimensions for a smaller one; most
+    flows take a millisecond.
+    """
 
     mechanism: str | None = None
     activation: Activation | None = None
     depth: int | None = None
+    patience: tuple[int, int] = (2000, 1000)
 
     def __str__(self) -> str:
         depth = None if self.depth is None else f"depth {self.depth}"
@@ -67,15 +72,13 @@ class Space:
     """architectures: what is drawn.  verdict: the one among Verdicts that is about the conclusion.
 
     quarries: what a harvest looks for, each on its own.
-    zeros: whether neurons that start at zero are worth drawing.  patience: draws of each sizes for a first one, and of
-    fewer points, neurons or dimensions for a smaller one; most flows take a millisecond.
+    zeros: whether neurons that start at zero are worth drawing.
     """
 
     architectures: tuple[Architecture, ...]
     verdict: Callable[[Verdicts], Verdict]
     quarries: tuple[Quarry, ...]
     zeros: bool = True
-    patience: tuple[int, int] = (2000, 1000)
 
 
 def _local(verdicts: Verdicts) -> Verdict:
@@ -109,8 +112,12 @@ SPACES = {
     "fc-relu-local": Space(
         _RELU + _DEEP_RELU,
         _local,
-        tuple(Quarry(mechanism, depth=depth) for depth in (2, 3) for mechanism in ("dead neuron", "kink")),
-        patience=(2000, 2000),
+        (
+            Quarry("dead neuron", depth=2),
+            Quarry("kink", depth=2),
+            Quarry("dead neuron", depth=3, patience=(2000, 2000)),
+            Quarry("kink", depth=3),
+        ),
     ),
     "depth2-local": Space(_UNSHARED, _local, (Quarry("zero weight"), Quarry("dead neuron"))),
     "depth2-relu-nonzero-local": Space(_RELU, _local, (Quarry("kink"),), zeros=False),
@@ -118,8 +125,11 @@ SPACES = {
     "shared-local": Space(
         _SHARED,
         _local,
-        (Quarry("saddle", "linear"), Quarry("saddle", "relu"), Quarry("zero weight")),
-        patience=(3000, 1500),
+        (
+            Quarry("saddle", "linear"),
+            Quarry("saddle", "relu", patience=(3000, 3000)),
+            Quarry("zero weight", "linear", patience=(8000, 8000)),
+        ),
     ),
     "deep-local": Space(_DEEP, _local, (Quarry("saddle", "linear"), Quarry("saddle", "relu")), zeros=False),
     "relu-layerwise-local": Space(_RELU, _first_local, (Quarry("layer"),), zeros=False),
