@@ -1,9 +1,9 @@
-"""Hand-made certificates of kind "bound" and "cells", and false structures, for the tests of the checker."""
+"""Hand-made certificates of kind "bound" and "cells", false structures and other forgeries, for the checker's tests."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -29,6 +29,16 @@ def with_false_structure(certificate: Certificate) -> Iterator[Certificate]:
                 copied: dict[str, Any] = copy.deepcopy({"certificate": certificate, "row": row})
                 copied["row"][j] = forged
                 yield copied["certificate"]
+
+
+def changed(value: Any, path: Sequence[Any], new: Any) -> Any:
+    """A copy of JSON data with another value at the path."""
+    out = copy.deepcopy(value)
+    place = out
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = new
+    return out
 
 
 def case(on: list[int] = [], **c: str) -> dict[str, Any]:  # noqa: B006 - never changed

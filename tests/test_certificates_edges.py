@@ -76,6 +76,35 @@ def test_the_work_is_capped() -> None:
     assert check(few, {**pairs, "kind": "cells", "cells": []}).reason == "8256 joint cells are more than 4096"
 
 
+@pytest.mark.parametrize("room", ["balls", "layers", "dead"])
+def test_trees_are_capped(room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree of two leaves on one gate, the kink of neuron 2 where it is zero."""
+    instance = instance_of(diagonal("relu", 2, 3), [[1, 1]], [1])
+    common = {"theta": [[1, 0]] * 3, "signs": [[[1, 0]]] * 2, "scope": "local"}
+    own: Certificate = {"alpha": [1], "nu": [], "rho": 1, "tau": 0, "mu": "1/2"}
+    end: Certificate = {"turn": None, "kappa": []}
+    split = {"split": [0, 1, 2], "on": own, "off": own}
+    ball = {**common, "kind": "ball", "problem": "full", "radius": "1/1000", "rotations": [], "tree": split}
+    certificate: Certificate = {
+        "balls": ball,
+        "dead": {**ball, "tree": {**own, "dead": [[1, 2, {"gate": 0, "on": end, "off": end}]]}},
+        "layers": {
+            **common,
+            "kind": "layer tree",
+            "problem": "layer 1",
+            "tree": {"split": [0, 1, 2], "on": {"alpha": [1]}, "off": {"alpha": [1]}},
+        },
+    }[room]
+    assert check(instance, certificate).accepted
+    for name, cap, allowed in (("MAX_LEAVES", 2, 1), ("MAX_DEPTH", 1, 0)):
+        monkeypatch.setattr(f"harness.certificates.{room}.{name}", cap)
+        assert check(instance, certificate).accepted
+        monkeypatch.setattr(f"harness.certificates.{room}.{name}", allowed)
+        reason = check(instance, certificate).reason
+        assert "more than 1 " in reason if name == "MAX_LEAVES" else "is deeper than 0" in reason
+        monkeypatch.undo()
+
+
 def test_neurons_that_do_not_count_are_left_out() -> None:
     """Neuron 2 has no outgoing weight, neuron 3 a patch that is always zero."""
     network = sparse("relu", [[[1, 0], [1, 0], [0, 1]], [[1, 0, 1]]])

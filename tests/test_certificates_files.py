@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from harness.certificates import verify, verify_file
 from harness.networks import FieldError
+from tests.certificate_examples import changed
 
 Record = dict[str, Any]
 FULL = [[[0, 1], [2, 3]], [[0, 1]]]
@@ -136,15 +137,6 @@ KINK = record(
 )
 RECORDS = {"dead": DEAD, "off": OFF, "global gap": GLOBAL_GAP, "pair": PAIR, "kink": KINK}
 names = pytest.mark.parametrize("name", RECORDS)
-
-
-def changed(original: Record, path: tuple[Any, ...], value: Any) -> Record:
-    copied = copy.deepcopy(original)
-    place: Any = copied
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return copied
 
 
 @names

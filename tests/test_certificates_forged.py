@@ -6,7 +6,6 @@ one layer.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
@@ -27,7 +26,7 @@ from harness.margin.layer_tree import decide_layer
 from harness.margin.products import decide_product
 from harness.margin.vertices import decide_vertices
 from harness.networks import FieldError, convolutional, diagonal, fully_connected
-from tests.certificate_examples import KINK_CELLS, OPPOSITE
+from tests.certificate_examples import KINK_CELLS, OPPOSITE, changed
 from tests.margin_limits import active_global, limit, margins_of, nonzero_local
 from tests.test_certificates_stored import ROOT, deep, deep_kink, rotated
 
@@ -115,15 +114,6 @@ def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
         yield path, Fraction(value), type(value)
     elif isinstance(value, str) and value.lstrip("-").replace("/", "").isdigit():
         yield path, Fraction(value), str
-
-
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    out = copy.deepcopy(value)
-    place = out
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = new
-    return out
 
 
 def written(number: Fraction, kind: type) -> Any:

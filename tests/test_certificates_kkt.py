@@ -74,8 +74,8 @@ def test_a_multiplier_beyond_the_least_margin_is_slack() -> None:
 # --- patterns of shared weights ---
 
 
-def patterns_of(x: list[Any], w: list[Any], patches: int) -> None:
-    """One filter w on patches of x side by side, with an outgoing weight of 1 each."""
+def filtered(x: list[Any], w: list[Any], patches: int) -> tuple[Instance, Any, Any]:
+    """One filter w on patches of x side by side, with an outgoing weight of 1 each; theta and its signs."""
     size = len(w)
     rows = tuple(
         tuple(c - size * j if size * j <= c < size * (j + 1) else -1 for c in range(len(x))) for j in range(patches)
@@ -84,7 +84,11 @@ def patterns_of(x: list[Any], w: list[Any], patches: int) -> None:
     theta = (tuple(Fraction(v) for v in w), (Fraction(1),) * patches)
     inputs = [sum(a * b for a, b in zip(w, x[size * j : size * (j + 1)], strict=True)) for j in range(patches)]
     signs = ((tuple((v > 0) - (v < 0) for v in inputs),),)
-    require_every_pattern(instance_of(network, [x], [1]), theta, signs, 0)
+    return instance_of(network, [x], [1]), theta, signs
+
+
+def patterns_of(x: list[Any], w: list[Any], patches: int) -> None:
+    require_every_pattern(*filtered(x, w, patches), 0)
 
 
 def test_kinks_with_independent_normals_have_every_pattern() -> None:
@@ -97,6 +101,11 @@ def test_kinks_with_independent_normals_have_every_pattern() -> None:
 def test_kinks_with_one_normal_have_not(second: list[Any]) -> None:
     with pytest.raises(Rejected, match="the normals of the kinks of sample 0 are linearly dependent"):
         patterns_of([1, 0, 0, *second], [0, 0, 1], 2)
+    instance, theta, signs = filtered([1, 0, 0, *second], [0, 0, 1], 2)
+    with pytest.raises(Rejected, match="are linearly dependent"):
+        residual(instance, signs, theta, (Fraction(1),), {})
+    # Without a multiplier the sample has no say.
+    assert residual(instance, signs, theta, (Fraction(0),), {}) == Residual(Fraction(1), Fraction(0))
 
 
 def test_the_kinks_of_a_sample_are_few() -> None:

@@ -236,3 +236,14 @@ def test_the_point_with_the_zeros_separates() -> None:
     outgoing = [1, Fraction(-101, 100), TINY * Fraction(3, 200)]
     reason = near_zeros(TINY, [0, 1, 1], outgoing, [1, 1, 1])
     assert reason == "the point with the signs next to theta has a margin that is not positive"
+
+
+def test_nu_has_either_sign_at_zeros_only() -> None:
+    """With nu = -1/2 at a gate that is on the floor of (1/2, 1/2) would be twice what it costs."""
+    half = ["1/2", "1/2"]
+    common = {"kind": "layer better", "problem": "layer 1", "scope": "local", "theta": [half, [1]]}
+    forged = {**common, "signs": WEDGE_SIGNS, "better": half, "alpha": [1, 0], "nu": [[1, 1, 1, "-1/2"]]}
+    assert "nu of sample 1, layer 1, neuron 1 is negative" in check(WEDGE, forged).reason
+    instance, certificate = better()
+    for nu in ("1/1000", "-1/1000"):
+        assert check(instance, {**certificate, "nu": [[0, 1, 2, nu]]}).accepted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from harness.certificates.numbers import ROUNDED, float_down, float_up, number, 
 from harness.certificates.taylor import sqrt_up
 from harness.instances import Instance
 from harness.networks import FieldError, fully_connected
+from tests.certificate_examples import changed
 
 SINGLE = Instance(
     fully_connected("relu", [2, 2]),
@@ -68,15 +68,6 @@ def test_the_examples_are_well_formed() -> None:
     assert not check(SINGLE, BETTER).accepted
     # Where neuron 2 acts with sign 1 too, both slopes are 1; with sign -1 its slope is 1 against nothing gained.
     assert check(SINGLE, CELLS).accepted
-
-
-def changed(certificate: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    copied = copy.deepcopy(certificate)
-    place = copied
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return copied
 
 
 DEEP: list[Any] = reduce(lambda inner, _: [inner], range(5000), [])

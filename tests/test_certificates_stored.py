@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from fractions import Fraction
 from functools import cache
@@ -17,6 +16,7 @@ from harness.certificates.numbers import Rejected
 from harness.harvest import Finding
 from harness.limits import Limit
 from harness.networks import Network, diagonal, fully_connected
+from tests.certificate_examples import changed
 from tests.margin_limits import limit, nonzero_local
 
 ROOT = 0.5 ** (1 / 3)
@@ -77,15 +77,6 @@ def _stored(name: str) -> str:
 
 def stored(name: str) -> dict[str, Any]:
     return json.loads(_stored(name))
-
-
-def changed(record: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    out = copy.deepcopy(record)
-    place: Any = out
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return out
 
 
 @names

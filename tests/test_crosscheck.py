@@ -7,9 +7,8 @@ neither it has to find one.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -28,6 +27,7 @@ from harness.margin.balls import no_better_nearby
 from harness.margin.curves import descending
 from harness.margin.expansion import Expansion
 from harness.networks import FieldError
+from tests.certificate_examples import changed
 from tests.margin_limits import margins_of
 from tests.reference import margins_and_gradients
 
@@ -169,15 +169,6 @@ def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
         yield path, value
     elif isinstance(value, str) and value.replace("/", "").replace("-", "").replace(".", "").isdigit():
         yield path, Fraction(value)
-
-
-def changed(certificate: dict[str, Any], path: Sequence[Any], new: Any) -> dict[str, Any]:
-    out = copy.deepcopy(certificate)
-    inner: Any = out
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = new
-    return out
 
 
 def cost(instance: Instance, theta: Any) -> float:
