@@ -9,7 +9,7 @@ import pytest
 
 from harness.certificates import check
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.networks import diagonal, fully_connected
+from harness.networks import Network, diagonal, fully_connected
 from tests.certificate_examples import OPPOSITE, SPLIT, Certificate, instance_of
 
 HAIR = 1 + Fraction(1, 10**9)
@@ -134,6 +134,29 @@ def test_rotated_neurons_are_mixed_alike() -> None:
     assert check(SHARED, forged).reason == "rotated neurons of layer 1 differ in their gates on sample 1"
 
 
+# --- kinks ---
+
+
+def split(on: Any, off: Any, rho: Any = 1) -> Certificate:
+    """SPLIT with its kink split: the coefficient 3/20 is 0 and 1 here, and nu makes up for the rest of it."""
+    forged = ball([["4/5", "-3/5", 1], [1, -1]], [[[1, 0], [0, 1]]], "1/1000")
+    leaf = {"alpha": [1, 1], "rho": 1, "tau": 0, "mu": "1/2"}
+    on, off = ({**leaf, "nu": [[1, 1, 1, nu]]} for nu in (on, off))
+    return {**forged, "tree": {"split": [1, 1, 1], "on": on, "off": {**off, "rho": str(rho)}}}
+
+
+def test_nu_holds_the_kinks_that_are_split() -> None:
+    assert check(SPLIT, split("17/20", "3/20")).accepted
+    for on, off in (("17/20", "1/20"), ("3/20", "3/20"), ("17/20", 0), (0, "3/20")):
+        assert not check(SPLIT, split(on, off)).accepted
+    assert "a multiplier is negative" in check(SPLIT, split("17/20", "-3/20")).reason
+    # |p| <= |x| radius in the ball, and 2 nu / rho is allowed.
+    most = 2 * Fraction(3, 20) / (sqrt_up(Fraction(26)) * Fraction(1, 1000))
+    within, beyond = (check(SPLIT, split("17/20", "3/20", rho)).reason for rho in (most / HAIR, most * HAIR))
+    assert "mu is less than two thirds" in within
+    assert beyond == "the ball is too large for rho"
+
+
 # --- mixed kinks ---
 
 
@@ -204,3 +227,15 @@ def test_the_ball_ends_before_the_kinks(radius: str, inside: bool) -> None:
     checked = check(instance, forged)
     assert checked.accepted == inside
     assert inside or checked.reason == "the ball reaches the kink of neuron 1 of layer 1 on sample 1"
+
+
+# --- bounds of derivatives ---
+
+
+def test_the_most_used_parameter_of_a_layer_counts() -> None:
+    """q = u_1 (x_1 + x_2 + x_3) + u_2 x_4 has a slope of 3 at x = (1, 1, 1, 0), of the norm sqrt(3)."""
+    uneven = Network("linear", (((0, 0, 0, 1),),))
+    theta = ((Fraction(1), Fraction(1)),)
+    first, second, third = bounds(uneven, theta, Fraction(0)).of(1, sqrt_up(Fraction(3)))
+    assert 3 <= first <= 3 * HAIR
+    assert (second, third) == (0, 0)

@@ -273,3 +273,21 @@ def test_a_layer_certificate_keeps_the_other_layer() -> None:
 def test_theta_must_be_separating() -> None:
     checked = check(AXES, {**KINK, "theta": [[1, 0, 0, 1], [1, 0]]})
     assert (checked.accepted, checked.value, checked.bound) == (False, float("inf"), None)
+
+
+def test_the_other_layer_scales_the_bound() -> None:
+    """2 w . x >= 1: |w| = 1/2 is the least, and no better than itself."""
+    instance = instance_of(fully_connected("relu", [2, 1]), [[1, 0]], [1])
+    for problem, theta in (("layer 1", [["1/2", 0], [2]]), ("layer 2", [[2, 0], ["1/2"]])):
+        same: Certificate = {
+            "kind": "better",
+            "problem": problem,
+            "scope": "local",
+            "theta": theta,
+            "better": theta,
+            "structure": {"outgoing": [1], "gates": [[1]]},
+            "face": {"alpha": [1], "nu": [[0]]},
+        }
+        checked = check(instance, same)
+        assert not checked.accepted
+        assert "does not cost less" in checked.reason, checked.reason

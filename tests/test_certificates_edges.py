@@ -155,6 +155,9 @@ def test_vertices_are_of_diagonal_networks() -> None:
     identity = [[1, 0, 0, 1], [1, 1]]
     checked = check(instance_of(fully_connected("linear", [2, 2]), [[1, 1]], [1]), vertices(identity))
     assert checked.reason == "vertices are listed for diagonal networks only"
+    # A diagonal that is too short leaves a coordinate out.
+    short = sparse("linear", [[[1, 0]], [[1]]])
+    assert check(instance_of(short, [[1, 1]], [1]), vertices([[1], [1]])).reason == checked.reason
 
 
 def test_vertices_need_a_positive_margin() -> None:

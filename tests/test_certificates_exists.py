@@ -63,6 +63,15 @@ def test_parallel_samples_of_other_labels_have_other_gates() -> None:
 
 # --- multipliers ---
 
+
+def test_a_multiplier_of_rounding_is_none() -> None:
+    """The second margin is 3/2; with the multiplier it would have to be 1."""
+    instance = instance_of(EQUAL, [[1, 1], [4, -1]], [1, 1])
+    assert point(instance, [[ROOT, ROOT]] * 3, None, [MULTIPLIER, 1e-9]) < 1e-14
+    with pytest.raises(Rejected):
+        point(instance, [[ROOT, ROOT]] * 3, None, [MULTIPLIER, 1e-6])
+
+
 # w = x_1 + b x_2 with the multipliers 1 - b + b^2 and b: a hard-margin SVM.
 SVM = fully_connected("linear", [2])
 

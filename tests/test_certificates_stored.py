@@ -122,6 +122,23 @@ def test_lies_are_rejected(name: str, path: tuple[Any, ...], value: Any, reason:
     assert reason in verified.reason
 
 
+@pytest.mark.parametrize(("share", "assumed"), [(0.9, False), (1.1, True)])
+def test_what_a_claim_assumes_holds_next_to_theta(share: float, assumed: bool) -> None:
+    """A third path with weights of about 1e-9 of the norm: as good a KKT point, and they are nonzero or not."""
+    norm = 6**0.5 * ROOT
+    thin = share * 1e-9 * norm
+    found = limit(diagonal("linear", 3, 3), [[1, 1, 1]], [1], [[ROOT, ROOT, thin]] * 3)
+    assert found.theta is not None
+    theta = [u.tolist() for u in found.theta]
+    proof = {"kind": "curve", "problem": "full", "scope": "local", "theta": theta, "signs": None, "active": [0]}
+    zeros = {"order": 2, "gates": [], "d": [[0] * 3] * 3, "e": [[0] * 3] * 3, "implied": {}}
+    record = json.loads(json.dumps(Finding("deep-local", "saddle", found, {**proof, **zeros}, 0, 1).record().data))
+    reason = verify(record).reason
+    assert ("the claim assumes nonzero weights" in reason) != assumed
+    # The inputs are to be clear of zero by more, |x| times as much.
+    assert ("the claim assumes nonzero inputs" in reason) == assumed
+
+
 @pytest.mark.parametrize("name", ["shared, linear", "deep, relu", "deep kink"])
 def test_a_curve_that_turns_back_is_rejected(name: str) -> None:
     record = stored(name)
