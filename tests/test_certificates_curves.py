@@ -109,6 +109,18 @@ def test_a_coordinate_that_nothing_sees_does_not_count() -> None:
     assert check(instance, bent(active=[0, 1], implied={"1": {"0": 1}})).accepted
 
 
+def test_a_coordinate_with_a_weight_of_zero_counts() -> None:
+    """Neuron 1 sees x_3 too, which no gradient of sample 0 knows."""
+    network = sparse("linear", [[[1, 0, 1], [0, 1, 0]], [[1, 0], [0, 1]], [[1, 1]]])
+    forged = bent(active=[0, 1], implied={"1": {"0": 1}})
+    forged["theta"] = [["1/2", 0, "1/2"], *HALVES[1:]]
+    for key in ("d", "e"):
+        forged[key] = [[forged[key][0][0], 0, forged[key][0][1]], *forged[key][1:]]
+    assert check(instance_of(network, [[4, 4, 0], [4, 4, 0]], [1, 1]), forged).accepted
+    other = check(instance_of(network, [[4, 4, 0], [4, 4, 1]], [1, 1]), forged)
+    assert other.reason == "the inputs of sample 1 are not the combination of others that is given"
+
+
 @pytest.mark.parametrize(
     ("second", "changed", "reason"),
     [
@@ -154,6 +166,22 @@ def test_gates_are_chosen_at_kinks() -> None:
         forged = {**certificate, "gates": [[0, 1, 2, gate]]}
         assert check(instance, forged).reason == "sample 0 has no kink at neuron 2 of layer 1"
     assert check(ONE, bent(gates=[[0, 1, 2, 1]])).reason == "sample 0 has no kink at neuron 2 of layer 1"
+
+
+def waking(step: Any, gate: int) -> str:
+    """The deep curve with a third path of zeros, whose first neuron moves by `step`: a kink that nobody hears."""
+    instance = instance_of(diagonal("relu", 3, 3), [[4, 4, 4]], [1])
+    d, e = [[1, -1, str(step)], [1, -1, 0], [1, -1, 0]], [["-3/2", "-3/2", 0]] * 3
+    theta, signs = [["1/2", "1/2", 0]] * 3, [[[1, 1, 0]]] * 2
+    return check(instance, curve(theta, d, e, signs=signs, gates=[[0, 1, 3, gate]])).reason
+
+
+@pytest.mark.parametrize(("side", "gate"), [(1, 1), (-1, 0)])
+def test_a_kink_leaves_clearly_to_its_side(side: int, gate: int) -> None:
+    for step, leaves in ((Fraction(1, 10), True), (CLEAR, True), (SLIGHT, False), (Fraction(0), False)):
+        assert ("costs less" in waking(side * step, gate)) == leaves
+        assert leaves or waking(side * step, gate) == "a kink does not clearly leave to its side along d"
+    assert waking(-side * Fraction(1, 10), gate) == "a kink does not clearly leave to its side along d"
 
 
 # --- how clearly ---

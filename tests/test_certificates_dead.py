@@ -70,6 +70,15 @@ def test_a_neuron_worth_more_is_not_dead(tree: Certificate, reason: str) -> None
     assert reason in check(LARGE, dead(tree)).reason
 
 
+@pytest.mark.parametrize(("first", "accepted"), [("1/2", True), ("3/2", False)])
+def test_the_first_neuron_may_be_dead(first: str, accepted: bool) -> None:
+    """Its parameters have the index 0 in every layer."""
+    instance = instance_of(WAKING, [[first, 1]], [1])
+    leaf = {"alpha": [1], "mu": "2/5", "dead": [[1, 1, cells()]]}
+    forged = ball([[0, 1], [0, 1], [1]], [[[0, 1]], [[1]]], RADIUS, **leaf)
+    assert check(instance, forged).accepted == accepted
+
+
 def test_where_waking_costs_kappa_helps() -> None:
     """Gate on and outgoing weight below zero: kappa takes -l p >= 0 off, and G goes from -1/2 up to kappa / 2 - 1/2."""
     room = Fraction(3, 5)

@@ -50,6 +50,7 @@ def test_the_bound_may_be_below_the_value_by_the_gap_only(depth: int) -> None:
         checked = check(instance, {**certificate, "theta": theta})
         assert checked.accepted == accepted
         assert accepted or "less than (1 - 1e-9) times the value" in checked.reason
+        assert not accepted or 1e-11 < (checked.gap or 0) <= 1e-9
 
 
 @pytest.mark.parametrize("depth", UNIT)
