@@ -130,6 +130,7 @@ def test_a_coordinate_with_a_weight_of_zero_counts() -> None:
         ([4, 4], {"implied": {"0": {"1": 1}, "1": {"0": 1}}}, "is not implied by active samples"),
         ([8, 8], {"active": [0], "implied": {"1": {"0": 2}}}, "sample 1 is not implied by active samples"),
         ([8, 8], {"active": [0], "implied": {"0": {"1": "1/2"}}}, "sample 0 is not implied by active samples"),
+        ([5, 3], {"implied": {"1": {"0": "3/4"}}}, "the inputs of sample 1 are not the combination of others"),
         ([5, 3], {"implied": {"1": {"0": "5/4"}}}, "the inputs of sample 1 are not the combination of others"),
         ([5, 3], {}, "the inputs of sample 1 are not the combination of others"),
         ([4, 4], {"active": [0], "implied": {}}, "on exactly the active samples: sample 1"),
