@@ -73,9 +73,10 @@ def test_the_cost_grows_to_the_edge_of_the_ball(radius: str) -> None:
     assert "the cost does not clearly grow towards the edge" in check(PRODUCT, forged).reason
 
 
-def test_theta_at_least_margin_one_is_in_the_ball() -> None:
-    forged = product_ball(alpha=["1/2"])
-    forged["theta"] = [["9/10"], ["9/10"]]
+@pytest.mark.parametrize("radius", ["1/50", "27/100"])
+def test_theta_at_least_margin_one_is_in_the_ball(radius: str) -> None:
+    """Its margin is 0.81, and |theta| (1 / 0.81 - 1) = 0.299."""
+    forged = {**product_ball(alpha=["1/2"]), "theta": [["9/10"], ["9/10"]], "radius": radius}
     assert check(PRODUCT, forged).reason == "theta, scaled to least margin 1, is not in the ball"
 
 

@@ -112,7 +112,9 @@ def cheaper(theta: Any, better: Any) -> Certificate:
 
 def test_a_cheaper_point_is_cheaper_than_all_next_to_theta() -> None:
     """(1 + e, 1) costs e^2 / 2 more than (1, 1): 2e-8, then 5e-9."""
-    assert check(LINE, cheaper([["5001/5000"], [1]], [[1], [1]])).accepted
+    checked = check(LINE, cheaper([["5001/5000"], [1]], [[1], [1]]))
+    assert checked.accepted
+    assert (checked.value, checked.bound) == (pytest.approx((1.0002 + 1 / 1.0002) / 2, rel=1e-12), 1.0)
     for theta in ([["10001/10000"], [1]], [[1], [1]]):
         assert "does not cost clearly less" in check(LINE, cheaper(theta, [[1], [1]])).reason
 
