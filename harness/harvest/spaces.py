@@ -90,7 +90,7 @@ def _global(verdicts: Verdicts) -> Verdict:
 
 
 def _first_local(verdicts: Verdicts) -> Verdict:
-    """The last layer's problem is convex: if a layer fails, it is the first."""
+    """The last layer's problem is convex: at depth 2 it is the first that fails, if one does."""
     return verdicts.layers[0].local
 
 
@@ -133,7 +133,9 @@ SPACES = {
     ),
     "deep-local": Space(_DEEP, _local, (Quarry("saddle", "linear"), Quarry("saddle", "relu")), zeros=False),
     "relu-layerwise-local": Space(_RELU, _first_local, (Quarry("layer"),), zeros=False),
-    "relu-active-layerwise-global": Space(_RELU, _first_global, (Quarry("layer"),), zeros=False),
+    "relu-active-layerwise-global": Space(
+        _RELU + _DEEP_RELU, _first_global, (Quarry("layer", depth=2), Quarry("layer", depth=3)), zeros=False
+    ),
 }
 
 
