@@ -240,11 +240,13 @@ def _solve(problem, theta, basis, curved, active, lam, work):
     n = problem[1].shape[0]
     start, first = theta.copy(), lam.copy()
     error = np.inf
-    for _ in range(6):
+    for attempt in range(6):
         theta[:] = start
         lam[:] = first
+        # a sample that is new to the set has to start somewhere
+        least = 1e-3 * first[:n].max() if attempt > 0 else -np.inf
         for i in range(n):
-            lam[i] = max(first[i], 1e-3 * first[:n].max()) if active[i] else 0.0
+            lam[i] = max(first[i], least) if active[i] else 0.0
         error = _newton(problem, theta, basis, curved, active, lam, work)
         if not error < 1e-10:
             return error
