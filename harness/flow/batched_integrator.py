@@ -106,7 +106,7 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     accepted = flowing & (error <= 1.0)
     _resize(state, flowing, accepted, error)
     if batch.looks is not None:
-        place, end, grazes = _first_event(batch, state, limits, now, stages, z_new)
+        place, end, grazes = _first_event(batch, state, limits, now, stages, z_new, shift * h)
         _mark_grazed(lanes, state, accepted & grazes, shift, h, z_new)
         accepted = _begin_locating(state, accepted, place, h)
         accepted |= _locate(lanes, state, locating, shift, h, z_new, end)
@@ -220,15 +220,16 @@ def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> N
 
 
 def _first_event(
-    batch: Batch, state: State, limits: Limits, now: Field, stages: list[Tensor], z_new: Tensor
+    batch: Batch, state: State, limits: Limits, now: Field, stages: list[Tensor], z_new: Tensor, booked: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Where in the step an event is first seen, 2 if nowhere; the violation at its end; whether it grazes a kink, (B,).
 
-    As harness.flow.events.first_event: looks at thirds of the dense output, and cubics through them.
+    As harness.flow.events.first_event: looks at thirds of the dense output, and cubics through them.  booked (B,): the
+    growth that the step books.
     """
     lanes, looks = batch.lanes, batch.looks
     assert looks is not None
-    theta = _thirds(looks, state, stages, z_new)
+    theta = _thirds(looks, state, stages, z_new, booked)
     units, lines = violations(looks, theta)
     past = torch.cat([u.flatten(1) for u in units] + ([lines] if lines is not None else []), dim=1).amax(1)
     past = past.reshape(-1, 3)
@@ -276,7 +277,7 @@ def _mark_grazed(lanes: Lanes, state: State, grazed: Tensor, shift: Tensor, h: T
     state.grazed = torch.where(grazed, log_norm, state.grazed)
 
 
-def _thirds(looks: Lanes, state: State, stages: list[Tensor], z_new: Tensor) -> Tensor:
+def _thirds(looks: Lanes, state: State, stages: list[Tensor], z_new: Tensor, booked: Tensor) -> Tensor:
     """theta (3 B, N) at the thirds of the dense output, the last one at the step's end."""
     d1 = torch.zeros_like(z_new)
     d2 = torch.zeros_like(z_new)
@@ -285,7 +286,9 @@ def _thirds(looks: Lanes, state: State, stages: list[Tensor], z_new: Tensor) -> 
         d2 = torch.add(d2, stages[j], alpha=float(DENSE[1, j]))
     points = [state.z * (1 - s) + s * (z_new + (1 - s) * (d1 + s * d2)) for s in (1.0 / 3.0, 2.0 / 3.0)]
     z = torch.stack([*points, z_new], dim=1).flatten(0, 1)
-    return theta_of(looks, state.constant.repeat_interleave(3, dim=0), z)
+    parts = torch.arange(1, 4, dtype=z.dtype, device=z.device) / 3.0
+    constant = state.constant.unsqueeze(1) * torch.exp(-booked.unsqueeze(1) * parts).unsqueeze(2)
+    return theta_of(looks, constant.flatten(0, 1), z)
 
 
 def _begin_locating(state: State, accepted: Tensor, place: Tensor, h: Tensor) -> Tensor:
@@ -326,7 +329,7 @@ def _locate(lanes: Lanes, state: State, locating: Tensor, shift: Tensor, h: Tens
     opening = locating & (state.trial < 0)
     start = violation(lanes, theta_of(lanes, state.constant, state.z))
     # a start that has landed a hair beyond a kink has to come back to where it is
-    level = start.clamp(min=0.0)
+    level = start.clamp(min=0.0, max=LANDED)
     start, g = start - level, g - level
     missed = opening & (g <= LANDED)
     opening = opening & ~missed

@@ -69,6 +69,18 @@ def violation(problem, slides, guard, theta, work, mark):
 
 
 @compiled
+def _later(frame, shift, time, z, theta):
+    """theta (N,) at coordinates z, in place, so long after the start of the step: its constant part loses what is booked."""
+    problem, c, basis, pivots, slides = frame
+    lift(c, basis, z, theta)
+    if shift != 0.0:
+        lost = -np.expm1(-shift * time)
+        for a in range(theta.shape[0]):
+            theta[a] -= lost * c[a]
+    return theta
+
+
+@compiled
 def locate(frame, linear, guard, z, h, work, k):
     """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
 
@@ -77,13 +89,14 @@ def locate(frame, linear, guard, z, h, work, k):
     landed a hair beyond a kink has to come back to where it is.
     """
     problem, c, basis, pivots, slides = frame
+    shift = linear[2]
     theta = np.empty(c.shape[0])
     lo, hi = 0.0, h
     g_lo = violation(problem, slides, guard, lift(c, basis, z, theta), work, False)
-    level = max(g_lo, 0.0)
+    level = min(max(g_lo, 0.0), LANDED)
     g_lo -= level
     z_hi = rosenbrock_step(frame, linear, z, hi, work, k)
-    g_hi = violation(problem, slides, guard, lift(c, basis, z_hi, theta), work, False) - level
+    g_hi = violation(problem, slides, guard, _later(frame, shift, hi, z_hi, theta), work, False) - level
     if g_hi <= LANDED:
         return hi, z_hi, False
     weight_lo, weight_hi, near = 1.0, 1.0, 0.0
@@ -91,7 +104,7 @@ def locate(frame, linear, guard, z, h, work, k):
     while last - first > 1e-6:
         s = 0.5 * (first + last)
         z_s = interpolate(z, z_hi, k, s)
-        g = violation(problem, slides, guard, lift(c, basis, z_s, theta), work, False) - level
+        g = violation(problem, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
         if g > 0.0:
             last, ahead = s, g
         else:
@@ -110,7 +123,7 @@ def locate(frame, linear, guard, z, h, work, k):
         if not lo < trial < hi or hi - lo < 1e-14 * h:
             break
         z_trial = rosenbrock_step(frame, linear, z, trial, work, k)
-        g = violation(problem, slides, guard, lift(c, basis, z_trial, theta), work, False) - level
+        g = violation(problem, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
         # half of what counts as landed beyond the kink
         near = trial + (0.5 * LANDED - g) / slope
         if g > 0.0:
@@ -123,7 +136,7 @@ def locate(frame, linear, guard, z, h, work, k):
             lo, g_lo = trial, g
             weight_lo = 1.0
             weight_hi *= 0.5
-    violation(problem, slides, guard, lift(c, basis, z_hi, theta), work, True)
+    violation(problem, slides, guard, _later(frame, shift, hi, z_hi, theta), work, True)
     return hi, z_hi, True
 
 
@@ -179,7 +192,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
     place, grazes = 2.0, False
     for look in range(1, 4):
         s = look / 3.0
-        lift(c, basis, interpolate(z, z_new, k, s) if look < 3 else z_new, there)
+        _later(frame, linear[2], s * h, interpolate(z, z_new, k, s) if look < 3 else z_new, there)
         if violation(problem, slides, guard, there, work, False) > LANDED:
             place = min(place, s)
         looks[look] = work[2]
