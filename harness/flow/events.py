@@ -70,7 +70,10 @@ def violation(problem, slides, guard, theta, work, mark):
 
 @compiled
 def _later(frame, shift, time, z, theta):
-    """theta (N,) at coordinates z, in place, so long after the start of the step: its constant part loses what is booked."""
+    """theta (N,) at coordinates z, in place, some time after the start of a step.
+
+    Its constant part shrinks by the growth that the step books.
+    """
     problem, c, basis, pivots, slides = frame
     lift(c, basis, z, theta)
     if shift != 0.0:
