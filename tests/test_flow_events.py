@@ -15,7 +15,7 @@ from harness.flow.batched import follow_batch
 from harness.flow.batched_integrator import lowest as batched_lowest
 from harness.flow.events import lowest
 from harness.instances import Instance
-from harness.networks import fully_connected
+from harness.networks import fully_connected, sparse
 from tests.reference import velocity
 
 
@@ -81,3 +81,21 @@ def test_a_kink_that_is_crossed_within_one_step_is_seen() -> None:
     assert limit.value == pytest.approx(17.0 / 13.0, rel=1e-9)
     (batched,) = follow_batch([TOUCHED])
     assert batched.value == pytest.approx(limit.value, rel=1e-9)
+
+
+def test_a_kink_that_is_grazed_while_the_norm_falls_is_followed_again() -> None:
+    """TOUCHED beside a neuron that is on the wrong side of a point of its own, so that the norm falls below its start.
+
+    To an integrator with rtol 1e-5 the kink is not reached, to one with 1e-9 and to the reference it is.
+    """
+    incoming = (
+        Fraction(1021127599663573, 2**54),
+        *(Fraction(a, 2**53) for a in (7812850271528859, 6987770778812813, 4830276593578157)),
+        Fraction(5),
+    )
+    outgoing = (Fraction(1550303329929737, 2**50), Fraction(2327808241348457, 2**56), Fraction(-4))
+    points = (*((*x, Fraction(0)) for x in TOUCHED.x), (Fraction(0), Fraction(0), Fraction(1)))
+    network = sparse("relu", ([[1, 1, 0], [1, 1, 0], [0, 0, 1]], [[1, 1, 1]]))
+    instance = Instance(network, "exponential", points, (1, 1, 1, 1), (incoming, outgoing))
+    for limit in (follow(instance), *follow_batch([instance])):
+        assert limit.status == "undecided" or limit.value == pytest.approx(30.0 / 13.0, rel=1e-9)

@@ -90,7 +90,7 @@ def arrived(run: Run, settled: Settled) -> Ending:
     if run.left > -math.inf and settings.goal is None and settings.rtol > STRICT:
         goal = np.concatenate(settled.theta)
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
-        again = follow(run.instance, replace(settings, strict=run.left, goal=goal, **caps))
+        again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
         if again.theta is None or not same_point(np.concatenate(again.theta), goal):
             return Ending.undecided(Undecided("the flow passes a saddle or a kink too closely to tell what follows"))
     return Ending.converged(settled)

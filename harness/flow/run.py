@@ -33,8 +33,8 @@ STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 class Settings:
     """rtol of the integrator; freeze: inverse temperature at which the softmax is held.
 
-    strict, goal: of a flow that is followed again, the log-norm up to which, and beside a saddle, rtol is STRICT,
-    and the point (N,) that it is to point at afterwards.
+    strict, clock, goal: of a flow that is followed again, the log-norm and the sigma up to which, and beside a saddle,
+    rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
     steps by which they have to be; steps in all; kink_events.  polish_from: min q from which polishes are tried
@@ -44,6 +44,7 @@ class Settings:
 
     rtol: float = 1e-5
     strict: float = -math.inf
+    clock: float = -math.inf
     goal: np.ndarray | None = None
     freeze: float = 2e4
     patience: int = 150
@@ -74,7 +75,8 @@ class Run:
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
-        self.left = -math.inf  # the log-norm by which it, and the last kink that was grazed, was behind
+        # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
+        self.left = self.left_at = -math.inf
         theta0 = np.concatenate(instance.theta0_float)
         try:
             self.invariants = Invariants(net, instance.x)
@@ -122,6 +124,11 @@ class Run:
         """The log-norm up to which errors are kept smaller than the settings allow."""
         return max(self.settings.strict, self.left) if self.settings.goal is not None else -math.inf
 
+    @property
+    def _behind(self) -> bool:
+        """Whether the kinks and saddles that errors are kept smaller for are behind."""
+        return self.log_norm >= self._strict and self.state[1] >= self.settings.clock
+
     def cap(self, steps: int) -> int:
         """The cap after this many steps; the same number where there is no other."""
         if steps < self.settings.patience:
@@ -135,6 +142,8 @@ class Run:
         rtol = self.settings.rtol
         if self.log_norm < self._strict:
             rtol, target = min(rtol, STRICT), min(target, self._strict)
+        elif not self._behind:
+            rtol = min(rtol, STRICT)
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
@@ -143,8 +152,14 @@ class Run:
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
             self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
-        self.left = max(self.left, float(self.state[7]))
+        self.grazed(float(self.state[7]))
+        self.state[7] = -math.inf
         return code
+
+    def grazed(self, log_norm: float) -> None:
+        """Keep where a kink was grazed since the last call, -inf if none was; it is behind by now."""
+        if log_norm > -math.inf:
+            self.left, self.left_at = max(self.left, log_norm), float(self.state[1])
 
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
@@ -256,7 +271,7 @@ class Run:
             self.approach.forget()
             self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
-            self.left = max(self.left, self.log_norm + SPACING)
+            self.left, self.left_at = max(self.left, self.log_norm + SPACING), float(self.state[1])
         if leaving:
             return None
         if code == FAILED:
@@ -271,7 +286,7 @@ class Run:
     def _at_goal(self, point: np.ndarray) -> bool:
         """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""
         goal = self.settings.goal
-        return goal is not None and self.log_norm >= self._strict and same_point(point, goal)
+        return goal is not None and self._behind and same_point(point, goal)
 
     def _without_tiny(self, point: np.ndarray) -> Settled | None:
         """The limit with its tiny parameters exactly zero, if that is a KKT point to rounding.
