@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -99,3 +100,15 @@ def test_a_kink_that_is_grazed_while_the_norm_falls_is_followed_again() -> None:
     instance = Instance(network, "exponential", points, (1, 1, 1, 1), (incoming, outgoing))
     for limit in (follow(instance), *follow_batch([instance])):
         assert limit.status == "undecided" or limit.value == pytest.approx(30.0 / 13.0, rel=1e-9)
+
+
+def test_a_kink_that_is_grazed_too_closely_for_both_times_is_undecided() -> None:
+    """With rtol 1e-5 and 1e-8 the kink is not reached, with 1e-11 and for the reference it is."""
+    incoming = (
+        Fraction(8168982842653053, 2**57), Fraction(1953213190991477, 2**51), Fraction(436734918492995, 2**49),
+        Fraction(4830274614416059, 2**53),
+    )  # fmt: skip
+    outgoing = (Fraction(6201218372985567, 2**52), Fraction(2327753663317689, 2**56))
+    instance = replace(TOUCHED, theta0=(incoming, outgoing))
+    for limit in (follow(instance), *follow_batch([instance])):
+        assert limit.status == "undecided" or limit.value == pytest.approx(17.0 / 13.0, rel=1e-9)

@@ -235,7 +235,7 @@ def _first_event(
     past = past.reshape(-1, 3)
     thirds = torch.arange(1, 4, dtype=past.dtype, device=past.device) / 3.0
     place = torch.where(past > LANDED, thirds, 2.0).amin(1)
-    grazes = torch.zeros_like(place, dtype=torch.bool)
+    touched = torch.full_like(place, 2.0)
     ratio = torch.linalg.vector_norm(theta, dim=1).reshape(-1, 3) / now.rho
     for layer, (start, later) in enumerate(zip(unit_violations(lanes, now.at, now.rho), units, strict=True)):
         a = -start
@@ -243,9 +243,11 @@ def _first_event(
         where, value = lowest(a, b, c, d)
         dips = (where < 1.0) & (a > OFF) & (lanes.watch[layer] != 0.0)
         near = GRAZE * limits.rtol * (_sway(lanes, now) if layer == 0 else 1.0)
-        grazes |= (dips & (value.abs() < near)).flatten(1).any(1)
+        deep = a - value > torch.where(booked[:, None, None] == 0.0, OFF, near)
+        touches = dips & deep & (value.abs() < near)
+        touched = torch.minimum(touched, torch.where(touches, where, 2.0).flatten(1).amin(1))
         place = torch.minimum(place, torch.where(dips & (value < -LANDED), where, 2.0).flatten(1).amin(1))
-    return place, past[:, 2], grazes
+    return place, past[:, 2], (touched < 1.0) & (touched <= place)
 
 
 def lowest(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:

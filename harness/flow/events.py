@@ -14,9 +14,9 @@ from harness.flow.kernel import dot, lift, margins
 from harness.flow.rodas import interpolate, rosenbrock_step
 
 LANDED = 1e-11  # a pre-activation this small relative to ||theta|| ||x|| is on its kink
-# A dip as near to the kink as this many times rtol may be on either side of it.
-GRAZE = 10.0
-OFF = 1e-9  # from where a dip counts: a slide is left along its kink
+# A dip as near to the kink as so many times rtol may be on either side of it.
+GRAZE = 3.0
+OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and if it is deeper: the rest is rounding
 
 
 @compiled
@@ -192,7 +192,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
     watch, reach, depths, hit, ended = guard
     theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
     rho = np.sqrt(dot(theta, theta))
-    place, grazes = 2.0, False
+    place, touched = 2.0, 2.0
     for look in range(1, 4):
         s = look / 3.0
         _later(frame, linear[2], s * h, interpolate(z, z_new, k, s) if look < 3 else z_new, there)
@@ -206,10 +206,14 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
                 start = scale * looks[0, i, u]
                 s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])
                 if s < 1.0 and start > OFF:
-                    grazes = grazes or abs(value) < graze * _sway(net, theta, rho, x[i], u, reach[i])
+                    near = graze * _sway(net, theta, rho, x[i], u, reach[i])
+                    # late, what tends to zero relative to the norm wavers by its rounding
+                    if abs(value) < near and start - value > (OFF if linear[2] == 0.0 else near):
+                        touched = min(touched, s)
                     if value < -LANDED:
                         place = min(place, s)
     if place > 1.0:
-        return h, z_new, False, grazes
-    h, z_new, met = locate(frame, linear, guard, z, place * h, work, k)
-    return h, z_new, met, grazes
+        return h, z_new, False, touched < 1.0
+    taken, z_new, met = locate(frame, linear, guard, z, place * h, work, k)
+    # what comes after the event is another flow's
+    return taken, z_new, met, touched * h <= taken

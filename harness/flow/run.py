@@ -152,6 +152,8 @@ class Run:
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
             self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
+        if rtol <= STRICT and self.settings.goal is not None and self.state[7] > -math.inf:
+            raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
         self.grazed(float(self.state[7]))
         self.state[7] = -math.inf
         return code
