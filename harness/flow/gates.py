@@ -134,11 +134,15 @@ class Gates:
         """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
         if self.instance.network.depth != 2 or self.slides:
             return 0
+        sample, unit = pair
         before, self.gates[pair] = self.gates[pair], 0.0
-        normal = self.float_normals[pair[0], pair[1] - self.first.start]
-        side = crossing(problem, theta, pair[0], pair[1], normal, workspace(problem))
+        work = workspace(problem)
+        field(problem, theta, work)
         self.gates[pair] = before
-        return int(side)
+        _, _, _, delta, p, _, base = work
+        if not delta[:, unit].any():
+            return 0
+        return crossing(self.float_normals[sample, unit - self.first.start], base, float(p[sample] * delta[pair]))
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""

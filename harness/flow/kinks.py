@@ -19,10 +19,6 @@ from itertools import product
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from harness.flow.compiling import compiled
-from harness.flow.field import field, growth
-from harness.flow.kernel import dot
-
 Pair = tuple[int, int]  # sample, unit
 MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
 _PARALLEL = 1e-9
@@ -123,25 +119,17 @@ def _depart_one(normal: np.ndarray, base: np.ndarray, plus: float, minus: float)
     return Departure("not unique" if found else "undecided")
 
 
-@compiled
-def crossing(problem, theta, sample, unit, normal, work):
-    """The side, 1 or -1, to which the field points on both sides of a kink of the first layer; 0 if they differ.
+def crossing(normal: np.ndarray, base: np.ndarray, plus: float) -> int:
+    """The side, 1 or -1, to which the field points on both sides of one kink; 0 if they differ or one is near zero.
 
-    normal (N,): of the kink; the pair's gate is off.  What is near zero, or a unit that passes nothing on, counts as 0.
+    Arguments as of `depart`; minus is 0.
     """
-    rho = field(problem, theta, work)
-    q, grad, pre, delta, p, slope, f = work
-    off, square, top = dot(normal, f), dot(normal, normal), np.abs(f).max()
-    jump = p[sample] * delta[sample, unit] * growth(rho, problem[0].ptr.shape[0] - 1)
-    small = _EQUAL * (top + abs(jump) * np.sqrt(square)) * np.sqrt(square)
-    passed_on = False
-    for i in range(delta.shape[0]):
-        passed_on = passed_on or delta[i, unit] != 0.0
-    if not passed_on or min(abs(off), abs(off + jump * square)) <= small:
+    square, inner = float(normal @ normal), float(normal @ base)
+    on = inner + plus * square
+    small = _EQUAL * (float(np.abs(base).max()) + abs(plus) * math.sqrt(square)) * math.sqrt(square)
+    if min(abs(inner), abs(on)) <= small or (inner > 0.0) != (on > 0.0):
         return 0
-    if (off > 0.0) != (off + jump * square > 0.0):
-        return 0
-    return 1 if off > 0.0 else -1
+    return 1 if on > 0.0 else -1
 
 
 def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
