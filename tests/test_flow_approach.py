@@ -103,3 +103,10 @@ def test_a_point_that_a_kink_turns_into_a_saddle_is_left() -> None:
     assert limit.status == "converged"
     assert limit.value == pytest.approx(np.sqrt(2.0) / 3.0, rel=1e-12)
     assert limit.zeros == [[0, 1], [0]]
+
+
+def test_multipliers_of_very_different_sizes_are_found() -> None:
+    """38, 13 and 54,265: Newton's method fails where the smallest start from a thousandth of the largest."""
+    (limit,) = harness.drive([suite(20261125, 695, "generic")[694]])
+    assert limit.status == "converged"
+    assert limit.value == pytest.approx(54316.0266297, rel=1e-9)

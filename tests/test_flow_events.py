@@ -11,10 +11,12 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
+from benchmarks.families import Kind, suite
 from harness.flow import follow
 from harness.flow.batched import follow_batch
 from harness.flow.batched_integrator import lowest as batched_lowest
 from harness.flow.events import lowest
+from harness.flow.run import Run
 from harness.instances import Instance
 from harness.networks import fully_connected, sparse
 from tests.reference import velocity
@@ -112,3 +114,24 @@ def test_a_kink_that_is_grazed_too_closely_for_both_times_is_undecided() -> None
     instance = replace(TOUCHED, theta0=(incoming, outgoing))
     for limit in (follow(instance), *follow_batch([instance])):
         assert limit.status == "undecided" or limit.value == pytest.approx(17.0 / 13.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["generic", "integer"])
+def test_a_clean_crossing_is_what_any_event_comes_to(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most events change one gate and nothing else; resolved like all others they come to the same, bit for bit."""
+    relu = [f"{name} relu, depth 2" for name in ("fully connected", "diagonal", "convolutional")]
+    # the last one meets a kink and stays on its side
+    instances = [*suite(17, 150, kind, relu), suite(303, 190, "generic")[-1]]
+    quick = [follow(instance) for instance in instances]
+    passed = 0
+
+    def refuse(run: Run, pair: tuple[int, int], theta: np.ndarray) -> bool:
+        nonlocal passed
+        passed += run.subspace.whole and run.gates.crossing(pair, theta, run.problem) != 0
+        return False
+
+    monkeypatch.setattr(Run, "_passes", refuse)
+    for instance, one in zip(instances, quick, strict=True):
+        two = follow(instance)
+        assert (one.status, one.reason, one.value, one.events) == (two.status, two.reason, two.value, two.events)
+    assert passed > 20

@@ -175,7 +175,7 @@ class _Bucket:
             run.z = z[k, : len(run.z)].copy()
             run.constant = constant[k, : len(run.constant)].copy()
             run.state[:5] = numbers[k, :5]
-            run.grazed(float(numbers[k, 5]))
+            run.passed_closely(float(numbers[k, 5]))
         crossing = stopped[codes[stopped] == integrator.EVENT]
         if not len(crossing):
             return

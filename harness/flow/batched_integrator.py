@@ -106,8 +106,8 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     accepted = flowing & (error <= 1.0)
     _resize(state, flowing, accepted, error)
     if batch.looks is not None:
-        place, end, grazes = _first_event(batch, state, limits, now, stages, z_new, shift * h)
-        _mark_grazed(lanes, state, accepted & grazes, shift, h, z_new)
+        place, end, grazed = _first_event(batch, state, limits, now, stages, z_new, shift * h)
+        state.grazed = torch.where(accepted & (grazed > -torch.inf), grazed, state.grazed)
         accepted = _begin_locating(state, accepted, place, h)
         accepted |= _locate(lanes, state, locating, shift, h, z_new, end)
     _go(state, accepted, z_new, h, shift)
@@ -222,7 +222,9 @@ def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> N
 def _first_event(
     batch: Batch, state: State, limits: Limits, now: Field, stages: list[Tensor], z_new: Tensor, booked: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where in the step an event is first seen, 2 if nowhere; the violation at its end; whether it grazes a kink, (B,).
+    """Where in the step an event is first seen, 2 if nowhere; the violation and, if it grazes, the log-norm at its end.
+
+    The log-norm is that at the step's end, -inf where no kink is grazed.
 
     As harness.flow.events.first_event: looks at thirds of the dense output, and cubics through them.  booked (B,): the
     growth that the step books.
@@ -236,7 +238,8 @@ def _first_event(
     thirds = torch.arange(1, 4, dtype=past.dtype, device=past.device) / 3.0
     place = torch.where(past > LANDED, thirds, 2.0).amin(1)
     touched = torch.full_like(place, 2.0)
-    ratio = torch.linalg.vector_norm(theta, dim=1).reshape(-1, 3) / now.rho
+    norms = torch.linalg.vector_norm(theta, dim=1).reshape(-1, 3)
+    ratio = norms / now.rho
     for layer, (start, later) in enumerate(zip(unit_violations(lanes, now.at, now.rho), units, strict=True)):
         a = -start
         b, c, d = (-later.unflatten(0, (-1, 3)) * (ratio ** (layer + 1))[:, :, None, None]).unbind(1)
@@ -247,7 +250,8 @@ def _first_event(
         touches = dips & deep & (value.abs() < near)
         touched = torch.minimum(touched, torch.where(touches, where, 2.0).flatten(1).amin(1))
         place = torch.minimum(place, torch.where(dips & (value < -LANDED), where, 2.0).flatten(1).amin(1))
-    return place, past[:, 2], (touched < 1.0) & (touched <= place)
+    grazes = (touched < 1.0) & (touched <= place)
+    return place, past[:, 2], torch.where(grazes, state.booked + booked + torch.log(norms[:, 2]), -torch.inf)
 
 
 def lowest(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
@@ -269,14 +273,6 @@ def _sway(lanes: Lanes, now: Field) -> Tensor:
     room = (weights.abs() + 0.01 * now.rho.unsqueeze(2)) * there
     moved = lanes.net.x[:, : lanes.samples].abs() @ room.transpose(1, 2)
     return moved / (now.rho.unsqueeze(2) * lanes.reach)
-
-
-def _mark_grazed(lanes: Lanes, state: State, grazed: Tensor, shift: Tensor, h: Tensor, z_new: Tensor) -> None:
-    """Keep the log-norm at the end of a step that grazes a kink."""
-    log_norm = (
-        state.booked + shift * h + torch.log(torch.linalg.vector_norm(theta_of(lanes, state.constant, z_new), dim=1))
-    )
-    state.grazed = torch.where(grazed, log_norm, state.grazed)
 
 
 def _thirds(looks: Lanes, state: State, stages: list[Tensor], z_new: Tensor, booked: Tensor) -> Tensor:

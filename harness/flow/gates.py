@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.flow.field import Slides, field, slides_of, workspace
 from harness.flow.kernel import Wiring, unit_gradient
-from harness.flow.kinks import Line, Pair, crossing, depart, gather
+from harness.flow.kinks import Line, Pair, depart, gather
 from harness.instances import Instance
 from harness.networks import preactivations
 
@@ -142,7 +142,9 @@ class Gates:
         _, _, _, delta, p, _, base = work
         if not delta[:, unit].any():
             return 0
-        return crossing(self.float_normals[sample, unit - self.first.start], base, float(p[sample] * delta[pair]))
+        normal = self.float_normals[sample, unit - self.first.start]
+        departure = depart(normal[None, :], base, np.array([p[sample] * delta[pair]]), np.zeros(1))
+        return departure.sides[0] if departure.status == "unique" else 0
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""

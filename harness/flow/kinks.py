@@ -119,19 +119,6 @@ def _depart_one(normal: np.ndarray, base: np.ndarray, plus: float, minus: float)
     return Departure("not unique" if found else "undecided")
 
 
-def crossing(normal: np.ndarray, base: np.ndarray, plus: float) -> int:
-    """The side, 1 or -1, to which the field points on both sides of one kink; 0 if they differ or one is near zero.
-
-    Arguments as of `depart`; minus is 0.
-    """
-    square, inner = float(normal @ normal), float(normal @ base)
-    on = inner + plus * square
-    small = _EQUAL * (float(np.abs(base).max()) + abs(plus) * math.sqrt(square)) * math.sqrt(square)
-    if min(abs(inner), abs(on)) <= small or (inner > 0.0) != (on > 0.0):
-        return 0
-    return 1 if on > 0.0 else -1
-
-
 def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
     """Sign vectors (L,), all those of the faces around the point among them; None if they are too many to list.
 

@@ -139,11 +139,10 @@ class Run:
 
     def advance(self, target: float, steps: int) -> int:
         """Integrate until something happens; the integrator's code."""
-        rtol = self.settings.rtol
+        strictly = not self._behind
+        rtol = min(self.settings.rtol, STRICT) if strictly else self.settings.rtol
         if self.log_norm < self._strict:
-            rtol, target = min(rtol, STRICT), min(target, self._strict)
-        elif not self._behind:
-            rtol = min(rtol, STRICT)
+            target = min(target, self._strict)
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
@@ -152,14 +151,14 @@ class Run:
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
             self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
-        if rtol <= STRICT and self.settings.goal is not None and self.state[7] > -math.inf:
+        if strictly and self.state[7] > -math.inf:
             raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
-        self.grazed(float(self.state[7]))
+        self.passed_closely(float(self.state[7]))
         self.state[7] = -math.inf
         return code
 
-    def grazed(self, log_norm: float) -> None:
-        """Keep where a kink was grazed since the last call, -inf if none was; it is behind by now."""
+    def passed_closely(self, log_norm: float) -> None:
+        """Keep the log-norm, and now, until when a saddle or a kink was so near that errors matter; -inf for none."""
         if log_norm > -math.inf:
             self.left, self.left_at = max(self.left, log_norm), float(self.state[1])
 
@@ -228,7 +227,7 @@ class Run:
         # what passed the second-order test under the gates before may be a saddle under these
         self.approach.forget()
 
-    def _moves(self, pair: tuple[int, int], theta: np.ndarray) -> bool:
+    def _moves(self, pair: Pair, theta: np.ndarray) -> bool:
         """Whether a deeper pre-activation can move at all within the invariant subspace."""
         normal = self.gates.curved_normal(pair, theta)
         return float(np.abs(normal @ self.subspace.basis).max()) > 1e-12 * float(np.abs(normal).max() + 1e-300)
@@ -273,7 +272,7 @@ class Run:
             self.approach.forget()
             self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
-            self.left, self.left_at = max(self.left, self.log_norm + SPACING), float(self.state[1])
+            self.passed_closely(self.log_norm + SPACING)
         if leaving:
             return None
         if code == FAILED:
