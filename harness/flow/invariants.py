@@ -6,51 +6,72 @@ in V: the smallest subspace that contains theta0 and, for every v in V, all grad
 rational rotation of one.  The integrator's state is a coordinate vector of V, so that nothing
 outside V can be excited by rounding.
 
-Ranks are found modulo primes of 31 bits, where arithmetic is exact and cheap: instances are exact
-rationals, and a subspace closed for random elements of it is closed (the gradient is a polynomial;
-the chance to miss is below 1e-8 a draw, and draws come from a fixed generator).  Where V is not
-everything its reduced basis is lifted to rationals from three primes.  Where the lift fails (data
-with 53-bit numbers) V is enlarged to the subspace of its zeros and signed ties: still exact, and
-still closed for the trajectory.
+Samples may be symmetric to each other: where exchanging them together with parameters leaves data and start as they
+are, their weights p stay equal for ever, and V need only be closed under the gradients of the sums over a block of such
+samples.  The blocks are the coarsest partition that is consistent: samples of equal q at the start, split where their q
+differ on the closure.
+
+V is found modulo primes of 31 bits, where arithmetic is cheap, and lifted to rationals.  That V is everything that the
+gates let move needs no proof.  Anything smaller is proven in integers (harness.flow.proving) before it is believed, and
+tried with other primes where the proof fails.  Where V has no small basis, and nothing that leaves it can grow, all that
+moves is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
+from math import isqrt
 
 import numpy as np
+from scipy.linalg import qr
 
+from harness.flow.gates import Undecided
 from harness.flow.kernel import Wiring
 from harness.flow.kinks import Pair
-from harness.flow.modular import closure, flat_normals, intersect, never_move, residues, signed_ties
+from harness.flow.modular import (
+    closure,
+    flat_normals,
+    gradients_span,
+    intersect,
+    outputs,
+    residues,
+    signed_ties,
+    split,
+    still,
+)
+from harness.flow.proving import Prover, Setting, Vector, integers, meets
 
-PRIMES = (2147483647, 2147483629, 2147483587)
-_LIFT_BOUND = 1 << 30  # numerators and denominators; its square times 2 is far below the primes' product
+_PRIMES = 3  # with which the first lift is tried
+_MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
+_TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 
 
 @dataclass(frozen=True)
 class Subspace:
     """The invariant subspace under the gates of the moment.
 
-    rows: for every prime, or for the first alone where it is not exact, a spanning set, shape (r, N), of what the flow
-    has been proven to stay in.
-    basis (N, r') float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
+    rows: a basis in integers of what the flow has been proven to stay in, reduced at `leading`, without the constant
+    coordinates.
+    basis (N, r) float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
     gates hold still, which the basis leaves out.  exact: whether basis is V itself (else a superset).
+    blocks (n,): a number a sample; samples of one block have equal margins for as long as the gates stay.
     """
 
-    rows: tuple[np.ndarray, ...]
+    rows: list[Vector]
     basis: np.ndarray
     pivots: np.ndarray
     constant: np.ndarray
     exact: bool
+    blocks: np.ndarray
 
     @property
     def whole(self) -> bool:
         """Whether it is everything that the gates let move."""
-        return len(self.rows[0]) + int(self.constant.sum()) == len(self.constant)
+        return len(self.rows) + int(self.constant.sum()) == len(self.constant)
 
     def tangent(self, normals: np.ndarray) -> np.ndarray:
         """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
@@ -63,16 +84,39 @@ class Subspace:
         return np.ascontiguousarray(orthonormal)
 
 
-class Invariants:
-    """Finds the subspaces of one instance; x (n, d) exact."""
+@dataclass(frozen=True)
+class _Candidate:
+    """What one prime shows: a reduced basis (r, N), its pivots (r,), ascending, and the blocks (n,)."""
 
-    def __init__(self, net: Wiring, x: Sequence[Sequence[Fraction]]) -> None:
+    basis: np.ndarray
+    pivots: np.ndarray
+    blocks: np.ndarray
+
+
+class Invariants:
+    """Finds the subspaces of one instance; x (n, d) exact, y (n,) labels, normal(sample, unit) that of a flat kink."""
+
+    def __init__(
+        self,
+        net: Wiring,
+        x: Sequence[Sequence[Fraction]],
+        y: Sequence[int],
+        normal: Callable[[int, int], Sequence[Fraction]],
+    ) -> None:
         self.net = net
         self._points = x
+        self._y = np.array(y, dtype=np.int64)
+        self._normal = normal
+        self._seen = np.array([[v != 0 for v in row] for row in x])
         self._x: dict[int, np.ndarray] = {}
+        self._seed = hash(tuple(map(tuple, x))) % 2147483647
+
+    @cached_property
+    def _prover(self) -> Prover:
+        return Prover(self.net, self._points, self._y.tolist())
 
     def x(self, prime: int) -> np.ndarray:
-        """The points (n, d) modulo a prime."""
+        """The points (n, d) modulo a prime.  Raises ZeroDivisionError where it divides one of their numbers."""
         if prime not in self._x:
             flat = [v for row in self._points for v in row]
             self._x[prime] = residues(flat, prime).reshape(len(self._points), -1)
@@ -82,9 +126,14 @@ class Invariants:
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-        return self._close(
-            PRIMES, lambda prime, _: residues(theta0, prime)[None, :], len(theta0), gates, slides, curved
-        )
+        together = np.zeros(len(self._y), dtype=np.int64)
+
+        def blocks(prime: int) -> np.ndarray:
+            at_start = outputs(self.net, residues(theta0, prime), self.x(prime), self._y, gates, prime)
+            return split(together, at_start)
+
+        return self._close(lambda prime: residues(theta0, prime)[None, :], lambda: [integers(theta0)], blocks,
+                           len(theta0), gates, slides, curved)  # fmt: skip
 
     def after(
         self,
@@ -101,99 +150,216 @@ class Invariants:
         """
         size = theta.shape[0]
         frozen = [k for k in range(size) if old.constant[k] and theta[k] != 0.0]
-        extra = np.zeros((len(frozen), size), dtype=np.int64)
-        extra[np.arange(len(frozen)), frozen] = 1
+        units = [[int(a == k) for a in range(size)] for k in frozen]
 
-        def spanning(prime: int, k: int) -> np.ndarray:
-            rows = np.vstack([old.rows[k], extra]) if frozen else old.rows[k]
-            return intersect(rows, self._normals(kinks, size, prime), prime) if kinks else rows
+        @lru_cache(maxsize=1)
+        def exact() -> list[Vector]:
+            return meets(old.rows + units, [self._normal(*pair) for pair in kinks])
 
-        # what had no small rational basis will not have one: one prime is enough for its zeros and ties
-        primes = PRIMES if old.exact else PRIMES[:1]
-        return self._close(primes, spanning, size, gates, slides, curved)
+        def spanning(prime: int) -> np.ndarray:
+            if old.whole:
+                rows = np.eye(size, dtype=np.int64)[[k for k in range(size) if not old.constant[k] or k in frozen]]
+                if not kinks:
+                    return rows
+                return intersect(rows, flat_normals(self.net, self.x(prime), _array(kinks), size, prime), prime)
+            return np.array([[v % prime for v in row] for row in exact()], dtype=np.int64).reshape(-1, size)
+
+        return self._close(spanning, exact, lambda _: old.blocks, size, gates, slides, curved)
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
-        constant = never_move(self.net, self.x(PRIMES[0]), gates, _array(()), len(old.constant), PRIMES[0])
-        return np.array_equal(constant, old.constant)
-
-    def _normals(self, pairs: Sequence[Pair], size: int, prime: int) -> np.ndarray:
-        """The normals (s, N) of flat kinks modulo a prime."""
-        return flat_normals(self.net, self.x(prime), _array(pairs), size, prime)
+        return np.array_equal(still(self.net, self._seen, gates, _array(()), len(old.constant)), old.constant)
 
     def _close(
         self,
-        primes: Sequence[int],
-        spanning: Callable[[int, int], np.ndarray],
+        spanning: Callable[[int], np.ndarray],
+        exact: Callable[[], list[Vector]],
+        blocks: Callable[[int], np.ndarray],
         size: int,
         gates: np.ndarray,
         slides: Sequence[Pair],
         curved: Sequence[Pair],
     ) -> Subspace:
-        pairs = _array(curved)
-        constant = never_move(self.net, self.x(PRIMES[0]), gates, pairs, size, PRIMES[0])
-        if slides:
+        """V from vectors that span a subspace that the flow is in: spanning(prime) their residues, exact() integers."""
+        normals = [self._normal(*pair) for pair in slides]
+        constant = still(self.net, self._seen, gates, _array(curved), size)
+        for normal in normals:
             # the projection on a sliding kink moves every weight that the kink depends on
-            constant &= ~self._normals(slides, size, PRIMES[0]).any(axis=0)
-        closed: list[np.ndarray] = []
-        pivots = np.zeros(0, dtype=np.int64)
-        agreed = True
-        for k, prime in enumerate(primes):
-            normals = self._normals(slides, size, prime)
-            basis, found = closure(self.net, spanning(prime, k), self.x(prime), gates, normals, pairs, constant, prime)
-            order = np.argsort(found)
-            closed.append(basis[order])
-            agreed = agreed and (k == 0 or np.array_equal(found[order], pivots))
-            if k == 0:
-                pivots = found[order]
-                if len(found) == size - constant.sum():
-                    # everything: the other primes need not be asked
-                    whole = np.ascontiguousarray(np.eye(size)[:, pivots])
-                    full = np.eye(size, dtype=np.int64)[pivots]
-                    return Subspace((full,) * len(PRIMES), whole, pivots, constant, True)
-        lifted = _lift(closed) if agreed and len(closed) == len(PRIMES) else None
-        if lifted is not None:
-            return Subspace(tuple(closed), lifted, pivots, constant, True)
-        ties, leaders = signed_ties(closed[0], PRIMES[0])
-        return Subspace(tuple(closed), ties, leaders, constant, False)
+            constant[[k for k in range(size) if normal[k]]] = False
+
+        def candidate(prime: int) -> _Candidate:
+            rows, x = spanning(prime), self.x(prime)
+            lines = flat_normals(self.net, x, _array(slides), size, prime)
+            basis, pivots, found = closure(
+                self.net, rows, x, self._y, gates, lines, _array(curved), blocks(prime), constant, self._seed, prime
+            )
+            if basis.shape[1] < size:
+                raise ZeroDivisionError(f"a determinant is divisible by {prime}")
+            order = np.argsort(pivots)
+            return _Candidate(basis[order], pivots[order], found)
+
+        free = size - int(constant.sum())
+        candidates = self._candidates(candidate)
+        for _ in range(_TRIES):
+            prime, first = next(candidates)
+            if len(first.pivots) == free:
+                return _everything(constant, first.blocks)
+            setting = Setting(gates, normals, curved, constant, first.blocks)
+            shown = _Growing(candidates, prime, first)
+            lifted = shown.lift(_PRIMES)
+            if lifted is None:
+                if not slides and not curved and self._only_still(first, spanning(prime), gates, constant, prime):
+                    return _everything(constant, first.blocks)
+                lifted = shown.lift(_MOST_PRIMES)
+            if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), exact(), setting):
+                return _as_coordinates(lifted, first, constant)
+        raise Undecided("the invariant subspace could not be proven")
+
+    def _candidates(self, candidate: Callable[[int], _Candidate]) -> Iterator[tuple[int, _Candidate]]:
+        """What one prime after the other shows, without those that divide a number of the instance."""
+        for k in range(100 * _MOST_PRIMES):
+            try:
+                found = candidate(prime_below(k))
+            except ZeroDivisionError:
+                continue
+            yield prime_below(k), found
+        raise Undecided("every prime that is tried divides a number of the instance")
+
+    def _only_still(
+        self, first: _Candidate, rows: np.ndarray, gates: np.ndarray, constant: np.ndarray, prime: int
+    ) -> bool:
+        """Whether everything outside V stands still beside it, and nothing in V is zero or tied.
+
+        Then a flow that rounding moves off V stays as near, and there is nothing to keep: all q_i have their gradients
+        in V wherever they are taken.
+        """
+        _, leaders = signed_ties(first.basis, prime)
+        if len(leaders) < len(constant) - int(constant.sum()):
+            return False
+        span = gradients_span(self.net, rows, self.x(prime), gates, constant, self._seed, prime)
+        return span == len(first.pivots)
+
+
+class _Growing:
+    """Residues of one reduced basis modulo more and more primes, until it can be lifted."""
+
+    def __init__(self, candidates: Iterator[tuple[int, _Candidate]], prime: int, first: _Candidate) -> None:
+        self._candidates = candidates
+        self._first = first
+        self._entries = list(zip(*np.nonzero(first.basis), strict=True))
+        self._values = [int(first.basis[r, k]) for r, k in self._entries]
+        self._modulus = prime
+        self._count = 1
+
+    def lift(self, most: int) -> list[Vector] | None:
+        """The basis in integers, from at most so many primes; None if they show no rational one."""
+        while self._count < most:
+            for _ in range(min(max(2, self._count // 2), most - self._count)):
+                prime, other = next(self._candidates)
+                if not np.array_equal(other.pivots, self._first.pivots) or np.any(
+                    (other.basis != 0) != (self._first.basis != 0)
+                ):
+                    return None
+                inverse = pow(self._modulus, -1, prime)
+                for t, (r, k) in enumerate(self._entries):
+                    value = self._values[t]
+                    self._values[t] = value + self._modulus * ((int(other.basis[r, k]) - value) * inverse % prime)
+                self._modulus *= prime
+                self._count += 1
+            rows = self._rational()
+            if rows is not None:
+                return rows
+        return None
+
+    def _rational(self) -> list[Vector] | None:
+        # three bits of 31 are left over to tell a fraction from chance
+        bound = isqrt(self._modulus >> 31) // 2
+        rows = [[Fraction(0)] * self._first.basis.shape[1] for _ in self._first.pivots]
+        for value, (r, k) in zip(self._values, self._entries, strict=True):
+            if value == 1:
+                rows[r][k] = Fraction(1)
+            elif value == self._modulus - 1:
+                rows[r][k] = Fraction(-1)
+            else:
+                lifted = _rational(value, self._modulus, bound)
+                if lifted is None:
+                    return None
+                rows[r][k] = lifted
+        return [integers(row) for row in rows]
+
+
+def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
+    """All that the gates let move."""
+    pivots = np.flatnonzero(~constant)
+    size = len(constant)
+    rows = [[int(a == k) for a in range(size)] for k in pivots.tolist()]
+    return Subspace(rows, np.ascontiguousarray(np.eye(size)[:, pivots]), pivots, constant, True, blocks)
+
+
+def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:
+    """The subspace of these rows, with other pivots where its reduced basis is badly conditioned."""
+    pivots = first.pivots
+    basis = _floats(rows, pivots.tolist(), len(constant))
+    if len(rows) and np.abs(basis).max() > _LARGEST_ENTRY:
+        # the largest volume makes all entries small
+        _, _, order = qr(basis.T, mode="economic", pivoting=True)
+        pivots = np.sort(order[: len(rows)])
+        basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
+    return Subspace(rows, basis, pivots, constant, True, first.blocks)
+
+
+def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
+    """The reduced basis (N, r) as floats, exact where its numbers are."""
+    out = np.zeros((size, len(rows)))
+    for r, (row, k) in enumerate(zip(rows, pivots, strict=True)):
+        out[:, r] = [a / row[k] if a else 0.0 for a in row]
+    return out
+
+
+def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
+    """Rows of the same span that are reduced at other pivots."""
+    rows = [list(row) for row in rows]
+    for t, k in enumerate(pivots):
+        chosen = max(range(t, len(rows)), key=lambda r: abs(rows[r][k]))
+        rows[t], rows[chosen] = rows[chosen], rows[t]
+        lead = rows[t][k]
+        for r, row in enumerate(rows):
+            if r != t and row[k]:
+                factor = row[k]
+                rows[r] = integers([Fraction(lead * a - factor * b) for a, b in zip(row, rows[t], strict=True)])
+    return rows
 
 
 def _array(pairs: Sequence[Pair]) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _lift(closed: list[np.ndarray]) -> np.ndarray | None:
-    """The reduced basis as floats (N, r), from its residues; None if it is no small rational matrix."""
-    first = closed[0]
-    out = np.zeros((first.shape[1], first.shape[0]))
-    modulus = PRIMES[0] * PRIMES[1] * PRIMES[2]
-    for r, k in zip(*np.nonzero(first), strict=True):
-        values = [int(c[r, k]) for c in closed]
-        if values == [1, 1, 1]:
-            out[k, r] = 1.0
-        elif all(v == prime - 1 for v, prime in zip(values, PRIMES, strict=True)):
-            out[k, r] = -1.0
-        else:
-            lifted = _rational(_chinese(values), modulus)
-            if lifted is None or abs(lifted) > _LARGEST_ENTRY:
-                return None
-            out[k, r] = float(lifted)
-    return out
+@lru_cache(maxsize=None)
+def prime_below(k: int) -> int:
+    """The k-th prime below 2^31, from 0 downwards."""
+    candidate = 2147483647 if k == 0 else prime_below(k - 1) - 2
+    while not _is_prime(candidate):
+        candidate -= 2
+    return candidate
 
 
-def _chinese(values: list[int]) -> int:
-    a, modulus = values[0], PRIMES[0]
-    for v, prime in zip(values[1:], PRIMES[1:], strict=True):
-        a += modulus * ((v - a) * pow(modulus, -1, prime) % prime)
-        modulus *= prime
-    return a
+def _is_prime(n: int) -> bool:
+    """Miller and Rabin's test, which these bases decide for odd n from 10 to 3.2e9."""
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for base in (2, 3, 5, 7):
+        power = pow(base, odd, n)
+        if power not in (1, n - 1) and all((power := power * power % n) != n - 1 for _ in range(twos - 1)):
+            return False
+    return True
 
 
-def _rational(a: int, modulus: int) -> Fraction | None:
-    """The fraction p/q = a modulo the modulus with |p|, q <= _LIFT_BOUND, by the Euclidean algorithm."""
+def _rational(a: int, modulus: int, bound: int) -> Fraction | None:
+    """The fraction p/q = a modulo the modulus with |p|, q <= bound, by the Euclidean algorithm."""
     r0, r1, t0, t1 = modulus, a, 0, 1
-    while r1 > _LIFT_BOUND:
+    while r1 > bound:
         quotient = r0 // r1
         r0, r1 = r1, r0 - quotient * r1
         t0, t1 = t1, t0 - quotient * t1
-    return Fraction(r1, t1) if 0 < abs(t1) <= _LIFT_BOUND else None
+    return Fraction(r1, t1) if 0 < abs(t1) <= bound else None

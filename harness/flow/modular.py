@@ -1,6 +1,8 @@
 """Linear algebra modulo a prime of 31 bits, compiled: the closure of a subspace under the gradients of the network.
 
-Everywhere: net is the Wiring, prime the modulus, x (n, d) and v (N,) residues; a unit's gate is 0 or 1.
+Everywhere: net is the Wiring, prime the modulus, x (n, d) and v (N,) residues, y (n,) labels; a unit's gate is 0 or 1.
+blocks (n,): a number a sample, the same for samples whose q_i are equal on the subspace, below n.  What is found here
+is a guess until harness.flow.proving has seen it: a number may be divisible by the prime.
 """
 
 from __future__ import annotations
@@ -15,11 +17,16 @@ from harness.flow.compiling import compiled
 
 
 def residues(values: Sequence[Fraction], prime: int) -> np.ndarray:
-    """Exact rationals modulo a prime, shape (len(values),)."""
+    """Exact rationals modulo a prime, shape (len(values),).
+
+    Raises ZeroDivisionError where the prime divides a denominator, or a number that is not zero.
+    """
     out = np.empty(len(values), dtype=np.int64)
     for k, v in enumerate(values):
         numerator, denominator = v.as_integer_ratio()
         out[k] = numerator % prime if denominator == 1 else numerator * _reciprocal(denominator, prime) % prime
+        if numerator and not out[k]:
+            raise ZeroDivisionError(f"a numerator is divisible by {prime}")
     return out
 
 
@@ -165,13 +172,95 @@ def _next(seed):
 
 
 @compiled
-def closure(net, rows, x, gates, normals, curved, constant, prime):
-    """Reduced basis (r, N) and pivots of the smallest closed subspace that contains the rows.
+def _random_element(basis, count, seed, prime):
+    """A random element (N,) of the span of the first rows, and the next seed."""
+    v = np.zeros(basis.shape[1], dtype=np.int64)
+    for r in range(count):
+        seed = _next(seed)
+        for k in range(v.shape[0]):
+            v[k] = (v[k] + seed * basis[r, k]) % prime
+    return v, seed
 
-    normals (s, N), linearly independent: flat kinks on which the flow slides.  curved (t, 2): the (sample, unit)
-    pairs of curved ones.  constant (N,) bool: coordinates left out.
-    """
+
+@compiled
+def outputs(net, v, x, y, gates, prime):
+    """q_i(v) = y_i Phi(v; x_i) under the gates, (n,) residues."""
     units = gates.shape[1]
+    out = np.zeros(x.shape[0], dtype=np.int64)
+    h = np.zeros(units, dtype=np.int64)
+    for i in range(x.shape[0]):
+        h[:] = 0
+        h[: x.shape[1]] = x[i]
+        for layer in range(net.ptr.shape[0] - 1):
+            for e in range(net.ptr[layer], net.ptr[layer + 1]):
+                a = net.row[e]
+                h[a] = (h[a] + v[net.par[e]] * h[net.col[e]]) % prime
+            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
+                if gates[i, u] == 0.0:
+                    h[u] = 0
+        out[i] = y[i] * h[units - 1] % prime
+    return out
+
+
+@compiled
+def split(blocks, values):
+    """The blocks, split where values (n,) differ within one; a block is named by its first sample."""
+    out = np.empty_like(blocks)
+    for i in range(blocks.shape[0]):
+        out[i] = i
+        for j in range(i):
+            if out[j] == j and blocks[j] == blocks[i] and values[j] == values[i]:
+                out[i] = j
+                break
+    return out
+
+
+@compiled
+def _block_gradients(net, v, x, y, gates, blocks, constant, prime):
+    """The gradients at v of the sums of q_i over each block, (n, N); the row of a block is that of its name."""
+    out = np.zeros((x.shape[0], v.shape[0]), dtype=np.int64)
+    for i in range(x.shape[0]):
+        w = _unit_gradient(net, v, x[i], gates[i], gates.shape[1] - 1, prime)
+        for k in range(v.shape[0]):
+            if not constant[k]:
+                out[blocks[i], k] = (out[blocks[i], k] + y[i] * w[k]) % prime
+    return out
+
+
+@compiled
+def _closed_under(net, basis, pivots, count, x, y, gates, blocks, normals, gram_inverse, curved, constant, seed, prime):
+    """Close the reduced basis in place for the given blocks; the new number of rows, and the next seed."""
+    quiet = 0
+    free = basis.shape[1] - constant.sum()
+    while quiet < 2 and count < free:
+        v, seed = _random_element(basis, count, seed, prime)
+        before = count
+        gradients = _block_gradients(net, v, x, y, gates, blocks, constant, prime)
+        for b in range(x.shape[0] + curved.shape[0]):
+            if b < x.shape[0]:
+                if blocks[b] != b:
+                    continue
+                w = gradients[b]
+            else:
+                sample, unit = curved[b - x.shape[0]]
+                w = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
+                w[constant] = 0
+            if normals.shape[0] > 0:
+                _project(w, normals, gram_inverse, prime)
+            count = _insert(basis, pivots, count, w, prime)
+        quiet = 0 if count > before else quiet + 1
+    return count, seed
+
+
+@compiled
+def closure(net, rows, x, y, gates, normals, curved, blocks, constant, seed, prime):
+    """Reduced basis (r, N), its pivots and the blocks of the smallest closed subspace that contains the rows.
+
+    blocks: in which q is known to be equal at the start; they are split until on the subspace, closed under the
+    gradients of their sums, the q of a block are the same polynomial.  normals (s, N), linearly independent: flat kinks
+    on which the flow slides.  curved (t, 2): the (sample, unit) pairs of curved ones.  constant (N,) bool: coordinates
+    left out.  An empty basis without a column where the prime divides the determinant of the normals.
+    """
     size = rows.shape[1]
     basis = np.zeros((size + 1, size), dtype=np.int64)
     pivots = np.zeros(size + 1, dtype=np.int64)
@@ -183,33 +272,21 @@ def closure(net, rows, x, gates, normals, curved, constant, prime):
             for k in range(size):
                 gram[a, b] = (gram[a, b] + normals[a, k] * normals[b, k]) % prime
     gram_inverse = _matrix_inverse(gram, prime)
+    if gram_inverse.shape[0] < s:
+        return np.zeros((0, 0), dtype=np.int64), pivots[:0].copy(), blocks
     for r in range(rows.shape[0]):
         v = rows[r].copy()
         v[constant] = 0
         count = _insert(basis, pivots, count, v, prime)
-    seed = 20211
-    quiet = 0
-    free = size - constant.sum()
-    while quiet < 2 and count < free:
-        v = np.zeros(size, dtype=np.int64)
-        for r in range(count):
-            seed = _next(seed)
-            for k in range(size):
-                v[k] = (v[k] + seed * basis[r, k]) % prime
-        before = count
-        for i in range(x.shape[0] + curved.shape[0]):
-            # labels only change signs
-            if i < x.shape[0]:
-                w = _unit_gradient(net, v, x[i], gates[i], units - 1, prime)
-            else:
-                sample, unit = curved[i - x.shape[0]]
-                w = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
-            w[constant] = 0
-            if s > 0:
-                _project(w, normals, gram_inverse, prime)
-            count = _insert(basis, pivots, count, w, prime)
-        quiet = 0 if count > before else quiet + 1
-    return basis[:count].copy(), pivots[:count].copy()
+    while True:
+        count, seed = _closed_under(
+            net, basis, pivots, count, x, y, gates, blocks, normals, gram_inverse, curved, constant, seed, prime
+        )
+        v, seed = _random_element(basis, count, seed, prime)
+        finer = split(blocks, outputs(net, v, x, y, gates, prime))
+        if np.array_equal(finer, blocks):
+            return basis[:count].copy(), pivots[:count].copy(), blocks
+        blocks = finer
 
 
 @compiled
@@ -243,25 +320,58 @@ def intersect(rows, normals, prime):
 
 
 @compiled
-def never_move(net, x, gates, curved, size, prime):
-    """Coordinates whose derivative vanishes identically under these gates, (N,) bool."""
+def still(net, seen, gates, curved, size):
+    """Coordinates that no path of open gates passes under any sample, (N,) bool: their derivative vanishes identically.
+
+    seen (n, d) bool: the inputs that are not zero.  Paths that cancel are taken to move them, so this is a proof.
+    """
     units = gates.shape[1]
-    v = np.zeros(size, dtype=np.int64)
-    seed = 77
-    for k in range(size):
-        seed = _next(seed)
-        v[k] = seed
+    layers = net.ptr.shape[0] - 1
     out = np.ones(size, dtype=np.bool_)
-    for i in range(x.shape[0] + curved.shape[0]):
-        if i < x.shape[0]:
-            g = _unit_gradient(net, v, x[i], gates[i], units - 1, prime)
-        else:
-            sample, unit = curved[i - x.shape[0]]
-            g = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
-        for k in range(size):
-            if g[k] != 0:
-                out[k] = False
+    ahead, behind = np.empty(units, dtype=np.bool_), np.empty(units, dtype=np.bool_)
+    for t in range(seen.shape[0] + curved.shape[0]):
+        i, top = t, units - 1
+        if t >= seen.shape[0]:
+            i, top = curved[t - seen.shape[0]]
+        ahead[:] = False
+        behind[:] = False
+        ahead[: seen.shape[1]] = seen[i]
+        behind[top] = True
+        for layer in range(layers):
+            for e in range(net.ptr[layer], net.ptr[layer + 1]):
+                a = net.row[e]
+                if ahead[net.col[e]] and (gates[i, a] != 0.0 or a == top):
+                    ahead[a] = True
+        for layer in range(layers - 1, -1, -1):
+            for e in range(net.ptr[layer], net.ptr[layer + 1]):
+                a, b = net.row[e], net.col[e]
+                if behind[a] and ahead[b]:
+                    out[net.par[e]] = False
+                    behind[b] = True
     return out
+
+
+@compiled
+def gradients_span(net, rows, x, gates, constant, seed, prime):
+    """The rank of the rows together with the gradients of all q_i at all points, without the constant coordinates."""
+    size = rows.shape[1]
+    basis = np.zeros((size + 1, size), dtype=np.int64)
+    pivots = np.zeros(size + 1, dtype=np.int64)
+    everything = np.eye(size, dtype=np.int64)
+    count, quiet = 0, 0
+    for r in range(rows.shape[0]):
+        v = rows[r].copy()
+        v[constant] = 0
+        count = _insert(basis, pivots, count, v, prime)
+    while quiet < 2:
+        v, seed = _random_element(everything, size, seed, prime)
+        before = count
+        for i in range(x.shape[0]):
+            w = _unit_gradient(net, v, x[i], gates[i], gates.shape[1] - 1, prime)
+            w[constant] = 0
+            count = _insert(basis, pivots, count, w, prime)
+        quiet = 0 if count > before else quiet + 1
+    return count
 
 
 @compiled

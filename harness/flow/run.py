@@ -78,17 +78,14 @@ class Run:
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
         theta0 = np.concatenate(instance.theta0_float)
-        try:
-            self.invariants = Invariants(net, instance.x)
-            zero = self.gates.start() if self.gates.relu else []
-            if zero:
-                self.gates.resolve(theta0, zero, self.problem)
-            exact = [v for row in instance.theta0 for v in row]
-            subspace = self.invariants.start(
-                exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
-            )
-        except ZeroDivisionError:
-            raise Undecided("a denominator is divisible by a prime of the exact arithmetic") from None
+        self.invariants = Invariants(net, instance.x, instance.y, self.gates.normal)
+        zero = self.gates.start() if self.gates.relu else []
+        if zero:
+            self.gates.resolve(theta0, zero, self.problem)
+        exact = [v for row in instance.theta0 for v in row]
+        subspace = self.invariants.start(
+            exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
+        )
         self.held = subspace.basis.shape[1] + int(subspace.constant.sum()) < len(theta0)
         self.state[6] = np.linalg.norm(theta0)
         self._enter(subspace, theta0)
@@ -200,7 +197,8 @@ class Run:
         By far the most frequent event.  Where V was everything that moves it still is: it contains all of V that lies
         on the kink, and a velocity that does not.
         """
-        if not self.subspace.whole:
+        blocks = self.subspace.blocks
+        if not self.subspace.whole or np.count_nonzero(blocks == blocks[pair[0]]) > 1:
             return False
         side = self.gates.crossing(pair, theta, self.problem)
         if side == 0:
