@@ -13,8 +13,8 @@ differ on the closure.
 
 V is found modulo primes of 31 bits, where arithmetic is cheap, and lifted to rationals.  That V is everything that the
 gates let move needs no proof.  Anything smaller is proven in integers (harness.flow.proving) before it is believed, and
-tried with other primes where the proof fails.  Where V has no small basis, and nothing that leaves it can grow, all that
-moves is taken.
+tried with other primes where the proof fails.  Where V has no small basis, and is as large as that of any start, there
+is nothing to keep, and all that moves is taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from math import isqrt
 
 import numpy as np
@@ -34,7 +34,6 @@ from harness.flow.kinks import Pair
 from harness.flow.modular import (
     closure,
     flat_normals,
-    gradients_span,
     intersect,
     outputs,
     residues,
@@ -93,6 +92,20 @@ class _Candidate:
     blocks: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Spanned:
+    """A subspace that the flow is in: rows(prime) span it modulo a prime, exact() in integers.
+
+    blocks(prime): the samples of equal margins.  anywhere(prime): rows and blocks of a start in general position; None
+    where there is none to compare with.
+    """
+
+    rows: Callable[[int], np.ndarray]
+    exact: Callable[[], list[Vector]]
+    blocks: Callable[[int], np.ndarray]
+    anywhere: Callable[[int], tuple[np.ndarray, np.ndarray]] | None
+
+
 class Invariants:
     """Finds the subspaces of one instance; x (n, d) exact, y (n,) labels, normal(sample, unit) that of a flat kink."""
 
@@ -132,8 +145,12 @@ class Invariants:
             at_start = outputs(self.net, residues(theta0, prime), self.x(prime), self._y, gates, prime)
             return split(together, at_start)
 
-        return self._close(lambda prime: residues(theta0, prime)[None, :], lambda: [integers(theta0)], blocks,
-                           len(theta0), gates, slides, curved)  # fmt: skip
+        def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
+            theta = np.random.default_rng(self._seed).integers(1, prime, len(theta0))
+            return theta[None, :], split(together, outputs(self.net, theta, self.x(prime), self._y, gates, prime))
+
+        spanned = _Spanned(lambda prime: residues(theta0, prime)[None, :], lambda: [integers(theta0)], blocks, anywhere)
+        return self._close(spanned, len(theta0), gates, slides, curved)
 
     def after(
         self,
@@ -164,39 +181,35 @@ class Invariants:
                 return intersect(rows, flat_normals(self.net, self.x(prime), _array(kinks), size, prime), prime)
             return np.array([[v % prime for v in row] for row in exact()], dtype=np.int64).reshape(-1, size)
 
-        return self._close(spanning, exact, lambda _: old.blocks, size, gates, slides, curved)
+        anywhere = (lambda prime: (spanning(prime), old.blocks)) if old.whole else None
+        return self._close(_Spanned(spanning, exact, lambda _: old.blocks, anywhere), size, gates, slides, curved)
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
         return np.array_equal(still(self.net, self._seen, gates, _array(()), len(old.constant)), old.constant)
 
     def _close(
-        self,
-        spanning: Callable[[int], np.ndarray],
-        exact: Callable[[], list[Vector]],
-        blocks: Callable[[int], np.ndarray],
-        size: int,
-        gates: np.ndarray,
-        slides: Sequence[Pair],
-        curved: Sequence[Pair],
+        self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
-        """V from vectors that span a subspace that the flow is in: spanning(prime) their residues, exact() integers."""
+        """V from a subspace that the flow is in."""
         normals = [self._normal(*pair) for pair in slides]
         constant = still(self.net, self._seen, gates, _array(curved), size)
         for normal in normals:
             # the projection on a sliding kink moves every weight that the kink depends on
             constant[[k for k in range(size) if normal[k]]] = False
 
-        def candidate(prime: int) -> _Candidate:
-            rows, x = spanning(prime), self.x(prime)
-            lines = flat_normals(self.net, x, _array(slides), size, prime)
+        def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
+            x, lines = self.x(prime), flat_normals(self.net, self.x(prime), _array(slides), size, prime)
             basis, pivots, found = closure(
-                self.net, rows, x, self._y, gates, lines, _array(curved), blocks(prime), constant, self._seed, prime
+                self.net, rows, x, self._y, gates, lines, _array(curved), blocks, constant, self._seed, prime
             )
             if basis.shape[1] < size:
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
             order = np.argsort(pivots)
             return _Candidate(basis[order], pivots[order], found)
+
+        def candidate(prime: int) -> _Candidate:
+            return closed(spanned.rows(prime), spanned.blocks(prime), prime)
 
         free = size - int(constant.sum())
         candidates = self._candidates(candidate)
@@ -208,10 +221,12 @@ class Invariants:
             shown = _Growing(candidates, prime, first)
             lifted = shown.lift(_PRIMES)
             if lifted is None:
-                if not slides and not curved and self._only_still(first, spanning(prime), gates, constant, prime):
-                    return _everything(constant, first.blocks)
+                if spanned.anywhere and len(signed_ties(first.basis, prime)[1]) == free:
+                    generic = closed(*spanned.anywhere(prime), prime)
+                    if len(generic.pivots) == len(first.pivots):
+                        return _everything(constant, first.blocks)
                 lifted = shown.lift(_MOST_PRIMES)
-            if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), exact(), setting):
+            if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), spanned.exact(), setting):
                 return _as_coordinates(lifted, first, constant)
         raise Undecided("the invariant subspace could not be proven")
 
@@ -224,20 +239,6 @@ class Invariants:
                 continue
             yield prime_below(k), found
         raise Undecided("every prime that is tried divides a number of the instance")
-
-    def _only_still(
-        self, first: _Candidate, rows: np.ndarray, gates: np.ndarray, constant: np.ndarray, prime: int
-    ) -> bool:
-        """Whether everything outside V stands still beside it, and nothing in V is zero or tied.
-
-        Then a flow that rounding moves off V stays as near, and there is nothing to keep: all q_i have their gradients
-        in V wherever they are taken.
-        """
-        _, leaders = signed_ties(first.basis, prime)
-        if len(leaders) < len(constant) - int(constant.sum()):
-            return False
-        span = gradients_span(self.net, rows, self.x(prime), gates, constant, self._seed, prime)
-        return span == len(first.pivots)
 
 
 class _Growing:
@@ -334,7 +335,7 @@ def _array(pairs: Sequence[Pair]) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-@lru_cache(maxsize=None)
+@cache
 def prime_below(k: int) -> int:
     """The k-th prime below 2^31, from 0 downwards."""
     candidate = 2147483647 if k == 0 else prime_below(k - 1) - 2

@@ -352,29 +352,6 @@ def still(net, seen, gates, curved, size):
 
 
 @compiled
-def gradients_span(net, rows, x, gates, constant, seed, prime):
-    """The rank of the rows together with the gradients of all q_i at all points, without the constant coordinates."""
-    size = rows.shape[1]
-    basis = np.zeros((size + 1, size), dtype=np.int64)
-    pivots = np.zeros(size + 1, dtype=np.int64)
-    everything = np.eye(size, dtype=np.int64)
-    count, quiet = 0, 0
-    for r in range(rows.shape[0]):
-        v = rows[r].copy()
-        v[constant] = 0
-        count = _insert(basis, pivots, count, v, prime)
-    while quiet < 2:
-        v, seed = _random_element(everything, size, seed, prime)
-        before = count
-        for i in range(x.shape[0]):
-            w = _unit_gradient(net, v, x[i], gates[i], gates.shape[1] - 1, prime)
-            w[constant] = 0
-            count = _insert(basis, pivots, count, w, prime)
-        quiet = 0 if count > before else quiet + 1
-    return count
-
-
-@compiled
 def signed_ties(reduced, prime):
     """The subspace of the zeros and signed ties of V: basis (N, groups) and the first member of each group."""
     r, size = reduced.shape

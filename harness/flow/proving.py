@@ -29,7 +29,7 @@ _DRAWS = 2
 
 @dataclass(frozen=True)
 class Setting:
-    """What a subspace has to be closed under: gates (n, units), flat kinks that slide, by their normals, and curved ones.
+    """What a subspace is closed under: gates (n, units), flat kinks that slide, by their normals, and curved ones.
 
     constant (N,): coordinates that stand still and are left out.  blocks (n,): a number a sample.
     """
