@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow.approach import SPACING, Approach, distance_to
+from harness.flow.fate import fate, still_turning
 from harness.flow.field import field, slide_coefficients, workspace
 from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
@@ -75,6 +76,7 @@ class Run:
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
+        self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
         theta0 = np.concatenate(instance.theta0_float)
@@ -248,7 +250,7 @@ class Run:
         """The log-norm of the next one.  Raises Undecided."""
         now = self.log_norm
         if now > self.settings.farthest:
-            raise Undecided(f"separated, but not converged at log-norm {now:.0g}")
+            raise Undecided(f"{self.waiting or 'separated, but not converged'} at log-norm {now:.0g}")
         return self.approach.next(now)
 
     def polish(self) -> Settled | None:
@@ -280,7 +282,21 @@ class Run:
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > 1e-9:
             return None
-        return (self._without_tiny(point) or settled) if settled.doubt else settled
+        settled = (self._without_tiny(point) or settled) if settled.doubt else settled
+        self.waiting = self._not_yet(theta, settled)
+        return None if self.waiting else settled
+
+    def _not_yet(self, theta: np.ndarray, settled: Settled) -> str | None:
+        """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
+        fates = fate(self.gates, self.subspace, theta, settled)
+        if fates == "wakes":
+            # a saddle, though no direction along the gates of the moment shows it
+            self.approach.forget()
+        if fates != "dies":
+            return "a small neuron is still on its way"
+        if still_turning(self.gates, self.subspace, self.watch, self.problem, theta, settled):
+            return "an input of a neuron is still on its way to zero"
+        return None
 
     def _at_goal(self, point: np.ndarray) -> bool:
         """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""
