@@ -234,7 +234,7 @@ def test_the_better_point_of_every_kind_of_certificate_is_better(name: str) -> N
 
 
 def test_what_is_gained_along_the_way_near_the_limit() -> None:
-    """The curve of statements.md, section 4: of second order."""
+    """The curve of docs/statements.md, section 6: of second order."""
     found = way(fc_relu_local())
     assert found.worth[0] == pytest.approx(4)
     assert found.distance[0] == 0.0
