@@ -1,4 +1,4 @@
-"""Local verdicts to second order: examples of docs/statements.md, section 6, and limits of flows against random ascent."""
+"""Local verdicts to second order: examples of docs/statements.md, section 6, and limits against random ascent."""
 
 from __future__ import annotations
 
