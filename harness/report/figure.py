@@ -72,8 +72,8 @@ def draw(record: Record) -> Figure:
     middle.sharex(left)
     middle.sharey(left)
     titles = (
-        f"(a) the limit: {record.minimised} {_short(record.cost(record.limit))}",
-        f"(b) a better point: {record.minimised} {_short(record.cost(record.better))}",
+        f"(a) the limit: {record.costs(record.limit, _short)}",
+        f"(b) a better point: {record.costs(record.better, _short)}",
     )
     handles: list[Line2D] = []
     if record.apart:

@@ -119,7 +119,7 @@ def _layers(record: Record, theta: Exact) -> str:
 
 def _limit(record: Record) -> str:
     limit = record.data["limit"]
-    layer = "" if record.layer is None else f", {record.minimised} {short(record.cost(record.limit))}"
+    layer = "" if record.layer is None else f"; {record.costs(record.limit, short)}"
     lines = [
         _point(record, record.limit, gates=record.data["structure"].get("gates")),
         f"Value 1/2 ||theta~||^2 = {short(value(record.limit))}{layer}. "
@@ -144,7 +144,7 @@ def _better(record: Record) -> str:
     ends = "The best point, about, on the curve of the certificate.\n\n" if record.kind == "curve" else ""
     return (
         f"{ends}{_point(record, record.better)}\n\n"
-        f"{record.minimised.capitalize()} {short(after)}: lower by {short(before - after)}, "
+        f"{record.costs(record.better, short).capitalize()}: lower by {short(before - after)}, "
         f"that is {float(100 * (before - after) / before):.3g} %. "
         f"Margins {vector(margins)}, every one at least 1 exactly."
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -161,6 +161,11 @@ class Record:
     def minimised(self) -> str:
         """What the certificate is about, in words."""
         return "value" if self.layer is None else f"cost of layer {self.layer + 1}"
+
+    def costs(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
+        """What theta costs, in words.  number: writes one."""
+        name = "value" if self.layer is None else f"layer {self.layer + 1} costs"
+        return f"{name} {number(self.cost(theta))}"
 
     def cost(self, theta: Exact) -> Fraction:
         """What is minimised, at theta: the value, or the cost of one layer."""
