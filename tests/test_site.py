@@ -294,7 +294,8 @@ def test_the_tables_of_the_index_are_not_cut_off(tmp_path: Path, visit: Any) -> 
     records = stored(REPORTS)
     measured = markdown(read(REPORTS / "tables"), records, ".").replace("/README.md)", "/index.html)")
     text = "\n\n".join(["## By mechanism", mechanism_section(records), "## Measured", measured])
-    shutil.copy(files("harness.report").joinpath("assets", "style.css"), tmp_path)  # pyright: ignore[reportArgumentType]
+    style = files("harness.report").joinpath("assets", "style.css").read_text(encoding="utf-8")
+    (tmp_path / "style.css").write_text(style, encoding="utf-8")
     path = tmp_path / "index.html"
     path.write_text(f'<meta charset="utf-8"><link rel="stylesheet" href="style.css">{html(text)}', encoding="utf-8")
     for width in (1400, 1120):
