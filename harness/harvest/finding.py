@@ -89,7 +89,7 @@ def proven(claim: Claim, instance: Instance) -> Finding | None:
     conclusion = claim.decided_by.concluded
     if not isinstance(conclusion, Optimal):
         return None
-    (limit,) = harness.drive([instance], record=True)
+    (limit,) = harness.drive([instance])
     if limit.status != "converged":
         return None
     verdicts = harness.decide(limit)
