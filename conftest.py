@@ -16,6 +16,7 @@ os.environ.update(THREADS)
 from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +95,28 @@ _running: list[_Running] = []
 
 
 def claim_of(node: Any) -> Claim | None:
-    """The claim of a test that is marked with one."""
+    """The claim of a test that is marked with one.  Raises CollectError for a marker that names none."""
     marker = node.get_closest_marker("claim")
-    return None if marker is None else CLAIMS[marker.args[0]]
+    if marker is None:
+        return None
+    name = marker.args[0] if marker.args else ""
+    if name not in CLAIMS:
+        near = ", ".join(get_close_matches(str(name), CLAIMS, n=1))
+        asked = f": do you mean {near!r}?" if near else ""
+        raise pytest.Collector.CollectError(f"{node.name}: there is no claim {name!r} in harness/claims.py{asked}")
+    if not isinstance(marker.kwargs.get("decided"), int):
+        raise pytest.Collector.CollectError(f"{node.name}: the marker of {name} needs decided=, a number of examples")
+    return CLAIMS[name]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     claim = claim_of(metafunc.definition)
     if claim is not None and "family" in metafunc.fixturenames:
         spoken_of = families(claim)
+        if not spoken_of:
+            raise pytest.Collector.CollectError(
+                f"{metafunc.definition.name}: {claim.id} speaks of no network that strategies/families.py can draw"
+            )
         metafunc.parametrize("family", list(spoken_of.values()), ids=list(spoken_of))
 
 
@@ -149,7 +163,6 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     running = _Running(Check(claim))
     _running.append(running)
-    result = None
     try:
         result = yield
     except claim.exception as violation:
@@ -159,6 +172,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
         place = keep(claim, violation.instance, Path(str(item.config.getoption("--reports"))))
         running.lines.append(f"{claim.id}: open, and violated: {place}")
+        # One example answers the question; where the database replays it nothing else is drawn.
+        return None
     finally:
         _running.pop()
         item.user_properties.append(("claim", [claim.id, dict(running.check.counts), running.lines, running.new]))

@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
 
     harvest = commands.add_parser("harvest", help="hunt counterexamples to the refuted claims; shrink, certify, store")
-    harvest.add_argument("--claim", action="append", metavar="ID", help="hunt for this claim; may be repeated")
+    hunted = harvest.add_mutually_exclusive_group()
+    hunted.add_argument("--claim", action="append", metavar="ID", help="hunt for this claim; may be repeated")
+    hunted.add_argument("--stored", action="store_true", help="hunt nothing; simplify the proofs of what is stored")
     harvest.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
     harvest.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
     harvest.set_defaults(command=_harvest)
@@ -197,10 +199,13 @@ def stored_record(path: Path, text: str) -> Record | None:
 
 
 def _harvest(options: argparse.Namespace) -> int:
-    from harness.harvest import run_harvest
+    from harness.harvest import renew, run_harvest
 
     with Progress() as progress:
-        results = run_harvest(options.claim, options.out, options.seed, progress)
+        if options.stored:
+            results = renew(options.out, progress)
+        else:
+            results = run_harvest(options.claim, options.out, options.seed, progress)
     for result in results:
         place = f" ({result.path})" if result.path is not None else ""
         print(f"{result.claim}: {result.reason}{place}")

@@ -35,7 +35,7 @@ class Limit:
 
     theta: one float64 vector a layer; parameters that are zero in the limit are exactly 0.0.
     value: 1/2 ||theta||^2.  margins: q_i, shape (n,).  multipliers: lambda_i, one choice.
-    residual: the KKT residual of statements.md section 4.
+    residual: the KKT residual of docs/statements.md, section 4.
     signs: per hidden layer an int8 array (n, width): the sign of each pre-activation, 0 where it is zero.
     doubt: a sentence when zeros could not be told from tiny numbers; verdicts are then undecided.
     log_norm: log ||theta(t)|| that the flow reached.  events: what happened at kinks, in order.

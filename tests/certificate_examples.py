@@ -45,7 +45,7 @@ def case(on: list[int] = [], **c: str) -> dict[str, Any]:  # noqa: B006 - never 
     return {"on": on, "c": {key.removeprefix("s"): value for key, value in c.items()}}
 
 
-# Both neurons along (0, 1): cost 4, a local optimum and not a global one (statements, depth2-relu-active-global).
+# Both neurons along (0, 1): cost 4, a local optimum and not a global one (docs/statements.md, section 6).
 TWO_POINTS = instance_of(fully_connected("relu", [2, 2]), [[1, "1/4"], [-1, "1/4"]], [1, 1])
 ACTIVE: Certificate = {
     "kind": "bound",

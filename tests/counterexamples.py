@@ -22,7 +22,7 @@ def depth2_local(root: int = 2) -> Record:
 
 
 def fc_relu_local() -> Record:
-    """The curve of statements.md, section 4, at s = 3/10; neuron 2 is dead."""
+    """The curve of docs/statements.md, section 6, at s = 3/10; neuron 2 is dead."""
     s = Fraction(3, 10)
     start = _rows([[0, 3, 0, -2], [3, 0]])
     instance = Instance(_square(), "exponential", _rows([[1, "1/4"], [-1, "1/4"]]), (1, 1), start)

@@ -1,4 +1,4 @@
-"""Certificates of kind "better": the counterexamples of the statements by hand, and forgeries of them."""
+"""Certificates of kind "better": the examples of docs/statements.md, section 6, and forgeries of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.instances import Instance
 from harness.networks import diagonal, forward, fully_connected
 from tests.certificate_examples import Certificate, instance_of, with_false_structure
 
-# fc-relu-local: neuron 2 is dead; the better point is the curve of the statements at s = 1/4.
+# fc-relu-local: neuron 2 is dead; the better point is the curve of docs/statements.md, section 6, at s = 1/4.
 TWO_POINTS = instance_of(fully_connected("relu", [2, 2]), [[1, "1/4"], [-1, "1/4"]], [1, 1])
 DEAD: Certificate = {
     "kind": "better",

@@ -24,13 +24,13 @@ PATCHES = (((0, 1, -1, -1), (-1, -1, 0, 1)), ((0, 1),))
 
 
 def rotated(activation: Any) -> Limit:
-    """statements.md, shared-local, rotated."""
+    """docs/statements.md, section 6, shared-local, rotated."""
     w, v = [5**-0.5, 2 * 5**-0.5], [0.6, 0.8]
     return limit(Network(activation, PATCHES), [[27, -6, -14, 17]], [1], [w, v])
 
 
 def deep(activation: Any) -> Limit:
-    """statements.md, deep-local."""
+    """docs/statements.md, section 6, deep-local."""
     return limit(diagonal(activation, 2, 3), [[1, 1]], [1], [[ROOT, ROOT]] * 3)
 
 

@@ -39,6 +39,26 @@ def test_paths_that_are_named_exist(path: Path) -> None:
     assert [name for name in paths if name not in made and not (ROOT / name).exists()] == []
 
 
+def test_citations_of_the_statements_lead_to_a_section() -> None:
+    """Every mention in code says which section, and the section is there."""
+    sections = set(
+        re.findall(r"^## (\d+)\. ", (ROOT / "docs" / "statements.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    rooms = ("harness", "strategies", "properties", "tests", "benchmarks")
+    files = [path for room in rooms for path in (ROOT / room).rglob("*.py") if path != Path(__file__).resolve()]
+    cited, lost = 0, []
+    for path in files:
+        text = " ".join(path.read_text(encoding="utf-8").replace("#", " ").split())
+        for before, after in re.findall(r"(.{5})statements\.md(.{12})", text):
+            named = re.match(r", section (\d+)", after)
+            whole = path.parts[-2:] == ("certificates", "__init__.py")
+            cited += 1
+            if before != "docs/" or not (whole or (named and named[1] in sections)):
+                lost.append(f"{path.relative_to(ROOT)}: {before}statements.md{after}")
+    assert lost == []
+    assert cited >= 15
+
+
 @named
 def test_options_that_are_quoted_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every `marginalia COMMAND --option` is one that the command has."""

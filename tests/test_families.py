@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.claims import CLAIMS
+from harness.claims import CLAIMS, Claim
+from harness.deciding import Decision, Networks, locally_optimal
 from strategies import FAMILIES, families, instances
 
 RELU = {name for name in FAMILIES if " relu" in name}
@@ -30,6 +31,30 @@ def test_a_claim_about_any_network_is_checked_on_all() -> None:
 )
 def test_others_on_those_that_they_speak_of(claim: str, expected: set[str]) -> None:
     assert families(CLAIMS[claim]).keys() == expected
+
+
+@pytest.mark.parametrize(
+    ("depths", "expected"),
+    [
+        ((3, 3), {"diagonal linear, depth 3": {3}, "fully connected linear, depth 3": {3}}),
+        ((4, None), {"diagonal linear, depth 4": {4}, "fully connected linear, depth 4": {4}}),
+        ((2, 3), {f"{kind} linear, depth {m}": {m} for kind in ("diagonal", "fully connected") for m in (2, 3)}),
+        ((4, 5), {f"{kind} linear, depth 4 and 5": {4, 5} for kind in ("diagonal", "fully connected")}),
+    ],
+)
+def test_a_claim_is_checked_at_the_depths_that_it_speaks_of(
+    depths: tuple[int, int | None], expected: dict[str, set[int]]
+) -> None:
+    """No family is left out because another of its depths is not meant, nor because it is deeper than usual."""
+    networks = Networks("linear", "unshared", depths)
+    claim = Claim("mine", "", "", "", "open", "", Decision(networks, locally_optimal))
+    spoken_of = families(claim)
+    drawn = {
+        name: {member.depth for member in family.elements}  # pyright: ignore[reportAttributeAccessIssue]
+        for name, family in spoken_of.items()
+        if not name.startswith("sparse")
+    }
+    assert drawn == expected
 
 
 @pytest.mark.parametrize("claim", CLAIMS)

@@ -1,4 +1,4 @@
-"""Starts on kinks: which way the flow leaves, and whether it has a choice (statements.md, section 1).
+"""Starts on kinks: which way the flow leaves, and whether it has a choice (docs/statements.md, section 2).
 
 For a neuron (w, v) with w . x_0 = 0: a is the speed of w . x_0 on the off side, b = a + p_0 y_0 v |x_0|^2 on the
 on side.

@@ -1,4 +1,4 @@
-"""Local verdicts to second order: the examples of statements.md, and limits of flows against random ascent."""
+"""Local verdicts to second order: examples of docs/statements.md, section 6, and limits against random ascent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATCHES = (((0, 1, -1, -1), (-1, -1, 0, 1)), ((0, 1),))
 
 
 def second_singular_pair(activation: Any) -> Limit:
-    """statements.md, shared-local: patches (4, a), (-4, a); w = (0, 1), v = (a, a)."""
+    """docs/statements.md, section 6, shared-local: patches (4, a), (-4, a); w = (0, 1), v = (a, a)."""
     return limit(Network(activation, PATCHES), [[4, A, -4, A]], [1], [[0, 1], [A, A]])
 
 

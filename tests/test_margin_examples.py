@@ -1,4 +1,4 @@
-"""The verdicts on the depth 2 examples of statements.md, section 2, found by hand there."""
+"""The verdicts on the depth 2 examples of docs/statements.md, section 6, found by hand there."""
 
 from __future__ import annotations
 

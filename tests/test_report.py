@@ -10,15 +10,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.claims import CLAIMS
 from harness.instances import Instance
 from harness.networks import FieldError, fully_connected
 from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, figure_svg, index, labels, load, page, pages
+from harness.report import stored as stored_records
 from harness.report.figure import BLUE, VERMILION, draw, figure
-from harness.report.improving import way
-from harness.report.reading import size, value
+from harness.report.improving import way, worth
+from harness.report.reading import along, size, value
 from harness.report.terminal import in_short, news
 from harness.report.words import short, table
 from tests.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
@@ -233,8 +235,46 @@ def test_the_better_point_of_every_kind_of_certificate_is_better(name: str) -> N
     assert value(record.better) < value(record.limit)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_way_ends_at_the_better_point(name: str) -> None:
+    record = Record(certified(name))
+    found = way(record)
+    start, end = (np.array([float(a) for u in theta for a in u]) for theta in (record.limit, record.better))
+    assert found.worth[0] == pytest.approx(float(record.cost(record.limit)))
+    assert found.worth[-1] == pytest.approx(float(record.cost(record.better)), rel=1e-12)
+    assert found.distance[-1] == pytest.approx(np.linalg.norm(end - start) / np.linalg.norm(start), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_panels_of_a_figure_say_the_same(name: str) -> None:
+    """Of the better point in (b), and at the end of the way in (c)."""
+    limit, better, axes = draw(Record(certified(name))).axes
+    before, after = (float(a.get_title().split(";")[0].split()[-1]) for a in (limit, better))
+    change = [float(a) for a in np.asarray(axes.lines[1].get_ydata())]
+    assert change[-1] == pytest.approx(100 * (after / before - 1), abs=0.05)
+
+
+def curves() -> list[Record]:
+    reports = Path(__file__).parent.parent / "reports"
+    records = [Record(certified(name)) for name in CASES]
+    return [r for r in [*records, *stored_records(reports)] if r.kind == "curve"]
+
+
+@pytest.mark.parametrize("record", curves(), ids=lambda record: record.folder)
+def test_nothing_on_the_curve_is_better_than_the_best_point_on_it(record: Record) -> None:
+    found = way(record)
+    best = float(value(record.better))
+    assert min(a for a in found.worth if a is not None) >= best * (1 - 1e-9)
+    d, e, _ = record.curve
+    farthest = (value(record.limit) / value(d)) ** 0.5
+    for k in range(1, 301):
+        point = along(record.limit, d, e, Fraction(farthest * k / 300))
+        there = worth(record, tuple(tuple(float(a) for a in u) for u in point))
+        assert there is None or there >= best * (1 - 1e-9)
+
+
 def test_what_is_gained_along_the_way_near_the_limit() -> None:
-    """The curve of statements.md, section 4: of second order."""
+    """The curve of docs/statements.md, section 6: of second order."""
     found = way(fc_relu_local())
     assert found.worth[0] == pytest.approx(4)
     assert found.distance[0] == 0.0

@@ -128,10 +128,10 @@ from hypothesis import strategies as st
 
 CLAIMS["mine"] = Claim(
     "mine", "linear, depth 2", "", "CONCLUSION", "STATUS", "me",
-    Decision(Networks("linear", "fully connected", (2, 2)), CONCLUDED),
+    Decision(Networks("linear", NETWORKS), CONCLUDED),
 )
 
-@pytest.mark.claim("mine", decided=1)
+@pytest.mark.claim("NAME", decided=LEAST)
 @examples(30)
 @given(data=st.data())
 def test_mine(check, family, data):
@@ -140,10 +140,19 @@ def test_mine(check, family, data):
 FALSE = "lambda limit, verdicts: limit.instance.n < 2"
 
 
-def conjecture(folder: Path, status: str, concluded: str, *options: str) -> tuple[int, str]:
-    """A run of a conjecture's property alone."""
+def conjecture(
+    folder: Path,
+    status: str,
+    concluded: str,
+    *options: str,
+    name: str = "mine",
+    least: str = "1",
+    networks: str = '"fully connected", (2, 2)',
+) -> tuple[int, str]:
+    """A run of a conjecture's property alone.  name, least: of its marker.  networks: it speaks of these."""
     text = CONJECTURE.replace("STATUS", status).replace("CONCLUDED", concluded).replace("CONCLUSION", "as I say")
-    return run(folder, "-k", "mine", *options, trainer="anywhere", more=text)
+    text = text.replace("NAME", name).replace("decided=LEAST", f"decided={least}" if least else "")
+    return run(folder, "-k", "mine", *options, trainer="anywhere", more=text.replace("NETWORKS", networks))
 
 
 def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path):
@@ -155,6 +164,38 @@ def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path
     kept = Instance.from_json(place.read_text(encoding="utf-8"))
     assert kept.n == 2
     assert table_row(output, "mine")["violated"] > 0
+
+
+def test_an_open_claim_that_was_violated_fails_nothing_when_it_is_replayed(tmp_path: Path):
+    """The database's example comes first and ends the run, with fewer decided than are asked for elsewhere."""
+    outputs = []
+    for _ in range(2):
+        code, output = conjecture(tmp_path, "open", FALSE, "--hypothesis-profile=dev", least="25")
+        assert code == 0, output
+        assert "mine: open, and violated: reports/conjectures/mine/instance.json" in output
+        outputs.append(output)
+    row = table_row(outputs[1], "mine")
+    assert 0 < row["held"] + row["violated"] < 25
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ({"name": "mien"}, "test_mine: there is no claim 'mien' in harness/claims.py: do you mean 'mine'?"),
+        ({"name": "quite another"}, "test_mine: there is no claim 'quite another' in harness/claims.py"),
+        ({"least": ""}, "test_mine: the marker of mine needs decided=, a number of examples"),
+        (
+            {"networks": '"shared", (4, 4)'},
+            "test_mine: mine speaks of no network that strategies/families.py can draw",
+        ),
+    ],
+)
+def test_a_marker_that_means_nothing_is_told_in_one_line(tmp_path: Path, marker: dict[str, str], said: str):
+    code, output = conjecture(tmp_path, "open", FALSE, **marker)
+    assert code == 2, output
+    assert said in output.splitlines()
+    assert "Traceback" not in output
+    assert "KeyError" not in output
 
 
 def test_the_smaller_instance_is_kept(tmp_path: Path):

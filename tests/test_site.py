@@ -7,6 +7,7 @@ import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -24,7 +25,9 @@ from harness.report import RECORD, Record, load, stored
 from harness.report.build import build_site, write_figure
 from harness.report.charts import Axis, Level, Line, chart, strips
 from harness.report.film import FRAMES, film
+from harness.report.index import mechanism_section
 from harness.report.markdown import html, typeset
+from harness.tables.fill import read
 from harness.tables.text import markdown
 from tests.counterexamples import depth2_local, fc_relu_local
 
@@ -284,6 +287,22 @@ def test_every_page_loads_without_errors_and_fits_wide_and_narrow(site: Path, vi
             page = visit(path, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)"), path
+
+
+def test_the_tables_of_the_index_are_not_cut_off(tmp_path: Path, visit: Any) -> None:
+    """Those of the whole gallery, with all that was measured."""
+    records = stored(REPORTS)
+    measured = markdown(read(REPORTS / "tables"), records, ".").replace("/README.md)", "/index.html)")
+    text = "\n\n".join(["## By mechanism", mechanism_section(records), "## Measured", measured])
+    style = files("harness.report").joinpath("assets", "style.css").read_text(encoding="utf-8")
+    (tmp_path / "style.css").write_text(style, encoding="utf-8")
+    path = tmp_path / "index.html"
+    path.write_text(f'<meta charset="utf-8"><link rel="stylesheet" href="style.css">{html(text)}', encoding="utf-8")
+    for width in (1400, 1120):
+        page = visit(path, width)
+        wide = "es => es.filter(e => e.scrollWidth > e.clientWidth).length"
+        assert page.locator(".scroll").count() == 3
+        assert page.eval_on_selector_all(".scroll", wide) == 0
 
 
 def test_the_slider_moves_the_picture_and_the_charts(site: Path, visit: Any) -> None:

@@ -2,7 +2,7 @@
 
 This folder imports nothing of the trainer (harness.flow) or of the oracles (harness.margin), only the reading of
 instances and the exact forward pass (harness.instances, harness.networks).  Whoever doubts a counterexample reads
-this folder and the statements.
+this folder and docs/statements.md.
 
 Networks of depth 2 without shared weights, whose neurons decouple:
     problems     the margin problem and its two layer problems, as sums over neurons

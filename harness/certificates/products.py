@@ -21,7 +21,7 @@ of these is a global optimum.
 
     {"kind": "cheaper", "problem": "full", "scope": "global", "theta": ..., "better": [one array a layer]}
 
-Source: statements.md, section 4; Vardi, Shamir & Srebro, arXiv:2110.02732, section 3.
+Source: docs/statements.md, section 5; Vardi, Shamir & Srebro, arXiv:2110.02732, section 3.
 """
 
 from __future__ import annotations

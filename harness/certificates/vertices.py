@@ -10,7 +10,7 @@ lists all of them, for every choice of the s_j, in exact arithmetic; the certifi
     {"kind": "vertices", "problem": "full", "scope": "global", "theta": ...}
 
 Accepted where no vertex costs less than (1 - 1e-9) of what theta costs at min q = 1.
-Source: statements.md, section 4.
+Source: docs/statements.md, section 5.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Along the path of the gradient flow, with p = softmax(-q) (logistic: p_i ~ 1 / (
     d theta / d sigma = f(theta) = rho^(2-m) sum_i p_i grad q_i,      rho = ||theta||,
 
 is valid before the data are fit and turns the norm's growth into exp(sigma).  On sliding kinks the velocity is f plus
-the multiples of their normals that keep it tangent to all of them (statements.md, section 3).
+the multiples of their normals that keep it tangent to all of them (docs/statements.md, section 2).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 At a point where pre-activations of the first hidden layer are zero the field is piecewise constant to
 first order: f + sum_h omega_h n_h, one line n_h for all (sample, unit) pairs with parallel normals.
 On the positive side of line h, omega_h = plus_h, the contribution of the pairs that switch on there; on
-the negative side omega_h = -minus_h; sliding, anything between (statements.md section 3; A. F. Filippov,
+the negative side omega_h = -minus_h; sliding, anything between (docs/statements.md, section 2; A. F. Filippov,
 Differential Equations with Discontinuous Righthand Sides, section 4).  Every sign vector tau names a face
 and has at most one velocity d; it departs into its own face iff sign(d . n_h) = tau_h for all h.  If two
 different velocities do, the flow is not unique.

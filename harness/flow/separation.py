@@ -4,7 +4,7 @@ Three are known.  The start is stationary: every gradient vanishes exactly, or e
 gates.  The network is linear and the data are not separable, by Gordan's theorem: alpha >= 0, not 0, with
 sum alpha_i y_i x_i = 0 on every coordinate that reaches the output.  Or, for relu of depth 2 without shared weights,
 no outgoing weight can take the sign that some sample needs: v_j keeps its sign where |v_j(0)| >= ||w_j(0)||
-(statements.md, sign-kept), so that q_i <= 0 for ever.
+(docs/statements.md, section 2), so that q_i <= 0 for ever.
 """
 
 from __future__ import annotations

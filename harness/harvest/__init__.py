@@ -10,6 +10,7 @@ from harness.harvest.run import Harvested, huntable, run_harvest
 if TYPE_CHECKING:
     from harness.harvest.finding import Finding
     from harness.harvest.folders import Rejected, Stored, rebuild, store, trusted
+    from harness.harvest.renewal import renew
     from harness.harvest.search import hunt
     from harness.harvest.trust import replay
 
@@ -21,6 +22,7 @@ __all__ = [
     "hunt",
     "huntable",
     "rebuild",
+    "renew",
     "replay",
     "run_harvest",
     "store",
@@ -34,6 +36,7 @@ _HOME = {
     "Rejected": "folders",
     "Stored": "folders",
     "rebuild": "folders",
+    "renew": "renewal",
     "replay": "trust",
     "store": "folders",
     "trusted": "folders",

@@ -10,11 +10,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import harness
 from harness.certificates.claims import CLAIMS as PROVABLE
 from harness.claims import Claim
-from harness.deciding import Optimal
-from harness.harvest.finding import Finding
+from harness.harvest.finding import proven
 from harness.harvest.folders import locked, store
 from harness.instances import Instance
 from harness.networks import FieldError
@@ -26,7 +24,7 @@ FOLDER, FILE = "conjectures", "instance.json"
 def keep(claim: Claim, instance: Instance, out: Path) -> Path:
     """Put an instance that violates an open claim under out; returns where it, or one no larger, lies.  OSError."""
     out.mkdir(parents=True, exist_ok=True)
-    finding = _finding(claim, instance) if claim.id in PROVABLE else None
+    finding = proven(claim, instance) if claim.id in PROVABLE else None
     if finding is not None:
         return store(finding.record(), out).path
     place = out / FOLDER / claim.id / FILE
@@ -46,19 +44,3 @@ def _read(place: Path) -> Instance | None:
         return Instance.from_json(place.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, FieldError):
         return None
-
-
-def _finding(claim: Claim, instance: Instance) -> Finding | None:
-    """The counterexample with its proof; None where the claim is not about optimality, or there is no proof."""
-    conclusion = claim.decided_by.concluded
-    if not isinstance(conclusion, Optimal):
-        return None
-    (limit,) = harness.drive([instance], record=True)
-    if limit.status != "converged":
-        return None
-    verdicts = harness.decide(limit)
-    for verdict in conclusion.of(verdicts):
-        if verdict.status == "not_optimal" and verdict.certified and verdict.certificate is not None:
-            mechanism = "layer" if conclusion.layers else verdicts.mechanism or "global gap"
-            return Finding(claim.id, mechanism, limit, verdict.certificate, seed=0, examples=1)
-    return None

@@ -11,10 +11,15 @@ import json
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import harness
+from harness.certificates import verify
+from harness.claims import Claim
+from harness.deciding import Optimal
+from harness.harvest.simplest import simplest
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.report import INSTANCE, RECORD, Record
@@ -45,6 +50,14 @@ class Finding:
     def instance(self) -> Instance:
         return self.limit.instance
 
+    def simplified(self) -> Finding:
+        """The same with the simplest better point that does."""
+
+        def accepted(certificate: Mapping[str, Any]) -> bool:
+            return verify(replace(self, certificate=certificate).record().data).accepted
+
+        return replace(self, certificate=simplest(self.instance, self.certificate, accepted))
+
     def record(self) -> Record:
         """What is stored."""
         data: dict[str, Any] = {
@@ -66,6 +79,25 @@ class Finding:
         }
         data["found"] = {"seed": self.seed, "examples": self.examples, "software": _software()}
         return Record(data)
+
+
+def proven(claim: Claim, instance: Instance) -> Finding | None:
+    """The counterexample that the instance is to a claim about optimality, with its simplest proof; None without one.
+
+    seed and examples are those of no hunt.
+    """
+    conclusion = claim.decided_by.concluded
+    if not isinstance(conclusion, Optimal):
+        return None
+    (limit,) = harness.drive([instance])
+    if limit.status != "converged":
+        return None
+    verdicts = harness.decide(limit)
+    for verdict in conclusion.of(verdicts):
+        if verdict.status == "not_optimal" and verdict.certified and verdict.certificate is not None:
+            mechanism = "layer" if conclusion.layers else verdicts.mechanism or "global gap"
+            return Finding(claim.id, mechanism, limit, verdict.certificate, seed=0, examples=1).simplified()
+    return None
 
 
 def _signs(limit: Limit) -> list[list[list[int]]] | None:

@@ -7,8 +7,8 @@ written beside its place, verified in exact arithmetic as it lies on the disk, a
 under a lock that dies with its process.  So at every moment every record is a whole one, whoever is killed.
 
 What is found in the place of a record and is not to be trusted (trust.py) is set aside with its whole folder,
-never deleted.  A record is deleted only when a smaller one of the same kind, or the same one with its robustness
-measured, takes its place.
+never deleted.  A record is deleted only when a smaller one of the same kind, or the same one with a simpler proof or
+with its robustness measured, takes its place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from harness.certificates import verify_file
 from harness.harvest.finding import record_text
 from harness.harvest.same import same
+from harness.harvest.simplest import simplicity
 from harness.harvest.trust import distrust
 from harness.networks import FieldError
 from harness.report import DERIVED, RECORD, Record, index, load, pages
@@ -52,7 +53,10 @@ class Stored:
 
 
 def store(record: Record, out: Path) -> Stored:
-    """Put one counterexample under out, unless one as small of its kind is there.  Raises Rejected, OSError."""
+    """Put one counterexample under out, unless one as small and as simple of its kind is there.
+
+    Raises Rejected, OSError.
+    """
     place = out / record.folder
     fresh = out / f"{_NEW}{record.folder}.json"
     with locked(out):
@@ -64,7 +68,7 @@ def store(record: Record, out: Path) -> Stored:
                 raise Rejected(f"{record.folder}: {verified.reason}")
             aside = _set_aside(place)
             kept = load(place / RECORD) if (place / RECORD).exists() else None
-            if kept is not None and kept.size <= record.size:
+            if kept is not None and not _simpler(record, kept):
                 _drop_unmeasured(record, out)
                 again = "the same one" if kept.instance == record.instance else "one at least as small"
                 return Stored(place, False, False, f"{again} is stored already", aside)
@@ -77,9 +81,17 @@ def store(record: Record, out: Path) -> Stored:
                 fresh.unlink(missing_ok=True)
     if kept is None:
         return Stored(place, True, not dropped, "stored", aside)
+    if kept.instance == record.instance:
+        return Stored(place, True, False, "what was stored, with a simpler proof", aside)
     if same(kept.instance, record.instance):
         return Stored(place, True, False, "what was stored, written more simply", aside)
     return Stored(place, True, True, "smaller than what was stored", aside)
+
+
+def _simpler(record: Record, kept: Record) -> bool:
+    """Whether the instance is smaller than the one that is kept, or the same with a simpler proof."""
+    one, other = (simplicity(r.data["certificate"]) for r in (record, kept))
+    return record.size < kept.size or (record.size == kept.size and one < other)
 
 
 def trusted(out: Path) -> tuple[list[Record], list[tuple[Path, str]]]:

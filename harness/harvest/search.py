@@ -138,7 +138,7 @@ class Hunter:
         instance = shrink(instance, lambda smaller: self._counts(smaller, glanced), SHRINKS)
         finding = self._judged(instance)
         assert finding is not None
-        measured = replace(finding, robustness=measure(self.claim, instance))
+        measured = replace(finding.simplified(), robustness=measure(self.claim, instance))
         assert measured.robustness is not None
         kind = self.kinds[instance] = bool(measured.robustness["robust"])
         if kind is not glanced and not self._smaller(instance, kind):

@@ -12,7 +12,7 @@ it is on or off.  Its normal is the gradient of a_r, given the pattern of the la
   layer pre-activations are linear in theta, so that nothing else does; in deeper layers the signs then depend on
   terms of second order, and the pattern is not known: ValueError.
 
-Source: statements.md, end of section 4.
+Source: docs/statements.md, section 4.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ balanced norms and u_j = |v_j| w_j, s_j = sign v_j the margin problem is
     minimise sum_j ||u_j||   subject to   y_i sum_j s_j sigma(u_j . x_i^(j)) >= 1.
 
 A neuron without incoming or without outgoing parameters contributes nothing; it is left out ("not live").
-Source: statements.md, section 4; Vardi, Shamir & Srebro, arXiv:2110.02732, section 4.
+Source: docs/statements.md, section 5; Vardi, Shamir & Srebro, arXiv:2110.02732, section 4.
 """
 
 from __future__ import annotations

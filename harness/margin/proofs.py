@@ -124,7 +124,7 @@ def better_points(
     cost = _cost(problem, u)
     for bits in (2, 4, 8, 14, 20, 30, None):
         slack = 1e-13 if bits is None else 2.0 ** (1 - bits)
-        for stretch in (slack, 8.0 * slack):
+        for stretch in (0.0, slack, 8.0 * slack):
             theta = _theta(problem, u, sign, 1.0 + stretch, bits)
             exact = _exact_cost(problem, theta)
             if bits is not None and float(exact) > cost + 0.1 * (low - cost):

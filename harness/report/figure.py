@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 
 from harness.report import labels
 from harness.report.improving import way
-from harness.report.reading import Exact, Neuron, Record, value
+from harness.report.reading import Exact, Neuron, Record
 
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 Heads = dict[tuple[float, float], list[Neuron]]
@@ -72,8 +72,8 @@ def draw(record: Record) -> Figure:
     middle.sharex(left)
     middle.sharey(left)
     titles = (
-        f"(a) the limit: value {_short(value(record.limit))}",
-        f"(b) a better point: value {_short(value(record.better))}",
+        f"(a) the limit: {record.costs(record.limit, _short)}",
+        f"(b) a better point: {record.costs(record.better, _short)}",
     )
     handles: list[Line2D] = []
     if record.apart:
@@ -112,8 +112,7 @@ def _way(axes: Axes, record: Record) -> None:
     axes.plot(found.distance[-1:], change[-1:], "D", color=GREEN, markersize=6, zorder=4)
     axes.set_title("(c) the way from (a) to (b)", fontsize=10)
     axes.set_xlabel(r"distance $\|\theta-\tilde\theta\|\,/\,\|\tilde\theta\|$")
-    cost = "value" if record.layer is None else f"cost of layer {record.layer + 1}"
-    axes.set_ylabel(f"change of the {cost}, in %")
+    axes.set_ylabel(f"change of the {record.minimised}, in %")
 
 
 # --- d = 2 ---

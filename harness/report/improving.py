@@ -1,7 +1,8 @@
 """The way from a limit to something better: a curve of weights, and what is gained along it.
 
-What a point is worth is its value once it is scaled to least margin 1: 1/2 |theta|^2 / (min_i q_i)^(2/m), m the depth;
-where only one layer may be scaled, 1/2 |u^l|^2 / (min_i q_i)^2.
+Every point on it is scaled, so that a point costs what it is worth: to the least margin of the limit at the beginning,
+which is 1, to that of the better point at the end, and in proportion between.  Where only one layer may change, only
+that is scaled, and only it costs.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ STEPS = 60
 
 @dataclass(frozen=True)
 class Way:
-    """distance: |theta(s) - theta~| / |theta~| of each point.  worth: its value at least margin 1, None where a point
-    is on the wrong side.  said: what the curve is, in words."""
+    """distance: |theta(s) - theta~| / |theta~| of each point.  worth: its cost, None where a point is on the wrong
+    side.  said: what the curve is, in words.  The last point is the better point."""
 
     distance: list[float]
     worth: list[float | None]
@@ -30,30 +31,50 @@ class Way:
 
 def way(record: Record) -> Way:
     """The curve from the limit (s = 0) to the better point (s = 1)."""
-    start = _floats(record.limit)
-    thetas, said = _thetas(record, start, _floats(record.better))
+    start, end = _floats(record.limit), _floats(record.better)
+    # Closer together at the limit, where what is gained may be of second order.
+    parts = [(k / STEPS) ** 2 for k in range(STEPS + 1)]
+    thetas, said = _thetas(record, start, end, parts[:-1])
+    reached = _least(record, end)
+    points = [_scaled(record, theta, 1.0 + s * (reached - 1.0)) for s, theta in zip(parts, thetas, strict=False)]
     norm = math.hypot(*(a for u in start for a in u))
-    distance = [math.dist([a for u in theta for a in u], [a for u in start for a in u]) / norm for theta in thetas]
-    return Way(distance, [worth(record, theta) for theta in thetas], said)
+    shown = [point or theta for point, theta in zip(points, thetas, strict=True)]
+    distance = [
+        math.dist([a for u in theta for a in u], [a for u in start for a in u]) / norm for theta in (*shown, end)
+    ]
+    return Way(distance, [None if point is None else _cost(record, point) for point in (*points, end)], said)
 
 
 def worth(record: Record, theta: Floats) -> float | None:
     """The value of theta scaled to least margin 1, of one layer where the certificate is about one."""
-    network, layer = record.instance.network, record.layer
-    least = min(
-        y * forward(network, theta, [float(a) for a in x])
+    scaled = _scaled(record, theta, 1.0)
+    return None if scaled is None else _cost(record, scaled)
+
+
+def _cost(record: Record, theta: Floats) -> float:
+    layers = theta if record.layer is None else theta[record.layer : record.layer + 1]
+    return 0.5 * sum(a * a for u in layers for a in u)
+
+
+def _least(record: Record, theta: Floats) -> float:
+    """The least margin."""
+    return min(
+        y * forward(record.instance.network, theta, [float(a) for a in x])
         for x, y in zip(record.instance.x, record.instance.y, strict=True)
     )
-    if least <= 0.0:
+
+
+def _scaled(record: Record, theta: Floats, margin: float) -> Floats | None:
+    """The multiple of theta, or of the layer that may change, with this least margin; None if it has none."""
+    least = _least(record, theta)
+    if least <= 0.0 or margin <= 0.0:
         return None
-    weights = theta if layer is None else theta[layer : layer + 1]
-    degree = network.depth if layer is None else 1
-    return 0.5 * sum(a * a for u in weights for a in u) * least ** (-2.0 / degree)
+    degree = record.instance.network.depth if record.layer is None else 1
+    scale = (margin / least) ** (1.0 / degree)
+    return tuple(tuple(scale * a for a in u) if record.layer in (None, layer) else u for layer, u in enumerate(theta))
 
 
-def _thetas(record: Record, start: Floats, end: Floats) -> tuple[list[Floats], str]:
-    # Closer together at the limit, where what is gained may be of second order.
-    parts = [(k / STEPS) ** 2 for k in range(STEPS + 1)]
+def _thetas(record: Record, start: Floats, end: Floats, parts: list[float]) -> tuple[list[Floats], str]:
     certificate = record.data["certificate"]
     if certificate["kind"] == "curve":
         d, e, eps = record.curve
@@ -61,25 +82,26 @@ def _thetas(record: Record, start: Floats, end: Floats) -> tuple[list[Floats], s
         thetas = [_floats(along(record.limit, d, e, Fraction(s * eps))) for s in parts]
         return thetas, f"{straight} of weights from the limit on"
     if record.apart and record.layer is None and certificate["scope"] == "local":
-        return [_balanced(record, start, end, s) for s in parts], (
+        return [_in_cell(record, start, end, s) for s in parts], (
             "every |v_j| w_j on a straight line from the limit to the better point"
         )
     said = "a straight line of weights from the limit to the better point"
     return [_mixed(start, end, s) for s in parts], said
 
 
-def _balanced(record: Record, start: Floats, end: Floats, s: float) -> Floats:
-    """At depth 2: |v_j| w_j moves in a straight line, shared out so that |v_j| = |w_j|."""
+def _in_cell(record: Record, start: Floats, end: Floats, s: float) -> Floats:
+    """At depth 2: |v_j| w_j moves in a straight line; |v_j| / |w_j| goes from 1, as it is in a limit, to the end's."""
     incoming, (outgoing,) = record.instance.network.patterns
     first, last = [0.0] * len(start[0]), [0.0] * len(start[1])
     for row, k in zip(incoming, outgoing, strict=True):
         if k < 0:
             continue
         moved = {c: (1.0 - s) * abs(start[1][k]) * start[0][c] + s * abs(end[1][k]) * end[0][c] for c in row if c >= 0}
-        length = math.hypot(*moved.values())
+        length, ending = math.hypot(*moved.values()), math.hypot(*(end[0][c] for c in moved))
+        share = (abs(end[1][k]) / ending) ** s if ending and end[1][k] else 1.0
         for c, a in moved.items():
-            first[c] = a / math.sqrt(length) if length else 0.0
-        last[k] = math.copysign(math.sqrt(length), end[1][k] or start[1][k])
+            first[c] = a / math.sqrt(length * share) if length else 0.0
+        last[k] = math.copysign(math.sqrt(length * share), end[1][k] or start[1][k])
     return tuple(first), tuple(last)
 
 

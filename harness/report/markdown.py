@@ -9,6 +9,8 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
+# Characters in a cell of a table that are not broken into lines.
+LONG = 40
 # In this order.  What is looked for has been escaped already.
 _TYPE = [
     (r"theta~", "<i>θ̃</i>"),
@@ -40,10 +42,14 @@ def typeset(text: str) -> str:
 
 
 def html(markdown: str) -> str:
-    """A page's Markdown as HTML; a wide table gets a scroll bar of its own."""
-    return (
-        _PARSER.render(markdown).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
-    )
+    """A page's Markdown as HTML; long cells of tables are broken, and a wide table has a scroll bar of its own."""
+    rendered = re.sub(r"<td>(.*?)</td>", _cell, _PARSER.render(markdown), flags=re.DOTALL)
+    return rendered.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+
+
+def _cell(found: re.Match[str]) -> str:
+    length = len(re.sub(r"<.*?>", "", found[1]))
+    return f'<td class="long">{found[1]}</td>' if length > LONG else found[0]
 
 
 def _text(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:

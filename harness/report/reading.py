@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from harness.certificates.mechanisms import MECHANISMS
 from harness.claims import CLAIMS
 from harness.instances import Instance
-from harness.networks import FieldError, Network, preactivations
+from harness.networks import FieldError, Network, forward, preactivations
 
 Number = int | float | str
 Exact = tuple[tuple[Fraction, ...], ...]
@@ -100,6 +102,9 @@ class Record:
         if certificate["kind"] == "curve":
             d, e, eps = self.curve
             point = along(self.limit, d, e, Fraction(eps))
+            # eps is known to about 1e-6: so small a weight is zero.
+            small = max(abs(a) for u in point for a in u) / 10**6
+            point = tuple(tuple(a if abs(a) > small else Fraction(0) for a in u) for u in point)
             # Scaled to least margin 1, and a little more, in place of a root.
             scale = Fraction(float(min(self.instance.margins(point))) ** (-1.0 / self.instance.network.depth))
             scale *= 1 + Fraction(1, 10**12)
@@ -112,20 +117,34 @@ class Record:
 
     @cached_property
     def curve(self) -> tuple[Exact, Exact, float]:
-        """d, e and an eps of a certificate's curve theta + eps d + eps^2 e: the eps that is best among halves."""
+        """d, e and an eps of a certificate's curve theta + eps d + eps^2 e: the eps of the best point, to about 1e-6.
+
+        Among those with |eps d| <= 4 |theta|.
+        """
         certificate = self.data["certificate"]
         d = exact(certificate["d"])
         e = exact(certificate["e"]) if certificate["e"] else tuple((Fraction(0),) * len(u) for u in d)
-        norms = [math.sqrt(sum(float(a) ** 2 for u in theta for a in u)) for theta in (self.limit, d)]
-        best = (math.inf, 0.0)
-        for power in range(24):
-            eps = norms[0] / norms[1] * 2.0**-power
-            point = along(self.limit, d, e, Fraction(eps))
-            least = float(min(self.instance.margins(point)))
-            if least > 0.0:
-                worth = float(value(point)) * least ** (-2.0 / self.instance.network.depth)
-                best = min(best, (worth, eps))
-        return d, e, best[1]
+        limit, first, second = (np.array([float(a) for u in theta for a in u]) for theta in (self.limit, d, e))
+        cuts = np.cumsum(self.instance.network.sizes)[:-1]
+
+        def worth(eps: float) -> float:
+            theta = limit + eps * first + eps * eps * second
+            layers = [u.tolist() for u in np.split(theta, cuts)]
+            least = min(y * forward(self.instance.network, layers, x.tolist()) for x, y in self._signed)
+            return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / self.instance.network.depth)
+
+        farthest = 4.0 * float(np.linalg.norm(limit) / np.linalg.norm(first))
+        tried = farthest * 2.0 ** (-np.arange(8 * 24 + 1) / 8.0)[::-1]
+        best = int(np.argmin([worth(eps) for eps in tried]))
+        low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
+        for _ in range(40):
+            left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
+            low, high = (low, right) if worth(left) < worth(right) else (left, high)
+        return d, e, float(low + high) / 2.0
+
+    @property
+    def _signed(self) -> list[tuple[np.ndarray, int]]:
+        return list(zip(self.instance.x_float, self.instance.y, strict=True))
 
     @property
     def kind(self) -> str:
@@ -137,6 +156,20 @@ class Record:
         """The index from 0 of the layer that the certificate is about; None if it is about all weights."""
         problem = self.data["certificate"]["problem"]
         return None if problem == "full" else int(problem.removeprefix("layer ")) - 1
+
+    @property
+    def minimised(self) -> str:
+        """What the certificate is about, in words."""
+        return "value" if self.layer is None else f"cost of layer {self.layer + 1}"
+
+    def costs(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
+        """What theta costs, in words.  number: writes one."""
+        name = "value" if self.layer is None else f"layer {self.layer + 1} costs"
+        return f"{name} {number(self.cost(theta))}"
+
+    def cost(self, theta: Exact) -> Fraction:
+        """What is minimised, at theta: the value, or the cost of one layer."""
+        return value(theta if self.layer is None else theta[self.layer : self.layer + 1])
 
     @property
     def apart(self) -> bool:

@@ -190,14 +190,15 @@ def _gain(record: Record) -> dict[str, Any]:
     start = found.worth[0]
     assert start is not None
     change = [None if a is None else 100.0 * (a / start - 1.0) for a in found.worth]
-    cost = "value" if record.layer is None else f"cost of layer {record.layer + 1}"
     picture = chart(
         [Line("along the way", found.distance, change, 2)],
         across="distance from the limit, relative",
-        up=f"change of the {cost}, in %",
+        up=f"change of the {record.minimised}, in %",
         levels=[Level("the limit", 0.0, "limit")],
     )
-    caption = f"From the limit to the better point: {found.said}; each point scaled to least margin 1."
+    caption = (
+        f"From the limit to the better point: {found.said}; each point scaled to be feasible, as the better point is."
+    )
     return _panel("What leaving the limit gains", picture, caption)
 
 
