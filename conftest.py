@@ -37,9 +37,8 @@ logging.getLogger("harness.flow").setLevel(logging.WARNING)
 
 # Hypothesis has a profile of its own for CI, which it loads by itself: without a parent, and without every setting
 # that matters here, ours would inherit from it there.
-_KEPT = DirectoryBasedExampleDatabase(
-    Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY") or ".hypothesis") / "examples"
-)
+_STORAGE = Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY") or ".hypothesis")
+_KEPT = DirectoryBasedExampleDatabase(_STORAGE / "examples")
 _FOUND = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
 _PROFILES: dict[str, dict[str, Any]] = {
     "dev": {"derandomize": False, "database": _KEPT, "phases": _FOUND, "max_examples": USUAL},

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import json
 import logging
 import os
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -41,50 +42,77 @@ be written, or marginalia has a defect; 130 stopped by Ctrl-C."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is returned.  Defects of the harness come out as exceptions."""
-    options = _parser().parse_args(arguments)
     try:
-        with _log_to_stderr():
-            code = options.command(options)
-        _flush()
+        with redirect_stdout(_Output(sys.stdout)), _log_to_stderr():
+            return _run(arguments)
     except FieldError as error:
         _complain(str(error))
         return BAD_INPUT
     except BrokenPipeError:
         # The reader of a pipe, say head, has seen enough.
-        _give_up_stdout()
+        _give_up(sys.stdout)
         return OK
     except OSError as error:
         # A full disk, say.
-        place = error.filename or ("standard output" if _is_unwritable() else None)
-        _complain(f"{place}: {error.strerror}" if place else str(error))
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        if error.filename == _Output.NAME:
+            _give_up(sys.stdout)
         return DEFECT
     except KeyboardInterrupt:
         _complain("stopped; what was stored stays")
         return STOPPED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.command(options)
+    except SystemExit:
+        # After --help, say.
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
     return code
 
 
-def _flush() -> None:
-    """Raises OSError where standard output does not take what was printed."""
-    if cast("TextIO | None", sys.stdout) is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    sys.stdout.flush()
+class _Output(io.TextIOBase):
+    """Standard output; an error of it says so in its file name."""
+
+    NAME = "standard output"
+
+    def __init__(self, stream: TextIO | None) -> None:
+        # None if it was closed before the program began.
+        self._stream = stream
+        # argparse passes over what it cannot print.
+        self._error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        with self._named() as stream:
+            return stream.write(text)
+
+    def flush(self) -> None:
+        with self._named() as stream:
+            stream.flush()
+
+    @contextmanager
+    def _named(self) -> Generator[TextIO]:
+        try:
+            if self._error is not None:
+                raise self._error
+            if self._stream is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            yield self._stream
+        except OSError as error:
+            error.filename = self.NAME
+            self._error = error
+            raise
 
 
-def _is_unwritable() -> bool:
-    """Whether standard output is; it is given up then."""
-    try:
-        _flush()
-    except OSError:
-        _give_up_stdout()
-        return True
-    return False
-
-
-def _give_up_stdout() -> None:
+def _give_up(stream: TextIO | None) -> None:
     """What is still to be written goes nowhere; Python would complain once more on exit."""
-    if cast("TextIO | None", sys.stdout) is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if stream is not None:
+        with suppress(io.UnsupportedOperation):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
