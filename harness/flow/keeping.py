@@ -36,7 +36,7 @@ FIRST = "compiling the trainer, which takes about a minute, once"
 
 _CompileResult: Any = compiler.CompileResult  # to make it again from its parts is for numba's caches only
 _log = logging.getLogger(__name__)
-_said = set[str]()
+said = set[str]()
 _DIGEST = hashlib.sha256().digest_size
 # Where numba keeps its results, and with how many threads it works, changes none of them.
 _NO_MATTER = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")
@@ -85,6 +85,11 @@ class Kept:
         self._title = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
         # A function outside this package, say of a benchmark, is in no folder's name.
         self._source = Path(inspect.getfile(function)).read_text(encoding="utf-8")
+
+    @property
+    def cache_path(self) -> str:
+        """For numba's statistics."""
+        return str(self._places[0])
 
     def _name(self, signature: Any, codegen: Any) -> str:
         return f"{self._title}-{_short(self._source, str(signature), str(codegen.magic_tuple()))}.kernel"
@@ -148,6 +153,6 @@ def _ours(folder: Path) -> bool:
 
 
 def _say_once(level: int, message: str) -> None:
-    if message not in _said:
-        _said.add(message)
+    if message not in said:
+        said.add(message)
         _log.log(level, message)
