@@ -86,7 +86,8 @@ def rebuilt(out: Path, progress: Progress) -> list[Harvested]:
     try:
         for sentence in rebuild(out)[1]:
             progress(sentence)
-    except NotWritten as unwritten:
+    except OSError as error:
+        unwritten = str(error) if isinstance(error, NotWritten) else f"not written ({error.strerror or error})"
         return [Harvested(PAGES, False, None, False, f"{unwritten}; the next harvest makes them again")]
     return []
 
