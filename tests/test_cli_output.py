@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -171,6 +172,15 @@ def test_the_first_compilation_is_told_of_on_standard_error(
     assert (out, err.splitlines()[0]) == ("", f"marginalia: {keeping.FIRST}")
 
 
+@pytest.fixture
+def interruptible() -> Generator[None]:
+    """Python's own handler: a shell has processes in the background ignore Ctrl-C, and their children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_kernels_are_compiled(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
     command = [*COMMAND, "check", str(instance_file(tmp_path))]

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +315,14 @@ def test_the_first_compilation_of_a_process_is_told_of(tmp_path: Path, caplog: p
 # --- Ctrl-C ---
 
 
+@pytest.fixture
+def interruptible() -> Generator[None]:
+    """Python's own handler: a shell has processes in the background ignore Ctrl-C, and their children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Interrupting(Kept):
     """Ctrl-C as soon as the compilation begins."""
 
@@ -323,6 +331,7 @@ class Interrupting(Kept):
         return super().load_overload(sig, target_context)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_until_the_kernel_is_compiled(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)
     dispatcher = keep(njit(double), Interrupting(double, [tmp_path], lambda: True))
@@ -333,6 +342,7 @@ def test_ctrl_c_waits_until_the_kernel_is_compiled(tmp_path: Path) -> None:
     assert dispatcher(1) == 2
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_a_kernel_that_another_one_calls(tmp_path: Path) -> None:
     inner = keep(njit(double), Interrupting(double, [tmp_path], lambda: True))
 
@@ -349,6 +359,7 @@ def test_ctrl_c_in_a_kernel_that_another_one_calls(tmp_path: Path) -> None:
     assert outer(1) == 4
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_another_thread_compiles_and_leaves_signals_alone(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)
     found: list[Any] = []
