@@ -13,6 +13,7 @@ if os.environ.get("OMP_NUM_THREADS") != "1" and {"numpy", "torch"} & sys.modules
     raise RuntimeError("a pytest plugin imports numpy or torch too early: set OMP_NUM_THREADS=1 for this run")
 os.environ.update(THREADS)
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
@@ -30,11 +31,15 @@ from harness.harvest.spaces import Sizes
 from harness.instances import Instance
 from strategies import families
 
+# Tests say what a command prints: that something was compiled for it is no part of that.
+logging.getLogger("harness.flow").setLevel(logging.WARNING)
+
 # --- profiles: pytest --hypothesis-profile=NAME ---
 
 # Hypothesis has a profile of its own for CI, which it loads by itself: without a parent, and without every setting
 # that matters here, ours would inherit from it there.
-_KEPT = DirectoryBasedExampleDatabase(".hypothesis/examples")
+_STORAGE = Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY") or ".hypothesis")
+_KEPT = DirectoryBasedExampleDatabase(_STORAGE / "examples")
 _FOUND = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink)
 _PROFILES: dict[str, dict[str, Any]] = {
     "dev": {"derandomize": False, "database": _KEPT, "phases": _FOUND, "max_examples": USUAL},
@@ -170,7 +175,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             raise
         from harness.harvest.conjectures import keep
 
-        place = keep(claim, violation.instance, Path(str(item.config.getoption("--reports"))))
+        try:
+            place = str(keep(claim, violation.instance, Path(str(item.config.getoption("--reports")))))
+        except OSError as error:
+            # Whoever reads this can save it by hand.
+            place = f"not stored, {error.strerror or error}: {' '.join(violation.instance.to_json().split())}"
         running.lines.append(f"{claim.id}: open, and violated: {place}")
         # One example answers the question; where the database replays it nothing else is drawn.
         return None

@@ -43,7 +43,7 @@ def counted(family: str, kind: Kind, draws: int, seed: int) -> Counter[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0], allow_abbrev=False)
     parser.add_argument("--draws", type=int, default=900, help="of each family and kind, default 900")
     parser.add_argument("--seed", type=int, default=17, help="default 17")
     options = parser.parse_args()

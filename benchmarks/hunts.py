@@ -82,7 +82,7 @@ def _counted(sizes: Counter[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.hunts", description="Measure the hunts.")
+    parser = argparse.ArgumentParser(prog="benchmarks.hunts", allow_abbrev=False, description="Measure the hunts.")
     parser.add_argument("--seeds", type=int, default=20, help="hunts of each kind, seeds 0, 1, ...")
     parser.add_argument("--claim", default="", help="only claims whose id contains this")
     parser.add_argument("--by", default="", help="only hunts by what contains this, such as depth 3")

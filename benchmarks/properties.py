@@ -84,7 +84,7 @@ def _timed(name: str, spent: dict[str, float]) -> Generator[None]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0], allow_abbrev=False)
     parser.add_argument("--examples", type=int, default=300, help="a family, default 300")
     count = parser.parse_args().examples
     claims = [claim for claim in CLAIMS if depth_2(claim) and claim != "follows-flow"]

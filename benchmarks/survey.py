@@ -78,7 +78,7 @@ def memory(count: int, seed: int, out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.survey", description="Measure the survey.")
+    parser = argparse.ArgumentParser(prog="benchmarks.survey", allow_abbrev=False, description="Measure the survey.")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--count", type=int, default=1000, help="instances of each family")
     parser.add_argument("--memory", type=int, default=0, metavar="N", help="watch the memory over so many instances")

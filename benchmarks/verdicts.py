@@ -118,7 +118,7 @@ def full_decision(limits: Sequence[Limit], certify: bool) -> np.ndarray:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.verdicts", description="Measure the oracles.")
+    parser = argparse.ArgumentParser(prog="benchmarks.verdicts", allow_abbrev=False, description="Measure the oracles.")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--count", type=int, default=70, help="limits of each family and kind")
     parser.add_argument("--family", default="", help="only families whose name contains this")

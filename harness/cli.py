@@ -2,19 +2,24 @@
 
 Exit codes: 0 done (for check: an answer, whatever it is); 2 unreadable input, with one line on
 standard error that names the field; 3 verify rejected a file, or nightly saw a theorem violated; 1 a
-defect of the harness, or a hunt that came back without its counterexample or could not store it; 130
-stopped by Ctrl-C.
+defect of the harness, a hunt that came back without its counterexample, or something that could not be
+written; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import json
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from harness.networks import FieldError
 from harness.progress import Progress
@@ -31,33 +36,90 @@ _ABOUT = """Checks what is claimed of the limits of gradient flow on homogeneous
 instance to its limit, decides whether that is an optimum of the max-margin problem, and hunts, proves and stores
 counterexamples."""
 _CODES = """marginalia COMMAND --help tells of one command. Exit codes: 0 done; 2 unreadable input, with one line that
-says what; 3 verify rejected a file, or nightly saw a theorem violated; 1 a hunt found nothing, or marginalia has a
-defect; 130 stopped by Ctrl-C."""
+says what; 3 verify rejected a file, or nightly saw a theorem violated; 1 a hunt found nothing, something could not
+be written, or marginalia has a defect; 130 stopped by Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is returned.  Defects of the harness come out as exceptions."""
-    options = _parser().parse_args(arguments)
     try:
-        code = options.command(options)
-        sys.stdout.flush()
+        with redirect_stdout(_Output(sys.stdout)), _log_to_stderr():
+            return _run(arguments)
     except FieldError as error:
         _complain(str(error))
         return BAD_INPUT
     except BrokenPipeError:
-        # The reader of a pipe, say head, has seen enough.  Python would complain once more on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe, say head, has seen enough.
+        _give_up(sys.stdout)
         return OK
+    except OSError as error:
+        # A full disk, say.
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        if error.filename == _Output.NAME:
+            _give_up(sys.stdout)
+        return DEFECT
     except KeyboardInterrupt:
         _complain("stopped; what was stored stays")
         return STOPPED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        options = _parser().parse_args(arguments)
+        code: int = options.command(options)
+    except SystemExit:
+        # After --help, say.
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
     return code
+
+
+class _Output(io.TextIOBase):
+    """Standard output; an error of it says so in its file name."""
+
+    NAME = "standard output"
+
+    def __init__(self, stream: TextIO | None) -> None:
+        # None if it was closed before the program began.
+        self._stream = stream
+        # argparse passes over what it cannot print.
+        self._error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        with self._named() as stream:
+            return stream.write(text)
+
+    def flush(self) -> None:
+        with self._named() as stream:
+            stream.flush()
+
+    @contextmanager
+    def _named(self) -> Generator[TextIO]:
+        try:
+            if self._error is not None:
+                raise self._error
+            if self._stream is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            yield self._stream
+        except OSError as error:
+            error.filename = self.NAME
+            self._error = error
+            raise
+
+
+def _give_up(stream: TextIO | None) -> None:
+    """What is still to be written goes nowhere; Python would complain once more on exit."""
+    if stream is not None:
+        with suppress(io.UnsupportedOperation):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="marginalia", description=_ABOUT, epilog=_CODES, allow_abbrev=False)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    unabbreviated: Any = partial(argparse.ArgumentParser, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=unabbreviated)
 
     check = commands.add_parser("check", help="follow the flow of one instance and decide about its limit")
     check.add_argument("instance", metavar="INSTANCE.json", type=Path, help="or a stored counterexample.json")
@@ -166,7 +228,11 @@ def _check(options: argparse.Namespace) -> int:
 
     text = read_text(options.instance)
     record = stored_record(options.instance, text)
-    instance = Instance.from_json(text) if record is None else record.instance
+    try:
+        instance = Instance.from_json(text) if record is None else record.instance
+    except FieldError as error:
+        # What is wrong with the whole is wrong with the file.
+        raise FieldError(str(options.instance), error.message) if error.field == "instance" else error from None
 
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide, drive
@@ -213,6 +279,7 @@ def _harvest(options: argparse.Namespace) -> int:
 
 
 def _survey(options: argparse.Namespace) -> int:
+    from harness.harvest.run import PAGES
     from harness.survey import Plan, run
     from harness.survey.standard import cells
     from harness.survey.studies import STUDIES
@@ -236,7 +303,7 @@ def _survey(options: argparse.Namespace) -> int:
         print(f"{result.claim}: {result.reason}{f' ({result.path})' if result.path else ''}")
     if study and options.report:
         print(study.report(counts, options.report))
-    return OK
+    return DEFECT if any(result.claim == PAGES for result in hunted) else OK
 
 
 def _hunted(options: argparse.Namespace, claims: Sequence[str], progress: Progress) -> list[Harvested]:
@@ -334,7 +401,29 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _complain(message: str) -> None:
-    print("marginalia:", " ".join(message.split()), file=sys.stderr)
+    # Where standard error cannot be written either, the exit code has to do; print takes None for standard output.
+    if cast("TextIO | None", sys.stderr) is not None:
+        with suppress(OSError):
+            print("marginalia:", " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _complain(record.getMessage())
+
+
+@contextmanager
+def _log_to_stderr() -> Generator[None]:
+    """What the program says of its own running, a line each."""
+    log, lines = logging.getLogger("harness"), _Lines()
+    before = log.level
+    log.addHandler(lines)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(lines)
+        log.setLevel(before)
 
 
 if __name__ == "__main__":

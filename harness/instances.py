@@ -248,9 +248,11 @@ def _parse(text: str) -> object:
 
 
 def _read_instance(value: object) -> Instance:
+    # First: what a document of another format lacks, or has besides, is no fault of it.
+    for key, number in value if isinstance(value, _Pairs) else ():
+        if key == "format" and _integer(number, "format") != FORMAT:
+            raise FieldError("format", f"format {number} is not known; this version reads format {FORMAT}")
     top = _object(value, "", ("format", "network", "loss", "x", "y", "theta0"))
-    if _integer(top["format"], "format") != FORMAT:
-        raise FieldError("format", f"must be {FORMAT}")
     network = _object(top["network"], "network", ("activation", "patterns"))
     patterns = tuple(
         tuple(

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import harness
-from harness.harvest import Harvested, Rejected, huntable, run_harvest, store
+from harness.cli import main
+from harness.harvest import Harvested, Rejected, huntable, rebuild, run_harvest, store
 from harness.harvest import run as run_module
 from harness.harvest.finding import Finding, record_text
 from harness.harvest.search import Hunter, hunt
@@ -24,7 +25,7 @@ from harness.harvest.spaces import SPACES, Quarry, Sizes, space, within
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import FieldError
-from harness.report import Record, stored
+from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, stored
 from tests.counterexamples import ALL, depth2_local, fc_relu_local
 from tests.test_harvest_folders import everything, forged
 
@@ -214,11 +215,35 @@ def test_a_full_disk_does_not_end_the_hunt_and_the_instance_is_told(
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
     monkeypatch.setattr("harness.harvest.folders._write", full)
     lines: list[str] = []
-    result, _ = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=1)
+    result, _, pages = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=1)
     assert (result.found, result.path, result.written) == (True, None, False)
     assert "No space left on device" in result.reason
     assert depth2_local(2).instance.to_json() in result.reason
-    assert any("the pages could not be written" in line for line in lines)
+    assert (pages.claim, pages.path) == ("pages", None)
+    assert pages.reason.startswith(f"not written (No space left on device): {tmp_path / 'README.md'};")
+
+
+def test_what_is_missing_beside_a_record_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nearly_full(path: Path, content: bytes) -> None:
+        if len(content) > 20_000:
+            raise OSError(28, "No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr("harness.harvest.folders._write", nearly_full)
+    assert main(["harvest", "--claim", "depth2-local", "--out", str(tmp_path)]) == 1
+    place = tmp_path / depth2_local(2).folder
+    # The others are there, and the figure comes with the next harvest.
+    assert sorted(path.name for path in place.iterdir()) == sorted({RECORD, INSTANCE, PAGE})
+    assert (tmp_path / "README.md").exists()
+    *_, said = capsys.readouterr().out.splitlines()
+    assert said.startswith(f"pages: not written (No space left on device): {place / FIGURE};")
+    monkeypatch.undo()
+    rebuild(tmp_path)
+    assert (place / FIGURE).exists()
 
 
 def test_a_forged_finding_is_a_defect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,6 +250,16 @@ def test_what_could_not_be_stored_is_told(stage: Stage) -> None:
     assert "kkt: found, but not stored: No space left." in held.summary.markdown()
 
 
+def test_pages_that_could_not_be_written_are_a_defect(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.harvest.folders.rebuild", full)
+    code, held = stage.night()
+    assert code == DEFECT
+    assert "Failed: pages: not written (No space left on device);" in held.summary.markdown()
+
+
 def test_it_runs_where_the_properties_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FieldError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 
@@ -42,3 +43,15 @@ def test_nothing_is_printed_if_nothing_was_said() -> None:
     with Progress(stream):
         pass
     assert stream.getvalue() == ""
+
+
+class Full(io.StringIO):
+    def write(self, s: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_work_goes_on_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    for stream in (None, Full()):
+        with Progress(stream, every=0) as progress:
+            progress("one")

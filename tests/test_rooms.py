@@ -14,16 +14,16 @@ from harness.survey.plan import CODE
 # A room is a folder or a file under harness/, or strategies/; it imports only rooms that come before it.  "harness" is
 # the door: harness/__init__.py, behind which the trainer and the oracles are loaded.
 ROOMS = [
-    *("networks", "instances", "limits", "elimination", "kkt", "certificates", "retrace", "flow", "margin"),
+    *("threads", "networks", "instances", "limits", "elimination", "kkt", "certificates", "retrace", "flow", "margin"),
     *("deciding", "harness", "portrait", "paths", "view", "claims", "checking", "strategies", "processes", "progress"),
     *("report", "harvest", "nightly", "survey", "tables", "cli"),
 ]
 # What a sceptic reads, the trainer, and the oracles: all the rooms of ours that each may know.
 ALONE = {
     "certificates": {"networks", "instances"},
-    "flow": {"networks", "instances", "limits", "kkt", "elimination"},
-    "margin": {"networks", "instances", "limits", "elimination", "certificates"},
-    "kkt": {"networks", "limits"},
+    "flow": {"threads", "networks", "instances", "limits", "kkt", "elimination"},
+    "margin": {"threads", "networks", "instances", "limits", "elimination", "certificates"},
+    "kkt": {"threads", "networks", "limits"},
     "retrace": {"networks", "instances", "limits"},
 }
 FILES = sorted([*Path("harness").rglob("*.py"), *Path("strategies").rglob("*.py")])

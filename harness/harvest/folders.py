@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,15 @@ ASIDE, _NEW = ".aside-", ".new-"
 
 class Rejected(Exception):
     """A counterexample that the exact checker does not accept: a defect of whoever made it."""
+
+
+class NotWritten(OSError):
+    """Pages, figures or the index could not be written; why: path -> reason.  The records are as they were."""
+
+    def __init__(self, why: Mapping[Path, str]) -> None:
+        self.why = dict(why)
+        names = ", ".join(map(str, self.why))
+        super().__init__(f"not written ({', '.join(dict.fromkeys(self.why.values()))}): {names}")
 
 
 @dataclass(frozen=True)
@@ -114,16 +123,21 @@ def rebuild(out: Path) -> tuple[list[Record], list[str]]:
     """Make every page and figure, and the index, anew from the records.
 
     Returns the records, and a sentence for each that is not trusted and was set aside.  Files are replaced only where
-    their content differs.  Raises OSError.
+    their content differs.  Raises NotWritten, once the others are written, and OSError.
     """
+    failed: dict[Path, str] = {}
     with locked(out):
         _sweep(out)
         aside = [sentence for path in _places(out) for sentence in _set_aside(path.parent)]
         records = [load(path) for path in _places(out)]
-        for record in records:
-            for name, content in pages(record).items():
-                replace(out / record.folder / name, content)
-        replace(out / INDEX, index(records).encode())
+        made = {out / record.folder / name: page for record in records for name, page in pages(record).items()}
+        for path, content in (made | {out / INDEX: index(records).encode()}).items():
+            try:
+                replace(path, content)
+            except OSError as error:
+                failed[path] = error.strerror or str(error)
+    if failed:
+        raise NotWritten(failed)
     return records, aside
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from harness.instances import Instance
 
 Progress = Callable[[str], None]
+# Stands for a claim in the result that tells of pages and figures.
+PAGES = "pages"
 _Hunt = tuple[str, "Quarry"]
 
 
@@ -56,11 +58,12 @@ def run_harvest(
     """Hunt, shrink, certify and store counterexamples to every claim, and rebuild the pages under out.
 
     claims: ids, None for every refuted claim that can be hunted.  processes: one a core, if None.
-    Returns one result for each counterexample, and for each claim that none was found for.
+    Returns one result for each counterexample, for each claim that none was found for, and for pages that could not be
+    written.
     Raises FieldError before any work for a claim that cannot be hunted or an `out` that cannot be written;
     harness.harvest.Rejected if a counterexample does not verify.
     """
-    from harness.harvest.folders import make_writable, rebuild
+    from harness.harvest.folders import make_writable
 
     wanted = _wanted(claims)
     make_writable(out)
@@ -70,14 +73,23 @@ def run_harvest(
         results = [harvest_one(*hunt, out, seed, _prefixed(progress, *hunt)) for hunt in hunts]
     else:
         results = _in_processes(hunts, out, seed, progress, count)
+    found = {result.claim for result in results if result.found}
+    failed = [result for result in results if result.claim not in found]
+    results = [result for result in results if result.found] + list({r.claim: r for r in failed}.values())
+    return results + rebuilt(out, progress)
+
+
+def rebuilt(out: Path, progress: Progress) -> list[Harvested]:
+    """Make the pages under out anew; one result if some could not be written, for the claim PAGES."""
+    from harness.harvest.folders import NotWritten, rebuild
+
     try:
         for sentence in rebuild(out)[1]:
             progress(sentence)
     except OSError as error:
-        progress(f"the pages could not be written: {error.strerror}; they are made again by the next harvest")
-    found = {result.claim for result in results if result.found}
-    failed = [result for result in results if result.claim not in found]
-    return [result for result in results if result.found] + list({result.claim: result for result in failed}.values())
+        unwritten = str(error) if isinstance(error, NotWritten) else f"not written ({error.strerror or error})"
+        return [Harvested(PAGES, False, None, False, f"{unwritten}; the next harvest makes them again")]
+    return []
 
 
 def harvest_one(

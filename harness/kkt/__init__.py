@@ -5,5 +5,8 @@ clarke      the gate patterns next to a point: the generators of the Clarke subd
 """
 
 from harness.kkt.residual import MAX_LISTED_KINKS, Kkt, kkt
+from harness.threads import limit_blas
 
 __all__ = ["MAX_LISTED_KINKS", "Kkt", "kkt"]
+
+limit_blas()

@@ -25,5 +25,8 @@ proofs, exact   certificates in exact rationals
 from harness.margin.standing import Standing
 from harness.margin.verdict import LayerVerdicts, Verdict
 from harness.margin.verdicts import Verdicts, decide
+from harness.threads import limit_blas
 
 __all__ = ["LayerVerdicts", "Standing", "Verdict", "Verdicts", "decide"]
+
+limit_blas()

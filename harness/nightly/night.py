@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.harvest import Harvested, run_harvest, store, trusted
-from harness.harvest.folders import make_writable, rebuild, replace
+from harness.harvest.folders import make_writable, replace
+from harness.harvest.run import PAGES, rebuilt
 from harness.networks import FieldError
 from harness.nightly.summary import Summary
 from harness.nightly.violations import again
@@ -69,7 +70,8 @@ class Night:
         for record in trusted(self.findings)[0]:
             # Found on another night, perhaps in another checkout.
             store(record, self.reports)
-        self.summary.notes += rebuild(self.reports)[1]
+        for unwritten in rebuilt(self.reports, self.summary.notes.append):
+            self._keep(unwritten)
         self._pytest("nightly-replay", [PROPERTIES, STORED])
         self._conclude()
 
@@ -87,7 +89,8 @@ class Night:
 
     def _keep(self, result: Harvested) -> None:
         if result.path is None:
-            self.summary.notes.append(f"{result.claim}: {result.reason}.")
+            told = self.summary.failed if result.claim == PAGES else self.summary.notes
+            told.append(f"{result.claim}: {result.reason}.")
         for path in result.new:
             self.summary.new.append((path.name, result.reason))
             store(load(path / RECORD), self.findings)

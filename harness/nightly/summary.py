@@ -19,7 +19,8 @@ _COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separ
 class Summary:
     """seeds: of the rounds that were finished.  counts: what became of the examples of each claim.  violated: what is
     kept of violations of proven claims.  new: (folder, sentence) of every new counterexample.  failed: tests that
-    failed for another reason.  notes: sentences.  stopped: whether the night was stopped before its time."""
+    failed for another reason, and what could not be written.  notes: sentences.  stopped: whether the night was stopped
+    before its time."""
 
     seeds: list[int] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ VERDICTS = ("local", "global")
 # What can change a row: the trainer, the oracles and the laws, and what these compute with.
 CODE = (
     *("flow/*.py", "margin/*.py", "kkt/*.py", "certificates/*.py"),
-    *(f"{name}.py" for name in ("networks", "instances", "limits", "elimination")),
+    *(f"{name}.py" for name in ("threads", "networks", "instances", "limits", "elimination")),
     *(f"{name}.py" for name in ("claims", "deciding", "paths", "retrace")),
     *(f"survey/{name}.py" for name in ("laws", "work", "features")),
 )

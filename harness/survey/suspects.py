@@ -14,8 +14,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from harness.harvest.folders import make_writable, rebuild
-from harness.harvest.run import Harvested, harvest_one
+from harness.harvest.folders import make_writable
+from harness.harvest.run import Harvested, harvest_one, rebuilt
 from harness.harvest.spaces import SPACES, Quarry
 from harness.instances import Instance, Rows
 from harness.networks import FieldError
@@ -103,6 +103,4 @@ def pursue(
         progress(f"{claim}, {mechanism}: {len(instances)} suspects")
         opening = versions(instances)
         results.append(harvest_one(claim, Quarry(mechanism), reports, seed, progress, opening=opening))
-    if results:
-        rebuild(reports)
-    return results
+    return results + rebuilt(reports, progress) if results else []

@@ -1,0 +1,40 @@
+"""One thread for BLAS wherever the package computes, whoever imported numpy before."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import json, sys
+import scipy.linalg
+from threadpoolctl import threadpool_info, threadpool_limits
+threadpool_limits(limits=3, user_api="blas")
+def threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+before = threads()
+exec(sys.argv[1])
+print(json.dumps([before, threads()]))
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["import harness.kkt", "import harness.margin.cone", "import harness.flow.field", "from harness import drive"],
+)
+def test_one_thread_for_blas(use: str) -> None:
+    root = Path(__file__).parents[1]
+    plain = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, use],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=plain | {"PYTHONPATH": str(root)},
+    )
+    # numpy's library and scipy's
+    assert done.stdout == "[[3, 3], [1, 1]]\n"
