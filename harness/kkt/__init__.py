@@ -4,6 +4,6 @@ residual    the residual, with the multipliers and Clarke coefficients that atta
 clarke      the gate patterns next to a point: the generators of the Clarke subdifferential
 """
 
-from harness.kkt.residual import MAX_LISTED_KINKS, Kkt, kkt
+from harness.kkt.residual import Kkt, kkt
 
-__all__ = ["MAX_LISTED_KINKS", "Kkt", "kkt"]
+__all__ = ["Kkt", "kkt"]
