@@ -13,13 +13,14 @@ from fractions import Fraction
 import numpy as np
 
 from harness.flow.field import Slides, field, slides_of, workspace
-from harness.flow.kernel import Wiring, unit_gradient
+from harness.flow.kernel import Wiring, unit_gradient, unit_sizes
 from harness.flow.kinks import Line, Pair, depart, gather
 from harness.instances import Instance
 from harness.networks import preactivations
 
 NOT_UNIQUE = "the flow is not unique"
 DEGENERATE = "a kink is degenerate to first order"
+FAINT = "the speed across a kink is too small for the floats"
 
 
 class Undecided(Exception):
@@ -139,11 +140,12 @@ class Gates:
         work = workspace(problem)
         field(problem, theta, work)
         self.gates[pair] = before
-        _, _, _, delta, p, _, base = work
+        _, grad, _, delta, p, _, base = work
         if not delta[:, unit].any():
             return 0
         normal = self.float_normals[sample, unit - self.first.start]
-        departure = depart(normal[None, :], base, np.array([p[sample] * delta[pair]]), np.zeros(1))
+        terms = p @ np.abs(grad)
+        departure = depart(normal[None, :], base, terms, np.array([p[sample] * delta[pair]]), np.zeros(1))
         return departure.sides[0] if departure.status == "unique" else 0
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
@@ -167,9 +169,10 @@ class Gates:
         self._open_idle_units(pairs, theta)
         work = workspace(problem)
         field(problem, theta, work)
-        _, _, pre, delta, p, _, base = work
+        _, grad, pre, delta, p, _, base = work
         rho = float(np.linalg.norm(theta))
-        drive = p[:, None] * delta * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        weights = p * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        drive, terms = weights[:, None] * delta, weights @ np.abs(grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
@@ -179,7 +182,7 @@ class Gates:
             elif not rates.any():
                 raise Undecided(DEGENERATE)
             elif {u for _, u in pairs} == {unit} and self.instance.network.depth == 2:
-                drive, base = self._second_order(unit, p, pre, float(rates[0]))
+                drive, base, terms = self._second_order(unit, p, pre, float(rates[0]))
             else:
                 raise Undecided(DEGENERATE)
         lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
@@ -192,9 +195,11 @@ class Gates:
         normals = np.array(normals)
         plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
         minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
-        departure = depart(normals, base, plus, minus)
+        departure = depart(normals, base, terms, plus, minus)
         if departure.status == "not unique":
             raise Undecided(NOT_UNIQUE)
+        if departure.status == "faint":
+            raise Undecided(FAINT)
         if departure.status != "unique":
             raise Undecided("too many kinks meet in one point, or none of their faces can be entered")
         for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
@@ -223,14 +228,15 @@ class Gates:
         lines.append(Line(False, [(*pair, Fraction(1))]))
         normals.append(normal)
 
-    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """The drive and the field where a unit's outgoing weight v is zero: incoming weights start to move with v'."""
+    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The drive, the field and its terms where a unit's outgoing weight v is zero: incoming weights start to move with v'."""
         active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
         if abs(rate) <= 1e-12 * float(p[active] @ np.abs(pre[active, unit])):
             raise Undecided(DEGENERATE)
         drive = np.zeros_like(pre)
         drive[:, unit] = p * self.instance.y_float * rate
-        return drive, drive[active, unit] @ self.float_normals[active, unit - self.first.start]
+        normals = self.float_normals[active, unit - self.first.start]
+        return drive, drive[active, unit] @ normals, np.abs(drive[active, unit]) @ np.abs(normals)
 
     def _open_idle_units(self, pairs: list[Pair], theta: np.ndarray) -> None:
         """Give idle units above a kink the gates that they have just on its on side.
@@ -360,13 +366,14 @@ class Gates:
         if self.instance.network.depth == 2 or not self.relu:
             return False
         work = workspace(problem)
-        rho = field(problem, theta, work)
+        field(problem, theta, work)
         first = slice(self.first.start, self.first.stop)
         pre, delta, unwatched = work[2][:, first], work[3][:, first], watch[:, first] == 0
         for i, u in self.sliding_pairs():
             if u in self.first:
                 unwatched[i, u - self.first.start] = False
-        on_kink = np.abs(pre) <= 1e-9 * rho * self._lengths
+        sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
+        on_kink = np.abs(pre) <= 1e-9 * sizes * self._lengths
         return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
 
 

@@ -18,7 +18,7 @@ from harness.flow.compiling import compiled
 from harness.flow.events import GRAZE, first_event, reaches
 from harness.flow.field import add_multiples, field, jacobian, loss_below, pull
 from harness.flow.kernel import dot, lift
-from harness.flow.rodas import rosenbrock_step, step_error
+from harness.flow.rodas import rosenbrock_step, step_error, unit_error
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 
@@ -35,21 +35,25 @@ def _write(record, state, theta):
 
 
 @compiled
-def _accepted(frame, linear, z, theta, rho, state, limits, work, k):
+def _accepted(frame, linear, eventful, z, theta, rho, state, limits, work, k):
     """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
 
-    The size is NaN where the steps are used up, and infinite where it would underflow.
+    The size is NaN where the steps are used up, and infinite where it would underflow.  eventful: whether kinks are
+    watched, to which units come at their own scale.
     """
     problem, c, basis, pivots, slides = frame
     weight = work[4].copy()
     theta_new, err_theta = np.empty(theta.shape[0]), np.empty(theta.shape[0])
     still = np.zeros(theta.shape[0])
+    sizes, errors = np.empty(problem[3].shape[1]), np.empty(problem[3].shape[1])
     h = state[2]
     while state[4] < limits[4]:
         state[4] += 1.0
         z_new = rosenbrock_step(frame, linear, z, h, work, k)
         lift(still, basis, k[5], err_theta)
         error = step_error(work[1], weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
+        if eventful:
+            error = max(error, unit_error(problem[0], theta_new, err_theta, sizes, errors))
         if error <= 1.0:
             state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
             return z_new, h
@@ -82,7 +86,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     work = (q, grad, pre, delta, p, slope, f)
     k = np.empty((6, r))
     reach, depths = reaches(net, x)
-    guard = (watch, reach, depths, hit, ended)
+    guard = (watch, reach, depths, np.empty(units), hit, ended)
     looks = np.empty((4, n, units))
     theta = np.empty(size)
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
@@ -113,7 +117,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
                 f0[a] -= shift * z[a]
                 jac[a, a] -= shift
         linear = (f0, jac, shift)
-        z_new, h = _accepted(frame, linear, z, theta, rho, state, limits, work, k)
+        z_new, h = _accepted(frame, linear, eventful, z, theta, rho, state, limits, work, k)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False

@@ -24,6 +24,7 @@ from harness.flow.settle import Settled, settle
 from harness.instances import Instance
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
+SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
@@ -177,7 +178,7 @@ class Run:
         if self.ended.any():
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
-                if jumps[h] > -1e-9 * np.linalg.norm(theta):
+                if jumps[h] > -SLIGHT:
                     raise Undecided(NOT_UNIQUE)
                 gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
         if pairs:

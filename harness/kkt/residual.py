@@ -154,9 +154,9 @@ def _fit(
 
     gradients: (m, P).  Returns lambda (m,), the coefficients c of each sample, and the distance left.
 
-    Convex in lambda_i and mu_ir = lambda_i c_ir: nonnegative least squares with a slack for each mu_ir <= lambda_i, whose
-    equations are weighted.  They hold at once where no distance is left; else their multipliers are found by a few
-    repetitions (the augmented Lagrangian: M. J. D. Powell, in R. Fletcher, Optimization, 1969).
+    Convex in lambda_i and mu_ir = lambda_i c_ir: nonnegative least squares with a slack for each mu_ir <= lambda_i, and
+    weighted equations for these.  They hold at once where no distance is left; else their multipliers are found by a
+    few repetitions (the augmented Lagrangian: M. J. D. Powell, in R. Fletcher, Optimization, 1969).
     """
     if not any(moving):
         weights, gap = _nnls(gradients.T, target)
