@@ -1,7 +1,7 @@
 """`python -m benchmarks.uniqueness`: how often a generic relu flow is said not to be unique, and the flows where it is.
 
-Standard normal points and incoming weights, every label of either sign, and balanced starts: |v_j| = ||w_j||.  There
-no outgoing weight changes its sign, so that every one of these flows is unique, once its start is.
+Standard normal points of the plane, labels of either sign, and starts that are balanced exactly, |v_j| = ||w_j||, by
+Pythagorean triples.  There no outgoing weight changes its sign, so that every one of these flows is unique.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from harness import drive
 from harness.instances import Instance
 from harness.networks import fully_connected
 
+TRIPLES = ((3, 4, 5), (5, 12, 13), (8, 15, 17), (7, 24, 25), (20, 21, 29), (12, 35, 37))
+
 
 def balanced(rng: np.random.Generator) -> Instance:
-    """Three to five points of the plane or of space, one to four neurons."""
-    n, d, width = int(rng.integers(3, 6)), int(rng.integers(2, 4)), int(rng.integers(1, 5))
-    x, w = rng.standard_normal((n, d)), rng.standard_normal((width, d))
-    v = rng.choice([-1.0, 1.0], width) * np.linalg.norm(w, axis=1)
-    y = tuple(int(label) for label in rng.choice([-1, 1], n))
-    theta0 = (tuple(w.ravel().tolist()), tuple(v.tolist()))
-    return Instance(fully_connected("relu", (d, width)), "exponential", tuple(map(tuple, x.tolist())), y, theta0)  # type: ignore[arg-type]
+    """Three to five points, one to four neurons."""
+    n, width = int(rng.integers(3, 6)), int(rng.integers(1, 5))
+    triples = np.array(TRIPLES)[rng.integers(len(TRIPLES), size=width)] * rng.integers(1, 10, (width, 1))
+    w = np.where(rng.integers(2, size=(width, 1)), triples[:, :2], triples[:, 1::-1]) * rng.choice([-1, 1], (width, 2))
+    x, y = rng.standard_normal((n, 2)), tuple(int(label) for label in rng.choice([-1, 1], n))
+    theta0 = (tuple((w / 8.0).ravel().tolist()), tuple((triples[:, 2] * rng.choice([-1, 1], width) / 8.0).tolist()))
+    return Instance(fully_connected("relu", (2, width)), "exponential", tuple(map(tuple, x.tolist())), y, theta0)  # type: ignore[arg-type]
 
 
 def main() -> None:

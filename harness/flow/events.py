@@ -53,7 +53,7 @@ def violation(problem, slides, guard, theta, work, mark):
     worst = -np.inf
     for i in range(n):
         for u in range(units):
-            if watch[i, u] != 0:
+            if watch[i, u] != 0 and sizes[u] > 0.0:
                 value = -watch[i, u] * pre[i, u] / (reach[i] * sizes[u] * rho ** (depths[u] - 1.0))
                 worst = max(worst, value)
                 if mark:
@@ -204,7 +204,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
     unit_sizes(net, theta, sizes)
     for i in range(watch.shape[0]):
         for u in range(watch.shape[1]):
-            if watch[i, u] != 0:
+            if watch[i, u] != 0 and sizes[u] > 0.0:
                 scale = watch[i, u] / (reach[i] * rho ** depths[u])
                 start = scale * looks[0, i, u]
                 s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])

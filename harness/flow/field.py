@@ -372,6 +372,6 @@ def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
             coefficients[h] = rest / jump if jump != 0.0 else 0.5
             jumps[h] = jump / bound[h]
         else:
-            # its samples weigh nothing any more: it stays where nothing else pushes
-            coefficients[h] = 0.5 if rest == 0.0 else -1.0 if rest > 0.0 else 2.0
+            # what is beyond the floats stays as it is
+            coefficients[h] = 0.5
             jumps[h] = -1.0

@@ -30,6 +30,7 @@ class Undecided(Exception):
 class Gates:
     """gates (n, units) in {0, 1} for the kernel, and the kinks on which the flow slides.
 
+    balance (units,): what every unit conserves, v^2 - ||w||^2 at the start; NaN where nothing is.
     slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
     """
 
@@ -45,8 +46,11 @@ class Gates:
         self.curved: list[tuple[Pair, ...]] = []
         self.relu = network.activation == "relu" and network.depth > 1
         self._normals: dict[Pair, tuple[Fraction, ...]] = {}
+        self.balance = np.full(int(net.uptr[-1]), np.nan)
         if not self.relu:
             return
+        if network.depth == 2 and not network.shared:
+            self.balance[list(self.hidden)] = _balances(instance)
         self._blocks = _blocks(network.patterns[0])
         self._inputs = {u: net.col[net.row == u] for u in self.hidden}
         self._outgoing = {u: net.par[net.col == u] for u in self.hidden}
@@ -229,7 +233,7 @@ class Gates:
         normals.append(normal)
 
     def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The drive, the field and its terms where a unit's outgoing weight v is zero: incoming weights start to move with v'."""
+        """The drive, the field and its terms where a unit's outgoing weight v is zero: w starts to move with v'."""
         active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
         if abs(rate) <= 1e-12 * float(p[active] @ np.abs(pre[active, unit])):
             raise Undecided(DEGENERATE)
@@ -375,6 +379,15 @@ class Gates:
         sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
         on_kink = np.abs(pre) <= 1e-9 * sizes * self._lengths
         return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+
+
+def _balances(instance: Instance) -> list[float]:
+    """v^2 - ||w||^2 of every hidden unit at depth 2, summed exactly."""
+    (hidden, output), (w, v) = instance.network.patterns, instance.theta0
+    return [
+        float((v[k] ** 2 if k >= 0 else 0) - sum(w[p] ** 2 for p in row if p >= 0))
+        for row, k in zip(hidden, output[0], strict=True)
+    ]
 
 
 def _blocks(pattern) -> list[int]:

@@ -123,7 +123,7 @@ def margins(net, theta, x, y, gates, q, pre):
 def unit_sizes(net, theta, out):
     """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
 
-    Not less than SMALLEST of ||theta||: what is smaller is not looked at.
+    0 where it is below SMALLEST of ||theta||: such a unit is not looked at.
     """
     row, col, par, ptr, uptr = net
     out[:] = 0.0
@@ -133,7 +133,9 @@ def unit_sizes(net, theta, out):
         out[col[e]] += square
     least = SMALLEST * np.sqrt(dot(theta, theta))
     for u in range(out.shape[0]):
-        out[u] = max(np.sqrt(out[u]), least)
+        out[u] = np.sqrt(out[u])
+        if out[u] < least:
+            out[u] = 0.0
     return out
 
 

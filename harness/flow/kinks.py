@@ -11,7 +11,6 @@ different velocities do, the flow is not unique.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -55,7 +54,10 @@ def gather(pairs: list[Pair], normal_of) -> list[Line]:
 
 @dataclass(frozen=True)
 class Departure:
-    """status: "unique", "not unique", "faint" (beyond the floats) or "undecided"; sides: +1, -1 or 0 (sliding) for every line."""
+    """status: "unique", "not unique", "faint" (beyond the floats) or "undecided".
+
+    sides: +1, -1 or 0 (sliding) for every line.
+    """
 
     status: str
     sides: tuple[int, ...] = ()

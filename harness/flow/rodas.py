@@ -137,8 +137,28 @@ def unit_error(net, theta_new, err_theta, sizes, errors):
     unit_sizes(net, err_theta, errors)
     worst = 0.0
     for u in range(net.uptr[1], sizes.shape[0] - 1):
-        worst = max(worst, errors[u] / sizes[u])
+        if sizes[u] > 0.0:
+            worst = max(worst, errors[u] / sizes[u])
     return worst / UNIT_ERROR
+
+
+@compiled
+def balance_gaps(net, theta, balance, booked, sizes, gaps):
+    """How far each unit of depth 2 is from the v^2 - ||w||^2 that it conserves, relative to v^2 + ||w||^2, (units,).
+
+    0 where nothing is conserved, balance (units,) is NaN there, and where the unit is not looked at.  booked: the
+    log-norm by which theta is smaller than on the path.
+    """
+    unit_sizes(net, theta, sizes)
+    shrunk = np.exp(-2.0 * booked)
+    for u in range(gaps.shape[0]):
+        gaps[u] = -shrunk * balance[u]
+    for e in range(net.row.shape[0]):
+        square = theta[net.par[e]] * theta[net.par[e]]
+        gaps[net.row[e]] -= square
+        gaps[net.col[e]] += square
+    for u in range(gaps.shape[0]):
+        gaps[u] = gaps[u] / (sizes[u] * sizes[u]) if sizes[u] > 0.0 and not np.isnan(balance[u]) else 0.0
 
 
 @compiled
