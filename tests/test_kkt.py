@@ -50,13 +50,51 @@ def test_a_coefficient_beyond_one_is_not_allowed() -> None:
     assert half_kink(2.0).residual > 0.1
 
 
-@pytest.mark.parametrize("coefficient", [1.0 / 3.0, 0.2])
-def test_many_kinks_take_the_other_path(coefficient: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kkt_file, "MAX_LISTED_KINKS", 0)
-    found = half_kink(coefficient)
-    monkeypatch.undo()
-    assert half_kink(coefficient).residual <= found.residual + 1e-15
-    assert found.residual < 1e-3
+def kinks_at_random(rng: np.random.Generator, samples: int, kinks: int, size: int) -> tuple[Any, ...]:
+    """Gradients (samples, size) and for every sample so many columns that its kinks add, each in its own block."""
+    gradients, moving = rng.standard_normal((samples, size)), rng.standard_normal((samples, kinks, size))
+    block = np.arange(size) * kinks // size == np.arange(kinks)[:, None]
+    return gradients, [list(own) for own in moving * block]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_kinks_against_all_their_patterns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    gradients, moving = kinks_at_random(rng, 3, 5, 15)
+    target = rng.standard_normal(15)
+    columns = [
+        gradient + np.array(pattern) @ np.array(own)
+        for gradient, own in zip(gradients, moving, strict=True)
+        for pattern in itertools.product((0.0, 1.0), repeat=5)
+    ]
+    _, least = nnls(np.array(columns).T, target)
+    assert kkt_file._fit(target, gradients, moving)[2] == pytest.approx(least, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("shape", [(1, 9, 27), (2, 20, 60), (3, 60, 180), (4, 10, 20)])
+def test_many_kinks_to_rounding(seed: int, shape: tuple[int, int, int]) -> None:
+    """What is left of the least squares over a cone makes an acute angle with no generator; inside it nothing is left.
+
+    The generator of a sample that leads furthest towards r is its gradient and the columns with a positive product.
+    """
+    rng = np.random.default_rng(seed)
+    gradients, moving = kinks_at_random(rng, *shape)
+    weight, portion = rng.uniform(0.5, 2.0, shape[0]), rng.choice([0.0, 0.3, 1.0], shape[:2])
+    inside = sum(a * (g + c @ m) for a, g, c, m in zip(weight, gradients, portion, moving, strict=True))
+    for target in (inside, rng.standard_normal(shape[2]) * np.linalg.norm(inside)):
+        multipliers, portions, gap = kkt_file._fit(target, gradients, moving)
+        assert (multipliers >= 0.0).all()
+        assert all(((c >= 0.0) & (c <= 1.0 + 1e-12)).all() for c in portions)
+        pulls = [a * (g + c @ m) for a, g, c, m in zip(multipliers, gradients, portions, moving, strict=True)]
+        rest = target - sum(pulls)
+        size = float(np.linalg.norm(target))
+        assert gap == pytest.approx(np.linalg.norm(rest), abs=1e-13 * size)
+        if target is inside:
+            assert gap < 1e-13 * size
+        leading = [g @ rest + np.maximum(np.array(m) @ rest, 0.0).sum() for g, m in zip(gradients, moving, strict=True)]
+        assert max(leading) < 1e-11 * size * max(gap, size * 1e-3)
+        assert abs(rest @ sum(pulls)) < 1e-11 * size * size
 
 
 def test_distance_of_a_point_that_is_not_kkt() -> None:

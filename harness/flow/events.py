@@ -10,10 +10,10 @@ import numpy as np
 
 from harness.flow.compiling import compiled
 from harness.flow.field import field, slide_coefficients
-from harness.flow.kernel import dot, lift, margins
+from harness.flow.kernel import dot, lift, margins, unit_sizes
 from harness.flow.rodas import interpolate, rosenbrock_step
 
-LANDED = 1e-11  # a pre-activation this small relative to ||theta|| ||x|| is on its kink
+LANDED = 1e-11  # a pre-activation this small relative to its unit and its sample is on its kink
 # A dip as near to the kink as so many times rtol may be on either side of it.
 GRAZE = 3.0
 OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and if it is deeper: the rest is rounding
@@ -35,11 +35,12 @@ def reaches(net, x):
 def violation(problem, slides, guard, theta, work, mark):
     """How far theta is past the nearest event: negative before it, zero on it.
 
-    A watched pre-activation of layer l counts relative to ||theta||^l ||x_i||, a coefficient that leaves [0, 1] or a
-    jump that turns positive by a hundredth.  With mark, fills hit and ended with what is within LANDED.
+    A watched pre-activation of layer l counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit, a
+    coefficient that leaves [0, 1] or a jump that turns positive, relative to what its pairs can contribute, by a
+    hundredth.  With mark, fills hit and ended with what is within LANDED.
     """
     net, x, y, gates, logistic = problem
-    watch, reach, depths, hit, ended = guard
+    watch, reach, depths, sizes, hit, ended = guard
     q, grad, pre, delta, p, slope, f = work
     n, units = gates.shape
     s = slides.normals.shape[0]
@@ -48,11 +49,12 @@ def violation(problem, slides, guard, theta, work, mark):
         rho = np.sqrt(dot(theta, theta))
     else:
         rho = field(problem, theta, work)
+    unit_sizes(net, theta, sizes)
     worst = -np.inf
     for i in range(n):
         for u in range(units):
-            if watch[i, u] != 0:
-                value = -watch[i, u] * pre[i, u] / (reach[i] * rho ** depths[u])
+            if watch[i, u] != 0 and sizes[u] > 0.0:
+                value = -watch[i, u] * pre[i, u] / (reach[i] * sizes[u] * rho ** (depths[u] - 1.0))
                 worst = max(worst, value)
                 if mark:
                     hit[i, u] = value >= -LANDED
@@ -61,7 +63,7 @@ def violation(problem, slides, guard, theta, work, mark):
         jumps = np.empty(s)
         slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps)
         for h in range(s):
-            value = 0.01 * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h] / rho)
+            value = 0.01 * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)
             if mark:
                 ended[h] = value >= -LANDED
@@ -185,11 +187,11 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
     """The accepted step (h, z_new) or a shorter one, whether it ends on an event, and whether it grazes a kink.
 
     looks (4, n, units): the first row holds the pre-activations at z, the others are filled.  graze: the distance
-    from the kink, relative as in `violation`, at which a dip counts as grazing.
+    from the kink, relative to ||theta||^l ||x_i||, at which a dip counts as grazing.
     """
     problem, c, basis, pivots, slides = frame
     net, x, y, gates, logistic = problem
-    watch, reach, depths, hit, ended = guard
+    watch, reach, depths, sizes, hit, ended = guard
     theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
     rho = np.sqrt(dot(theta, theta))
     place, touched = 2.0, 2.0
@@ -199,19 +201,21 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
         if violation(problem, slides, guard, there, work, False) > LANDED:
             place = min(place, s)
         looks[look] = work[2]
+    unit_sizes(net, theta, sizes)
     for i in range(watch.shape[0]):
         for u in range(watch.shape[1]):
-            if watch[i, u] != 0:
+            if watch[i, u] != 0 and sizes[u] > 0.0:
                 scale = watch[i, u] / (reach[i] * rho ** depths[u])
                 start = scale * looks[0, i, u]
                 s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])
+                own = rho / sizes[u]
+                if s < 1.0 and own * start > OFF and own * value < -LANDED:
+                    place = min(place, s)
                 if s < 1.0 and start > OFF:
                     near = graze * _sway(net, theta, rho, x[i], u, reach[i])
                     # late, what tends to zero relative to the norm wavers by its rounding
                     if abs(value) < near and start - value > (OFF if linear[2] == 0.0 else near):
                         touched = min(touched, s)
-                    if value < -LANDED:
-                        place = min(place, s)
     if place > 1.0:
         return h, z_new, False, touched < 1.0
     taken, z_new, met = locate(frame, linear, guard, z, place * h, work, k)

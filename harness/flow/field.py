@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiling import compiled, inlined
-from harness.flow.kernel import dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient
+from harness.flow.kernel import dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient, unit_sizes
 
 
 def workspace(problem) -> tuple[np.ndarray, ...]:
@@ -337,8 +337,9 @@ def _keep_tangent(problem, theta, slides, v, basis, out):
 def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
     """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
 
-    work is the state that `field` left at theta.  A slide persists while every coefficient is in [0, 1] and
-    every jump is negative.
+    work is the state that `field` left at theta.  The jumps are relative to what their pairs can contribute:
+    p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
+    negative.
     """
     q, grad, pre, delta, p, slope, f = work
     factor = growth(rho, problem[0].ptr.shape[0] - 1)
@@ -346,6 +347,8 @@ def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
     omega = pull(slides, problem, theta, f)
     plus = np.zeros(s)
     minus = np.zeros(s)
+    bound = np.zeros(s)
+    sizes = unit_sizes(problem[0], theta, np.empty(delta.shape[1]))
     flat = s - slides.curved.shape[0]
     own = np.empty(theta.shape[0])
     for e in range(slides.line.shape[0]):
@@ -356,10 +359,19 @@ def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
             unit_gradient(problem[0], theta, problem[1][i], problem[3][i], u, own)
             scale = dot(own, normal) / dot(normal, normal)
         weight = factor * p[i] * delta[i, u] * scale
+        # what leads from the unit to the output is bounded by its own size and ||theta||^(m - 2)
+        bound[slides.line[e]] += p[i] * abs(scale) * sizes[u]
         if scale > 0.0:
             plus[slides.line[e]] += weight
         else:
             minus[slides.line[e]] -= weight
     for h in range(s):
-        jumps[h] = plus[h] + minus[h]
-        coefficients[h] = (omega[h] + minus[h]) / jumps[h] if jumps[h] != 0.0 else 0.5
+        jump = plus[h] + minus[h]
+        rest = omega[h] + minus[h]
+        if bound[h] > 0.0:
+            coefficients[h] = rest / jump if jump != 0.0 else 0.5
+            jumps[h] = jump / bound[h]
+        else:
+            # what is beyond the floats stays as it is
+            coefficients[h] = 0.5
+            jumps[h] = -1.0

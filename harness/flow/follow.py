@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.flow import integrator
 from harness.flow.gates import Undecided
-from harness.flow.run import STRICT, Run, Settings, same_point
+from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.settle import Settled
 from harness.instances import Instance
@@ -32,7 +32,7 @@ class Ending:
 
     @classmethod
     def undecided(cls, why: Undecided) -> Ending:
-        return cls("undecided", f"{str(why)[0].upper()}{str(why)[1:]}.")
+        return cls("undecided", _sentence(str(why)))
 
     def limit(self, instance: Instance, run: Run | None, rows: np.ndarray | None) -> Limit:
         """run: None for a flow that never started; rows: what was recorded, None if nothing was."""
@@ -112,11 +112,17 @@ def _without_limit(run: Run, code: int, steps: int) -> tuple[Status, str]:
         proof = None if run.separated else proof_of_no_separation(run.instance)
         if proof:
             return "never_separates", proof
-        return "undecided", "The flow tends to a stationary point where the data are not separated."
+        return "undecided", _sentence(STANDS_STILL)
     if code == integrator.OUT_OF_STEPS:
+        if run.stands_still():
+            return "undecided", _sentence(STANDS_STILL)
         done = "Separated, but not converged" if run.separated else "Not separated"
         return "undecided", f"{done} after {steps} steps."
     return "undecided", "The step size underflowed."
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[0].upper()}{reason[1:]}."
 
 
 def _path(rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,13 +13,14 @@ from fractions import Fraction
 import numpy as np
 
 from harness.flow.field import Slides, field, slides_of, workspace
-from harness.flow.kernel import Wiring, unit_gradient
+from harness.flow.kernel import Wiring, unit_gradient, unit_sizes
 from harness.flow.kinks import Line, Pair, depart, gather
 from harness.instances import Instance
 from harness.networks import preactivations
 
 NOT_UNIQUE = "the flow is not unique"
 DEGENERATE = "a kink is degenerate to first order"
+FAINT = "the speed across a kink is too small for the floats"
 
 
 class Undecided(Exception):
@@ -29,6 +30,7 @@ class Undecided(Exception):
 class Gates:
     """gates (n, units) in {0, 1} for the kernel, and the kinks on which the flow slides.
 
+    balance (units,): what every unit conserves, v^2 - ||w||^2 at the start; NaN where nothing is.
     slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
     """
 
@@ -44,8 +46,11 @@ class Gates:
         self.curved: list[tuple[Pair, ...]] = []
         self.relu = network.activation == "relu" and network.depth > 1
         self._normals: dict[Pair, tuple[Fraction, ...]] = {}
+        self.balance = np.full(int(net.uptr[-1]), np.nan)
         if not self.relu:
             return
+        if network.depth == 2 and not network.shared:
+            self.balance[list(self.hidden)] = _balances(instance)
         self._blocks = _blocks(network.patterns[0])
         self._inputs = {u: net.col[net.row == u] for u in self.hidden}
         self._outgoing = {u: net.par[net.col == u] for u in self.hidden}
@@ -139,11 +144,12 @@ class Gates:
         work = workspace(problem)
         field(problem, theta, work)
         self.gates[pair] = before
-        _, _, _, delta, p, _, base = work
+        _, grad, _, delta, p, _, base = work
         if not delta[:, unit].any():
             return 0
         normal = self.float_normals[sample, unit - self.first.start]
-        departure = depart(normal[None, :], base, np.array([p[sample] * delta[pair]]), np.zeros(1))
+        terms = p @ np.abs(grad)
+        departure = depart(normal[None, :], base, terms, np.array([p[sample] * delta[pair]]), np.zeros(1))
         return departure.sides[0] if departure.status == "unique" else 0
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
@@ -167,9 +173,10 @@ class Gates:
         self._open_idle_units(pairs, theta)
         work = workspace(problem)
         field(problem, theta, work)
-        _, _, pre, delta, p, _, base = work
+        _, grad, pre, delta, p, _, base = work
         rho = float(np.linalg.norm(theta))
-        drive = p[:, None] * delta * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        weights = p * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        drive, terms = weights[:, None] * delta, weights @ np.abs(grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
@@ -179,7 +186,7 @@ class Gates:
             elif not rates.any():
                 raise Undecided(DEGENERATE)
             elif {u for _, u in pairs} == {unit} and self.instance.network.depth == 2:
-                drive, base = self._second_order(unit, p, pre, float(rates[0]))
+                drive, base, terms = self._second_order(unit, p, pre, float(rates[0]))
             else:
                 raise Undecided(DEGENERATE)
         lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
@@ -192,9 +199,11 @@ class Gates:
         normals = np.array(normals)
         plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
         minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
-        departure = depart(normals, base, plus, minus)
+        departure = depart(normals, base, terms, plus, minus)
         if departure.status == "not unique":
             raise Undecided(NOT_UNIQUE)
+        if departure.status == "faint":
+            raise Undecided(FAINT)
         if departure.status != "unique":
             raise Undecided("too many kinks meet in one point, or none of their faces can be entered")
         for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
@@ -223,14 +232,15 @@ class Gates:
         lines.append(Line(False, [(*pair, Fraction(1))]))
         normals.append(normal)
 
-    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """The drive and the field where a unit's outgoing weight v is zero: incoming weights start to move with v'."""
+    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The drive, the field and its terms where a unit's outgoing weight v is zero: w starts to move with v'."""
         active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
         if abs(rate) <= 1e-12 * float(p[active] @ np.abs(pre[active, unit])):
             raise Undecided(DEGENERATE)
         drive = np.zeros_like(pre)
         drive[:, unit] = p * self.instance.y_float * rate
-        return drive, drive[active, unit] @ self.float_normals[active, unit - self.first.start]
+        normals = self.float_normals[active, unit - self.first.start]
+        return drive, drive[active, unit] @ normals, np.abs(drive[active, unit]) @ np.abs(normals)
 
     def _open_idle_units(self, pairs: list[Pair], theta: np.ndarray) -> None:
         """Give idle units above a kink the gates that they have just on its on side.
@@ -360,14 +370,24 @@ class Gates:
         if self.instance.network.depth == 2 or not self.relu:
             return False
         work = workspace(problem)
-        rho = field(problem, theta, work)
+        field(problem, theta, work)
         first = slice(self.first.start, self.first.stop)
         pre, delta, unwatched = work[2][:, first], work[3][:, first], watch[:, first] == 0
         for i, u in self.sliding_pairs():
             if u in self.first:
                 unwatched[i, u - self.first.start] = False
-        on_kink = np.abs(pre) <= 1e-9 * rho * self._lengths
+        sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
+        on_kink = np.abs(pre) <= 1e-9 * sizes * self._lengths
         return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+
+
+def _balances(instance: Instance) -> list[float]:
+    """v^2 - ||w||^2 of every hidden unit at depth 2, summed exactly."""
+    (hidden, output), (w, v) = instance.network.patterns, instance.theta0
+    return [
+        float((v[k] ** 2 if k >= 0 else 0) - sum(w[p] ** 2 for p in row if p >= 0))
+        for row, k in zip(hidden, output[0], strict=True)
+    ]
 
 
 def _blocks(pattern) -> list[int]:

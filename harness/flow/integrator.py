@@ -18,7 +18,7 @@ from harness.flow.compiling import compiled
 from harness.flow.events import GRAZE, first_event, reaches
 from harness.flow.field import add_multiples, field, jacobian, loss_below, pull
 from harness.flow.kernel import dot, lift
-from harness.flow.rodas import rosenbrock_step, step_error
+from harness.flow.rodas import UNIT_ERROR, balance_gaps, rosenbrock_step, step_error, unit_error
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 
@@ -35,21 +35,29 @@ def _write(record, state, theta):
 
 
 @compiled
-def _accepted(frame, linear, z, theta, rho, state, limits, work, k):
+def _accepted(frame, linear, eventful, balance, z, theta, rho, state, limits, work, k):
     """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
 
-    The size is NaN where the steps are used up, and infinite where it would underflow.
+    The size is NaN where the steps are used up, and infinite where it would underflow.  eventful: whether kinks are
+    watched, to which units come at their own scale.  balance: as of `integrate`.
     """
     problem, c, basis, pivots, slides = frame
     weight = work[4].copy()
     theta_new, err_theta = np.empty(theta.shape[0]), np.empty(theta.shape[0])
+    balanced = not np.all(np.isnan(balance))
     still = np.zeros(theta.shape[0])
+    sizes, errors = np.empty(balance.shape[0]), np.empty(balance.shape[0])
     h = state[2]
     while state[4] < limits[4]:
         state[4] += 1.0
         z_new = rosenbrock_step(frame, linear, z, h, work, k)
         lift(still, basis, k[5], err_theta)
         error = step_error(work[1], weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
+        if eventful:
+            error = max(error, unit_error(problem[0], theta_new, err_theta, sizes, errors))
+        if balanced and not error > 1.0:
+            balance_gaps(problem[0], theta_new, balance, state[0] + linear[2] * h, sizes, errors)
+            error = max(error, np.abs(errors).max() / UNIT_ERROR)
         if error <= 1.0:
             state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
             return z_new, h
@@ -61,7 +69,23 @@ def _accepted(frame, linear, z, theta, rho, state, limits, work, k):
 
 
 @compiled
-def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record, hit, ended):
+def _keep_balance(net, theta, balance, booked, pivots, z, sizes, gaps):
+    """Put each unit of depth 2 back on its conserved v^2 - ||w||^2, by a Newton step along (-w, v), into z in place.
+
+    w only changes its length: no kink is left.  A unit that shrinks would else feel the errors of its larger days, and
+    v change its sign where it cannot.
+    """
+    balance_gaps(net, theta, balance, booked, sizes, gaps)
+    for e in range(net.ptr[1]):
+        theta[net.par[e]] *= 1.0 + 0.5 * gaps[net.row[e]]
+    for e in range(net.ptr[1], net.ptr[2]):
+        theta[net.par[e]] *= 1.0 - 0.5 * gaps[net.col[e]]
+    for a in range(pivots.shape[0]):
+        z[a] = theta[pivots[a]]
+
+
+@compiled
+def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limits, record, hit, ended):
     """Follow the flow in place until something happens; returns one of the codes above.
 
     problem: (net, x, y, gates, logistic).
@@ -69,6 +93,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     log-norm of the last kink grazed].
     limits: [rtol, freeze level, log-norm at which to stop, min q below which not to stop, most attempted steps].
     watch (n, units) int8: +1 where the pre-activation must stay >= 0, -1 where <= 0, 0 unwatched.
+    balance (units,): v^2 - ||w||^2 of every unit at the start, NaN where it is not conserved.
     hit (n, units), ended (s,): filled with what happened when the code is EVENT.
     record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
     """
@@ -82,9 +107,11 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
     work = (q, grad, pre, delta, p, slope, f)
     k = np.empty((6, r))
     reach, depths = reaches(net, x)
-    guard = (watch, reach, depths, hit, ended)
+    sizes, gaps = np.empty(units), np.empty(units)
+    guard = (watch, reach, depths, sizes, hit, ended)
     looks = np.empty((4, n, units))
     theta = np.empty(size)
+    balanced = not np.all(np.isnan(balance))
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     while True:
         rho = field(problem, lift(c, basis, z, theta), work)
@@ -113,7 +140,7 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
                 f0[a] -= shift * z[a]
                 jac[a, a] -= shift
         linear = (f0, jac, shift)
-        z_new, h = _accepted(frame, linear, z, theta, rho, state, limits, work, k)
+        z_new, h = _accepted(frame, linear, eventful, balance, z, theta, rho, state, limits, work, k)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False
@@ -123,6 +150,8 @@ def integrate(problem, z, c, basis, pivots, watch, slides, state, limits, record
         state[1] += h
         state[0] += shift * h
         c *= np.exp(-shift * h)
+        if balanced:
+            _keep_balance(net, lift(c, basis, z, theta), balance, state[0], pivots, z, sizes, gaps)
         if grazes:
             lift(c, basis, z, theta)
             state[7] = state[0] + 0.5 * np.log(dot(theta, theta))

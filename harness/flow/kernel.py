@@ -21,6 +21,8 @@ import numpy as np
 from harness.flow.compiling import compiled, compiled_sums, inlined
 from harness.networks import Network
 
+SMALLEST = 1e-100  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
+
 
 class Wiring(NamedTuple):
     row: np.ndarray
@@ -49,6 +51,15 @@ def wiring(network: Network) -> Wiring:
         ptr.append(len(row))
         offset += network.sizes[layer]
     return Wiring(*(np.array(a, dtype=np.int64) for a in (row, col, par, ptr, uptr)))
+
+
+@compiled_sums
+def dot(a, b):
+    """The inner product of two short vectors."""
+    total = 0.0
+    for k in range(a.shape[0]):
+        total += a[k] * b[k]
+    return total
 
 
 @inlined
@@ -106,6 +117,26 @@ def margins(net, theta, x, y, gates, q, pre):
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
         q[i] = y[i] * pre[i, units - 1]
+
+
+@compiled
+def unit_sizes(net, theta, out):
+    """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
+
+    0 where it is below SMALLEST of ||theta||: such a unit is not looked at.
+    """
+    row, col, par, ptr, uptr = net
+    out[:] = 0.0
+    for e in range(row.shape[0]):
+        square = theta[par[e]] * theta[par[e]]
+        out[row[e]] += square
+        out[col[e]] += square
+    least = SMALLEST * np.sqrt(dot(theta, theta))
+    for u in range(out.shape[0]):
+        out[u] = np.sqrt(out[u])
+        if out[u] < least:
+            out[u] = 0.0
+    return out
 
 
 @compiled
@@ -233,15 +264,6 @@ def lu_solve(a, piv, b):
         for j in range(k + 1, n):
             total += a[k, j] * b[j]
         b[k] = (b[k] - total) / a[k, k]
-
-
-@compiled_sums
-def dot(a, b):
-    """The inner product of two short vectors."""
-    total = 0.0
-    for k in range(a.shape[0]):
-        total += a[k] * b[k]
-    return total
 
 
 @compiled_sums

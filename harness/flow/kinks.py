@@ -11,7 +11,6 @@ different velocities do, the flow is not unique.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -20,9 +19,10 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 Pair = tuple[int, int]  # sample, unit
+FAINT = 1e-290  # speeds below it have lost their digits
 MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
 _PARALLEL = 1e-9
-_EQUAL = 1e-11  # relative to the size of the field and its jumps
+_EQUAL = 1e-11  # relative to the terms of a speed across a kink: what is smaller may be their rounding
 _SAME = 1e-9  # two velocities closer than this are one, found in two closed faces
 
 
@@ -54,69 +54,81 @@ def gather(pairs: list[Pair], normal_of) -> list[Line]:
 
 @dataclass(frozen=True)
 class Departure:
-    """status: "unique", "not unique" or "undecided"; sides: +1, -1 or 0 (sliding) for every line."""
+    """status: "unique", "not unique", "faint" (beyond the floats) or "undecided".
+
+    sides: +1, -1 or 0 (sliding) for every line.
+    """
 
     status: str
     sides: tuple[int, ...] = ()
 
 
-def depart(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> Departure:
+def depart(
+    normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.ndarray, minus: np.ndarray
+) -> Departure:
     """Resolve the lines through one point.
 
-    normals (L, N), base (N,) the field with every pair of these lines off, plus and minus (L,): the factors of
-    n_h that the pairs on either side of line h add (minus is subtracted).
+    normals (L, N), base (N,) the field with every pair of these lines off, terms (N,) the sum of the absolute values
+    that it is summed from, plus and minus (L,): the factors of n_h that the pairs on either side of line h add (minus
+    is subtracted).  A speed is compared with its own terms: units and samples may differ by any order of magnitude.
     """
     count = len(plus)
     if count == 1:
-        return _depart_one(normals[0], base, float(plus[0]), float(minus[0]))
+        return _depart_one(normals[0], base, terms, float(plus[0]), float(minus[0]))
     faces = _faces(normals)
     if faces is None:
         return Departure("undecided")
     gram = normals @ normals.T
-    inner = normals @ base
-    lengths = np.sqrt(np.diag(gram))
-    size = np.abs(base).max() + (np.abs(plus) + np.abs(minus)) @ lengths
-    if size == 0.0:
+    inner, rounded, coupled = normals @ base, np.abs(normals) @ terms, np.abs(gram)
+    sizes = rounded + coupled @ (np.abs(plus) + np.abs(minus))
+    if not sizes.any():
         return Departure("unique", (-1,) * count)
-    small = _EQUAL * size * lengths
+    if sizes[sizes > 0.0].min() < FAINT:
+        return Departure("faint")
     found: list[tuple[np.ndarray, tuple[int, ...]]] = []
     for face in faces:
-        omega = _face_velocity(face, normals, gram, inner, plus, minus, small)
+        omega = _face_velocity(face, normals, gram, inner, rounded, plus, minus)
         if omega is None:
             continue
         slope = inner + gram @ omega
+        small = _EQUAL * (rounded + coupled @ np.abs(omega))
         sides = np.where(np.abs(slope) <= small, 0, np.sign(slope)).astype(int)
         # a velocity along the kink belongs to the closed faces beside it, but is the sliding face's own
         if any(t != 0 and s not in (0, t) for t, s in zip(face, sides, strict=True)):
             continue
-        velocity = base + omega @ normals
-        if not any(np.abs(velocity - other).max() <= _SAME * size for other, _ in found):
-            found.append((velocity, tuple(int(s) for s in sides)))
+        if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
+            found.append((omega, tuple(int(s) for s in sides)))
     if len(found) == 1:
         return Departure("unique", found[0][1])
     return Departure("not unique" if found else "undecided")
 
 
-def _depart_one(normal: np.ndarray, base: np.ndarray, plus: float, minus: float) -> Departure:
+def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:
     """The same for one line, by far the most frequent case: its three faces are compared as numbers."""
-    square, inner = float(normal @ normal), float(normal @ base)
-    length = math.sqrt(square)
-    size = float(np.abs(base).max()) + (abs(plus) + abs(minus)) * length
+    square, inner, rounded = float(normal @ normal), float(normal @ base), float(np.abs(normal) @ terms)
+    size = rounded + square * (abs(plus) + abs(minus))
     if size == 0.0:
         return Departure("unique", (-1,))
-    small = _EQUAL * size * length
+    if size < FAINT:
+        return Departure("faint")
     found: list[tuple[float, int]] = []
     for face, omega in ((-1, -minus), (1, plus), (0, -inner / square)):
         slope = inner + square * omega if face else 0.0
+        small = _EQUAL * (rounded + square * abs(omega))
         side = 0 if abs(slope) <= small else 1 if slope > 0.0 else -1
-        between = min(-minus, plus) - small / square <= omega <= max(-minus, plus) + small / square
-        if side not in (0, face) or not (face or between):
+        if side not in (0, face) or not (face or _between(omega, -minus, plus, _EQUAL * rounded / square)):
             continue
-        if not any(abs(omega - other) * length <= _SAME * size for other, _ in found):
+        if not any(square * abs(omega - other) <= _SAME * size for other, _ in found):
             found.append((omega, side))
     if len(found) == 1:
         return Departure("unique", (found[0][1],))
     return Departure("not unique" if found else "undecided")
+
+
+def _between(omega: float, one: float, other: float, room: float) -> bool:
+    """Whether a factor lies between two others, up to the rounding of each and so much room."""
+    low, high = min(one, other), max(one, other)
+    return low - _EQUAL * abs(low) - room <= omega <= high + _EQUAL * abs(high) + room
 
 
 def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
@@ -142,7 +154,7 @@ def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
     return [np.array(face) for face in product((-1, 1, 0), repeat=count)]
 
 
-def _face_velocity(face, normals, gram, inner, plus, minus, small) -> np.ndarray | None:
+def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarray | None:
     """The factors omega (L,) of the velocity that stays in a face, None if no choice of coefficients does."""
     omega = np.where(face > 0, plus, np.where(face < 0, -minus, 0.0))
     on = np.flatnonzero(face == 0)
@@ -152,7 +164,8 @@ def _face_velocity(face, normals, gram, inner, plus, minus, small) -> np.ndarray
     block = gram[np.ix_(on, on)]
     lower = np.minimum(-minus[on], plus[on])
     upper = np.maximum(-minus[on], plus[on])
-    room = small[on] / np.diag(block)
+    small = _EQUAL * (rounded + np.abs(gram) @ np.abs(omega))[on]
+    room = small / np.diag(block)
     if len(on) == 1:
         solution = -rest / block[0]
     elif np.linalg.matrix_rank(block, tol=1e-9 * np.diag(block).max()) == len(on):
@@ -163,9 +176,9 @@ def _face_velocity(face, normals, gram, inner, plus, minus, small) -> np.ndarray
         target = -np.linalg.lstsq(root.T, rest, rcond=None)[0]
         wide = np.maximum(upper, lower + 1e-300 + room)
         solution = lsq_linear(root, target, bounds=(lower, wide), method="bvls", tol=1e-14).x
-        if np.abs(root.T @ (root @ solution - target)).max() > small[on].max() * 1e2:
+        if np.abs(root.T @ (root @ solution - target)).max() > 1e2 * (small + _EQUAL * np.abs(rest)).max():
             return None
-    if np.any(solution < lower - room) or np.any(solution > upper + room):
+    if not all(map(_between, solution, lower, upper, room)):
         return None
     omega = omega.copy()
     omega[on] = solution

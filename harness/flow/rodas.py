@@ -10,9 +10,10 @@ import numpy as np
 
 from harness.flow.compiling import compiled
 from harness.flow.field import add_multiples, factor_gram, velocity
-from harness.flow.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient
+from harness.flow.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient, unit_sizes
 
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
+UNIT_ERROR = 0.01  # error allowed in the weights of a unit, relative to them: small ones, too, keep their direction
 
 # the stage points, the terms c_ij / h of the right-hand sides, the dense output
 GAMMA = 0.25
@@ -124,6 +125,40 @@ def interpolate(z0, z1, k, s):
             d2 += DENSE[1, j] * k[j, a]
         out[a] = z0[a] * (1 - s) + s * (z1[a] + (1 - s) * (d1 + s * d2))
     return out
+
+
+@compiled
+def unit_error(net, theta_new, err_theta, sizes, errors):
+    """The error of a step in the unit where it is largest for its size, 1 where it is just allowed.
+
+    sizes, errors (units,): overwritten.
+    """
+    unit_sizes(net, theta_new, sizes)
+    unit_sizes(net, err_theta, errors)
+    worst = 0.0
+    for u in range(net.uptr[1], sizes.shape[0] - 1):
+        if sizes[u] > 0.0:
+            worst = max(worst, errors[u] / sizes[u])
+    return worst / UNIT_ERROR
+
+
+@compiled
+def balance_gaps(net, theta, balance, booked, sizes, gaps):
+    """How far each unit of depth 2 is from the v^2 - ||w||^2 that it conserves, relative to v^2 + ||w||^2, (units,).
+
+    0 where nothing is conserved, balance (units,) is NaN there, and where the unit is not looked at.  booked: the
+    log-norm by which theta is smaller than on the path.
+    """
+    unit_sizes(net, theta, sizes)
+    shrunk = np.exp(-2.0 * booked)
+    for u in range(gaps.shape[0]):
+        gaps[u] = -shrunk * balance[u]
+    for e in range(net.row.shape[0]):
+        square = theta[net.par[e]] * theta[net.par[e]]
+        gaps[net.row[e]] -= square
+        gaps[net.col[e]] += square
+    for u in range(gaps.shape[0]):
+        gaps[u] = gaps[u] / (sizes[u] * sizes[u]) if sizes[u] > 0.0 and not np.isnan(balance[u]) else 0.0
 
 
 @compiled

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.flow.approach import SPACING, Approach, distance_to
 from harness.flow.fate import fate, still_turning
-from harness.flow.field import field, slide_coefficients, workspace
+from harness.flow.field import field, slide_coefficients, velocity, workspace
 from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
 from harness.flow.invariants import Invariants, Subspace
@@ -25,6 +25,9 @@ from harness.flow.settle import Settled, settle
 from harness.instances import Instance
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
+SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives
+STANDS_STILL = "the flow tends to a stationary point where the data are not separated"
+SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
@@ -38,7 +41,7 @@ class Settings:
     rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
-    steps by which they have to be; steps in all; kink_events.  polish_from: min q from which polishes are tried
+    steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.  polish_from: min q from which polishes are tried
     (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
     sharp cannot be resolved.
     """
@@ -51,7 +54,7 @@ class Settings:
     patience: int = 150
     separation: int = 3000
     steps: int = 10000
-    kink_events: int = 200
+    kink_events: int = 50
     polish_from: float = 50.0
     farthest: float = 1e4
     record_rows: int = 4000
@@ -128,6 +131,13 @@ class Run:
         """Whether the kinks and saddles that errors are kept smaller for are behind."""
         return self.log_norm >= self._strict and self.state[1] >= self.settings.clock
 
+    def stands_still(self) -> bool:
+        """Whether the flow has not separated the data and hardly moves any more."""
+        if self.separated:
+            return False
+        speed, rho = velocity(self.problem, self.theta, self.slides, workspace(self.problem))
+        return float(np.linalg.norm(speed)) <= SLUGGISH * rho
+
     def cap(self, steps: int) -> int:
         """The cap after this many steps; the same number where there is no other."""
         if steps < self.settings.patience:
@@ -147,8 +157,8 @@ class Run:
         settings = self.settings
         limits = np.array([rtol, settings.freeze, target, settings.polish_from, steps])
         code = integrate(
-            self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch, self.slides,
-            self.state, limits, self.record, self.hit, self.ended,
+            self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
+            self.gates.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
         if strictly and self.state[7] > -math.inf:
             raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
@@ -163,9 +173,10 @@ class Run:
 
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
-        if len(self.events) >= self.settings.kink_events:
+        most = self.settings.kink_events * self.instance.n * len(self.gates.hidden)
+        if len(self.events) >= most:
             done = "separated, but not converged" if self.separated else "not separated"
-            raise Undecided(f"{done} after {self.settings.kink_events} events at kinks")
+            raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
         theta, gates = self.theta, self.gates
         pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
@@ -176,7 +187,7 @@ class Run:
         if self.ended.any():
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
-                if jumps[h] > -1e-9 * np.linalg.norm(theta):
+                if jumps[h] > -SLIGHT:
                     raise Undecided(NOT_UNIQUE)
                 gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
         if pairs:

@@ -4,9 +4,9 @@ residual    the residual, with the multipliers and Clarke coefficients that atta
 clarke      the gate patterns next to a point: the generators of the Clarke subdifferential
 """
 
-from harness.kkt.residual import MAX_LISTED_KINKS, Kkt, kkt
+from harness.kkt.residual import Kkt, kkt
 from harness.threads import limit_blas
 
-__all__ = ["MAX_LISTED_KINKS", "Kkt", "kkt"]
+__all__ = ["Kkt", "kkt"]
 
 limit_blas()

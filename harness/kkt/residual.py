@@ -11,8 +11,8 @@ Lambda is supported on the samples of smallest margin; every such set is tried u
 
 The subdifferential is the hull of the gradients over the adjacent gate patterns that can be realised: sample i has
 the generators lambda_i times its gradient under each pattern, and nonnegative least squares picks.  At depth 2
-without shared weights the patterns are all on/off choices of the sample's kinks, and the gradient is affine in them;
-elsewhere clarke.py lists them.
+without shared weights the patterns are all on/off choices of the sample's kinks and the gradient is affine in them, so
+that coefficients do instead; elsewhere clarke.py lists the patterns.
 Source: Lyu & Li, arXiv:1906.05890, for the definition.
 """
 
@@ -29,9 +29,8 @@ from harness.kkt.clarke import hull
 from harness.limits import Kink
 from harness.networks import Network
 
-# Kinks of one sample beyond which its 2^kinks gate choices are not listed any more.
-MAX_LISTED_KINKS = 8
 _EXACT = 1e-11
+_MOST_REPEATED = 40  # far more than it takes
 
 
 @dataclass(frozen=True)
@@ -154,68 +153,46 @@ def _fit(
     """Least squares of target over lambda_i (gradient_i + sum_r c_ir moving_ir), lambda >= 0, c in [0, 1].
 
     gradients: (m, P).  Returns lambda (m,), the coefficients c of each sample, and the distance left.
+
+    Convex in lambda_i and mu_ir = lambda_i c_ir: nonnegative least squares with a slack for each mu_ir <= lambda_i, and
+    weighted equations for these.  They hold at once where no distance is left; else their multipliers are found by a
+    few repetitions (the augmented Lagrangian: M. J. D. Powell, in R. Fletcher, Optimization, 1969).
     """
     if not any(moving):
         weights, gap = _nnls(gradients.T, target)
         return weights, [np.zeros(0)] * len(moving), gap
-    if max(map(len, moving)) > MAX_LISTED_KINKS:
-        return _fit_bounded(target, gradients, moving)
-    blocks, choices = [], []
-    for gradient, columns in zip(gradients, moving, strict=True):
-        choice = _choices(len(columns))
-        blocks.append(gradient + choice @ np.array(columns) if columns else gradient[None])
-        choices.append(choice)
-    weights, gap = _nnls(np.concatenate(blocks).T, target)
-    multipliers, portions, start = np.zeros(len(moving)), [], 0
-    for i, choice in enumerate(choices):
-        part = weights[start : start + len(choice)]
-        start += len(choice)
-        multipliers[i] = part.sum()
-        portions.append(part @ choice / multipliers[i] if multipliers[i] > 0.0 else np.zeros(choice.shape[1]))
-    return multipliers, portions, gap
+    counts = [len(own) for own in moving]
+    owner = np.repeat(np.arange(len(moving)), counts)
+    columns = np.array([column for own in moving for column in own])
+    one = np.eye(len(owner))
+    links = np.hstack([np.eye(len(moving))[owner], -one, -one])
+    weight = 10.0 * np.sqrt((columns * columns).sum(axis=1).max())
+    fitted = np.hstack([gradients.T, columns.T, np.zeros((len(target), len(owner)))])
+    matrix = np.vstack([fitted, weight * links])
+    portions, shift = np.zeros(len(owner)), np.zeros(len(owner))
+    for _ in range(_MOST_REPEATED):
+        found, _ = _nnls(matrix, np.append(target, weight * shift))
+        multipliers, shares = found[: len(moving)], found[len(moving) : len(moving) + len(owner)]
+        held = multipliers[owner]
+        portions = np.where(held > 0.0, np.minimum(shares / np.where(held > 0.0, held, 1.0), 1.0), 0.0)
+        broken = links @ found
+        if np.abs(broken).max() <= 1e-14 * multipliers.max():
+            break
+        shift -= broken
+    combined = gradients.copy()
+    np.add.at(combined, owner, portions[:, None] * columns)
+    weights, gap = _nnls(combined.T, target)
+    return weights, np.split(portions, np.cumsum(counts)[:-1]), gap
 
 
 def _nnls(matrix: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
     """Nonnegative least squares: the weights and the distance left."""
     try:
-        weights, gap = nnls(matrix, target)
-        return weights, float(gap)
+        weights, _ = nnls(matrix, target)
     except RuntimeError:
         # The active set cycled, which rounding can cause where columns are nearly dependent.
         weights = np.maximum(lsq_linear(matrix, target, (0.0, np.inf)).x, 0.0)
-        return weights, float(np.linalg.norm(matrix @ weights - target))
-
-
-@lru_cache(maxsize=16)
-def _choices(kinks: int) -> np.ndarray:
-    """All on/off choices of so many kinks, shape (2^kinks, kinks)."""
-    return np.bitwise_and(np.arange(2**kinks)[:, None] >> np.arange(kinks), 1).astype(float)
-
-
-def _fit_bounded(
-    target: np.ndarray, gradients: np.ndarray, moving: list[list[np.ndarray]]
-) -> tuple[np.ndarray, list[np.ndarray], float]:
-    """The same for many kinks: alternate between lambda for fixed c and c for fixed lambda.
-
-    Each half is a convex problem with a known solver and never raises the distance; the pair may stop short
-    of the least value, so the residual is then an upper bound only.
-    """
-    counts = [len(columns) for columns in moving]
-    owner = np.repeat(np.arange(len(moving)), counts)
-    columns = np.array([column for block in moving for column in block])
-    portions = np.full(len(columns), 0.5)
-    multipliers, gap = np.zeros(len(moving)), np.inf
-    for _ in range(30):
-        combined = gradients.copy()
-        np.add.at(combined, owner, portions[:, None] * columns)
-        multipliers, new_gap = _nnls(combined.T, target)
-        if not new_gap < gap * (1.0 - 1e-3):
-            gap = new_gap
-            break
-        gap = new_gap
-        scaled = multipliers[owner, None] * columns
-        portions = np.clip(lsq_linear(scaled.T, target - multipliers @ gradients, (0.0, 1.0)).x, 0.0, 1.0)
-    return multipliers, np.split(portions, np.cumsum(counts)[:-1]), gap
+    return weights, float(np.linalg.norm(matrix @ weights - target))
 
 
 @lru_cache(maxsize=256)
