@@ -1,0 +1,71 @@
+"""A recorded flow once more, by an integrator that shares no code with the trainer, from its start to beyond its end.
+
+The record has to begin at theta0, with no second solution beside it; every step has to be one of the flow (steps.py);
+what the flow keeps for ever the record has to keep (kept.py); and from its end on the flow has to come closer to the
+limit and to leave dead what is dead there (onward.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.retrace.field import Field
+from harness.retrace.kept import Kept
+from harness.retrace.onward import Onward, leaves, onward
+from harness.retrace.steps import LEAST_HELD, Rows, branches, detour
+
+if TYPE_CHECKING:
+    from harness.limits import Limit
+
+__all__ = ["Field", "Onward", "Retraced", "retrace"]
+
+ROUNDING = 1e-12
+SHORT, LONG = 4.0, 60.0  # growth of the log-norm beyond the record; long where a small neuron is to die
+
+
+@dataclass(frozen=True)
+class Retraced:
+    """begins: whether the record is one, from theta0 on.  branches: whether more than one solution departs from there.
+
+    detour: how far its steps are from the flow, together.  leaves: how far it goes from what the flow keeps.  onward:
+    where the flow goes from its end.  Both are relative to the neurons; detour and onward are None where that takes too
+    long.
+    """
+
+    begins: bool
+    branches: bool
+    detour: float | None
+    leaves: float
+    onward: Onward | None
+
+
+def retrace(limit: Limit) -> Retraced:
+    """limit: converged, with its path."""
+    path = limit.path
+    assert path is not None and limit.theta is not None, "only a recorded flow can be followed once more"
+    rows = Rows(*(path[key] for key in ("log_norm", "sigma", "direction", "booked")))
+    field, kept = Field(limit.instance), Kept(limit.instance)
+    start, end = np.concatenate(limit.instance.theta0_float), np.concatenate(limit.theta)
+    if not begins(rows, start):
+        return Retraced(False, False, np.inf, np.inf, None)
+    off = detour(field, rows, start)
+    left = leaves(field, kept, rows.direction)
+    small = any(((there == 0.0) & (here > 0.0)).any() for there, here in _neurons(field, end, rows.direction[-1]))
+    further = onward(field, kept, rows.theta[-1], LONG if small else SHORT)
+    return Retraced(True, branches(field, rows, start), off, left, further)
+
+
+def begins(rows: Rows, start: np.ndarray) -> bool:
+    """Whether the rows go forward from the start (N,), in its direction and at its log-norm to rounding."""
+    norm = np.linalg.norm(start)
+    if not len(rows.sigma) or not rows.ordered or not norm:
+        return False
+    apart = np.append(rows.direction[0] - start / norm, rows.log_norm[0] - np.log(norm))
+    return bool(np.abs(apart).max() <= ROUNDING)
+
+
+def _neurons(field: Field, *theta: np.ndarray):
+    return [tuple(sizes) for sizes in field.neurons(np.array(theta))]
