@@ -15,7 +15,7 @@ import numpy as np
 from harness.retrace.field import Field
 from harness.retrace.kept import Kept
 from harness.retrace.onward import Onward, leaves, onward
-from harness.retrace.steps import LEAST_HELD, Rows, branches, detour
+from harness.retrace.steps import Rows, branches, detour
 
 if TYPE_CHECKING:
     from harness.limits import Limit
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Field", "Onward", "Retraced", "retrace"]
 
 ROUNDING = 1e-12
-SHORT, LONG = 4.0, 60.0  # growth of the log-norm beyond the record; long where a small neuron is to die
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def retrace(limit: Limit) -> Retraced:
         return Retraced(False, False, np.inf, np.inf, None)
     off = detour(field, rows, start)
     left = leaves(field, kept, rows.direction)
-    small = any(((there == 0.0) & (here > 0.0)).any() for there, here in _neurons(field, end, rows.direction[-1]))
-    further = onward(field, kept, rows.theta[-1], LONG if small else SHORT)
+    further = onward(field, kept, rows.theta[-1], end)
     return Retraced(True, branches(field, rows, start), off, left, further)
 
 
@@ -65,7 +63,3 @@ def begins(rows: Rows, start: np.ndarray) -> bool:
         return False
     apart = np.append(rows.direction[0] - start / norm, rows.log_norm[0] - np.log(norm))
     return bool(np.abs(apart).max() <= ROUNDING)
-
-
-def _neurons(field: Field, *theta: np.ndarray):
-    return [tuple(sizes) for sizes in field.neurons(np.array(theta))]

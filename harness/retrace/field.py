@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 WIDTH = 1e-6  # of a rounded kink, relative to |W| |h| or a thousandth of what the neuron can make of a point
-LANDED = 1e-10  # a pre-activation this small, relative to ||theta||^l ||x||, is on its kink
-LEAST = 1e-12  # of ||theta||: a smaller neuron counts as so large
+LANDED = 1e-10  # a pre-activation this small, of what its neuron can make of a point, is on its kink
+LEAST = 1e-30  # of ||theta||: a smaller neuron counts as so large
 
 
 class Field:
@@ -106,15 +106,9 @@ class Field:
             own = sizes.max(axis=0) * norm**layer * self.reach
             width = np.maximum(WIDTH * np.maximum(bound.max(axis=0), 1e-3 * own), 1e-300)
             near = np.abs(pre).min(axis=0)
-            clear = (pre[0] * pre[1] > 0.0) & (near > np.minimum(landed * norm ** (layer + 1) * self.reach, 1e-4 * own))
+            clear = (pre[0] * pre[1] > 0.0) & (near > landed * own)
             found.append(np.where(clear, np.minimum(width, 0.02 * near), width))
         return found
-
-    def widths_at(self, theta: Array) -> list[Array]:
-        """The same where no end is known, (B, n, units) a hidden layer: a hundredth of a thousandth of |W| |h|."""
-        if not self.relu:
-            return []
-        return [np.maximum(10.0 * WIDTH * bound, 1e-300) for _, bound in self.preactivations(theta)]
 
     def __call__(self, theta: Array, widths: list[Array]) -> Array:
         """d theta / d sigma (B, N)."""

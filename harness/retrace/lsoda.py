@@ -46,7 +46,7 @@ def follow(
             warnings.simplefilter("ignore")  # LSODA's, about steps that the status reports too
             solution = solve_ivp(
                 lambda _, state: counted(state[None])[0], (0.0, length), start,
-                method="LSODA", rtol=RTOL, atol=1e-2 * RTOL * sizes, jac=jacobian,
+                method="LSODA", rtol=RTOL, atol=0.1 * RTOL * sizes, jac=jacobian,
             )  # fmt: skip
     except _TooFar:
         return None

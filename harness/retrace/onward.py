@@ -1,9 +1,11 @@
-"""Where the flow goes from the end of its record: on and on, until small neurons have shown what becomes of them.
+"""Where the flow goes from the end of its record, and what becomes of its small neurons.
 
 The clock is the log-norm.  The softmax is sharpened to margins of HELD with the flow and held from there on, so that
-what is left is autonomous, and costs little where it has come to rest.  A small neuron then moves by itself,
-through its own kinks, and dies against the others or grows at its own rate.  The state are coordinates of what the flow
-keeps (kept.py), so that no rounding leads away from a saddle on which it stays, relative to the neurons' sizes.
+the direction moves by itself.  After SHORT it has come closer to the limit or not.  Then the rest is held where it is,
+and what is to be zero in the limit follows its own flow, through its own kinks, for as long as LONG: it dies, or wakes.
+
+The states are coordinates of what the flow keeps (kept.py), relative to the neurons' sizes: no rounding leads away from
+a saddle on which the flow stays.
 """
 
 from __future__ import annotations
@@ -17,57 +19,90 @@ from harness.retrace.kept import OPEN, Kept
 from harness.retrace.lsoda import follow
 
 HELD = 2e4
+SHORT, LONG = 4.0, 60.0
 PIECE = 2.0  # of the log-norm: after each the errors are measured by the neurons' new sizes
-CLEAR = 1e-9  # a pre-activation as large, of what its neuron can make of a point, is on one side
+ON_KINK = 1e-13  # of what its neuron can make of a point: a pre-activation in which a side cannot be told
+CLEAR, SURE = 1e-9, 1e-4  # the same: one for which the flow keeps no gate, and one that no rounding will move
 
 
 @dataclass(frozen=True)
 class Onward:
-    """directions (T, N) at log-norms (T,) from the record's end on."""
+    """distance (T,): of the direction to the limit's, from the record's end on.
 
-    log_norm: Array
-    direction: Array
+    rates (P, K): of the neurons that are zero in the limit and not on the record, by which each grows against the norm
+    on every piece; sure (P, K): whether its gates are known there.  Near the limit a small neuron follows the gradient
+    of a form of degree 2, along which its rate never falls: one that has woken stays so.
+    """
+
+    distance: Array
+    rates: Array
+    sure: Array
 
 
-def onward(field: Field, kept: Kept, theta: Array, growth: float) -> Onward | None:
-    """The flow from theta (N,) on until the log-norm has grown by `growth`; None where it cannot be followed so."""
-    grown, log_norms, directions = 0.0, [0.0], [theta / np.linalg.norm(theta)]
-    while grown < growth:
+def onward(field: Field, kept: Kept, theta: Array, end: Array) -> Onward | None:
+    """The flow from theta (N,) on, with the limit at end (N,); None where it cannot be followed so."""
+    small = _zero(field, end) & ~_zero(field, theta)
+    unit, grown, held = end / np.linalg.norm(end), 0.0, False
+    distance = [float(np.linalg.norm(theta / np.linalg.norm(theta) - unit))]
+    kinks = _on_kinks(field, theta)
+    widths, everything = _widths(field, theta, kinks, 2.0 * SHORT), np.ones(field.size, dtype=bool)
+    while grown < SHORT or not held:
         margin = float(field.margins(theta[None]).min())
         if not margin > 0.0:
             return None
-        sharpen = np.log(HELD / margin) / field.depth
-        piece = PIECE if sharpen < 1e-3 else min(PIECE, sharpen)
-        reached = _piece(field, kept, theta, piece, sharpen < 1e-3)
+        sharpen = float(np.log(HELD / margin)) / field.depth
+        held = sharpen < 1e-3
+        piece = PIECE if held else min(PIECE, sharpen)
+        reached = _piece(field, kept, theta, piece, held, everything, widths)
         if reached is None:
             return None
         theta, grown = reached, grown + piece
-        log_norms.append(grown)
-        directions.append(theta / np.linalg.norm(theta))
-    return Onward(np.array(log_norms), np.array(directions))
+        distance.append(float(np.linalg.norm(theta / np.linalg.norm(theta) - unit)))
+    moving = (np.concatenate(field.touches)[small] > 0.0).any(axis=0) if small.any() else None
+    rates, sure = np.zeros((0, int(small.sum()))), np.zeros((0, int(small.sum())), dtype=bool)
+    while moving is not None and grown < LONG:
+        reached = _piece(field, kept, theta, PIECE, True, moving, _widths(field, theta, kinks, PIECE))
+        if reached is None:
+            return None
+        ends = np.array([theta, reached])
+        sizes = np.concatenate(field.neurons(ends), axis=1)[:, small]
+        rates = np.vstack([rates, np.log(sizes[1] / sizes[0]) / PIECE])
+        sure = np.vstack([sure, (gates(field, ends, SURE) != OPEN).all(axis=0)[small]])
+        theta, grown = reached, grown + PIECE
+    return Onward(np.array(distance), rates, sure)
 
 
-def _piece(field: Field, kept: Kept, theta: Array, length: float, held: bool) -> Array | None:
-    """theta after a growth of the log-norm by a length; again in what is kept under new gates, if they change."""
+def _zero(field: Field, theta: Array) -> Array:
+    """Which neurons of all hidden layers are exactly zero."""
+    return np.array([size == 0.0 for layer in field.neurons(theta[None]) for size in layer[0]], dtype=bool)
+
+
+def _piece(
+    field: Field, kept: Kept, theta: Array, length: float, held: bool, moving: Array, widths: list[Array]
+) -> Array | None:
+    """theta after a growth of the log-norm by a length; again in what is kept under new gates, if they change.
+
+    moving (N,): the parameters that are not held where they are, in direction.
+    """
+    sizes = field.sizes(theta[None])[0]
     while True:
-        kept.under(gates(field, theta[None]))
-        rank, sizes = len(kept.rows), field.sizes(theta[None])[0]
-        basis = kept.basis(sizes)
-        back = basis * sizes
+        kept.under(gates(field, theta[None], CLEAR))
+        rank, basis = len(kept.rows), _restricted(kept.basis(sizes), moving)
+        fixed, back = np.where(moving, 0.0, theta), basis * sizes
 
-        def rates(state: Array, basis: Array = basis, back: Array = back, sizes: Array = sizes) -> Array:
-            at = state @ back
-            rate = field(at, field.widths_at(at))
+        def rates(state: Array, basis: Array = basis, fixed: Array = fixed, back: Array = back) -> Array:
+            at = fixed + state @ back
+            rate = field(at, widths)
             grows = (rate * at).sum(axis=1) / (at * at).sum(axis=1)
             rate = rate / np.maximum(grows, 1e-300)[:, None] - (at if held else 0.0)
             return (rate / sizes) @ basis.T
 
         reach = np.linalg.norm(back, axis=1)
-        states = follow(rates, basis @ (theta / sizes), length, np.ones(len(basis)), reach)
+        states = follow(rates, basis @ (np.where(moving, theta, 0.0) / sizes), length, np.ones(len(basis)), reach)
         if states is None:
             return None
-        reached = states[-1] @ back
-        kept.under(gates(field, np.array([theta, reached])))
+        reached = fixed + states[-1] @ back
+        kept.under(gates(field, np.array([theta, reached]), CLEAR))
         if len(kept.rows) == rank:
             return reached
 
@@ -76,7 +111,7 @@ def leaves(field: Field, kept: Kept, theta: Array) -> float:
     """How far rows theta (T, N) go from what the flow keeps, at most, every weight relative to its neuron."""
     off, sizes = 0.0, field.sizes(theta)
     for k in range(len(theta) - 1):
-        kept.under(gates(field, theta[k : k + 2]))
+        kept.under(gates(field, theta[k : k + 2], CLEAR))
         if kept.whole:
             break
         basis, scaled = kept.basis(sizes[k + 1]), theta[k + 1] / sizes[k + 1]
@@ -84,13 +119,36 @@ def leaves(field: Field, kept: Kept, theta: Array) -> float:
     return off
 
 
-def gates(field: Field, ends: Array) -> Array:
+def _on_kinks(field: Field, theta: Array) -> list[Array]:
+    """Which pairs are on their kinks at theta (N,), to rounding: (n, units) a hidden layer."""
+    layers = zip(field.preactivations(theta[None]), field.neurons(theta[None]), strict=True)
+    return [np.abs(pre[0]) <= ON_KINK * sizes * field.reach for (pre, _), sizes in layers]
+
+
+def _widths(field: Field, theta: Array, kinks: list[Array], growth: float) -> list[Array]:
+    """How wide kinks are rounded: where a pre-activation only stands still it keeps its gate while the norm grows."""
+    layers = field.preactivations(theta[None])
+    narrow = [0.02 * np.exp(-growth) * np.abs(pre[0]) for pre, _ in layers]
+    wide = field.widths(np.array([theta, theta]), np.inf)
+    found = [np.where(on, w, np.minimum(w, n)) for on, w, n in zip(kinks, wide, narrow, strict=True)] if wide else []
+    return [np.maximum(w, 1e-300) for w in found]
+
+
+def _restricted(basis: Array, moving: Array) -> Array:
+    """An orthonormal basis of what of a subspace lies in the moving parameters."""
+    if moving.all():
+        return basis
+    _, values, right = np.linalg.svd(np.where(moving, basis, 0.0), full_matrices=False)
+    return right[values > 1e-9]
+
+
+def gates(field: Field, ends: Array, clear: float) -> Array:
     """Of every sample and hidden unit (n, units): on, off, or OPEN where that is not clear at all of the ends (B, N)."""
     if not field.relu:
         return np.ones((len(field.x), sum(rows for rows, _ in field.shapes[:-1])), dtype=np.int8)
     found = []
-    for (pre, _), sizes in zip(field.preactivations(ends), field.neurons(ends), strict=True):
-        near = CLEAR * sizes[:, None, :] * field.reach
+    for (pre, bound), sizes in zip(field.preactivations(ends), field.neurons(ends), strict=True):
+        near = clear * sizes[:, None, :] * field.reach
         on, off = (pre > near).all(axis=0), (pre < -near).all(axis=0)
-        found.append(np.where(on, 1, np.where(off, 0, OPEN)))
+        found.append(np.where(on, 1, np.where(off | (bound == 0.0).all(axis=0), 0, OPEN)))
     return np.concatenate(found, axis=1).astype(np.int8)
