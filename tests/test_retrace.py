@@ -14,7 +14,7 @@ from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import Network, convolutional, diagonal, fully_connected
 from harness.paths import FOLLOWS, STRAYS, follows_flow
-from harness.retrace import Field, detour
+from harness.retrace import Field, retrace
 from tests.reference import velocity
 from tests.test_claims import verdicts
 
@@ -45,7 +45,7 @@ def recorded(case: str) -> Limit:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_recorded_flow_is_found_again(case: str) -> None:
-    off = detour(recorded(case))
+    off = retrace(recorded(case)).detour
     assert off is not None
     assert off < FOLLOWS
     assert follows_flow(recorded(case), verdicts("undecided")) is True
@@ -74,7 +74,7 @@ def test_the_flow_of_another_problem_is_not(case: str) -> None:
     moved = dataclasses.replace(
         instance(case), x=tuple(tuple(2 * a for a in row) for row in instance(case).x[:1]) + instance(case).x[1:]
     )
-    off = detour(dataclasses.replace(recorded(case), instance=moved))
+    off = retrace(dataclasses.replace(recorded(case), instance=moved)).detour
     assert off is None or off > STRAYS
 
 
@@ -86,7 +86,7 @@ def test_a_jump_is_not(case: str) -> None:
     turned = path["direction"].copy()
     turned[5:, 0] += 0.05
     turned /= np.linalg.norm(turned, axis=1)[:, None]
-    off = detour(dataclasses.replace(recorded(case), path={**path, "direction": turned}))
+    off = retrace(dataclasses.replace(recorded(case), path={**path, "direction": turned})).detour
     assert off is None or off > STRAYS
 
 
@@ -94,7 +94,7 @@ def test_a_softmax_may_not_be_held_early() -> None:
     path = recorded("smooth").path
     assert path is not None
     early = {**path, "booked": np.maximum(path["log_norm"] - 1.0, 0.0)}
-    assert detour(dataclasses.replace(recorded("smooth"), path=early)) == np.inf
+    assert retrace(dataclasses.replace(recorded("smooth"), path=early)).detour == np.inf
 
 
 def test_a_record_has_to_come_to_its_limit() -> None:

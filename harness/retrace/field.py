@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.instances import Instance
 
 Array = np.ndarray
-WIDTH = 1e-6  # of a rounded kink, relative to |W| |h| or a thousandth of what the neuron can make of a point
+WIDTH = 1e-6  # of a rounded kink, relative to |W| |h| or a hundredth of what its neuron can make of a point
 LANDED = 1e-10  # a pre-activation this small, of what its neuron can make of a point, is on its kink
 LEAST = 1e-30  # of ||theta||: a smaller neuron counts as so large
 
@@ -104,7 +104,7 @@ class Field:
         found = []
         for layer, ((pre, bound), sizes) in enumerate(zip(self.preactivations(ends), self.neurons(ends), strict=True)):
             own = sizes.max(axis=0) * norm**layer * self.reach
-            width = np.maximum(WIDTH * np.maximum(bound.max(axis=0), 1e-3 * own), 1e-300)
+            width = np.maximum(WIDTH * np.maximum(bound.max(axis=0), 1e-2 * own), 1e-300)
             near = np.abs(pre).min(axis=0)
             clear = (pre[0] * pre[1] > 0.0) & (near > landed * own)
             found.append(np.where(clear, np.minimum(width, 0.02 * near), width))

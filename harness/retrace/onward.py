@@ -66,7 +66,9 @@ def onward(field: Field, kept: Kept, theta: Array, end: Array) -> Onward | None:
             return None
         ends = np.array([theta, reached])
         sizes = np.concatenate(field.neurons(ends), axis=1)[:, small]
-        rates = np.vstack([rates, np.log(sizes[1] / sizes[0]) / PIECE])
+        with np.errstate(divide="ignore"):  # what the flow keeps at zero goes there at once
+            grown_by = np.log(sizes[1] / np.maximum(sizes[0], 1e-300)) / PIECE
+        rates = np.vstack([rates, grown_by])
         sure = np.vstack([sure, (gates(field, ends, SURE) != OPEN).all(axis=0)[small]])
         theta, grown = reached, grown + PIECE
     return Onward(np.array(distance), rates, sure)
@@ -129,7 +131,7 @@ def _widths(field: Field, theta: Array, kinks: list[Array], growth: float) -> li
     """How wide kinks are rounded: where a pre-activation only stands still it keeps its gate while the norm grows."""
     layers = field.preactivations(theta[None])
     narrow = [0.02 * np.exp(-growth) * np.abs(pre[0]) for pre, _ in layers]
-    wide = field.widths(np.array([theta, theta]), np.inf)
+    wide = field.widths(np.array([theta, theta]), 1.0)
     found = [np.where(on, w, np.minimum(w, n)) for on, w, n in zip(kinks, wide, narrow, strict=True)] if wide else []
     return [np.maximum(w, 1e-300) for w in found]
 
