@@ -22,6 +22,8 @@ HOLDS, VIOLATED = 1e-4, 1e-3
 FOLLOWS, STRAYS = 1e-3, 1e-2
 # The direction has come to its limit.
 NEAR = 1e-3
+# Of a distance: what comes closer by no more than this in a few units of the log-norm stands still.
+STANDS = 1e-4
 # Of the log-norm: a neuron that grows at this rate against the others has woken.
 WAKES = 1e-3
 # log L: the data's margins are above 27, or hardly separated.
@@ -115,7 +117,7 @@ def _arrives(onward: Onward | None) -> bool | None:
     if onward is None:
         return None
     first, last = onward.distance[0], onward.distance[-1]
-    if last > max(STRAYS, first) or np.any(onward.sure & (onward.rates > WAKES)):
+    if last > max(STRAYS, (1.0 - STANDS) * first) or np.any(onward.sure & (onward.rates > WAKES)):
         return False
     return True if last < NEAR and np.all(onward.rates[-1:] < -WAKES) else None
 

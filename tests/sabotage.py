@@ -203,7 +203,7 @@ def as_of(
 ) -> Limit:
     """A limit that is said to be another instance's; before: rows (T, N) and their sigma, put in front of the record."""
     path = limit.path
-    if path is None or before is None or not len(before[1]):
+    if path is None or before is None or not len(before[1]) or not before[0].any(axis=1).all():
         return dataclasses.replace(limit, instance=instance)
     norms = np.linalg.norm(before[0], axis=1)
     columns = {

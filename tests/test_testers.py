@@ -100,7 +100,7 @@ def test_another_slope_at_zero_is_seen(slope: Callable[[], AbstractContextManage
     assert run("follows-flow", network, 40).decided >= 5
 
 
-@pytest.mark.parametrize("family", [DIAGONAL, RELU])
+@pytest.mark.parametrize("family", [DIAGONAL, DEEP])
 def test_a_weight_that_is_held_still_is_seen(family: str) -> None:
     with sabotage.a_subspace_too_small(), pytest.raises(CLAIMS["follows-flow"].exception):
         run("follows-flow", family, 40)

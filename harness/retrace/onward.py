@@ -92,6 +92,9 @@ def _piece(
         rank, basis = len(kept.rows), _restricted(kept.basis(sizes), moving)
         fixed, back = np.where(moving, 0.0, theta), basis * sizes
 
+        if not len(basis):
+            return fixed
+
         def rates(state: Array, basis: Array = basis, fixed: Array = fixed, back: Array = back) -> Array:
             at = fixed + state @ back
             rate = field(at, widths)
