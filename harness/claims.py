@@ -189,7 +189,7 @@ _TABLE = (
         "any, unique flow",
         "",
         "by an independent integrator, to tolerance relative to each neuron: the record begins at theta(0), every step "
-        "solves the flow, what it keeps exactly is kept, and from the record's end on it comes within 1e-3 of the limit",
+        "solves the flow, what it keeps exactly is kept, and from the record's end it comes within 1e-3 of the limit",
         "check",
         "",
         Decision(_ANY, follows_flow, recorded=True),

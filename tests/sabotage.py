@@ -201,7 +201,7 @@ def without_neuron(limit: Limit, neuron: int, last: float | None = None) -> Limi
 def as_of(
     instance: Instance, limit: Limit, before: tuple[np.ndarray, np.ndarray] | None = None, clock: float = 1e-12
 ) -> Limit:
-    """A limit that is said to be another instance's; before: rows (T, N) and their sigma, put in front of the record."""
+    """A limit that is said to be another instance's; before: rows (T, N) and their sigma, put before the record."""
     path = limit.path
     if path is None or before is None or not len(before[1]) or not before[0].any(axis=1).all():
         return dataclasses.replace(limit, instance=instance)
@@ -240,7 +240,7 @@ def a_subspace_too_small() -> Generator[None]:
         basis, pivots = np.delete(found.basis, still, axis=1), np.delete(found.pivots, still)
         return dataclasses.replace(found, basis=basis, pivots=pivots, constant=constant)
 
-    Invariants.start = smaller  # type: ignore[method-assign]
+    Invariants.start = smaller
     try:
         yield
     finally:
@@ -263,12 +263,12 @@ def relu_of_zero_has_slope_half() -> Generator[None]:
             )
         return []
 
-    Gates.start = halved  # type: ignore[method-assign]
+    Gates.start = halved
     Gates.resting = lambda self, *_: False  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Gates.start, Gates.resting = start, resting  # type: ignore[method-assign]
+        Gates.start, Gates.resting = start, resting
 
 
 @contextmanager

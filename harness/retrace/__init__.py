@@ -44,7 +44,8 @@ class Retraced:
 def retrace(limit: Limit) -> Retraced:
     """limit: converged, with its path."""
     path = limit.path
-    assert path is not None and limit.theta is not None, "only a recorded flow can be followed once more"
+    assert path is not None, "only a recorded flow can be followed once more"
+    assert limit.theta is not None
     rows = Rows(*(path[key] for key in ("log_norm", "sigma", "direction", "booked")))
     field, kept = Field(limit.instance), Kept(limit.instance)
     start, end = np.concatenate(limit.instance.theta0_float), np.concatenate(limit.theta)

@@ -67,7 +67,10 @@ class Kept:
         self.rows = rows
 
     def basis(self, sizes: np.ndarray) -> np.ndarray:
-        """An orthonormal basis (r, N) of it with every parameter divided by its size; everything where there is no lift."""
+        """An orthonormal basis (r, N) of it, every parameter divided by its size.
+
+        Where there is no lift it is everything.
+        """
         lifted = [[_lift(a) for a in row] for row in self.rows.values()]
         if self.whole or any(a is None for row in lifted for a in row):
             return np.eye(self._size)

@@ -23,8 +23,8 @@ def follow(
 ) -> Array | None:
     """The states (T, D) of state' = rates(state) from start (D,) over a length; None where they take too long.
 
-    rates: (B, D) to (B, D).  sizes (D,): what an error of each is small against.  reach (D,): how far each moves what the
-    field rounds; the sizes if not given.
+    rates: (B, D) to (B, D).  sizes (D,): what an error of each is small against.  reach (D,): how far each moves what
+    the field rounds; the sizes if not given.
     """
     evaluations = 0
     reach = sizes if reach is None else reach

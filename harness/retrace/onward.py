@@ -58,7 +58,7 @@ def onward(field: Field, kept: Kept, theta: Array, end: Array) -> Onward | None:
             return None
         theta, grown = reached, grown + piece
         distance.append(float(np.linalg.norm(theta / np.linalg.norm(theta) - unit)))
-    moving = (np.concatenate(field.touches)[small] > 0.0).any(axis=0) if small.any() else None
+    moving = np.concatenate(field.touches)[small].max(axis=0) > 0.0 if small.any() else None
     rates, sure = np.zeros((0, int(small.sum()))), np.zeros((0, int(small.sum())), dtype=bool)
     while moving is not None and grown < LONG:
         reached = _piece(field, kept, theta, PIECE, True, moving, _widths(field, theta, kinks, PIECE))
@@ -148,7 +148,7 @@ def _restricted(basis: Array, moving: Array) -> Array:
 
 
 def gates(field: Field, ends: Array, clear: float) -> Array:
-    """Of every sample and hidden unit (n, units): on, off, or OPEN where that is not clear at all of the ends (B, N)."""
+    """Of every sample and hidden unit (n, units): on, off, or OPEN where it is not clear at all of the ends (B, N)."""
     if not field.relu:
         return np.ones((len(field.x), sum(rows for rows, _ in field.shapes[:-1])), dtype=np.int8)
     found = []
