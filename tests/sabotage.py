@@ -230,8 +230,8 @@ def a_subspace_too_small() -> Generator[None]:
     """The smallest weight of the start that moves, of more than two, is held still."""
     start = Invariants.start
 
-    def smaller(self: Invariants, theta0: Any, *arguments: Any) -> Subspace:
-        found = start(self, theta0, *arguments)
+    def smaller(self: Invariants, theta0: Any, gates: Any, slides: Any, curved: Any) -> Subspace:
+        found = start(self, theta0, gates, slides, curved)
         if len(found.pivots) < 3 or np.count_nonzero(found.basis) > len(found.pivots):
             return found
         still = int(np.argmin([abs(theta0[k]) for k in found.pivots]))
@@ -244,7 +244,7 @@ def a_subspace_too_small() -> Generator[None]:
     try:
         yield
     finally:
-        Invariants.start = start  # type: ignore[method-assign]
+        Invariants.start = start
 
 
 @contextmanager
