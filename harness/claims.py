@@ -188,8 +188,8 @@ _TABLE = (
         "follows-flow",
         "any, unique flow",
         "",
-        "every recorded step solves the flow to tolerance by an independent integrator, and the distance to the limit "
-        "falls below 1e-3 on the record",
+        "by an independent integrator, to tolerance relative to each neuron: the record begins at theta(0), every step "
+        "solves the flow, what it keeps exactly is kept, and from the record's end it comes within 1e-3 of the limit",
         "check",
         "",
         Decision(_ANY, follows_flow, recorded=True),

@@ -15,22 +15,31 @@ if TYPE_CHECKING:
     from harness.instances import Instance
     from harness.limits import Limit
     from harness.margin import Verdicts
+    from harness.retrace import Onward
 
 HOLDS, VIOLATED = 1e-4, 1e-3
 # Of the flow retraced step by step, all steps together: direction and log-norm.
 FOLLOWS, STRAYS = 1e-3, 1e-2
 # The direction has come to its limit.
 NEAR = 1e-3
+# Of a distance: what comes closer by no more than this in a few units of the log-norm stands still.
+STANDS = 1e-4
+# Of the log-norm: a neuron that grows at this rate against the others has woken.
+WAKES = 1e-3
 # log L: the data's margins are above 27, or hardly separated.
 VANISHED, STAYS = np.log(1e-12), np.log(1e-3)
 
 
 def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether |u^l|^2 - |u^{l+1}|^2 is conserved, relative to |theta|^2.
+    """Whether |u^l|^2 - |u^{l+1}|^2 is conserved from theta0 on, relative to |theta|^2.
 
     With no shared weights also, for every hidden neuron, what comes in less what goes out.
     """
     log_norm, direction = _path(limit)
+    # the start itself in front: the record may begin elsewhere
+    start = np.concatenate(limit.instance.theta0_float)
+    norm = np.linalg.norm(start) or 1.0
+    log_norm, direction = np.append(np.log(norm), log_norm), np.vstack([start / norm, direction])
     layers = [u * u for u in _layers(limit.instance, direction)]
     differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
     network = limit.instance.network
@@ -86,23 +95,44 @@ def margin_rate(limit: Limit, verdicts: Verdicts) -> bool | None:
 
 
 def follows_flow(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether an independent integrator follows the record (harness.retrace), and the record comes to its limit.
+    """Whether the record is of the flow from theta0, by an independent integrator, and the flow goes on to the limit.
 
-    A record that ends further than NEAR from the limit leaves it open while it still comes closer.
+    Every weight counts relative to its own neuron.  Flows that are still coming closer to the limit are open.
     """
-    from harness.retrace import detour
+    from harness.retrace import retrace
 
-    assert limit.theta is not None
-    off = detour(limit)
-    if off is None:
+    found = retrace(limit)
+    if not found.begins or found.branches:
+        return False
+    answers = (_strays(found.detour), _strays(found.leaves), _arrives(found.onward), _told(limit))
+    return False if False in answers else None if None in answers else True
+
+
+def _strays(off: float | None) -> bool | None:
+    return None if off is None or FOLLOWS < off <= STRAYS else off <= FOLLOWS
+
+
+def _arrives(onward: Onward | None) -> bool | None:
+    """Whether the flow beyond the record comes to the limit, and the neurons that are zero there die."""
+    if onward is None:
         return None
+    first, last = onward.distance[0], onward.distance[-1]
+    if last > max(STRAYS, (1.0 - STANDS) * first) or np.any(onward.sure & (onward.rates > WAKES)):
+        return False
+    return True if last < NEAR and np.all(onward.rates[-1:] < -WAKES) else None
+
+
+def _told(limit: Limit) -> bool | None:
+    """Whether the record has the last distance that the evidence tells; None if it ends before."""
+    if not limit.evidence:
+        return True
+    assert limit.theta is not None
     log_norm, direction = _path(limit)
+    told, distance = limit.evidence[-1]
+    there = np.flatnonzero(np.abs(log_norm - told) <= 1e-9 * max(1.0, abs(told)))
     end = np.concatenate(limit.theta)
-    distance = np.linalg.norm(direction - end / np.linalg.norm(end), axis=1)
-    before = distance[log_norm <= log_norm[-1] - 1.0]
-    arrived = bool(distance.min() < NEAR) or (None if len(before) and distance[-1] < before[-1] else False)
-    followed = off <= FOLLOWS or (None if off <= STRAYS else False)
-    return False if False in (arrived, followed) else None if None in (arrived, followed) else True
+    gaps = np.linalg.norm(direction[there] - end / np.linalg.norm(end), axis=1)
+    return bool(np.abs(gaps - distance).min() <= VIOLATED * NEAR) if len(there) else None
 
 
 def above_the_floor(limit: Limit, verdicts: Verdicts) -> bool | None:

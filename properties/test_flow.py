@@ -10,9 +10,9 @@ direction / d log(norm)|^2 (margin-rate), and so is nowhere larger than in the l
 (margin-floor). The differences of the layers' squared norms are conserved, and with no shared weights each hidden
 neuron's (balance). At depth 2 no v_j with |v_j(0)| >= |w_j(0)| changes its sign (sign-kept).
 
-follows-flow checks the trainer: an independent integrator finds every recorded step again, and the record comes
-within 1e-3 of the limit. It, margin-floor and sign-kept see a trainer that jumps to a KKT point which the flow does
-not go to.
+follows-flow checks the trainer: an independent integrator finds the record again, from theta0 on and to the tolerance
+of each neuron, in the subspace that the flow keeps, and comes within 1e-3 of the limit from its end on. It,
+margin-floor and sign-kept see a trainer that jumps to a KKT point which the flow does not go to.
 
 Lyu & Li, arXiv:1906.05890; Ji & Telgarsky, arXiv:2006.06657; Du, Hu & Lee, arXiv:1806.00900.
 """

@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 import harness
 from harness.flow.gates import Gates
+from harness.flow.invariants import Invariants, Subspace
 from harness.instances import Instance
 from harness.limits import Limit
 from harness.margin import Verdict, Verdicts
 from harness.margin.verdict import LayerVerdicts
 from harness.networks import preactivations
-from tests.reference import margins_and_gradients
+from harness.retrace import Field
+from tests.reference import margins_and_gradients, velocity
 
 Trainer = Callable[..., list[Limit]]
 DRIVE: Trainer = harness.drive
@@ -127,6 +130,145 @@ def newton_jumps_elsewhere(instance: Instance) -> Limit:
     without = tuple(tuple(0 if k == largest else a for k, a in enumerate(u)) for u in instance.theta0)
     (other,) = DRIVE([dataclasses.replace(instance, theta0=without)], record=True)
     return dataclasses.replace(other, instance=instance, path=limit.path)
+
+
+@one_by_one
+def moved_start(instance: Instance) -> Limit:
+    """Every number of the start by a thousandth of itself or so."""
+    return as_of(instance, DRIVE([_moved(instance, 1e-3)], record=True)[0])
+
+
+@one_by_one
+def perturbed_by_rounding(instance: Instance) -> Limit:
+    """Exact ties and zeros of the start are lost to the ninth digit, and the record says that it begins at it."""
+    (limit,) = DRIVE([_moved(instance, 1e-9)], record=True)
+    return as_of(instance, limit, (np.concatenate(instance.theta0_float)[None], np.zeros(1)))
+
+
+@one_by_one
+def euler_first(instance: Instance) -> Limit:
+    """Five Euler steps of a tenth of the norm, on the record, and the true flow from there."""
+    theta, sigma = np.concatenate(instance.theta0_float), 0.0
+    rows, clock = [], []
+    for _ in range(5):
+        rate = velocity(instance, theta)
+        if not rate.any():
+            break
+        rows, clock = [*rows, theta], [*clock, sigma]
+        step = 0.1 * float(np.linalg.norm(theta) / np.linalg.norm(rate))
+        theta, sigma = theta + step * rate, sigma + step
+    parts = np.split(theta, np.cumsum(instance.network.sizes)[:-1])
+    start = tuple(tuple(Fraction(float(a)) for a in u) for u in parts)
+    (limit,) = DRIVE([dataclasses.replace(instance, theta0=start)], record=True)
+    return as_of(instance, limit, (np.array(rows), np.array(clock)), sigma)
+
+
+@one_by_one
+def late_believer(instance: Instance) -> Limit:
+    """Believes, where the flow is nearest to it, the limit without the smallest neuron that the true one has."""
+    (limit,) = DRIVE([instance], record=True)
+    if limit.status != "converged" or instance.network.depth != 2 or len(instance.network.patterns[0]) < 2:
+        return dataclasses.replace(limit, status="undecided")
+    assert limit.theta is not None
+    out = [
+        np.inf if k < 0 or not limit.theta[1][k] else abs(limit.theta[1][k]) for k in instance.network.patterns[1][0]
+    ]
+    return without_neuron(limit, int(np.argmin(out)))
+
+
+def without_neuron(limit: Limit, neuron: int, last: float | None = None) -> Limit:
+    """The limit of the flow without a neuron, of depth 2, and the record of the flow with it.
+
+    The record stops at a log-norm, or where it is nearest to that limit.
+    """
+    instance = limit.instance
+    hidden, (output,) = instance.network.patterns
+    gone = ({k for k in hidden[neuron] if k >= 0}, {output[neuron]})
+    start = tuple(
+        tuple(0 * a if k in g else a for k, a in enumerate(u)) for u, g in zip(instance.theta0, gone, strict=True)
+    )
+    (other,) = DRIVE([dataclasses.replace(instance, theta0=start)], record=True)
+    assert limit.path is not None
+    if other.theta is None:
+        return dataclasses.replace(other, instance=instance)
+    end = np.concatenate(other.theta)
+    distance = np.linalg.norm(limit.path["direction"] - end / np.linalg.norm(end), axis=1)
+    stop = int(np.argmin(distance)) if last is None else int(np.sum(limit.path["log_norm"] <= last)) - 1
+    path = {key: rows[: stop + 1] for key, rows in limit.path.items()}
+    return dataclasses.replace(other, instance=instance, path=path, evidence=())
+
+
+def as_of(
+    instance: Instance, limit: Limit, before: tuple[np.ndarray, np.ndarray] | None = None, clock: float = 1e-12
+) -> Limit:
+    """A limit that is said to be another instance's; before: rows (T, N) and their sigma, put before the record."""
+    path = limit.path
+    if path is None or before is None or not len(before[1]) or not before[0].any(axis=1).all():
+        return dataclasses.replace(limit, instance=instance)
+    norms = np.linalg.norm(before[0], axis=1)
+    columns = {
+        "log_norm": np.log(norms),
+        "sigma": before[1],
+        "direction": before[0] / norms[:, None],
+        "booked": np.zeros(len(norms)),
+    }
+    after = {**path, "sigma": path["sigma"] + clock}
+    return dataclasses.replace(
+        limit, instance=instance, path={key: np.concatenate([columns[key], after[key]]) for key in after}
+    )
+
+
+def _moved(instance: Instance, share: float) -> Instance:
+    rng = np.random.default_rng(1)
+    size = max(abs(float(a)) for u in instance.theta0 for a in u)
+    moved = tuple(tuple(a + Fraction(share * size * float(rng.standard_normal())) for a in u) for u in instance.theta0)
+    return dataclasses.replace(instance, theta0=moved)
+
+
+@contextmanager
+def a_subspace_too_small() -> Generator[None]:
+    """The smallest weight of the start that moves, of more than two, is held still."""
+    start = Invariants.start
+
+    def smaller(self: Invariants, theta0: Any, gates: Any, slides: Any, curved: Any) -> Subspace:
+        found = start(self, theta0, gates, slides, curved)
+        if len(found.pivots) < 3 or np.count_nonzero(found.basis) > len(found.pivots):
+            return found
+        still = int(np.argmin([abs(theta0[k]) for k in found.pivots]))
+        constant = found.constant.copy()
+        constant[found.pivots[still]] = True
+        basis, pivots = np.delete(found.basis, still, axis=1), np.delete(found.pivots, still)
+        return dataclasses.replace(found, basis=basis, pivots=pivots, constant=constant)
+
+    Invariants.start = smaller
+    try:
+        yield
+    finally:
+        Invariants.start = start
+
+
+@contextmanager
+def relu_of_zero_has_slope_half() -> Generator[None]:
+    """Starts on a kink go where the gradient with relu'(0) = 1/2 points."""
+    start, resting = Gates.start, Gates.resting
+
+    def halved(self: Gates) -> list[Any]:
+        zero = start(self)
+        field, theta = Field(self.instance), np.concatenate(self.instance.theta0_float)[None]
+        sharp = [np.full((self.instance.n, len(p)), 1e-12) for p in self.instance.network.patterns[:-1]]
+        after = field.preactivations(theta + 1e-6 * field(theta, sharp))
+        for sample, unit in zero:
+            self.gates[sample, unit] = (
+                np.concatenate([pre[0] for pre, _ in after], axis=1)[sample, unit - self.first.start] > 0.0
+            )
+        return []
+
+    Gates.start = halved
+    Gates.resting = lambda self, *_: False  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Gates.start, Gates.resting = start, resting
 
 
 @contextmanager

@@ -415,7 +415,7 @@ def test_a_run_in_short(tmp_path: Path) -> None:
         "VIOLATED: balance",
         f"refuted: fc-relu-local: {folder}/README.md",
         "refuted: depth2-local, nothing stored",
-        "undecided: 2 of 16 examples, 12.5 %",
+        "undecided: 1 of 16 examples, 6.2 %; not unique: 1",
         "new findings: none",
     ]
     assert in_short({}, tmp_path, ["new: one"]) == ["held: 0 of 0 claims", "new: one"]

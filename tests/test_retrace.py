@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -14,8 +15,10 @@ from harness.instances import Instance
 from harness.limits import Limit
 from harness.networks import Network, convolutional, diagonal, fully_connected
 from harness.paths import FOLLOWS, STRAYS, follows_flow
-from harness.retrace import Field, detour
+from harness.retrace import Field, retrace
+from harness.retrace.kept import Kept
 from tests.reference import velocity
+from tests.sabotage import relu_of_zero_has_slope_half, without_neuron
 from tests.test_claims import verdicts
 
 RELU = fully_connected("relu", (2, 2))
@@ -45,7 +48,7 @@ def recorded(case: str) -> Limit:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_recorded_flow_is_found_again(case: str) -> None:
-    off = detour(recorded(case))
+    off = retrace(recorded(case)).detour
     assert off is not None
     assert off < FOLLOWS
     assert follows_flow(recorded(case), verdicts("undecided")) is True
@@ -74,7 +77,7 @@ def test_the_flow_of_another_problem_is_not(case: str) -> None:
     moved = dataclasses.replace(
         instance(case), x=tuple(tuple(2 * a for a in row) for row in instance(case).x[:1]) + instance(case).x[1:]
     )
-    off = detour(dataclasses.replace(recorded(case), instance=moved))
+    off = retrace(dataclasses.replace(recorded(case), instance=moved)).detour
     assert off is None or off > STRAYS
 
 
@@ -86,7 +89,7 @@ def test_a_jump_is_not(case: str) -> None:
     turned = path["direction"].copy()
     turned[5:, 0] += 0.05
     turned /= np.linalg.norm(turned, axis=1)[:, None]
-    off = detour(dataclasses.replace(recorded(case), path={**path, "direction": turned}))
+    off = retrace(dataclasses.replace(recorded(case), path={**path, "direction": turned})).detour
     assert off is None or off > STRAYS
 
 
@@ -94,7 +97,7 @@ def test_a_softmax_may_not_be_held_early() -> None:
     path = recorded("smooth").path
     assert path is not None
     early = {**path, "booked": np.maximum(path["log_norm"] - 1.0, 0.0)}
-    assert detour(dataclasses.replace(recorded("smooth"), path=early)) == np.inf
+    assert retrace(dataclasses.replace(recorded("smooth"), path=early)).detour == np.inf
 
 
 def test_a_record_has_to_come_to_its_limit() -> None:
@@ -111,3 +114,58 @@ def test_a_record_that_is_cut_short_is_open() -> None:
     assert path is not None
     short = {key: rows[:-20] for key, rows in path.items()}
     assert follows_flow(dataclasses.replace(recorded("smooth"), path=short), verdicts("undecided")) is not True
+
+
+def test_a_small_neuron_that_wakes_late_is_waited_for() -> None:
+    """Neuron 2 shrinks, crosses a kink at a log-norm of 20, and replaces neuron 3 long after the record has ended."""
+    start: Any = ((1, Fraction(9, 10000), 1), (1, Fraction(-1, 1000), -1))
+    points: Any = ((1, Fraction(1, 10), 0), (0, -3, 1))
+    late = Instance(diagonal("relu", 3, 2), "exponential", points, (1, -1), start)
+    (limit,) = drive([late], record=True)
+    believed = without_neuron(limit, 1, last=7.0)
+    assert believed.value == pytest.approx(2.0)
+    assert follows_flow(believed, verdicts("undecided")) is False
+
+
+def test_what_the_flow_keeps_is_kept_beyond_the_record() -> None:
+    """All weights are equal, for ever: a saddle, which the flow does not leave."""
+    start: Any = ((1, 1), (1, 1), (1, 1))
+    tied = Instance(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), start)  # type: ignore[arg-type]
+    (limit,) = drive([tied], record=True)
+    assert follows_flow(limit, verdicts("undecided")) is True
+    kept = Kept(tied)
+    kept.under(np.ones((1, 4), dtype=np.int8))
+    assert sorted(kept.rows) == [0]
+
+
+def test_samples_that_are_exchanged_with_neurons_are_kept() -> None:
+    start: Any = ((2, 2, 1), (2, 2, 1), (2, 2, 1))
+    swap = Instance(diagonal("linear", 3, 3), "exponential", ((2, 1, 1), (1, 2, 1)), (1, 1), start)  # type: ignore[arg-type]
+    kept = Kept(swap)
+    kept.under(np.ones((2, 6), dtype=np.int8))
+    basis = kept.basis(np.ones(9))
+    np.testing.assert_allclose(basis[:, 0::3], basis[:, 1::3], atol=1e-14)
+    assert len(basis) == 2
+
+
+def test_a_start_from_which_two_solutions_depart_is_seen() -> None:
+    """w = 0, v = 1 at x = 1: relu may stay off, or switch on."""
+    network = fully_connected("relu", (1, 2))
+    with relu_of_zero_has_slope_half():
+        (limit,) = drive([Instance(network, "exponential", ((1,),), (1,), ((0, 1), (1, 1)))], record=True)  # type: ignore[arg-type]
+    assert limit.status == "converged"
+    assert retrace(limit).branches
+    assert follows_flow(limit, verdicts("undecided")) is False
+
+
+def test_a_record_that_begins_beside_the_start_does_not_begin() -> None:
+    limit = recorded("smooth")
+    start = tuple(tuple(a + Fraction(1, 10**10) for a in u) for u in limit.instance.theta0)
+    beside = dataclasses.replace(limit.instance, theta0=start)
+    assert follows_flow(dataclasses.replace(limit, instance=beside), verdicts("undecided")) is False
+
+
+def test_evidence_that_the_record_does_not_have_is_seen() -> None:
+    limit = recorded("smooth")
+    told = (*limit.evidence[:-1], (limit.evidence[-1][0], 0.5 * limit.evidence[-1][1]))
+    assert follows_flow(dataclasses.replace(limit, evidence=told), verdicts("undecided")) is False

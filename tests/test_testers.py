@@ -7,6 +7,7 @@ KKT point passes all of that; follows-flow and margin-floor see it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any
 
@@ -25,12 +26,14 @@ from tests import sabotage
 FLOW, FULL = properties.test_flow, properties.test_fully_connected
 PROPERTIES: dict[str, tuple[ModuleType, str]] = {
     "kkt": (FLOW, "the_limit_is_a_kkt_point"),
+    "balance": (FLOW, "layers_and_neurons_stay_balanced"),
     "loss-vanishes": (FLOW, "the_loss_vanishes"),
     "margin-floor": (FLOW, "the_limit_has_the_largest_margin"),
     "follows-flow": (FLOW, "the_record_is_of_the_flow"),
     "fc-linear-global": (FULL, "linear_is_globally_optimal"),
     "fc-linear-aligned": (FULL, "linear_is_aligned"),
 }
+DEEP = "diagonal linear, depth 3 and 4"
 LINEAR, DIAGONAL, RELU = "fully connected linear, depth 2", "diagonal linear, depth 2", "fully connected relu, depth 2"
 
 
@@ -61,6 +64,11 @@ TRAINERS = {
     "Adam": (sabotage.adam, LINEAR, ["kkt", "fc-linear-aligned"]),
     "the flow of the squared loss": (sabotage.flow_of_the_squared_loss, LINEAR, ["loss-vanishes", "kkt"]),
     "the flow with one label flipped": (sabotage.one_label_flipped, RELU, ["loss-vanishes", "follows-flow"]),
+    "a moved start": (sabotage.moved_start, RELU, ["follows-flow", "balance"]),
+    "Euler first": (sabotage.euler_first, LINEAR, ["follows-flow", "balance"]),
+    "a late believer": (sabotage.late_believer, DIAGONAL, ["follows-flow"]),
+    "a late believer with kinks": (sabotage.late_believer, RELU, ["follows-flow"]),
+    "a broken symmetry": (sabotage.perturbed_by_rounding, DEEP, ["follows-flow"]),
     "a polish that jumps": (sabotage.newton_jumps_elsewhere, DIAGONAL, ["follows-flow", "margin-floor"]),
 }
 EXPECTED = [(name, claim) for name, (_, _, claims) in TRAINERS.items() for claim in claims]
@@ -83,12 +91,22 @@ def test_a_jump_passes_for_a_kkt_point() -> None:
         assert run("kkt", DIAGONAL, 40).decided >= 5
 
 
-def test_another_slope_at_zero_is_seen() -> None:
+@pytest.mark.parametrize("slope", [sabotage.relu_of_zero_has_slope_zero, sabotage.relu_of_zero_has_slope_half])
+def test_another_slope_at_zero_is_seen(slope: Callable[[], AbstractContextManager[None]]) -> None:
     """In one dimension, where many starts are on kinks."""
     network = fully_connected("relu", (1, 3))
-    with sabotage.relu_of_zero_has_slope_zero(), pytest.raises(CLAIMS["follows-flow"].exception):
+    with slope(), pytest.raises(CLAIMS["follows-flow"].exception):
         run("follows-flow", network, 150)
-    assert run("follows-flow", network, 40).decided >= 5
+
+
+def test_the_right_slope_is_not() -> None:
+    assert run("follows-flow", fully_connected("relu", (1, 3)), 40).decided >= 5
+
+
+@pytest.mark.parametrize("family", [DIAGONAL, DEEP])
+def test_a_weight_that_is_held_still_is_seen(family: str) -> None:
+    with sabotage.a_subspace_too_small(), pytest.raises(CLAIMS["follows-flow"].exception):
+        run("follows-flow", family, 40)
 
 
 def test_an_oracle_that_lies_finds_no_counterexample() -> None:

@@ -34,13 +34,14 @@ def in_short(counts: Mapping[str, Counter[str]], reports: Path, new: Iterable[st
     violated = [claim.id for claim in tried if claim.status != "refuted" and counts[claim.id]["violated"]]
     held = [claim.id for claim in tried if counts[claim.id]["held"] and claim.id not in (*refuted, *violated)]
     examples = sum(sum(found.values()) for found in counts.values())
-    undecided = sum(found["undecided"] + found["not unique"] for found in counts.values())
+    undecided, branching = (sum(found[column] for found in counts.values()) for column in ("undecided", "not unique"))
     lines = [f"held: {len(held)} of {len(tried)} claims"]
     if violated:
         lines.append(f"VIOLATED: {', '.join(violated)}")
     lines += [f"refuted: {claim}{_pages(claim, reports)}" for claim in refuted]
     if examples:
-        lines.append(f"undecided: {undecided} of {examples} examples, {100 * undecided / examples:.1f} %")
+        share = f"undecided: {undecided} of {examples} examples, {100 * undecided / examples:.1f} %"
+        lines.append(f"{share}; not unique: {branching}")
     return [*lines, *(sorted(new) or ["new findings: none"])]
 
 

@@ -19,9 +19,9 @@ from harness.survey.laws import Cell
 VERDICTS = ("local", "global")
 # What can change a row: the trainer, the oracles and the laws, and what these compute with.
 CODE = (
-    *("flow/*.py", "margin/*.py", "kkt/*.py", "certificates/*.py"),
+    *("flow/*.py", "margin/*.py", "kkt/*.py", "certificates/*.py", "retrace/*.py"),
     *(f"{name}.py" for name in ("threads", "networks", "instances", "limits", "elimination")),
-    *(f"{name}.py" for name in ("claims", "deciding", "paths", "retrace")),
+    *(f"{name}.py" for name in ("claims", "deciding", "paths")),
     *(f"survey/{name}.py" for name in ("laws", "work", "features")),
 )
 _PACKAGES = ("numpy", "numba", "scipy", "clarabel", "torch")
