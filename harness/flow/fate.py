@@ -29,16 +29,16 @@ FURTHER = 3.0  # units of the clock in which the norm grows like its exponential
 MOST_SAMPLES = 12  # whose gate choices are listed
 
 
-def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Settled) -> Fate:
+def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, settled: Settled) -> Fate:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
-    theta (N,): the flow, which is near the limit.
+    theta (N,): the flow, which is near the limit, less the log-norm that is booked.
     """
     units = _dying(gates, subspace, theta, settled)
     if not units:
         return "dies"
     distance = _of_the_living(theta, np.concatenate(settled.theta))
-    found = [_of_unit(gates, subspace, theta, unit, distance, settled) for unit in units]
+    found = [_of_unit(gates, subspace, theta, booked, unit, distance, settled) for unit in units]
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies"
 
 
@@ -89,7 +89,9 @@ def _of_the_living(theta: np.ndarray, limit: np.ndarray) -> float:
     return float(np.sqrt(gap @ gap))
 
 
-def _of_unit(gates: Gates, subspace: Subspace, theta: np.ndarray, unit: int, distance: float, settled: Settled) -> Fate:
+def _of_unit(
+    gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, settled: Settled
+) -> Fate:
     net, instance = gates.net, gates.instance
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
     if instance.network.depth > 2 or instance.network.shared or not gates.relu or len(outgoing) != 1:
@@ -100,12 +102,14 @@ def _of_unit(gates: Gates, subspace: Subspace, theta: np.ndarray, unit: int, dis
     for i, u in gates.sliding_pairs():
         if u == unit:
             state[i] = 2
-    own = theta[parameters]
     ends = _ends_of_multipliers(gates, settled)
     if len(ends) > 1:
         return "dies" if _greatest_rate(x, ends * instance.y_float) < 1.0 - EVEN else "unknown"
-    mu = ends[0] * instance.y_float
-    rates = [rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in _around(subspace, own, parameters, distance)]
+    mu, own = ends[0] * instance.y_float, theta[parameters]
+    balance = float(gates.balance[unit]) * np.exp(-2.0 * booked)
+    room = min(max(AROUND * distance, NEAREST), FARTHEST)
+    near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
+    rates = [rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near]
     if all(rate < 1.0 - EVEN for rate in rates):
         return "dies"
     return "wakes" if all(rate > 1.0 + EVEN for rate in rates) else "unknown"
@@ -120,57 +124,69 @@ def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
     return max(float(np.linalg.norm((choices * mu[heard]) @ x[heard], axis=1).max()) for mu in ends)
 
 
-def _around(subspace: Subspace, own: np.ndarray, parameters: np.ndarray, distance: float) -> list[np.ndarray]:
-    """The neuron's weights, and neighbours of them in the invariant subspace."""
-    left, values, _ = np.linalg.svd(subspace.basis[parameters], full_matrices=False)
+def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: float, room: float) -> list[np.ndarray]:
+    """The neuron's weights (w, v), and neighbours of them that the flow could have in their place.
+
+    They lie in the invariant subspace, of which basis are the rows, on the kinks slides (s, d) and at the
+    balance v^2 - ||w||^2 that is conserved (NaN where none is), a part `room` of the neuron's size away.
+    """
+    left, values, _ = np.linalg.svd(basis, full_matrices=False)
     left = left[:, values > 1e-9]
-    # weights that the gates hold still have no rows there, and no errors
-    room = min(max(AROUND * distance, NEAREST), FARTHEST) * np.sqrt(own @ own)
+    size = np.sqrt(own @ own)
     steps = np.random.default_rng(len(own)).standard_normal((NEIGHBOURS, left.shape[1])) @ left.T
-    return [own, *(own + room * steps / np.sqrt(len(own)))]
+    near = own + room * size * steps / np.sqrt(len(own))
+    if len(slides):
+        _, values, right = np.linalg.svd(slides)
+        along = right[: int(np.sum(values > 1e-9 * values[0]))]
+        near[:, :-1] -= near[:, :-1] @ along.T @ along
+    if np.isfinite(balance):
+        squares = (near[:, :-1] ** 2).sum(axis=1) + balance
+        near = near[squares >= 0.0]
+        near[:, -1] = np.copysign(np.sqrt(squares[squares >= 0.0]), own[-1])
+    return [own, *near]
 
 
 def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:
-    """The multipliers of the limit, (1, n); where they are not unique, those at the ends of every sample's range."""
-    network, instance = gates.instance.network, gates.instance
+    """The multipliers of the limit, (1, n); where they are not unique, those at the ends of every sample's range.
+
+    theta = sum_i lambda_i grad_i + sum_r nu_r move_r over the active samples and their kinks, 0 <= nu_r <= lambda_i.
+    """
+    instance = gates.instance
     active = np.flatnonzero(settled.margins <= 1.0 + 1e-9)
     limit = np.concatenate(settled.theta)
-    q, grad = np.empty(instance.n), np.empty((instance.n, len(limit)))
-    pre, delta = np.empty(gates.gates.shape), np.empty(gates.gates.shape)
-    opened = gates.gates.copy()
-    for kink in settled.kinks:
-        opened[kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1] = 0.0
-    evaluate(gates.net, limit, instance.x_float, instance.y_float, opened, q, grad, pre, delta)
-    moves = [
-        delta[k.sample, u] * gates.float_normals[k.sample, u - gates.first.start]
-        for k in settled.kinks
-        if k.sample in active and delta[k.sample, u := int(gates.net.uptr[k.layer]) + k.neuron - 1]
-    ]
-    owners = [
-        k.sample
-        for k in settled.kinks
-        if k.sample in active and delta[k.sample, int(gates.net.uptr[k.layer]) + k.neuron - 1]
-    ]
-    columns = np.vstack([grad[active], *moves])
+    gradients, owners, moves = _generators(gates, settled, limit, active)
+    columns = np.vstack([gradients, *moves])
     lengths = np.linalg.norm(columns, axis=1)
-    columns = columns[lengths > 0.0] / lengths[lengths > 0.0, None]
-    if np.linalg.matrix_rank(columns, tol=1e-7) == len(columns) and (lengths > 0).all():
+    if lengths.all() and np.linalg.matrix_rank(columns / lengths[:, None], tol=1e-7) == len(columns):
         return settled.multipliers[None]
-    # lambda >= 0, and for every kink 0 <= nu <= lambda of its sample
     count, kinks = len(active), len(moves)
-    equal = np.vstack([grad[active], *moves]).T
-    bounds = np.zeros((kinks, count + kinks))
-    for r, sample in enumerate(owners):
-        bounds[r, count + r] = 1.0
-        bounds[r, np.searchsorted(active, sample)] = -1.0
+    below = np.zeros((kinks, count + kinks))
+    below[np.arange(kinks), count + np.arange(kinks)] = 1.0
+    below[np.arange(kinks), owners] = -1.0
     ends = [settled.multipliers]
     for k, sign in product(range(count), (1.0, -1.0)):
         cost = np.zeros(count + kinks)
         cost[k] = sign
-        found = linprog(cost, bounds if kinks else None, np.zeros(kinks) if kinks else None, equal, limit)
-        if not found.success:
-            continue
-        end = np.zeros(instance.n)
-        end[active] = found.x[:count]
-        ends.append(end)
+        found = linprog(cost, below if kinks else None, np.zeros(kinks) if kinks else None, columns.T, limit)
+        if found.success:
+            end = np.zeros(instance.n)
+            end[active] = found.x[:count]
+            ends.append(end)
     return np.array(ends if np.ptp(ends, axis=0).max() > 1e-9 * settled.multipliers.max() else ends[:1])
+
+
+def _generators(
+    gates: Gates, settled: Settled, limit: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
+    """Gradients of the active margins with all kinks off; of each kink its sample's place, and what it adds if on."""
+    instance, net = gates.instance, gates.net
+    opened = gates.gates.copy()
+    places = [(kink.sample, int(net.uptr[kink.layer]) + kink.neuron - 1) for kink in settled.kinks]
+    for place in places:
+        opened[place] = 0.0
+    q, grad = np.empty(instance.n), np.empty((instance.n, len(limit)))
+    pre, delta = np.empty(opened.shape), np.empty(opened.shape)
+    evaluate(net, limit, instance.x_float, instance.y_float, opened, q, grad, pre, delta)
+    heard = [(i, u) for i, u in places if i in active and delta[i, u]]
+    moves = [delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
+    return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

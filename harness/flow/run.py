@@ -41,8 +41,8 @@ class Settings:
     rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
-    steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.  polish_from: min q from which polishes are tried
-    (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
+    steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.  polish_from: min q from which polishes are
+    tried (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
     sharp cannot be resolved.
     """
 
@@ -299,7 +299,7 @@ class Run:
 
     def _not_yet(self, theta: np.ndarray, settled: Settled) -> str | None:
         """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
-        fates = fate(self.gates, self.subspace, theta, settled)
+        fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled)
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
