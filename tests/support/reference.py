@@ -113,6 +113,7 @@ class _Flow:
         self.move = np.zeros(len(theta))
         self.events = self.evaluations = 0
         self.rows = _Rows()
+        self.guessed = list[Kink]()
 
     # --- along the path ---
 
@@ -262,7 +263,8 @@ class _Flow:
             doubtful = False
             for sides in product((0, 1, SLIDE), repeat=len(kinds)):
                 self._choose(kinds, sides)
-                goes = self._wake(kinds) and self._goes_on(kinds)
+                self._wake(kinds)
+                goes = self._goes_on(kinds)
                 doubtful |= goes is None
                 if goes:
                     found.append(sides)
@@ -286,8 +288,9 @@ class _Flow:
             neurons.setdefault(next(iter(kind))[2], []).append(kind)
         return list(neurons.values())
 
-    def _wake(self, kinds: Sequence[Kind]) -> bool | None:
-        """Set the gates of later neurons whose inputs depend on these kinds alone; None: unclear."""
+    def _wake(self, kinds: Sequence[Kind]) -> None:
+        """Set the gates of later neurons whose inputs depend on these kinds alone; some are guessed."""
+        self.guessed = list[Kink]()
         patterns, shape = self.net[0], self.net[1]
         awake = {kink for kind in kinds for kink in kind if self.mode[kink] != OFF}
         below = {kink for kind in kinds for kink in kind}
@@ -299,12 +302,11 @@ class _Flow:
                         continue
                     terms = [self.theta[patterns[layer, r, c]] for c in units if (i, layer - 1, c) in awake]
                     if terms and min(terms) < 0.0 < max(terms):
-                        return None
-                    self._set((i, layer, r), ON if any(t > 0.0 for t in terms) else OFF)
+                        self.guessed.append((i, layer, r))
+                    self._set((i, layer, r), ON if sum(terms) > 0.0 else OFF)
                     below.add((i, layer, r))
                     if any(terms):
                         awake.add((i, layer, r))
-        return True
 
     def _goes_on(self, kinds: Sequence[Kind]) -> bool | None:
         """Whether with the modes set the flow goes where they say; None if that is decided by rounding."""
@@ -332,20 +334,23 @@ class _Flow:
                 rate = float(tried[kink])
                 if abs(rate) <= 10 * ROUNDING * sizes[kink]:
                     # it stays on the kink, with this gate: a solution if there is a cell with these gates
-                    if mode == ON and self._matters_not(kink, move):
+                    if self._needless(kink, kinds, move):
                         return False
                     answer = answer if self._independent(kinds) else None
                     continue
             if not (rate > 0.0 if mode == ON else rate < 0.0):
                 return False
-        return answer
+        right = all((rates[kink] > 0.0) == (self.mode[kink] == ON) for kink in self.guessed)
+        return answer if right else None
 
-    def _matters_not(self, kink: Kink, move: np.ndarray) -> bool:
-        """Whether the flow is the same with the gate off; off is then the one to be taken."""
-        self._set(kink, OFF)
+    def _needless(self, kink: Kink, kinds: Sequence[Kind], move: np.ndarray) -> bool:
+        """Whether the flow is the same with the kink's kind on its side 0, which is then the one to be taken."""
+        kind = next(kind for kind in kinds if kink in kind)
+        side = int(self.mode[kink] == ON) if kind[kink] > 0 else int(self.mode[kink] == OFF)
+        self._choose([kind], [0])
         self._field()
-        self._set(kink, ON)
-        return bool((self.move == move).all())
+        self._choose([kind], [side])
+        return side == 1 and bool((self.move == move).all())
 
     def _independent(self, kinds: Sequence[Kind]) -> bool:
         """Whether there are weights for every choice of sides."""

@@ -1,0 +1,157 @@
+"""The trainer's limits against the reference of tests/support/reference.py, on draws made to be hard.
+
+A converged limit: the reference follows the flow until every neuron's own direction has settled, none that is small
+grows against the rest, and the direction is near the limit's or settled elsewhere.  Where it disagrees, it follows once
+more with smaller errors, a sharper softmax, and further.  never_separates: the reference must not separate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.hard_draws import Law, draw
+from harness import drive
+from harness.instances import Instance
+from harness.limits import Limit
+from harness.networks import Network
+from harness.survey.engines import local
+from tests.support.reference import Record, follow
+
+Verdict = Literal["agrees", "differs", "too slow", "reference undecided", "undecided", "not unique"]
+COLUMNS = ("agrees", "differs", "too slow", "reference undecided")
+
+# Relative difference of values, and distance of directions, at which limits are the same.
+VALUE = 1e-3
+NEAR = 0.03
+# How much a neuron's own direction may move over SPAN units of log-norm, and grow against the norm, once settled.
+SETTLED = 1e-3
+SPAN = 15.0
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the reference tries."""
+
+    log_norm: float
+    farthest: float
+    hold: float
+    rtol: float
+    budget: int
+    separation: int
+
+
+FIRST = Effort(40.0, 160.0, 300.0, 1e-6, 600_000, 20_000)
+SECOND = Effort(80.0, 400.0, 3000.0, 1e-8, 6_000_000, 400_000)
+
+
+def opinion(limit: Limit) -> tuple[Verdict, str]:
+    """What the reference says of a limit, and why."""
+    if limit.status == "undecided":
+        return ("not unique" if "not unique" in limit.reason else "undecided"), limit.reason
+    verdict, why = _compared(limit, FIRST)
+    if verdict in ("differs", "too slow"):
+        again, why = _compared(limit, SECOND)
+        # the two have to say the same
+        verdict = "reference undecided" if (verdict, again) == ("differs", "agrees") else again
+    return verdict, why
+
+
+def _compared(limit: Limit, effort: Effort) -> tuple[Verdict, str]:
+    instance = limit.instance
+    neurons = _neurons(instance.network)
+    record = _followed(instance, effort, lambda record: on_the_way(record, neurons))
+    if record.status in ("unclear", "not unique"):
+        slow = record.reason.startswith("log-norm")
+        return ("too slow" if slow else "reference undecided"), f"{record.status}: {record.reason}"
+    separates = record.status == "followed"
+    if limit.status == "never_separates" or not separates:
+        same = separates == (limit.status == "converged")
+        return ("agrees" if same else "differs"), f"{limit.status}, reference {record.status}: {record.reason}"
+    assert limit.theta is not None
+    assert limit.value is not None
+    theta = np.concatenate(limit.theta)
+    distances = np.linalg.norm(record.direction - theta / np.linalg.norm(theta), axis=1)
+    before = int(np.searchsorted(record.log_norm, record.log_norm[-1] - SPAN))
+    why = f"value {limit.value:.7g}, reference {record.value:.7g} at log-norm {record.log_norm[-1]:.0f}, "
+    why += f"directions {distances[-1]:.1e} apart after {distances[before]:.1e}"
+    if on_the_way(record, neurons):
+        return "too slow", why
+    if abs(record.value / limit.value - 1.0) > VALUE:
+        settled = np.linalg.norm(record.direction[-1] - record.direction[before]) < SETTLED
+        return ("differs" if settled else "too slow"), why
+    nearer = distances[-1] <= NEAR and distances[-1] <= max(distances[before], 3.0 / effort.hold)
+    return ("agrees" if nearer else "too slow" if distances[-1] < distances[before] else "differs"), why
+
+
+def _followed(instance: Instance, effort: Effort, on_its_way: object) -> Record:
+    """The flow as far as needed: until nothing is on its way, or to the farthest."""
+    assert callable(on_its_way)
+    target = effort.log_norm
+    while True:
+        record = follow(
+            instance, target, hold=effort.hold, rtol=effort.rtol, budget=effort.budget, separation=effort.separation
+        )  # fmt: skip
+        if record.status != "followed" or target >= effort.farthest or not on_its_way(record):
+            return record
+        target = min(2.0 * target, effort.farthest)
+
+
+def on_the_way(record: Record, neurons: Sequence[np.ndarray]) -> bool:
+    """Whether some neuron's own direction still moves, or a small neuron grows against the norm."""
+    before = int(np.searchsorted(record.log_norm, record.log_norm[-1] - SPAN))
+    for parameters in neurons:
+        then, now = record.direction[before, parameters], record.direction[-1, parameters]
+        one, two = float(np.linalg.norm(then)), float(np.linalg.norm(now))
+        if one and two:
+            moved = float(np.linalg.norm(then / one - now / two))
+            if moved > SETTLED and min(one, two) < NEAR or two > one * (1.0 + SETTLED) and two < NEAR:
+                return True
+    return False
+
+
+def _neurons(network: Network) -> list[np.ndarray]:
+    """Of each hidden neuron the parameters into it and out of it."""
+    offsets = np.cumsum([0, *network.sizes])
+    found: list[np.ndarray] = []
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        for r, row in enumerate(pattern):
+            into = {offsets[layer] + k for k in row if k >= 0}
+            out_of = {offsets[layer + 1] + above[r] for above in network.patterns[layer + 1] if above[r] >= 0}
+            found.append(np.array(sorted(into | out_of), dtype=np.int64))
+    return found
+
+
+def judged(law: Law, seed: int, indices: Sequence[int]) -> list[tuple[int, str, Verdict, str]]:
+    """Index, status of the limit, verdict and why."""
+    limits = drive([draw(law, seed, index) for index in indices])
+    return [(index, limit.status, *opinion(limit)) for index, limit in zip(indices, limits, strict=True)]
+
+
+def row(law: Law, seed: int, count: int, processes: int) -> str:
+    """One row of the table; what differs is printed with its law and index."""
+    counts: Counter[str] = Counter()
+    batches = [range(start, min(start + 20, count)) for start in range(0, count, 20)]
+    with local(processes) as pool:
+        for batch in pool.map(partial(judged, law, seed), batches):
+            for index, status, verdict, why in batch:
+                counts[status] += 1
+                counts[f"{status} {verdict}"] += 1
+                if verdict == "differs":
+                    print(f"draw({law!r}, {seed}, {index}) differs: {why}", flush=True)
+    cells = [count, counts["converged"], *(counts[f"converged {column}"] for column in COLUMNS)]
+    cells += [counts["never_separates"], *(counts[f"never_separates {column}"] for column in COLUMNS)]
+    cells += [counts["undecided not unique"], counts["undecided undecided"]]
+    return f"| {law} | {' | '.join(map(str, cells))} |"
+
+
+def table(laws: Sequence[Law], seed: int, count: int, processes: int) -> str:
+    """All laws, a row each."""
+    names = ["law", "draws", "converged", *COLUMNS, "never separates", *COLUMNS, "not unique", "undecided"]
+    rows = [row(law, seed, count, processes) for law in laws]
+    return "\n".join([f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}", *rows])
