@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks import opinions
+from benchmarks.hard_draws import LAWS, Law, suite
+from benchmarks.opinions import judged
 from harness.instances import Instance
-from tests.support.reference import follow
+from harness.limits import Limit
+from tests.support.reference import Record, follow
 
 # Inputs on which wrong limits were once believed or true ones refused, and their values, known by hand.
 VALUES = {
@@ -40,3 +48,47 @@ def test_values_known_by_hand(name: str) -> None:
 @pytest.mark.parametrize("name", SEPARATES_NEVER)
 def test_flows_that_never_separate(name: str) -> None:
     assert follow(case(name)).status == "not separated"
+
+
+# --- the compiled trainer against it ---
+
+# The first draws of each law; what differs is what benchmarks/opinions.py calls so.
+SEED = 2026
+DRAWN = 13
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_limits_of_hard_draws(law: Law) -> None:
+    verdicts = {index: (verdict, why) for index, _, verdict, why in judged(law, SEED, range(DRAWN))}
+    assert not {index: why for index, (verdict, why) in verdicts.items() if verdict == "differs"}
+    assert sum(verdict == "agrees" for verdict, _ in verdicts.values()) >= DRAWN // 3
+
+
+def test_draws_are_the_same_again() -> None:
+    for law in LAWS:
+        assert suite(law, SEED, 3) == suite(law, SEED, 3) != suite(law, SEED + 1, 3)
+
+
+def flow_without_a_sample(instance: Instance, *args: Any, **options: Any) -> Record:
+    rest = replace(instance, x=instance.x[:-1], y=instance.y[:-1]) if instance.n > 1 else instance
+    return follow(rest, *args, **options)
+
+
+def flow_of_the_other_start(instance: Instance, *args: Any, **options: Any) -> Record:
+    theta0 = tuple(tuple(a * (1 if k else Fraction(3, 2)) for k, a in enumerate(row)) for row in instance.theta0)
+    return follow(replace(instance, theta0=theta0), *args, **options)
+
+
+def test_a_limit_that_is_believed_too_early_is_noticed() -> None:
+    # neuron 2 is small for a long time, and then replaces neuron 3
+    theta = (np.array([1.0, 0.0, 1.0]), np.array([1.0, 0.0, -1.0]))
+    early = Limit(case("late-kink-1"), "converged", "", theta, value=2.0)
+    assert opinions.opinion(early)[0] == "differs"
+
+
+@pytest.mark.parametrize("wrong", [flow_without_a_sample, flow_of_the_other_start])
+def test_a_wrong_flow_is_noticed(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opinions, "follow", wrong)
+    monkeypatch.setattr(opinions, "SECOND", opinions.FIRST)
+    verdicts = [verdict for law in LAWS for _, _, verdict, _ in judged(law, SEED, range(7))]
+    assert verdicts.count("differs") >= 3

@@ -182,7 +182,7 @@ class _Flow:
     def _separates(self) -> bool:
         """Whether the loss is below that of the zero network."""
         with np.errstate(over="ignore"):
-            margins = self.work[0] * 2.0 ** (self.instance.network.depth * self.level)
+            margins = self.work[0] * 2.0 ** min(self.instance.network.depth * self.level, 1000)
             if self.instance.loss == "logistic":
                 return bool(np.logaddexp(0.0, -margins).sum() < math.log(2.0))
             return bool(np.exp(-margins).sum() < 1.0)
@@ -276,6 +276,7 @@ class _Flow:
                 raise _Stop("unclear", f"no way to go on from {kinds}")
             self._choose(kinds, found[0])
             self._wake(kinds)
+        self._field()
         stepping.put_on(self.net, np.array(kinks, dtype=np.int64).reshape(-1, 3), self.theta, self.work)
         self._field()
 
@@ -309,29 +310,25 @@ class _Flow:
                         awake.add((i, layer, r))
 
     def _goes_on(self, kinds: Sequence[Kind]) -> bool | None:
-        """Whether with the modes set the flow goes where they say; None if that is decided by rounding."""
+        """Whether with the modes set the flow goes where they say; None if that is decided by rounding.
+
+        What is zero, or a coefficient at its end, is looked at again a small way ahead.
+        """
         self._field()
-        theta, move = self.theta, self.move.copy()
-        gates = {kink: float(self.gate[kink]) for kind in kinds for kink in kind}
+        move, now = self.move.copy(), self.gate.copy()
         rates, sizes = self._rates()
-        tried: np.ndarray | None = None
+        later_rates, later = self._ahead()
         answer: bool | None = True
-        for kink, gate in gates.items():
+        for kink in [kink for kind in kinds for kink in kind]:
             mode = self.mode[kink]
             if mode == SLIDE:
-                if not 0.0 < gate < 1.0:
+                c = later[kink] if min(abs(now[kink]), abs(1.0 - now[kink])) <= ROUNDING else now[kink]
+                if not ROUNDING < c < 1.0 - ROUNDING:
                     return False
                 continue
-            rate = float(rates[kink])
+            rate = rates[kink]
             if abs(rate) <= ROUNDING * sizes[kink]:
-                if tried is None:
-                    self.theta = (
-                        theta + TRIED * math.sqrt(float(theta @ theta) / max(float(move @ move), 1e-300)) * move
-                    )
-                    self._field()
-                    tried = self._rates()[0]
-                    self.theta = theta
-                rate = float(tried[kink])
+                rate = later_rates[kink]
                 if abs(rate) <= 10 * ROUNDING * sizes[kink]:
                     # it stays on the kink, with this gate: a solution if there is a cell with these gates
                     if self._needless(kink, kinds, move):
@@ -342,6 +339,16 @@ class _Flow:
                 return False
         right = all((rates[kink] > 0.0) == (self.mode[kink] == ON) for kink in self.guessed)
         return answer if right else None
+
+    def _ahead(self) -> tuple[np.ndarray, np.ndarray]:
+        """The pre-activations' rates and the gates a small way ahead."""
+        theta = self.theta
+        step = TRIED * float(np.linalg.norm(theta)) / max(float(np.linalg.norm(self.move)), 1e-150)
+        self.theta = theta + step * self.move
+        self._field()
+        rates, gates = self._rates()[0], self.gate.copy()
+        self.theta = theta
+        return rates, gates
 
     def _needless(self, kink: Kink, kinds: Sequence[Kind], move: np.ndarray) -> bool:
         """Whether the flow is the same with the kink's kind on its side 0, which is then the one to be taken."""

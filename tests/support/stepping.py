@@ -25,7 +25,7 @@ from numba import njit
 
 OFF, ON, SLIDE = 0, 1, 2
 REACHED, EVENT, TIRED = 0, 1, 2
-STAGES = 250  # at most
+STAGES = 1000  # at most
 FAINTEST = 1e-200  # of the weights p, so that kinks of samples that hardly count are kinks still
 LONGEST = 0.2  # step, relative to the norm
 BEHIND = 1e-13  # how far behind its kink a pre-activation has to be, relative to the sum of its terms' sizes
