@@ -16,6 +16,7 @@ from benchmarks.hard_draws import LAWS, Law, suite
 from benchmarks.opinions import judged
 from harness.instances import Instance
 from harness.limits import Limit
+from harness.networks import diagonal
 from tests.support.reference import Record, follow
 
 # Inputs on which wrong limits were once believed or true ones refused, and their values, known by hand.
@@ -48,6 +49,30 @@ def test_values_known_by_hand(name: str) -> None:
 @pytest.mark.parametrize("name", SEPARATES_NEVER)
 def test_flows_that_never_separate(name: str) -> None:
     assert follow(case(name)).status == "not separated"
+
+
+def test_a_symmetry_between_samples_is_kept_to_the_bit() -> None:
+    # what is exchanged stands first and last, so that sums in order would not do
+    given, order = case("sym-diaglin3-swap"), (0, 2, 1)
+    x = tuple(tuple(given.x[i][k] for k in order) for i in order)
+    y, theta0 = tuple(given.y[i] for i in order), tuple(tuple(row[k] for k in order) for row in given.theta0)
+    parts = np.split(follow(replace(given, x=x, y=y, theta0=theta0), 60.0).direction, 3, axis=1)
+    assert all((part[:, 0] == part[:, 2]).all() and part[-1, 0] for part in parts)
+
+
+def test_a_neuron_of_1e_12_keeps_its_own_direction() -> None:
+    # with one sample d sigma is w_k' = x_k v_k, v_k' = x_k w_k: hyperbolic functions, and sigma is known from neuron 1
+    size = Fraction(1, 10**12)
+    instance = Instance(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), ((1, 3 * size), (1, -size)))  # pyright: ignore[reportArgumentType]
+    record = follow(instance, 20.0, rtol=1e-8)
+    theta = record.direction * np.exp(record.log_norm)[:, None]
+    sigma = np.log(theta[:, 0]) / 2.0
+    w, v = 3e-12 * np.cosh(sigma) - 1e-12 * np.sinh(sigma), 3e-12 * np.sinh(sigma) - 1e-12 * np.cosh(sigma)
+    found, known = np.array([theta[:, 1], theta[:, 3]]), np.array([w, v])
+    sizes = np.linalg.norm(found, axis=0), np.linalg.norm(known, axis=0)
+    assert len(sigma) > 20
+    assert np.abs(found / sizes[0] - known / sizes[1]).max() < 1e-6
+    assert np.abs(sizes[0] / sizes[1] - 1.0).max() < 2e-5
 
 
 # --- the compiled trainer against it ---
