@@ -3,18 +3,23 @@
 Of mixed draws, generic and small integers apart: the batched trainer beside the compiled one, rtol 1e-8 all the way
 beside the default, and starts moved by 1e-9 relative beside the start itself, where no exact invariance holds the flow.
 Whatever differs is printed with its place in the suite.  Nothing here is a test.
+
+With --reference instead: limits of hard draws beside the independent reference (benchmarks/opinions.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
+from benchmarks import opinions
 from benchmarks.families import Kind, suite
+from benchmarks.hard_draws import LAWS
 from benchmarks.run import KINDS, same_predictor
 from harness import drive
 from harness.flow import Settings, follow
@@ -78,8 +83,14 @@ def _pairs(one: Sequence[Limit], two: Sequence[Limit]) -> list[tuple[int, Limit,
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description="Are limits what they are?")
     parser.add_argument("--seed", type=int, default=424242)
-    parser.add_argument("--count", type=int, default=600, help="flows of each kind")
+    parser.add_argument("--count", type=int, default=600, help="flows of each kind or law")
+    parser.add_argument("--reference", action="store_true", help="beside the reference, on hard draws")
+    parser.add_argument("--draws", nargs="+", choices=LAWS, default=LAWS, help="their laws")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="for the reference")
     given = parser.parse_args(arguments)
+    if given.reference:
+        print(f"\n{opinions.table(given.draws, given.seed, given.count, given.processes)}")
+        return
     table = [row for kind in KINDS for row in rows(kind, given.seed, given.count)]
     print("\n| what | flows | status differs | converged | predictor differs | margins differ by |")
     print("| --- | --- | --- | --- | --- | --- |")
