@@ -25,7 +25,7 @@ NEAR = 1e-3
 # Of a distance: what comes closer by no more than this in a few units of the log-norm stands still.
 STANDS = 1e-4
 # Of the log-norm: a neuron that grows at this rate against the others has woken.
-WAKES = 1e-3
+WAKES = 1e-2
 # log L: the data's margins are above 27, or hardly separated.
 VANISHED, STAYS = np.log(1e-12), np.log(1e-3)
 
@@ -117,9 +117,12 @@ def _arrives(onward: Onward | None) -> bool | None:
     if onward is None:
         return None
     first, last = onward.distance[0], onward.distance[-1]
-    if last > max(STRAYS, (1.0 - STANDS) * first) or np.any(onward.sure & (onward.rates > WAKES)):
+    if last >= NEAR:
+        # whether a neuron has woken is known near the limit alone
+        return False if last > max(STRAYS, (1.0 - STANDS) * first) else None
+    if np.any(onward.sure & (onward.rates > WAKES)):
         return False
-    return True if last < NEAR and np.all(onward.rates[-1:] < -WAKES) else None
+    return True if np.all(onward.rates[-1:] < -WAKES) else None
 
 
 def _told(limit: Limit) -> bool | None:

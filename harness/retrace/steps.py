@@ -1,8 +1,8 @@
 """A recorded flow followed once more, step by step, by LSODA along the field of field.py.
 
 The first step begins at the instance's own start, every other at its row.  What counts is the distance of the next row
-from that solution as a curve of directions and log-norms, every weight relative to its own neuron, not the time at
-which it comes by.
+from that solution as a curve of directions and log-norms, not the time at which it comes by; every weight relative to
+the norm, or to OWN times its own neuron where that is less.
 
 Where part of the log-norm is booked, the softmax is held at the inverse temperature of the norm without it; that is
 the flow up to 1 / (margin at which it is held), which has to be at least LEAST_HELD.
@@ -18,6 +18,7 @@ from harness.retrace.field import LANDED, Array, Field
 from harness.retrace.lsoda import follow
 
 LEAST_HELD = 2e3
+OWN = 10.0  # neurons: a trainer that keeps its errors small beside the norm follows a small one less closely
 GOOD = 2e-5  # a step as close as this needs no second look
 # A start on a kink: starts beside it, by some widths of a rounded kink, are followed until the record has gone ON in
 # direction or log-norm; where they are PARTED then, more than one solution departs.
@@ -117,7 +118,7 @@ class _Step:
         growth = states[:, size] + np.log(norms / norms[0])
         points = np.column_stack([states[:, :size] / norms[:, None], growth])
         directions = self.ends / np.linalg.norm(self.ends, axis=1)[:, None]
-        scale = np.append(self.field.sizes(directions).max(axis=0), 1.0)
+        scale = np.append(np.minimum(OWN * self.field.sizes(directions).max(axis=0), 1.0), 1.0)
         return _distance_to_polyline(points / scale, target / scale)
 
     def _rates(self, states: Array, widths: list[Array]) -> Array:
