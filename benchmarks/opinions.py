@@ -79,8 +79,9 @@ def _compared(limit: Limit, effort: Effort) -> tuple[Verdict, str, float]:
         why = f"{limit.status}, reference {record.status}: {record.reason}"
         if separates == (limit.status == "converged"):
             return "agrees", why, math.inf
-        # from depth 3 on a saddle may be left as slowly as a weight is small, and not exponentially
-        return ("too slow" if not separates and instance.network.depth > 2 else "differs"), why, math.inf
+        # a flow that rests will never separate; from depth 3 on a saddle may be left as slowly as a weight is small
+        slow = not separates and (record.reason.startswith("not after") or instance.network.depth > 2)
+        return ("too slow" if slow else "differs"), why, math.inf
     assert limit.theta is not None
     assert limit.value is not None
     theta = np.concatenate(limit.theta)

@@ -1,32 +1,29 @@
 """Whether what is small beside a limit dies: a limit is believed on this or on exact invariance, never on smallness.
 
-A hidden neuron that is zero in the limit, but not yet, moves by itself (harness.flow.decoupled).  Its fate is known where
-it and neighbours, as far away as the flow is from the limit, end alike.  Where the multipliers are not unique they may
-still change, and it dies for certain only if it would under all of them.
+A hidden neuron that is zero in the limit, but not yet, moves by itself (harness.flow.decoupled).  Its fate is known
+where it and neighbours, as far away as the flow is from the limit, end alike.  Where the multipliers are not unique they
+may still change, and it dies for certain only if it would under all of them.
 """
 
 from __future__ import annotations
 
 from itertools import product
-from typing import Literal
 
 import numpy as np
 from scipy.optimize import linprog
 
 from harness.flow.decoupled import rate_of
+from harness.flow.deep_fate import EVEN, MOST_SAMPLES, Fate, deep_fate, gate_choices, of_rates
 from harness.flow.field import field, workspace
 from harness.flow.gates import Gates
 from harness.flow.invariants import Subspace
 from harness.flow.kernel import evaluate
 from harness.flow.settle import Settled
 
-Fate = Literal["dies", "wakes", "unknown"]
 NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
 NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
-EVEN = 1e-6  # a rate as near to 1 is not told from it
 FURTHER = 3.0  # units of the clock in which the norm grows like its exponential
-MOST_SAMPLES = 12  # whose gate choices are listed
 
 
 def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, settled: Settled) -> Fate:
@@ -45,7 +42,7 @@ def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, set
 def still_turning(
     gates: Gates, subspace: Subspace, watch: np.ndarray, problem, theta: np.ndarray, settled: Settled
 ) -> bool:
-    """Whether an input that is zero in the limit may yet change its side on the way: it is on one, and moves to its kink.
+    """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
 
     What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.
     watch as of Gates.watch, for the kinks that the flow can cross and does not slide on.
@@ -93,8 +90,12 @@ def _of_unit(
     gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, settled: Settled
 ) -> Fate:
     net, instance = gates.net, gates.instance
+    network = instance.network
+    if network.depth > 2:
+        return deep_fate(gates, theta, unit, settled)
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
-    if instance.network.depth > 2 or instance.network.shared or not gates.relu or len(outgoing) != 1:
+    # of a linear network the second-order test has told
+    if network.shared or not gates.relu or len(outgoing) != 1:
         return "dies"
     x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
     parameters = np.append(net.par[incoming], net.par[outgoing])
@@ -109,10 +110,7 @@ def _of_unit(
     balance = float(gates.balance[unit]) * np.exp(-2.0 * booked)
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
     near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
-    rates = [rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near]
-    if all(rate < 1.0 - EVEN for rate in rates):
-        return "dies"
-    return "wakes" if all(rate > 1.0 + EVEN for rate in rates) else "unknown"
+    return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near])
 
 
 def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
@@ -120,7 +118,7 @@ def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
     heard = [i for i in range(len(x)) if ends[:, i].any() and x[i].any()]
     if len(heard) > MOST_SAMPLES:
         return np.inf
-    choices = np.array(list(product((0.0, 1.0), repeat=len(heard)))).reshape(-1, len(heard))
+    choices = gate_choices(len(heard))
     return max(float(np.linalg.norm((choices * mu[heard]) @ x[heard], axis=1).max()) for mu in ends)
 
 

@@ -41,9 +41,9 @@ class Settings:
     rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
-    steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.  polish_from: min q from which polishes are
-    tried (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
-    sharp cannot be resolved.
+    steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.
+    polish_from: min q from which polishes are tried (Run.next_polish).  farthest: the log-norm at which a flow is given
+    up, since modes slower than the softmax is sharp cannot be resolved.
     """
 
     rtol: float = 1e-5
@@ -328,8 +328,10 @@ class Run:
         exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.depth)
         q, multipliers = np.empty(self.instance.n), np.empty(self.instance.n)
         code, _ = polish(self.problem, exact, part, self.slides.curved, q, multipliers)
-        # a unit that is small but alive has a value of its own, of second order in its size
-        if code != SOLVED or abs(exact @ exact - size * size) > 1e-12 * size * size:
+        # a unit that is small but alive has a value of its own, of second order in its size; where others are tied to
+        # the tiny ones the point may be another of the same value
+        moved = np.linalg.norm(exact - point)
+        if code != SOLVED or abs(exact @ exact - size * size) > 1e-12 * size * size or moved > 10.0 * DYING * size:
             return None
         settled = settle(self.instance, exact, multipliers, self.gates)
         return settled if settled is not None and settled.residual <= 1e-13 and not settled.doubt else None
