@@ -63,9 +63,7 @@ class Departure:
     sides: tuple[int, ...] = ()
 
 
-def depart(
-    normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.ndarray, minus: np.ndarray
-) -> Departure:
+def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> Departure:
     """Resolve the lines through one point.
 
     normals (L, N), base (N,) the field with every pair of these lines off, terms (N,) the sum of the absolute values

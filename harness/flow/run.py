@@ -40,7 +40,8 @@ class Settings:
     rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
-    steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.  polish_from: min q from which polishes are tried
+    steps by which they have to be; steps in all; kink_events, for every pair of
+    a sample and a hidden unit.  polish_from: min q from which polishes are tried
     (Run.next_polish).  farthest: the log-norm at which a flow is given up, since modes slower than the softmax is
     sharp cannot be resolved.
     """
