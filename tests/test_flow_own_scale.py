@@ -1,4 +1,4 @@
-"""What belongs to one unit or sample is measured by it: flows that are plain, however small the units on their kinks."""
+"""What belongs to one unit or sample is measured by it: plain flows stay plain, however small a unit on its kinks."""
 
 from __future__ import annotations
 
