@@ -68,7 +68,7 @@ def test_few_kinks_against_all_their_patterns(seed: int) -> None:
         for pattern in itertools.product((0.0, 1.0), repeat=5)
     ]
     _, least = nnls(np.array(columns).T, target)
-    assert kkt_file._fit(target, gradients, moving)[2] == pytest.approx(least, abs=1e-12)
+    assert kkt_file.fit(target, gradients, moving)[2] == pytest.approx(least, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -81,20 +81,21 @@ def test_many_kinks_to_rounding(seed: int, shape: tuple[int, int, int]) -> None:
     rng = np.random.default_rng(seed)
     gradients, moving = kinks_at_random(rng, *shape)
     weight, portion = rng.uniform(0.5, 2.0, shape[0]), rng.choice([0.0, 0.3, 1.0], shape[:2])
-    inside = sum(a * (g + c @ m) for a, g, c, m in zip(weight, gradients, portion, moving, strict=True))
+    inside = np.sum([a * (g + c @ m) for a, g, c, m in zip(weight, gradients, portion, moving, strict=True)], axis=0)
     for target in (inside, rng.standard_normal(shape[2]) * np.linalg.norm(inside)):
-        multipliers, portions, gap = kkt_file._fit(target, gradients, moving)
+        multipliers, portions, gap = kkt_file.fit(target, gradients, moving)
         assert (multipliers >= 0.0).all()
         assert all(((c >= 0.0) & (c <= 1.0 + 1e-12)).all() for c in portions)
-        pulls = [a * (g + c @ m) for a, g, c, m in zip(multipliers, gradients, portions, moving, strict=True)]
-        rest = target - sum(pulls)
+        parts = zip(multipliers, gradients, portions, moving, strict=True)
+        pull = np.sum([a * (g + c @ np.array(m)) for a, g, c, m in parts], axis=0)
+        rest = target - pull
         size = float(np.linalg.norm(target))
         assert gap == pytest.approx(np.linalg.norm(rest), abs=1e-13 * size)
         if target is inside:
             assert gap < 1e-13 * size
         leading = [g @ rest + np.maximum(np.array(m) @ rest, 0.0).sum() for g, m in zip(gradients, moving, strict=True)]
         assert max(leading) < 1e-11 * size * max(gap, size * 1e-3)
-        assert abs(rest @ sum(pulls)) < 1e-11 * size * size
+        assert abs(rest @ pull) < 1e-11 * size * size
 
 
 def test_distance_of_a_point_that_is_not_kkt() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from harness.flow.batched_kernel import (
     values,
 )
 from harness.flow.batched_lanes import Lanes
+from harness.flow.kernel import SMALLEST
 
 _BIG = 1e300
 
@@ -146,9 +148,15 @@ def jacobian(lanes: Lanes, theta: Tensor, now: Field, sliding: Tangency | None) 
 
 
 def slide_coefficients(lanes: Lanes, now: Field, sliding: Tangency) -> tuple[Tensor, Tensor]:
-    """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them, (B, S)."""
+    """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them, (B, S).
+
+    As harness.flow.field.slide_coefficients, the jumps relative to what their pairs can contribute.
+    """
     drive = (now.factor * torch.cat(now.drive, dim=2)[:, : lanes.samples].flatten(1)).unsqueeze(2)
+    sizes = torch.cat(hidden_sizes(lanes, now.at.weights, now.rho), dim=1).unsqueeze(1)
+    most = (now.p.unsqueeze(2) * sizes).flatten(1).unsqueeze(2)
     up, down = lanes.up @ drive, lanes.down @ drive
+    bound = (lanes.up + lanes.down) @ most
     if lanes.curves:
         own = now.rows.grad[:, lanes.samples :]
         normals = own[:, : lanes.curves]
@@ -157,17 +165,29 @@ def slide_coefficients(lanes: Lanes, now: Field, sliding: Tangency) -> tuple[Ten
         parts = drive.gather(1, lanes.places.unsqueeze(2))
         up = torch.cat([up, scale.clamp(min=0.0) @ parts], dim=1)
         down = torch.cat([down, (-scale).clamp(min=0.0) @ parts], dim=1)
-    plus, minus = up.squeeze(2), down.squeeze(2)
+        bound = torch.cat([bound, scale.abs() @ most.gather(1, lanes.places.unsqueeze(2))], dim=1)
+    plus, minus, bound = up.squeeze(2), down.squeeze(2), bound.squeeze(2)
     jumps = plus + minus
-    coefficients = torch.where(jumps != 0.0, (sliding.omega + minus) / _nonzero(jumps), 0.5)
-    return coefficients, jumps
+    seen = bound > 0.0
+    coefficients = torch.where(seen & (jumps != 0.0), (sliding.omega + minus) / _nonzero(jumps), 0.5)
+    return coefficients, torch.where(seen, jumps / _nonzero(bound), -1.0)
 
 
-def violations(lanes: Lanes, theta: Tensor) -> tuple[list[Tensor], Tensor | None]:
+def hidden_sizes(lanes: Lanes, weights: tuple[Tensor, ...] | list[Tensor], rho: Tensor) -> list[Tensor]:
+    """As harness.flow.kernel.unit_sizes, per hidden layer (B, k_l)."""
+    out: list[Tensor] = []
+    for below, above in pairwise(weights):
+        size = torch.sqrt((below * below).sum(2) + (above * above).sum(1))
+        out.append(torch.where(size >= SMALLEST * rho, size, 0.0))
+    return out
+
+
+def violations(lanes: Lanes, theta: Tensor) -> tuple[list[Tensor], Tensor | None, Forward]:
     """How far theta is past every event, negative before it: per hidden layer (B, n, k_l), and lines (B, S).
 
-    A watched pre-activation of layer l counts relative to ||theta||^l ||x_i||, a coefficient that leaves [0, 1] or a
-    jump that turns positive by a hundredth.  What is not watched is far before it.
+    With them comes what was evaluated on the way.
+
+    As harness.flow.events.violation; what is not watched is far before it.
     """
     if lanes.slides:
         now = field(lanes, theta)
@@ -177,25 +197,25 @@ def violations(lanes: Lanes, theta: Tensor) -> tuple[list[Tensor], Tensor | None
         at, rho = forward(lanes.net, theta), torch.linalg.vector_norm(theta, dim=1, keepdim=True)
     units = unit_violations(lanes, at, rho)
     if now is None:
-        return units, None
+        return units, None, at
     coefficients, jumps = slide_coefficients(lanes, now, tangency(lanes, now))
-    past = 0.01 * torch.maximum(torch.maximum(-coefficients, coefficients - 1.0), jumps / rho)
-    return units, torch.where(lanes.line, past, -_BIG)
+    past = 0.01 * torch.maximum(torch.maximum(-coefficients, coefficients - 1.0), jumps)
+    return units, torch.where(lanes.line, past, -_BIG), at
 
 
 def unit_violations(lanes: Lanes, at: Forward, rho: Tensor) -> list[Tensor]:
     """The part of `violations` that is about pre-activations; rho (B, 1): what they are compared with."""
     units: list[Tensor] = []
-    for layer, watch in enumerate(lanes.watch):
-        scale = lanes.reach * (rho ** (layer + 1)).unsqueeze(2)
-        past = -watch * at.pre[layer][:, : lanes.samples] / scale
-        units.append(torch.where(watch != 0.0, past, -_BIG))
+    for layer, (watch, size) in enumerate(zip(lanes.watch, hidden_sizes(lanes, at.weights, rho), strict=True)):
+        scale = lanes.reach * (rho**layer * size).unsqueeze(1)
+        past = -watch * at.pre[layer][:, : lanes.samples] / _nonzero(scale)
+        units.append(torch.where((watch != 0.0) & (scale > 0.0), past, -_BIG))
     return units
 
 
 def violation(lanes: Lanes, theta: Tensor) -> Tensor:
     """The largest of them, (B,)."""
-    units, lines = violations(lanes, theta)
+    units, lines, _ = violations(lanes, theta)
     worst = torch.cat([u.flatten(1) for u in units] + ([lines] if lines is not None else []), dim=1)
     return worst.amax(1)
 

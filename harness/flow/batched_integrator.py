@@ -17,21 +17,21 @@ from torch import Tensor
 from harness.flow.batched_field import (
     Field,
     field,
+    hidden_sizes,
     jacobian,
     loss_below,
     margins,
     return_to_kinks,
     tangency,
-    unit_violations,
     velocity,
     violation,
     violations,
 )
-from harness.flow.batched_kernel import Forward, forward
+from harness.flow.batched_kernel import Forward, by_parameter, forward, weights_of
 from harness.flow.batched_lanes import Lanes, State, put, take, theta_of
 from harness.flow.events import GRAZE, LANDED, OFF
 from harness.flow.integrator import DUE, EVENT, OUT_OF_STEPS, STATIONARY, STUCK
-from harness.flow.rodas import DENSE, GAMMA, SOFTMAX_ERROR, STAGE, STEP, WEIGHTY
+from harness.flow.rodas import DENSE, GAMMA, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
 
 RUNNING = -1
 _MOST_HALVINGS = 60
@@ -103,6 +103,8 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     h = torch.where(locating, trial, state.h)
     stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac, shift)
     error = _error(lanes, state, limits, theta, now, stages[5], z_new)
+    if batch.looks is not None:
+        error = torch.maximum(error, _unit_error(lanes, state, stages[5], z_new, state.booked + shift * h))
     accepted = flowing & (error <= 1.0)
     _resize(state, flowing, accepted, error)
     if batch.looks is not None:
@@ -111,6 +113,42 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
         accepted = _begin_locating(state, accepted, place, h)
         accepted |= _locate(lanes, state, locating, shift, h, z_new, end)
     _go(state, accepted, z_new, h, shift)
+    if lanes.balances:
+        _keep_balance(lanes, state, flowing | locating)
+
+
+def _unit_error(lanes: Lanes, state: State, last: Tensor, z_new: Tensor, booked: Tensor) -> Tensor:
+    """As harness.flow.rodas.unit_error and balance_gaps, (B,)."""
+    theta = theta_of(lanes, state.constant, z_new)
+    rho = torch.linalg.vector_norm(theta, dim=1, keepdim=True)
+    change = (lanes.basis @ last.unsqueeze(2)).squeeze(2)
+    sizes = hidden_sizes(lanes, weights_of(lanes.net, theta), rho)
+    errors = hidden_sizes(lanes, weights_of(lanes.net, change), torch.zeros_like(rho))
+    parts = [e / torch.where(s > 0.0, s, torch.inf) for s, e in zip(sizes, errors, strict=True)]
+    if lanes.balances:
+        parts.append(balance_gaps(lanes, theta, booked).abs())
+    return torch.cat(parts, dim=1).amax(1) / UNIT_ERROR
+
+
+def balance_gaps(lanes: Lanes, theta: Tensor, booked: Tensor) -> Tensor:
+    """As harness.flow.rodas.balance_gaps, (B, k_1)."""
+    below, above = weights_of(lanes.net, theta)
+    rho = torch.linalg.vector_norm(theta, dim=1, keepdim=True)
+    (size,) = hidden_sizes(lanes, [below, above], rho)
+    gap = (above * above).sum(1) - (below * below).sum(2) - torch.exp(-2.0 * booked).unsqueeze(1) * lanes.balance
+    return torch.where((size > 0.0) & torch.isfinite(gap), gap / torch.where(size > 0.0, size, 1.0) ** 2, 0.0)
+
+
+def _keep_balance(lanes: Lanes, state: State, moved: Tensor) -> None:
+    """As harness.flow.integrator._keep_balance, for lanes that may have moved."""
+    theta = theta_of(lanes, state.constant, state.z)
+    half = 0.5 * balance_gaps(lanes, theta, state.booked)
+    below, above = weights_of(lanes.net, torch.ones_like(theta))
+    factors = [below * (1.0 + half).unsqueeze(2), above * (1.0 - half).unsqueeze(1)]
+    theta = theta * by_parameter(lanes.net, [f.unsqueeze(1) for f in factors]).squeeze(1)
+    # where nothing is conserved parameters may be shared, and belong to several entries
+    moved = moved.unsqueeze(1) & torch.isfinite(lanes.balance).any(1, keepdim=True)
+    state.z = torch.where(moved, _pivots(lanes, theta), state.z)
 
 
 def _go(state: State, going: Tensor, z_new: Tensor, h: Tensor, shift: Tensor) -> None:
@@ -124,7 +162,7 @@ def _go(state: State, going: Tensor, z_new: Tensor, h: Tensor, shift: Tensor) ->
 
 def marks(lanes: Lanes, state: State) -> tuple[list[Tensor], Tensor | None]:
     """What a lane that stopped with EVENT has landed on: per hidden layer (B, n, k_l) and lines (B, S), bool."""
-    units, lines = violations(lanes, theta_of(lanes, state.constant, state.z))
+    units, lines, _ = violations(lanes, theta_of(lanes, state.constant, state.z))
     return [u >= -LANDED for u in units], None if lines is None else lines >= -LANDED
 
 
@@ -232,24 +270,29 @@ def _first_event(
     lanes, looks = batch.lanes, batch.looks
     assert looks is not None
     theta = _thirds(looks, state, stages, z_new, booked)
-    units, lines = violations(looks, theta)
+    units, lines, later = violations(looks, theta)
     past = torch.cat([u.flatten(1) for u in units] + ([lines] if lines is not None else []), dim=1).amax(1)
     past = past.reshape(-1, 3)
     thirds = torch.arange(1, 4, dtype=past.dtype, device=past.device) / 3.0
     place = torch.where(past > LANDED, thirds, 2.0).amin(1)
     touched = torch.full_like(place, 2.0)
     norms = torch.linalg.vector_norm(theta, dim=1).reshape(-1, 3)
-    ratio = norms / now.rho
-    for layer, (start, later) in enumerate(zip(unit_violations(lanes, now.at, now.rho), units, strict=True)):
-        a = -start
-        b, c, d = (-later.unflatten(0, (-1, 3)) * (ratio ** (layer + 1))[:, :, None, None]).unbind(1)
+    sizes = hidden_sizes(lanes, now.at.weights, now.rho)
+    for layer, (watch, size) in enumerate(zip(lanes.watch, sizes, strict=True)):
+        scale = watch / (lanes.reach * (now.rho ** (layer + 1)).unsqueeze(2))
+        a = scale * now.at.pre[layer][:, : lanes.samples]
+        ahead = later.pre[layer][:, : lanes.samples].unflatten(0, (-1, 3))
+        b, c, d = (scale.unsqueeze(1) * ahead).unbind(1)
         where, value = lowest(a, b, c, d)
-        dips = (where < 1.0) & (a > OFF) & (lanes.watch[layer] != 0.0)
+        own = (size / now.rho).unsqueeze(1)  # of the unit, to which its kinks are compared
+        dips = (where < 1.0) & (watch != 0.0) & (own > 0.0)
+        crosses = dips & (a > OFF * own) & (value < -LANDED * own)
+        dips = dips & (a > OFF)
         near = GRAZE * limits.rtol * (_sway(lanes, now) if layer == 0 else 1.0)
         deep = a - value > torch.where(booked[:, None, None] == 0.0, OFF, near)
         touches = dips & deep & (value.abs() < near)
         touched = torch.minimum(touched, torch.where(touches, where, 2.0).flatten(1).amin(1))
-        place = torch.minimum(place, torch.where(dips & (value < -LANDED), where, 2.0).flatten(1).amin(1))
+        place = torch.minimum(place, torch.where(crosses, where, 2.0).flatten(1).amin(1))
     grazes = (touched < 1.0) & (touched <= place)
     return place, past[:, 2], torch.where(grazes, state.booked + booked + torch.log(norms[:, 2]), -torch.inf)
 

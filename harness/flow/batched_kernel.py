@@ -75,7 +75,7 @@ class Directions:
     by_output: tuple[Tensor, ...]
 
 
-def _weights(net: Networks, theta: Tensor) -> list[Tensor]:
+def weights_of(net: Networks, theta: Tensor) -> list[Tensor]:
     flat = theta.gather(1, net.index)
     out, start = [], 0
     for rows, cols in net.layers:
@@ -84,7 +84,7 @@ def _weights(net: Networks, theta: Tensor) -> list[Tensor]:
     return out
 
 
-def _by_parameter(net: Networks, entries: list[Tensor]) -> Tensor:
+def by_parameter(net: Networks, entries: list[Tensor]) -> Tensor:
     """Sum (B, A, k_l, k_(l-1)) over the entries that share a parameter: (B, A, N).
 
     A gather and a sum, not a scatter: the order of additions is fixed on every device.
@@ -98,7 +98,7 @@ def _by_parameter(net: Networks, entries: list[Tensor]) -> Tensor:
 
 def forward(net: Networks, theta: Tensor) -> Forward:
     """One pass at theta (B, N)."""
-    weights = _weights(net, theta)
+    weights = weights_of(net, theta)
     inputs, pre = [net.x], []
     for layer, weight in enumerate(weights):
         pre.append(inputs[-1] @ weight.transpose(1, 2))
@@ -131,7 +131,7 @@ def backward(net: Networks, at: Forward) -> Backward:
         entries.append(back.unsqueeze(3) * at.inputs[layer].unsqueeze(2))
         if layer:
             back = back @ at.weights[layer]
-    return Backward(_by_parameter(net, entries[::-1]), deltas[::-1], backs[::-1])
+    return Backward(by_parameter(net, entries[::-1]), deltas[::-1], backs[::-1])
 
 
 def combined(net: Networks, at: Forward, weights: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -149,7 +149,7 @@ def combined(net: Networks, at: Forward, weights: Tensor) -> tuple[Tensor, list[
         entries.append((back.transpose(1, 2) @ at.inputs[layer]).unsqueeze(1))
         if layer:
             back = back @ at.weights[layer]
-    return _by_parameter(net, entries[::-1]).squeeze(1), deltas[::-1]
+    return by_parameter(net, entries[::-1]).squeeze(1), deltas[::-1]
 
 
 def directions(net: Networks, basis: Tensor) -> Directions:
@@ -201,12 +201,12 @@ def hessian_times(net: Networks, at: Forward, back: Backward, weights: Tensor, a
             if back_t is not None:
                 next_t = next_t + (back_t.reshape(batch, rows * r, units) @ at.weights[layer]).reshape(next_t.shape)
             back_t = next_t
-    return _by_parameter(net, entries[::-1])
+    return by_parameter(net, entries[::-1])
 
 
 def gradients_along(net: Networks, at: Forward, back: Backward, direction: Tensor) -> Tensor:
     """The derivative of every row's gradient along one direction (B, N): (B, R, N)."""
-    changes = _weights(net, direction)
+    changes = weights_of(net, direction)
     tangent: Tensor | None = None
     tangents: list[Tensor | None] = [None]
     for layer in range(net.depth - 1):
@@ -227,4 +227,4 @@ def gradients_along(net: Networks, at: Forward, back: Backward, direction: Tenso
         entries.append(out)
         if layer:
             back_t = back_t @ at.weights[layer] + back.backs[layer] @ changes[layer]
-    return _by_parameter(net, entries[::-1])
+    return by_parameter(net, entries[::-1])

@@ -41,6 +41,7 @@ class Shape:
     others: int
     relu: bool
     logistic: bool
+    balances: bool
 
     @property
     def layers(self) -> tuple[tuple[int, int], ...]:
@@ -60,6 +61,7 @@ class Shape:
             others=max(len(_others(run)) for run in runs),
             relu=any(net.activation == "relu" for net in networks),
             logistic=any(run.instance.loss == "logistic" for run in runs),
+            balances=any(not np.isnan(run.gates.balance).all() for run in runs),
         )
 
     def holds(self, other: Shape) -> bool:
@@ -81,6 +83,7 @@ class Lanes:
     net: the networks; real (B, n): which samples are data; logistic (B, 1); size (B,) the true N.
     basis (B, N, r), its Directions, pivots (B, r) and pivoted (B, r): which columns are not padding.
     watch: per hidden layer (B, n, k_l) in {-1, 0, 1}; reach (B, n, 1): ||x_i||.
+    balance (B, k_1): what every unit of depth 2 conserves, NaN where nothing is; balances: whether any is.
     normals (B, flat, N): of the flat lines; line (B, S): which lines are not padding.
     up, down (B, flat, n * hidden units): the scales of each flat line's members, by sign.
     joins (B, T, V): 1 where a virtual row belongs to a curved line; places (B, V): its place in n * hidden units.
@@ -97,6 +100,7 @@ class Lanes:
     pivoted: Tensor
     watch: tuple[Tensor, ...]
     reach: Tensor
+    balance: Tensor
     normals: Tensor
     line: Tensor
     up: Tensor
@@ -106,6 +110,7 @@ class Lanes:
     samples: int
     curves: int
     any_logistic: bool
+    balances: bool
 
     @property
     def slides(self) -> bool:
@@ -204,6 +209,7 @@ class _Padded:
         self.watch = [np.zeros((batch, n, k)) for k in hidden] if shape.relu else []
         self.real = np.zeros((batch, n), dtype=bool)
         self.reach = np.ones((batch, n, 1))
+        self.balance = np.full((batch, hidden[0] if hidden else 0), np.nan)
         self.basis = np.zeros((batch, size, shape.columns))
         self.pivots = np.zeros((batch, shape.columns), dtype=np.int64)
         self.pivoted = np.zeros((batch, shape.columns), dtype=bool)
@@ -227,6 +233,9 @@ class _Padded:
         self.seeds[-1][b, : instance.n, 0] = instance.y_float
         self.real[b, : instance.n] = True
         self.reach[b, : instance.n, 0] = np.linalg.norm(instance.x_float, axis=1)
+        if self.shape.balances:
+            kept = run.gates.balance[run.gates.hidden.start : run.gates.hidden.stop]
+            self.balance[b, : len(kept)] = kept
         for layer in range(len(self.gates)):
             units = slice(int(uptr[layer + 1]), int(uptr[layer + 2]))
             width = units.stop - units.start
@@ -287,6 +296,7 @@ def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
         pivoted=put_there(padded.pivoted),
         watch=tuple(put_there(w) for w in padded.watch),
         reach=put_there(padded.reach),
+        balance=put_there(padded.balance),
         normals=put_there(padded.normals),
         line=put_there(padded.line),
         up=put_there(up),
@@ -296,6 +306,7 @@ def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
         samples=shape.n,
         curves=shape.curved,
         any_logistic=shape.logistic,
+        balances=shape.balances,
     )
 
 

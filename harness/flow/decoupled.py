@@ -1,13 +1,13 @@
 """A small neuron beside a limit: how it moves by itself, and whether it dies, compiled.
 
-Near a limit with multipliers lambda, in the clock in which what lives grows like exp(t), a neuron that is small moves by
+Near a limit with multipliers lambda, in the clock in which what lives grows like exp(t), a small neuron moves by
 
     w' = v sum_i c_i mu_i x_i,      v' = sum_i mu_i relu(w . x_i),      mu_i = lambda_i y_i,  c_i its gates,
 
 with w its incoming weights and v its outgoing one.  With the gates fixed, and P = sum_i c_i mu_i x_i projected on the
-kinks that slide, w' = v P and v' = P . w: the part of w across P stands still, and along P the sum of v and w grows like
-exp(|P| t) while their difference shrinks like it.  Every input is then a constant and a combination of these two, so
-that the next kink is the root of a quadratic, exactly.  Once no kink is ahead the neuron grows at the rate |P|: below 1
+kinks that slide, w' = v P and v' = P . w: the part of w across P stands still, and along P the sum of v and w grows
+like exp(|P| t) while their difference shrinks like it.  Every input is then a constant and a combination of these two,
+so that the next kink is the root of a quadratic, exactly.  Once no kink is ahead the neuron grows at the rate |P|: below 1
 it dies against the rest, above 1 the limit is a saddle that the flow leaves, however late.
 """
 
@@ -56,9 +56,10 @@ def rate_of(x, mu, w, v, gates):
         if abs(growing) <= 1e-15 * size:
             growing = 0.0
         time, hit = _next_kink(x, lengths, gates, w, pull, p, growing, shrinking, a)
-        if _slides(gates) and growing != 0.0 and shrinking / growing > 1.0:
-            if 0.5 * np.log(shrinking / growing) / p <= time:
-                return np.nan  # a slide on which the outgoing weight passes zero is left in more than one way
+        # a slide on which the outgoing weight passes zero is left in more than one way
+        turns = _slides(gates) and growing != 0.0 and shrinking / growing > 1.0
+        if turns and 0.5 * np.log(shrinking / growing) / p <= time:
+            return np.nan
         if hit < 0:
             return p if growing != 0.0 else 0.0
         up, down = np.exp(p * time), np.exp(-p * time)
@@ -79,10 +80,7 @@ def rate_of(x, mu, w, v, gates):
 
 @compiled
 def _slides(gates):
-    for g in gates:
-        if g == 2:
-            return True
-    return False
+    return np.any(gates == 2)
 
 
 @compiled
@@ -190,7 +188,7 @@ def _first_root(c2, c1, c0):
 
 @compiled
 def _cross(x, mu, lengths, gates, w, v, hit):
-    """Change the gates of a sample whose input is zero, with all that share its kink; False where it is not clear how."""
+    """Change the gates of a sample on its kink, with all that share it; False where it is not clear how."""
     n, d = x.shape
     size = np.sqrt(dot(w, w))
     normal = x[hit]

@@ -39,7 +39,7 @@ def gate_choices(count: int) -> np.ndarray:
 
 def deep_fate(gates: Gates, theta: np.ndarray, unit: int, settled: Settled) -> Fate:
     """The fate of one hidden unit that is zero in the limit; theta (N,): the flow, which is near the limit."""
-    net, instance = gates.net, gates.instance
+    net = gates.net
     limit = np.concatenate(settled.theta)
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
     below, above = net.col[incoming], net.row[outgoing]
@@ -101,7 +101,7 @@ def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray) -> tuple[np.ndarr
 
 
 def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> float:
-    """The rate at which a neuron (w, v) grows in the end, NaN where it does not settle; h (n, d), matrices (n, r, d)."""
+    """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
     step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), 1e-300)
     size = np.sqrt(w @ w + v @ v)
     w, v, before, same = w / size, v / size, None, 0

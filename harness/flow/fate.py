@@ -1,8 +1,8 @@
 """Whether what is small beside a limit dies: a limit is believed on this or on exact invariance, never on smallness.
 
 A hidden neuron that is zero in the limit, but not yet, moves by itself (harness.flow.decoupled).  Its fate is known
-where it and neighbours, as far away as the flow is from the limit, end alike.  Where the multipliers are not unique they
-may still change, and it dies for certain only if it would under all of them.
+where it and neighbours, as far away as the flow is from the limit, end alike.  Where the multipliers are not unique
+they may still change, and it dies for certain only if it would under all of them.
 """
 
 from __future__ import annotations

@@ -163,7 +163,6 @@ def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarr
     lower = np.minimum(-minus[on], plus[on])
     upper = np.maximum(-minus[on], plus[on])
     small = _EQUAL * (rounded + np.abs(gram) @ np.abs(omega))[on]
-    room = small / np.diag(block)
     if len(on) == 1:
         solution = -rest / block[0]
     elif np.linalg.matrix_rank(block, tol=1e-9 * np.diag(block).max()) == len(on):
@@ -172,10 +171,13 @@ def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarr
         # dependent normals: any admissible choice gives the same velocity
         root = normals[on].T
         target = -np.linalg.lstsq(root.T, rest, rcond=None)[0]
-        wide = np.maximum(upper, lower + 1e-300 + room)
+        # the solver is as exact as the widest of the bounds
+        small = small + _EQUAL * np.abs(block) @ np.maximum(np.abs(lower), np.abs(upper))
+        wide = np.maximum(upper, lower + 1e-300 + small / np.diag(block))
         solution = lsq_linear(root, target, bounds=(lower, wide), method="bvls", tol=1e-14).x
-        if np.abs(root.T @ (root @ solution - target)).max() > 1e2 * (small + _EQUAL * np.abs(rest)).max():
+        if np.abs(root.T @ (root @ solution - target)).max() > 1e2 * small.max():
             return None
+    room = (small + _EQUAL * np.abs(block) @ np.abs(solution)) / np.diag(block)
     if not all(map(_between, solution, lower, upper, room)):
         return None
     omega = omega.copy()

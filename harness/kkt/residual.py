@@ -84,7 +84,7 @@ def kkt(
     order = np.argsort(excess, kind="stable")
     for count in _prefixes(excess[order]):
         chosen = order[:count]
-        weights, portions, gap = _fit(flat, gradients[chosen], [moving[i] for i in chosen])
+        weights, portions, gap = fit(flat, gradients[chosen], [moving[i] for i in chosen])
         multipliers = np.zeros(len(q))
         multipliers[chosen] = weights
         residual = gap / norm + float(multipliers @ excess) / norm**2
@@ -147,7 +147,7 @@ def _prefixes(excess: np.ndarray) -> list[int]:
     return list(range(tied, len(excess) + 1)) + list(range(1, tied))
 
 
-def _fit(
+def fit(
     target: np.ndarray, gradients: np.ndarray, moving: list[list[np.ndarray]]
 ) -> tuple[np.ndarray, list[np.ndarray], float]:
     """Least squares of target over lambda_i (gradient_i + sum_r c_ir moving_ir), lambda >= 0, c in [0, 1].
