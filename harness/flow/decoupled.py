@@ -7,8 +7,8 @@ Near a limit with multipliers lambda, in the clock in which what lives grows lik
 with w its incoming weights and v its outgoing one.  With the gates fixed, and P = sum_i c_i mu_i x_i projected on the
 kinks that slide, w' = v P and v' = P . w: the part of w across P stands still, and along P the sum of v and w grows
 like exp(|P| t) while their difference shrinks like it.  Every input is then a constant and a combination of these two,
-so that the next kink is the root of a quadratic, exactly.  Once no kink is ahead the neuron grows at the rate |P|: below 1
-it dies against the rest, above 1 the limit is a saddle that the flow leaves, however late.
+so that the next kink is the root of a quadratic, exactly.  Once no kink is ahead the neuron grows at the rate |P|:
+below 1 it dies against the rest, above 1 the limit is a saddle that the flow leaves, however late.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from itertools import product
 from typing import Literal
 
 import numpy as np
+from scipy.linalg import expm
 
 from harness.flow.gates import Gates
 from harness.flow.settle import Settled
@@ -104,20 +105,23 @@ def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> 
     """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
     step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), 1e-300)
     size = np.sqrt(w @ w + v @ v)
-    w, v, before, same = w / size, v / size, None, 0
+    w, v, since, on = w / size, v / size, 0, h @ w > 0.0
+    turn = _turn(matrices, on, step)
     grown: list[float] = []
-    for _ in range(_STEPS):
-        on = h @ w > 0.0
-        same = same + 1 if before is not None and np.array_equal(on, before) else 0
-        if not same:
-            left, values, right = np.linalg.svd(matrices[on].sum(axis=0), full_matrices=False)
-            up, across = np.cosh(step * values), np.sinh(step * values)
-        before = on
-        a, c = right @ w, left.T @ v
-        w = w + right.T @ ((up - 1.0) * a + across * c)
-        v = v + left @ ((up - 1.0) * c + across * a)
-        size = np.sqrt(w @ w + v @ v)
-        w, v = w / size, v / size
+    for now in range(_STEPS):
+        if not np.array_equal(h @ w > 0.0, on):
+            on, since = h @ w > 0.0, now
+            turn = _turn(matrices, on, step)
+        moved = turn @ np.append(w, v)
+        size = np.sqrt(moved @ moved)
+        w, v = moved[: len(w)] / size, moved[len(w) :] / size
         grown.append(float(np.log(size)) / step)
-    steady = same > _STEADY and np.ptp(grown[-100:]) <= 1e-9
+    steady = _STEPS - since > _STEADY and np.ptp(grown[-100:]) <= 1e-9
     return grown[-1] if steady else float("nan")
+
+
+def _turn(matrices: np.ndarray, on: np.ndarray, step: float) -> np.ndarray:
+    """What a step makes of (w, v), with these gates."""
+    a = matrices[on].sum(axis=0)
+    rows, columns = a.shape
+    return expm(step * np.block([[np.zeros((columns, columns)), a.T], [a, np.zeros((rows, rows))]]))

@@ -303,7 +303,7 @@ def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray)
     basis = _floats(rows, pivots.tolist(), len(constant))
     if len(rows) and np.abs(basis).max() > _LARGEST_ENTRY:
         # the largest volume makes all entries small
-        _, _, order = qr(basis.T, mode="economic", pivoting=True)
+        order = qr(basis.T, mode="economic", pivoting=True)[-1]
         pivots = np.sort(order[: len(rows)])
         basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
     return Subspace(rows, basis, pivots, constant, True, first.blocks)
