@@ -61,7 +61,7 @@ class Shape:
             others=max(len(_others(run)) for run in runs),
             relu=any(net.activation == "relu" for net in networks),
             logistic=any(run.instance.loss == "logistic" for run in runs),
-            balances=any(not np.isnan(run.gates.balance).all() for run in runs),
+            balances=any(not np.isnan(run.balance).all() for run in runs),
         )
 
     def holds(self, other: Shape) -> bool:
@@ -71,6 +71,7 @@ class Shape:
             and other.flat <= self.flat
             and other.curved <= self.curved
             and other.others <= self.others
+            and other.balances <= self.balances
         )
 
 
@@ -234,7 +235,7 @@ class _Padded:
         self.real[b, : instance.n] = True
         self.reach[b, : instance.n, 0] = np.linalg.norm(instance.x_float, axis=1)
         if self.shape.balances:
-            kept = run.gates.balance[run.gates.hidden.start : run.gates.hidden.stop]
+            kept = run.balance[run.gates.hidden.start : run.gates.hidden.stop]
             self.balance[b, : len(kept)] = kept
         for layer in range(len(self.gates)):
             units = slice(int(uptr[layer + 1]), int(uptr[layer + 2]))

@@ -30,7 +30,6 @@ class Undecided(Exception):
 class Gates:
     """gates (n, units) in {0, 1} for the kernel, and the kinks on which the flow slides.
 
-    balance (units,): what every unit conserves, v^2 - ||w||^2 at the start; NaN where nothing is.
     slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
     """
 
@@ -46,11 +45,14 @@ class Gates:
         self.curved: list[tuple[Pair, ...]] = []
         self.relu = network.activation == "relu" and network.depth > 1
         self._normals: dict[Pair, tuple[Fraction, ...]] = {}
-        self.balance = np.full(int(net.uptr[-1]), np.nan)
+        self._balance = np.full(int(net.uptr[-1]), np.nan)
         if not self.relu:
             return
         if network.depth == 2 and not network.shared:
-            self.balance[list(self.hidden)] = _balances(instance)
+            self._balance[list(self.hidden)] = _balances(instance)
+            self._sides = np.zeros((2, len(self._balance), self.size))
+            self._sides[0, net.row[: net.ptr[1]], net.par[: net.ptr[1]]] = 1.0
+            self._sides[1, net.col[net.ptr[1] :], net.par[net.ptr[1] :]] = 1.0
         self._blocks = _blocks(network.patterns[0])
         self._inputs = {u: net.col[net.row == u] for u in self.hidden}
         self._outgoing = {u: net.par[net.col == u] for u in self.hidden}
@@ -343,6 +345,19 @@ class Gates:
     def representatives(self) -> list[Pair]:
         """One pair of every curved slide."""
         return [pairs[0] for pairs in self.curved]
+
+    def balance(self, basis: np.ndarray, constant: np.ndarray) -> np.ndarray:
+        """v^2 - ||w||^2 at the start of every unit that is to be put back on it, NaN for others, (units,).
+
+        These are the units whose w and v can change in length alone: V, c + the span of the basis, mixes neither with
+        anything else, and c is zero there.
+        """
+        if np.isnan(self._balance).all():
+            return self._balance
+        support = (basis != 0.0).astype(float)
+        within, total = self._sides @ support, support.sum(axis=0)
+        mixed = ((within > 0.0) & (within < total)).any(axis=(0, 2))
+        return np.where(mixed | (self._sides @ np.abs(constant) > 0.0).any(axis=0), np.nan, self._balance)
 
     def watch(self, basis: np.ndarray) -> np.ndarray:
         """+1 / -1 where a pre-activation can move and must keep its side, (n, units) int8."""

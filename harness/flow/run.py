@@ -103,6 +103,7 @@ class Run:
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace.basis)
+        self.balance = self.gates.balance(subspace.basis, self.constant)
         self.tangent: np.ndarray | None = None
         if self.gates.resting(theta, self.problem, self.watch):
             raise Undecided(DEGENERATE)
@@ -158,7 +159,7 @@ class Run:
         limits = np.array([rtol, settings.freeze, target, settings.polish_from, steps])
         code = integrate(
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
-            self.gates.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
+            self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
         if strictly and self.state[7] > -math.inf:
             raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
