@@ -107,7 +107,7 @@ def _of_unit(
     if len(ends) > 1:
         return "dies" if _greatest_rate(x, ends * instance.y_float) < 1.0 - EVEN else "unknown"
     mu, own = ends[0] * instance.y_float, theta[parameters]
-    balance = float(gates.balance[unit]) * np.exp(-2.0 * booked)
+    balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
     near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
     return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near])

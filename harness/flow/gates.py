@@ -45,12 +45,12 @@ class Gates:
         self.curved: list[tuple[Pair, ...]] = []
         self.relu = network.activation == "relu" and network.depth > 1
         self._normals: dict[Pair, tuple[Fraction, ...]] = {}
-        self._balance = np.full(int(net.uptr[-1]), np.nan)
+        self.conserved = np.full(int(net.uptr[-1]), np.nan)
         if not self.relu:
             return
         if network.depth == 2 and not network.shared:
-            self._balance[list(self.hidden)] = _balances(instance)
-            self._sides = np.zeros((2, len(self._balance), self.size))
+            self.conserved[list(self.hidden)] = _balances(instance)
+            self._sides = np.zeros((2, len(self.conserved), self.size))
             self._sides[0, net.row[: net.ptr[1]], net.par[: net.ptr[1]]] = 1.0
             self._sides[1, net.col[net.ptr[1] :], net.par[net.ptr[1] :]] = 1.0
         self._blocks = _blocks(network.patterns[0])
@@ -352,12 +352,12 @@ class Gates:
         These are the units whose w and v can change in length alone: V, c + the span of the basis, mixes neither with
         anything else, and c is zero there.
         """
-        if np.isnan(self._balance).all():
-            return self._balance
+        if np.isnan(self.conserved).all():
+            return self.conserved
         support = (basis != 0.0).astype(float)
         within, total = self._sides @ support, support.sum(axis=0)
         mixed = ((within > 0.0) & (within < total)).any(axis=(0, 2))
-        return np.where(mixed | (self._sides @ np.abs(constant) > 0.0).any(axis=0), np.nan, self._balance)
+        return np.where(mixed | (self._sides @ np.abs(constant) > 0.0).any(axis=0), np.nan, self.conserved)
 
     def watch(self, basis: np.ndarray) -> np.ndarray:
         """+1 / -1 where a pre-activation can move and must keep its side, (n, units) int8."""

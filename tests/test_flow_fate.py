@@ -1,0 +1,142 @@
+"""Whether a small neuron beside a limit dies: its own flow against small steps, and limits that rest on it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from harness.flow import follow, run
+from harness.flow.decoupled import rate_of
+from harness.flow.deep_fate import EVEN, of_rates
+from harness.instances import Instance
+from harness.networks import diagonal, fully_connected
+from tests.test_reference import VALUES, case
+
+ON, OFF, SLIDING = 1, 0, 2
+
+
+def stepped(x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, clock: float, step: float) -> float:
+    """The rate at the end of small steps with the sign gate, which creep along kinks that attract from both sides.
+
+    NaN where it is not steady yet.
+    """
+    grown = [0.0]
+    for _ in range(int(clock / step)):
+        pre = x @ w
+        pull, push = (mu * (pre > 0.0)) @ x, float(mu @ np.maximum(pre, 0.0))
+        w, v = w + step * v * pull, v + step * push
+        size = math.hypot(float(np.linalg.norm(w)), v)
+        w, v = w / size, v / size
+        grown.append(grown[-1] + math.log(size))
+    last = len(grown) // 4
+    late, later = (grown[-last] - grown[-2 * last]) / (step * last), (grown[-1] - grown[-last]) / (step * last)
+    return later if abs(late - later) < 0.02 * np.abs(mu).max() else math.nan
+
+
+def test_the_rate_of_a_small_neuron_is_that_of_small_steps() -> None:
+    rng = np.random.default_rng(20261128)
+    compared = crossed = unknown = slow = 0
+    for _ in range(150):
+        n, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
+        x, mu = rng.standard_normal((n, d)), rng.standard_normal(n)
+        w, v = rng.standard_normal(d), float(rng.standard_normal())
+        gates = (x @ w > 0.0).astype(np.int64)
+        rate = rate_of(x, mu, w, v, gates)
+        if math.isnan(rate):
+            unknown += 1
+            continue
+        start = float(np.linalg.norm((mu * gates) @ x))
+        crossed += abs(rate - start) > 1e-9
+        # in proportion to what the samples can pull; a neuron that dies stands still in the end
+        scale = float(np.abs(mu) @ np.linalg.norm(x, axis=1))
+        beside = stepped(x, mu, w, v, 40.0 / scale, 2e-3 / scale)
+        slow += math.isnan(beside)
+        if not math.isnan(beside):
+            assert rate == pytest.approx(beside, abs=0.02 * scale), (x, mu, w, v)
+            compared += 1
+    assert compared >= 110
+    assert crossed >= 30
+    assert unknown <= 15
+    assert slow <= 25
+
+
+@pytest.mark.parametrize(
+    ("x", "mu", "w", "v", "gates", "rate"),
+    [
+        # on, and pulled along: |mu x|
+        ([[2.0]], [0.75], [1.0], 1.0, [ON], 1.5),
+        # off for ever: nothing moves
+        ([[2.0]], [0.75], [-1.0], 1.0, [OFF], 0.0),
+        # balanced, and driven to w = 0, where it stops
+        ([[1.0]], [1.0], [1.0], -1.0, [ON], 0.0),
+        # through w = 0 it meets the other sample, which pulls further
+        ([[1.0], [-2.0]], [1.0, -3.0], [0.5], -1.0, [ON, OFF], 6.0),
+        # a kink that attracts: along it what is left of the pull
+        ([[1.0, 0.0], [3.0, 2.0]], [-1.0, 0.25], [0.0, 1.0], 1.0, [SLIDING, ON], 0.5),
+    ],
+)
+def test_rates_by_hand(
+    x: list[list[float]], mu: list[float], w: list[float], v: float, gates: list[int], rate: float
+) -> None:
+    found = rate_of(np.array(x), np.array(mu), np.array(w), v, np.array(gates))
+    assert found == pytest.approx(rate, abs=1e-12)
+
+
+def test_a_slide_on_which_the_outgoing_weight_passes_zero_has_no_one_rate() -> None:
+    """There three solutions depart."""
+    x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([-1.0, -0.25])
+    assert math.isnan(rate_of(x, mu, np.array([0.0, 3.0]), 1.0, np.array([SLIDING, ON])))
+
+
+def test_a_rate_of_one_is_neither() -> None:
+    assert of_rates([0.5, 1.0 - 2.0 * EVEN]) == "dies"
+    assert of_rates([1.5, 1.0 + 2.0 * EVEN]) == "wakes"
+    assert of_rates([0.5, 1.0]) == of_rates([0.5, 1.5]) == of_rates([float("nan")]) == "unknown"
+
+
+def test_a_neuron_that_wakes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = case("late-kink-1")
+    assert follow(instance).value == pytest.approx(VALUES["late-kink-1"], rel=1e-9)
+    # without the question what becomes of it, it is taken for dead
+    monkeypatch.setattr(run, "fate", lambda *_: "dies")
+    assert follow(instance).value == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("power", range(1, 13))
+@pytest.mark.parametrize("late", [Fraction(1, 10), Fraction(1, 3)])
+def test_neurons_of_every_size_wake(power: int, late: Fraction) -> None:
+    """The second neuron falls to its kink first, wakes on the other sample, and is three times as good there."""
+    small = Fraction(1, 10**power)
+    limit = follow(
+        Instance(
+            diagonal("relu", 3, 2), "exponential", ((1, late, 0), (0, -3, 1)), (1, -1),  # type: ignore[arg-type]
+            ((1, small * 9 / 10, 1), (1, -small, -1)),
+        )
+    )  # fmt: skip
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(4 / 3, rel=1e-9)
+
+
+def test_a_small_path_of_three_weights_dies_when_it_is_small_enough() -> None:
+    """The path grows by the square of its size: beside the limit (1, 0) it dies, by x it would have won if larger."""
+    network = diagonal("linear", 2, 3)
+    for start, value in ((Fraction(1, 10**6), 1.5), (Fraction(1, 10), 1.5 * 1e-2 ** (2 / 3))):
+        theta0 = ((1, start),) * 3
+        limit = follow(Instance(network, "exponential", ((1, 100),), (1,), theta0))  # type: ignore[arg-type]
+        assert limit.status == "converged", limit.reason
+        assert limit.value == pytest.approx(value, rel=1e-9)
+
+
+def test_what_dies_beside_a_limit_of_three_layers() -> None:
+    """A second neuron in either layer, small and against the label: it is asked about, and dies."""
+    network = fully_connected("relu", (1, 2, 2))
+    small = Fraction(1, 1000)
+    limit = follow(
+        Instance(network, "exponential", ((1,),), (1,), ((1, small), (1, small, small, small), (1, -small)))  # type: ignore[arg-type]
+    )
+    assert limit.status in ("converged", "undecided")
+    if limit.status == "converged":
+        assert limit.value == pytest.approx(1.5, rel=1e-6)
