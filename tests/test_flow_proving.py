@@ -42,7 +42,7 @@ def test_a_multiple_of_primes_is_no_zero(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_multiple_of_primes_is_no_tie(count: int) -> None:
-    """Equal coordinates of depth 3 stay at the saddle between them; with a difference that primes divide they do not."""
+    """Equal coordinates of depth 3 stay at the saddle between them; those that primes take for equal do not."""
     product = int(np.prod([Fraction(p) for p in PRIMES[:count]]))
     near = 1 + Fraction(product, 10 ** (len(str(product)) + 2))
     limit = follow(Instance(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), ((near, 1),) * 3))  # type: ignore[arg-type]
@@ -73,19 +73,19 @@ def test_a_rotation_by_long_numbers_is_kept() -> None:
 
 
 def mirrored(depth: int, activation: Any, moved: Fraction = Fraction(0)) -> Instance:
-    """Exchanging both coordinates exchanges both samples and leaves the start as it is, but for what is moved."""
-    x = ((2, 1), (1, 2 + moved))
-    return Instance(diagonal(activation, 2, depth), "exponential", x, (1, 1), ((1, 1),) * depth)  # type: ignore[arg-type]
+    """Exchanging the coordinates exchanges two samples and leaves the start as it is, but for what is moved."""
+    x = ((2, 1), (1, 2 + moved), (1, 1))
+    return Instance(diagonal(activation, 2, depth), "exponential", x, (1, 1, 1), ((1, 1),) * depth)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 @pytest.mark.parametrize("depth", [3, 4])
 def test_samples_that_are_exchanged_keep_equal_weights(depth: int, activation: Any) -> None:
-    """The flow stays at (1/3, 1/3), a saddle: its cost is concave on the segment of feasible products."""
+    """The flow stays at the products (1/2, 1/2), a saddle: the cost is concave where b_1 + b_2 = 1."""
     limit = follow(mirrored(depth, activation))
     assert limit.status == "converged", limit.reason
     assert limit.held
-    assert limit.value == pytest.approx(depth * 3.0 ** (-2.0 / depth), rel=1e-9)
+    assert limit.value == pytest.approx(depth * 2.0 ** (-2.0 / depth), rel=1e-9)
 
 
 def test_a_symmetry_that_is_nearly_one_is_none() -> None:
@@ -97,7 +97,8 @@ def test_a_symmetry_that_is_nearly_one_is_none() -> None:
 def test_the_other_label_exchanges_too() -> None:
     """(x, 1) and (-x', -1) are exchanged where the network is linear."""
     given = mirrored(3, "linear")
-    turned = Instance(given.network, given.loss, (given.x[0], tuple(-v for v in given.x[1])), (1, -1), given.theta0)
+    x = (given.x[0], tuple(-v for v in given.x[1]), given.x[2])
+    turned = Instance(given.network, given.loss, x, (1, -1, 1), given.theta0)
     one, other = follow(given), follow(turned)
     assert one.value == pytest.approx(other.value, rel=1e-12)
 
@@ -126,18 +127,18 @@ def setting(instance: Instance, blocks: list[int]) -> tuple[Prover, Setting]:
 
 
 def test_a_subspace_that_is_closed_and_contains_the_start_is_proven() -> None:
-    prover, where = setting(mirrored(2, "linear"), [0, 0])
+    prover, where = setting(mirrored(2, "linear"), [0, 0, 2])
     assert prover.holds([[1, 1, 0, 0], [0, 0, 1, 1]], [0, 2], [[1, 1, 1, 1]], where)
 
 
 def test_false_subspaces_are_refused() -> None:
-    prover, where = setting(mirrored(2, "linear"), [0, 0])
+    prover, where = setting(mirrored(2, "linear"), [0, 0, 2])
     both = [[1, 1, 0, 0], [0, 0, 1, 1]]
     assert not prover.holds(both, [0, 2], [[1, 2, 1, 1]], where), "does not contain the start"
     assert not prover.holds([[1, 0, 0, 0], [0, 0, 1, 0]], [0, 2], [[1, 0, 2, 0]], where), "is left at once"
-    _, apart = setting(mirrored(2, "linear"), [0, 1])
+    _, apart = setting(mirrored(2, "linear"), [0, 1, 2])
     assert not prover.holds(both, [0, 2], [[1, 1, 1, 1]], apart), "is left where the samples' weights may differ"
-    near, _ = setting(mirrored(2, "linear", Fraction(1, PRIMES[0])), [0, 0])
+    near, _ = setting(mirrored(2, "linear", Fraction(1, PRIMES[0])), [0, 0, 2])
     assert not near.holds(both, [0, 2], [[1, 1, 1, 1]], where), "the margins of a block differ a little"
 
 
