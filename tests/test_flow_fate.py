@@ -10,7 +10,7 @@ import pytest
 
 from harness.flow import follow, run
 from harness.flow.decoupled import rate_of
-from harness.flow.deep_fate import EVEN, of_rates
+from harness.flow.group_fate import EVEN, of_rates
 from harness.instances import Instance
 from harness.networks import diagonal, fully_connected
 from tests.test_reference import VALUES, case

@@ -45,9 +45,12 @@ def test_flows_that_do_not_separate_say_why(name: str, status: str, reason: str)
 
 
 def test_balanced_starts_are_unique_and_keep_their_balance() -> None:
-    """|v_j| = ||w_j|| exactly: no outgoing weight changes its sign, and the two stay equal as a unit shrinks."""
+    """|v_j| = ||w_j|| exactly: no outgoing weight changes its sign, and the two stay equal as a unit shrinks.
+
+    Units that the subspace ties to each other are not put back on their balance.
+    """
     rng = np.random.default_rng(14)
-    slid = smallest = 0.0
+    slid = smallest = compared = 0.0
     for _ in range(150):
         instance = balanced(rng)
         limit = follow(instance, record=True)
@@ -59,11 +62,14 @@ def test_balanced_starts_are_unique_and_keep_their_balance() -> None:
         w = np.linalg.norm(directions[:, : 2 * width].reshape(-1, width, 2), axis=2)
         v = directions[:, 2 * width :]
         seen = np.abs(v) > 1e-90
-        # a unit that stands still while others grow ends in their rounding
-        np.testing.assert_allclose(np.abs(v), w, rtol=1e-3, atol=1e-9)
+        if not limit.held:
+            # a unit that stands still while others grow ends in their rounding
+            np.testing.assert_allclose(np.abs(v), w, rtol=1e-3, atol=1e-9)
+            compared += 1
         assert (np.sign(v) == np.sign(v[0]))[seen].all()
         smallest = min(smallest, float(np.log10(np.abs(v)[seen].min())))
     assert slid > 50
+    assert compared > 100
     assert smallest < -9.0
 
 

@@ -192,6 +192,8 @@ def _cross(x, mu, lengths, gates, w, v, hit):
     n, d = x.shape
     size = np.sqrt(dot(w, w))
     normal = x[hit]
+    if d > 1 and size <= 1e-11 * abs(v):
+        return False  # all kinks meet where w is zero
     for i in range(n):
         if i == hit or gates[i] < 0 or gates[i] == 2:
             continue

@@ -1,8 +1,9 @@
 """Whether what is small beside a limit dies: a limit is believed on this or on exact invariance, never on smallness.
 
 A hidden neuron that is zero in the limit, but not yet, moves by itself (harness.flow.decoupled).  Its fate is known
-where it and neighbours, as far away as the flow is from the limit, end alike.  Where the multipliers are not unique
-they may still change, and it dies for certain only if it would under all of them.
+where it and neighbours, as far away as the flow is from the limit, end alike, once the samples have the weights of the
+limit.  Where the multipliers are not unique they may still change, and it dies for certain only if it would under all
+of them.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ import numpy as np
 from scipy.optimize import linprog
 
 from harness.flow.decoupled import rate_of
-from harness.flow.deep_fate import EVEN, MOST_SAMPLES, Fate, deep_fate, gate_choices, of_rates
-from harness.flow.field import field, workspace
+from harness.flow.field import field, softmax, workspace
 from harness.flow.gates import Gates
+from harness.flow.group_fate import EVEN, Fate, fate_of_group, of_rates
 from harness.flow.invariants import Subspace
-from harness.flow.kernel import evaluate
+from harness.flow.kernel import evaluate, margins
 from harness.flow.settle import Settled
 
 NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
 NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
-FURTHER = 3.0  # units of the clock in which the norm grows like its exponential
+FURTHER = 3.0  # units of log-norm
+SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
+MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
 
 
 def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, settled: Settled) -> Fate:
@@ -34,9 +37,46 @@ def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, set
     units = _dying(gates, subspace, theta, settled)
     if not units:
         return "dies"
+    if _unsettled(gates, theta, settled):
+        return "unknown"
     distance = _of_the_living(theta, np.concatenate(settled.theta))
-    found = [_of_unit(gates, subspace, theta, booked, unit, distance, settled) for unit in units]
+    found: list[Fate] = []
+    for group in _together(gates, theta, units):
+        if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
+            found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, settled))
+        elif gates.instance.network.depth > 2 or gates.relu:
+            # of a linear network of two layers the second-order test has told
+            found.append(fate_of_group(gates, theta, group, units, settled))
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies"
+
+
+def _unsettled(gates: Gates, theta: np.ndarray, settled: Settled) -> bool:
+    """Whether the weights of the samples are still far from the multipliers, which are what drives the small."""
+    instance, net = gates.instance, gates.net
+    q, pre = np.empty(instance.n), np.empty(gates.gates.shape)
+    margins(net, theta, instance.x_float, instance.y_float, gates.gates, q, pre)
+    p = np.empty(instance.n)
+    softmax(q, instance.loss == "logistic", p, np.empty(instance.n))
+    total = float(settled.multipliers.sum())
+    return bool(np.abs(p * total - settled.multipliers).max() > SETTLED * total)
+
+
+def _together(gates: Gates, theta: np.ndarray, units: list[int]) -> list[list[int]]:
+    """The dying units in groups that share weights."""
+    net = gates.net
+    groups: list[tuple[set[int], list[int]]] = []
+    for unit in units:
+        own = set(net.par[(net.row == unit) | (net.col == unit)].tolist())
+        members = [unit]
+        apart: list[tuple[set[int], list[int]]] = []
+        for parameters, others in groups:
+            # in deeper networks a weight between two units is no shared one
+            if gates.instance.network.shared and parameters & own:
+                own, members = own | parameters, members + others
+            else:
+                apart.append((parameters, others))
+        groups = [*apart, (own, members)]
+    return [sorted(members) for _, members in groups]
 
 
 def still_turning(
@@ -44,8 +84,10 @@ def still_turning(
 ) -> bool:
     """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
 
-    What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.
-    watch as of Gates.watch, for the kinks that the flow can cross and does not slide on.
+    What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.  An
+    input of layer l that stays on its side grows like norm^(l - 1), as one of the first layer is constant: one that
+    falls back against that rests on what is small now.  watch as of Gates.watch, for the kinks that the flow can cross
+    and does not slide on.
     """
     zero = np.zeros(gates.gates.shape, dtype=bool)
     for kink in settled.kinks:
@@ -55,28 +97,33 @@ def still_turning(
     if not zero.any():
         return False
     work = workspace(problem)
-    field(problem, theta, work)
+    rho = field(problem, theta, work)
     _, _, pre, delta, _, _, velocity = work
+    growth = float(velocity @ theta) / rho**2
     for i, u in np.argwhere(zero & (delta != 0.0)).tolist():
-        speed = float(gates.curved_normal((i, u), theta) @ velocity)
+        speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - (gates.layer(u) - 1) * pre[i, u]
         if watch[i, u] * (pre[i, u] + FURTHER * speed) < 0.0:
             return True
     return False
 
 
 def _dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Settled) -> list[int]:
-    """The hidden units all of whose weights are zero in the limit, and of which some are not and can move."""
+    """The hidden units all of whose weights are zero in the limit, and of which some are not and can move.
+
+    Above the first layer a unit need not move to meet a kink: its inputs do.
+    """
     limit = np.concatenate(settled.theta)
     if limit.all():
         return []
     net = gates.net
-    moves = ~subspace.constant & (theta != 0.0)
-    alive = np.zeros(int(net.uptr[-1]), dtype=bool)
-    moving = np.zeros(int(net.uptr[-1]), dtype=bool)
+    units = int(net.uptr[-1])
+    alive, moving, present = (np.zeros(units, dtype=bool) for _ in range(3))
     for ends in (net.row, net.col):
         np.logical_or.at(alive, ends, limit[net.par] != 0.0)
-        np.logical_or.at(moving, ends, moves[net.par])
-    return [u for u in gates.hidden if moving[u] and not alive[u]]
+        np.logical_or.at(present, ends, theta[net.par] != 0.0)
+        np.logical_or.at(moving, ends, (~subspace.constant & (theta != 0.0))[net.par])
+    deeper = np.arange(units) >= gates.first.stop
+    return [u for u in gates.hidden if (moving[u] or (deeper[u] and present[u])) and not alive[u]]
 
 
 def _of_the_living(theta: np.ndarray, limit: np.ndarray) -> float:
@@ -90,13 +137,12 @@ def _of_unit(
     gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, settled: Settled
 ) -> Fate:
     net, instance = gates.net, gates.instance
-    network = instance.network
-    if network.depth > 2:
-        return deep_fate(gates, theta, unit, settled)
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
-    # of a linear network the second-order test has told
-    if network.shared or not gates.relu or len(outgoing) != 1:
-        return "dies"
+    if len(outgoing) != 1 or len(set(net.par[incoming])) < len(incoming):
+        return "unknown"
+    own = np.append(net.par[incoming], net.par[outgoing])
+    if np.isin(net.par[(net.row != unit) & (net.col != unit)], own).any():
+        return "unknown"
     x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
     parameters = np.append(net.par[incoming], net.par[outgoing])
     state = gates.gates[:, unit].astype(np.int64)
@@ -110,20 +156,31 @@ def _of_unit(
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
     near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
+    # the flow knows its kinks better than its weights: neighbours in other cells are none
+    near = [own, *(w for w in near if _in_cell(x, w[:-1], state))]
     return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near])
 
 
+def _in_cell(x: np.ndarray, w: np.ndarray, state: np.ndarray) -> bool:
+    """Whether the inputs of a neighbour are on the sides that the gates say, where they do not slide."""
+    return not np.any((x @ w) * np.where(state == 2, 0, 2 * state - 1) < 0.0)
+
+
 def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
-    """The greatest at which a neuron could grow, whatever its gates are: x (n, d), ends (e, n) the corners of mu."""
+    """The greatest at which a neuron could grow, whatever its gates are and mu between its least and largest values.
+
+    x (n, d), ends (e, n) with these values of mu among them.
+    """
     heard = [i for i in range(len(x)) if ends[:, i].any() and x[i].any()]
-    if len(heard) > MOST_SAMPLES:
+    if len(heard) > MOST_RANGES:
         return np.inf
-    choices = gate_choices(len(heard))
-    return max(float(np.linalg.norm((choices * mu[heard]) @ x[heard], axis=1).max()) for mu in ends)
+    values = [(0.0, float(ends[:, i].min()), float(ends[:, i].max())) for i in heard]
+    choices = np.array(list(product(*values))).reshape(-1, len(heard))
+    return float(np.linalg.norm(choices @ x[heard], axis=1).max())
 
 
-def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: float, room: float) -> list[np.ndarray]:
-    """The neuron's weights (w, v), and neighbours of them that the flow could have in their place.
+def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: float, room: float) -> np.ndarray:
+    """Neighbours (k, d + 1) of the neuron's weights (w, v), which the flow could have in their place.
 
     They lie in the invariant subspace, of which basis are the rows, on the kinks slides (s, d) and at the
     balance v^2 - ||w||^2 that is conserved (NaN where none is), a part `room` of the neuron's size away.
@@ -141,7 +198,7 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
         squares = (near[:, :-1] ** 2).sum(axis=1) + balance
         near = near[squares >= 0.0]
         near[:, -1] = np.copysign(np.sqrt(squares[squares >= 0.0]), own[-1])
-    return [own, *near]
+    return near
 
 
 def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:

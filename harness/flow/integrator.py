@@ -35,11 +35,11 @@ def _write(record, state, theta):
 
 
 @compiled
-def _accepted(frame, linear, eventful, balance, z, theta, rho, state, limits, work, k):
+def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, k):
     """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
 
-    The size is NaN where the steps are used up, and infinite where it would underflow.  eventful: whether kinks are
-    watched, to which units come at their own scale.  balance: as of `integrate`.
+    The size is NaN where the steps are used up, and infinite where it would underflow.  balance: as of `integrate`.
+    Units come to kinks, and grow from next to nothing, at their own scale.
     """
     problem, c, basis, pivots, slides = frame
     weight = work[4].copy()
@@ -53,7 +53,7 @@ def _accepted(frame, linear, eventful, balance, z, theta, rho, state, limits, wo
         z_new = rosenbrock_step(frame, linear, z, h, work, k)
         lift(still, basis, k[5], err_theta)
         error = step_error(work[1], weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
-        if eventful:
+        if not error > 1.0:
             error = max(error, unit_error(problem[0], theta_new, err_theta, sizes, errors))
         if balanced and not error > 1.0:
             balance_gaps(problem[0], theta_new, balance, state[0] + linear[2] * h, sizes, errors)
@@ -140,7 +140,7 @@ def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limit
                 f0[a] -= shift * z[a]
                 jac[a, a] -= shift
         linear = (f0, jac, shift)
-        z_new, h = _accepted(frame, linear, eventful, balance, z, theta, rho, state, limits, work, k)
+        z_new, h = _accepted(frame, linear, balance, z, theta, rho, state, limits, work, k)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False

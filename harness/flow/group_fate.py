@@ -1,10 +1,11 @@
-"""What becomes of a small neuron of a deeper network.
+"""What becomes of small neurons of a deeper network, or of some that share weights.
 
 With h_i what the layer below gives a neuron, and b_i how q_i answers to the pre-activations that it feeds, both of the
-limit, it moves by w' = A^T v, v' = A w with A = sum_i c_i lambda_i b_i h_i^T, c_i its gates.  It grows at most at the
-largest singular value of A over all gates.  What other small neurons add to h_i and b_i makes a path of several small
-weights: it is bounded by their present sizes, and wears off.  Where the bound is not below 1 the neuron is followed, in
-steps in which its gates stand, until it grows at one rate.
+limit, it moves by w' = A^T v, v' = A w with A = sum_i c_i lambda_i b_i h_i^T, c_i its gates; of neurons that share
+weights the sum goes over all of them.  They grow at most at the largest singular value of A over all gates.  What other
+small neurons add to h_i and b_i makes a path of several small weights: it is bounded by their present sizes, and wears
+off.  Where the bound is not below 1 the neurons are followed, in steps in which their gates stand, until they grow at
+one rate.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 from scipy.linalg import expm
 
 from harness.flow.gates import Gates
+from harness.flow.kernel import Wiring
 from harness.flow.settle import Settled
 
 Fate = Literal["dies", "wakes", "unknown"]
 EVEN = 1e-6  # a rate as near to 1 is not told from it
-MOST_SAMPLES = 12  # whose gate choices are listed
+MOST_PAIRS = 12  # of a sample and a unit, whose gate choices are listed
 _STEP = 0.02  # of the time in which it can grow by a factor e
 _STEPS = 6000
 _STEADY = 1500  # steps without a change of gates, after which the rate is read
@@ -33,41 +35,55 @@ def of_rates(rates: list[float]) -> Fate:
     return "wakes" if all(rate > 1.0 + EVEN for rate in rates) else "unknown"
 
 
-def gate_choices(count: int) -> np.ndarray:
-    """All choices of so many gates, (2^count, count)."""
-    return np.array(list(product((0.0, 1.0), repeat=count))).reshape(-1, count)
+def fate_of_group(gates: Gates, theta: np.ndarray, group: list[int], dying: list[int], settled: Settled) -> Fate:
+    """The fate of hidden units that are zero in the limit and share weights with no others.
 
-
-def deep_fate(gates: Gates, theta: np.ndarray, unit: int, settled: Settled) -> Fate:
-    """The fate of one hidden unit that is zero in the limit; theta (N,): the flow, which is near the limit."""
+    theta (N,): the flow, which is near the limit; dying: all such units.
+    """
     net = gates.net
-    limit = np.concatenate(settled.theta)
-    incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
-    below, above = net.col[incoming], net.row[outgoing]
-    h, b = _seen(gates, limit, _of_limit(gates, settled))
-    scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
-    # everything small at its size, with its gates on
-    most_h, most_b = _seen(gates, np.abs(np.where(limit != 0.0, limit, scale * theta)), np.ones_like(gates.gates))
-    heard = np.flatnonzero(settled.multipliers > 0.0)
-    own_h, own_b, weights = h[heard][:, below], b[heard][:, above], settled.multipliers[heard]
-    if len(heard) > MOST_SAMPLES:
+    into, out = np.isin(net.row, group), np.isin(net.col, group)
+    below, above = np.unique(net.par[into]), np.unique(net.par[out])
+    elsewhere = ~np.isin(net.row, dying) & ~np.isin(net.col, dying)
+    if np.isin(net.par[elsewhere], np.union1d(below, above)).any() or np.intersect1d(below, above).size:
         return "unknown"
-    living_below, living_above = np.abs(h).max(axis=0)[below] > 0.0, np.abs(b).max(axis=0)[above] > 0.0
-    small_h = np.linalg.norm(np.where(living_below, 0.0, most_h[heard][:, below]), axis=1)
-    small_b = np.linalg.norm(np.where(living_above, 0.0, most_b[heard][:, above]), axis=1)
-    slack = weights @ (small_h * (np.linalg.norm(own_b, axis=1) + small_b) + small_b * np.linalg.norm(own_h, axis=1))
+    limit = np.concatenate(settled.theta)
+    heard = np.flatnonzero(settled.multipliers > 0.0)
+    pairs = [(int(i), u) for u in group for i in heard]
+    if len(pairs) > MOST_PAIRS:
+        return "unknown"
+    h, b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
+    own_h, own_b = _gathered(net, h, b, pairs, below, above)
+    # everything small at its present size, with its gates on
+    scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
+    present = np.abs(np.where(limit != 0.0, limit, scale * theta))
+    most_h, most_b = _seen(gates, present, np.ones_like(gates.gates), signed=False)
+    others = np.isin(np.arange(h.shape[1]), dying)
+    small_h, small_b = _gathered(net, np.where(others, most_h, 0.0), np.where(others, most_b, 0.0), pairs, below, above)
+    weights = settled.multipliers[[i for i, _ in pairs]]
+    sizes = [np.linalg.norm(part, axis=1) for part in (own_h, own_b, small_h, small_b)]
+    slack = float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
     matrices = weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :]
-    choices = gate_choices(len(heard)) if gates.relu else np.ones((1, len(heard)))
-    values = np.linalg.svd(np.tensordot(choices, matrices, 1), compute_uv=False)
+    choices = np.array(list(product((0.0, 1.0), repeat=len(pairs)))) if gates.relu else np.ones((1, len(pairs)))
+    values = np.linalg.svd(np.tensordot(choices.reshape(-1, len(pairs)), matrices, 1), compute_uv=False)
     if values.max(initial=0.0) + slack < 1.0 - EVEN:
         return "dies"
     if not gates.relu:
         # the second-order test has told of the living, and the small ones only wear off
         return "dies" if slack < EVEN else "unknown"
-    if slack > EVEN:
-        return "unknown"
-    w, v = theta[net.par[incoming]], theta[net.par[outgoing]]
-    return of_rates([_rate(own_h, matrices, w, v)])
+    return of_rates([_rate(own_h, matrices, theta[below], theta[above])]) if slack < EVEN else "unknown"
+
+
+def _gathered(
+    net: Wiring, h: np.ndarray, b: np.ndarray, pairs: list[tuple[int, int]], below: np.ndarray, above: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of every pair (sample, unit) what its input is in the weights below, and how q answers to those above."""
+    gathered_h, gathered_b = np.zeros((len(pairs), len(below))), np.zeros((len(pairs), len(above)))
+    for r, (i, u) in enumerate(pairs):
+        for e in np.flatnonzero(net.row == u):
+            gathered_h[r, np.searchsorted(below, net.par[e])] += h[i, net.col[e]]
+        for e in np.flatnonzero(net.col == u):
+            gathered_b[r, np.searchsorted(above, net.par[e])] += b[i, net.row[e]]
+    return gathered_h, gathered_b
 
 
 def _of_limit(gates: Gates, settled: Settled) -> np.ndarray:
@@ -80,19 +96,21 @@ def _of_limit(gates: Gates, settled: Settled) -> np.ndarray:
     return out
 
 
-def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What every unit gives, and how |q_i| answers to its pre-activation, both (n, units), under the gates opened."""
+def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What every unit gives, and how q_i answers to its pre-activation, both (n, units), under the gates opened.
+
+    Not signed: bounds of both, from points and labels without their signs.
+    """
     net, x = gates.net, gates.instance.x_float
-    signs = np.ones(len(x)) if (theta >= 0.0).all() and (opened == 1.0).all() else gates.instance.y_float
     h, b = np.zeros(opened.shape), np.zeros(opened.shape)
-    h[:, : x.shape[1]] = x if signs is gates.instance.y_float else np.abs(x)
+    h[:, : x.shape[1]] = x if signed else np.abs(x)
     layers = len(net.ptr) - 1
     for layer in range(layers):
         for e in range(net.ptr[layer], net.ptr[layer + 1]):
             h[:, net.row[e]] += theta[net.par[e]] * h[:, net.col[e]]
         units = slice(int(net.uptr[layer + 1]), int(net.uptr[layer + 2]))
         h[:, units] *= opened[:, units]
-    b[:, -1] = signs
+    b[:, -1] = gates.instance.y_float if signed else 1.0
     for layer in range(layers - 1, -1, -1):
         for e in range(net.ptr[layer], net.ptr[layer + 1]):
             b[:, net.col[e]] += theta[net.par[e]] * b[:, net.row[e]]
