@@ -91,6 +91,12 @@ def test_a_slide_on_which_the_outgoing_weight_passes_zero_has_no_one_rate() -> N
     assert math.isnan(rate_of(x, mu, np.array([0.0, 3.0]), 1.0, np.array([SLIDING, ON])))
 
 
+def test_where_all_kinks_meet_no_rate_is_known() -> None:
+    """w slides along one kink into the origin, while v is left."""
+    x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([1.0, 0.25])
+    assert math.isnan(rate_of(x, mu, np.array([0.0, 1.0]), -2.0, np.array([SLIDING, ON])))
+
+
 def test_a_rate_of_one_is_neither() -> None:
     assert of_rates([0.5, 1.0 - 2.0 * EVEN]) == "dies"
     assert of_rates([1.5, 1.0 + 2.0 * EVEN]) == "wakes"
@@ -128,6 +134,39 @@ def test_a_small_path_of_three_weights_dies_when_it_is_small_enough() -> None:
         limit = follow(Instance(network, "exponential", ((1, 100),), (1,), theta0))  # type: ignore[arg-type]
         assert limit.status == "converged", limit.reason
         assert limit.value == pytest.approx(value, rel=1e-9)
+
+
+def test_a_small_unit_that_two_others_hear_wakes() -> None:
+    """Its weights occur twice, which doubles its pull."""
+    limit = follow(case("small-shared-unit"))
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(1.2721389132732, rel=1e-9)
+
+
+def test_a_small_neuron_that_hears_no_active_sample_dies() -> None:
+    assert follow(case("deaf-neuron")).value == pytest.approx(2.0, rel=1e-9)
+
+
+def test_a_small_pair_of_weights_in_a_linear_network_keeps_its_sign() -> None:
+    """u and -v stay on the side of u + v, from 1e-10 of the norm on."""
+    x = ((0, 2), (-1, -3), (2, -1), (-1, -1))
+    small = Fraction(1, 10**10)
+    theta0 = ((Fraction(-22, 5), -36 * small / 10), (Fraction(28, 5), 4 * small))
+    limit = follow(Instance(diagonal("linear", 2, 2), "exponential", x, (-1, 1, -1, 1), theta0))  # type: ignore[arg-type]
+    assert limit.value == pytest.approx(1.25, rel=1e-9)
+    assert limit.theta is not None
+    assert limit.theta[1][1] == pytest.approx(math.sqrt(0.5), rel=1e-9)
+
+
+def test_an_input_that_falls_back_against_the_norm_is_waited_for() -> None:
+    """An input of the third layer shrinks to nothing beyond its kink: a sum of two small weights that grows decides."""
+    w = (0, 2, 1, 2, 0, 1)
+    x = ((-3, Fraction(1, 3), 0), (Fraction(1, 3), -3, 0), (Fraction(1, 3), 3, 3), (3, Fraction(1, 3), 3))
+    network = fully_connected("relu", (3, 2, 2, 2))
+    theta0 = (w, (1, 3, 3, 1), (2, -1, -1, 2), (1, 1))
+    limit = follow(Instance(network, "exponential", x, (1, 1, 1, 1), theta0))  # type: ignore[arg-type]
+    assert limit.status == "undecided", limit.value
+    assert limit.reason.startswith("An input of a neuron is still on its way to zero")
 
 
 def test_what_dies_beside_a_limit_of_three_layers() -> None:

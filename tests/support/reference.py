@@ -127,7 +127,8 @@ class _Flow:
             status, reason = stop.status, stop.reason
         self._note()
         q, p = self.work[0], self.work[1]
-        margin = float(p @ q) / float(np.linalg.norm(self.theta)) ** self.instance.network.depth
+        size = float(np.linalg.norm(self.theta)) ** self.instance.network.depth
+        margin = float(p @ q) / size if size else 0.0
         value = 0.5 * margin ** (-2.0 / self.instance.network.depth) if margin > 0.0 else math.inf
         return Record(
             status, reason, np.array(self.rows.log_norm), np.array(self.rows.direction), value, p.copy(), self.events,
@@ -168,10 +169,12 @@ class _Flow:
         """A row of the record; the field at the present point."""
         self._field()
         self.rows.log_norm.append(self._log_norm())
-        self.rows.direction.append(self.theta / np.linalg.norm(self.theta))
+        self.rows.direction.append(self.theta / (float(np.linalg.norm(self.theta)) or 1.0))
 
     def _log_norm(self) -> float:
-        return math.log(float(np.linalg.norm(self.theta))) + self.level * math.log(2.0)
+        size = float(np.linalg.norm(self.theta))
+        # a flow may die down to nothing
+        return math.log(size) + self.level * math.log(2.0) if size else -math.inf
 
     def _rests(self) -> bool:
         """Whether only rounding moves, or samples that hardly count."""
