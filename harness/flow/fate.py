@@ -8,6 +8,7 @@ of them.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.optimize import linprog
 from harness.flow.decoupled import rate_of
 from harness.flow.field import field, softmax, workspace
 from harness.flow.gates import Gates
-from harness.flow.group_fate import EVEN, Fate, fate_of_group, of_rates
+from harness.flow.group_fate import EVEN, Beside, Fate, of_rates
 from harness.flow.invariants import Subspace
 from harness.flow.kernel import evaluate, margins
 from harness.flow.settle import Settled
@@ -41,12 +42,16 @@ def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, set
         return "unknown"
     distance = _of_the_living(theta, np.concatenate(settled.theta))
     found: list[Fate] = []
+    beside: Beside | None = None
+    ends: np.ndarray | None = None
     for group in _together(gates, theta, units):
         if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
-            found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, settled))
+            ends = _ends_of_multipliers(gates, settled) if ends is None else ends
+            found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
         elif gates.instance.network.depth > 2 or gates.relu:
             # of a linear network of two layers the second-order test has told
-            found.append(fate_of_group(gates, theta, group, units, settled))
+            beside = beside or Beside(gates, theta, units, settled)
+            found.append(beside.fate(group))
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies"
 
 
@@ -134,8 +139,9 @@ def _of_the_living(theta: np.ndarray, limit: np.ndarray) -> float:
 
 
 def _of_unit(
-    gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, settled: Settled
+    gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, ends: np.ndarray
 ) -> Fate:
+    """That of a unit of depth 2, alone with its weights; ends as of _ends_of_multipliers."""
     net, instance = gates.net, gates.instance
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
     if len(outgoing) != 1 or len(set(net.par[incoming])) < len(incoming):
@@ -149,9 +155,10 @@ def _of_unit(
     for i, u in gates.sliding_pairs():
         if u == unit:
             state[i] = 2
-    ends = _ends_of_multipliers(gates, settled)
+    if _greatest_rate(x, ends * instance.y_float) < 1.0 - EVEN:
+        return "dies"
     if len(ends) > 1:
-        return "dies" if _greatest_rate(x, ends * instance.y_float) < 1.0 - EVEN else "unknown"
+        return "unknown"
     mu, own = ends[0] * instance.y_float, theta[parameters]
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
@@ -172,11 +179,11 @@ def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
     x (n, d), ends (e, n) with these values of mu among them.
     """
     heard = [i for i in range(len(x)) if ends[:, i].any() and x[i].any()]
-    if len(heard) > MOST_RANGES:
-        return np.inf
-    values = [(0.0, float(ends[:, i].min()), float(ends[:, i].max())) for i in heard]
-    choices = np.array(list(product(*values))).reshape(-1, len(heard))
-    return float(np.linalg.norm(choices @ x[heard], axis=1).max())
+    if not heard or len(heard) > MOST_RANGES:
+        return np.inf if heard else 0.0
+    values = [sorted({0.0, float(ends[:, i].min()), float(ends[:, i].max())}) for i in heard]
+    pulls = np.array(list(product(*values))).reshape(-1, len(heard)) @ x[heard]
+    return float(np.sqrt((pulls * pulls).sum(axis=1).max()))
 
 
 def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: float, room: float) -> np.ndarray:
@@ -188,7 +195,7 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
     left, values, _ = np.linalg.svd(basis, full_matrices=False)
     left = left[:, values > 1e-9]
     size = np.sqrt(own @ own)
-    steps = np.random.default_rng(len(own)).standard_normal((NEIGHBOURS, left.shape[1])) @ left.T
+    steps = _directions(left.shape[1]) @ left.T
     near = own + room * size * steps / np.sqrt(len(own))
     if len(slides):
         _, values, right = np.linalg.svd(slides)
@@ -199,6 +206,12 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
         near = near[squares >= 0.0]
         near[:, -1] = np.copysign(np.sqrt(squares[squares >= 0.0]), own[-1])
     return near
+
+
+@cache
+def _directions(dimension: int) -> np.ndarray:
+    """The same for every neuron, (NEIGHBOURS, dimension)."""
+    return np.random.default_rng(dimension).standard_normal((NEIGHBOURS, dimension))
 
 
 def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:

@@ -35,42 +35,50 @@ def of_rates(rates: list[float]) -> Fate:
     return "wakes" if all(rate > 1.0 + EVEN for rate in rates) else "unknown"
 
 
-def fate_of_group(gates: Gates, theta: np.ndarray, group: list[int], dying: list[int], settled: Settled) -> Fate:
-    """The fate of hidden units that are zero in the limit and share weights with no others.
+class Beside:
+    """What the layers give and how the margins answer beside a limit; theta (N,): the flow; dying: its small units."""
 
-    theta (N,): the flow, which is near the limit; dying: all such units.
-    """
-    net = gates.net
-    into, out = np.isin(net.row, group), np.isin(net.col, group)
-    below, above = np.unique(net.par[into]), np.unique(net.par[out])
-    elsewhere = ~np.isin(net.row, dying) & ~np.isin(net.col, dying)
-    if np.isin(net.par[elsewhere], np.union1d(below, above)).any() or np.intersect1d(below, above).size:
-        return "unknown"
-    limit = np.concatenate(settled.theta)
-    heard = np.flatnonzero(settled.multipliers > 0.0)
-    pairs = [(int(i), u) for u in group for i in heard]
-    if len(pairs) > MOST_PAIRS:
-        return "unknown"
-    h, b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
-    own_h, own_b = _gathered(net, h, b, pairs, below, above)
-    # everything small at its present size, with its gates on
-    scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
-    present = np.abs(np.where(limit != 0.0, limit, scale * theta))
-    most_h, most_b = _seen(gates, present, np.ones_like(gates.gates), signed=False)
-    others = np.isin(np.arange(h.shape[1]), dying)
-    small_h, small_b = _gathered(net, np.where(others, most_h, 0.0), np.where(others, most_b, 0.0), pairs, below, above)
-    weights = settled.multipliers[[i for i, _ in pairs]]
-    sizes = [np.linalg.norm(part, axis=1) for part in (own_h, own_b, small_h, small_b)]
-    slack = float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
-    matrices = weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :]
-    choices = np.array(list(product((0.0, 1.0), repeat=len(pairs)))) if gates.relu else np.ones((1, len(pairs)))
-    values = np.linalg.svd(np.tensordot(choices.reshape(-1, len(pairs)), matrices, 1), compute_uv=False)
-    if values.max(initial=0.0) + slack < 1.0 - EVEN:
-        return "dies"
-    if not gates.relu:
-        # the second-order test has told of the living, and the small ones only wear off
-        return "dies" if slack < EVEN else "unknown"
-    return of_rates([_rate(own_h, matrices, theta[below], theta[above])]) if slack < EVEN else "unknown"
+    def __init__(self, gates: Gates, theta: np.ndarray, dying: list[int], settled: Settled) -> None:
+        limit = np.concatenate(settled.theta)
+        self.gates, self.theta, self.dying, self.multipliers = gates, theta, dying, settled.multipliers
+        self.heard = [int(i) for i in np.flatnonzero(settled.multipliers > 0.0)]
+        self.h, self.b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
+        # everything small at its present size, with its gates on
+        scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
+        present = np.abs(np.where(limit != 0.0, limit, scale * theta))
+        most_h, most_b = _seen(gates, present, np.ones_like(gates.gates), signed=False)
+        others = np.isin(np.arange(self.h.shape[1]), dying)
+        self.small_h, self.small_b = np.where(others, most_h, 0.0), np.where(others, most_b, 0.0)
+
+    def fate(self, group: list[int]) -> Fate:
+        """That of hidden units that are zero in the limit, all that share weights with each other."""
+        net, relu = self.gates.net, self.gates.relu
+        below = np.unique(net.par[np.isin(net.row, group)])
+        above = np.unique(net.par[np.isin(net.col, group)])
+        elsewhere = ~np.isin(net.row, self.dying) & ~np.isin(net.col, self.dying)
+        if np.isin(net.par[elsewhere], np.union1d(below, above)).any():
+            return "unknown"
+        pairs = [(i, u) for u in group for i in self.heard]
+        if len(pairs) > MOST_PAIRS:
+            return "unknown"
+        own_h, own_b = _gathered(net, self.h, self.b, pairs, below, above)
+        small_h, small_b = _gathered(net, self.small_h, self.small_b, pairs, below, above)
+        weights = self.multipliers[[i for i, _ in pairs]]
+        sizes = [np.sqrt((part * part).sum(axis=1)) for part in (own_h, own_b, small_h, small_b)]
+        slack = float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
+        if float(weights @ (sizes[0] * sizes[1])) + slack < 1.0 - EVEN:
+            return "dies"
+        matrices = weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :]
+        choices = np.array(list(product((0.0, 1.0), repeat=len(pairs)))) if relu else np.ones((1, len(pairs)))
+        values = np.linalg.svd(np.tensordot(choices.reshape(-1, len(pairs)), matrices, 1), compute_uv=False)
+        if values.max(initial=0.0) + slack < 1.0 - EVEN:
+            return "dies"
+        if not relu:
+            # the second-order test has told of the living, and the small ones only wear off
+            return "dies" if slack < EVEN else "unknown"
+        if slack >= EVEN:
+            return "unknown"
+        return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above])])
 
 
 def _gathered(

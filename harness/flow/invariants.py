@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
-from math import isqrt
+from math import isqrt, lcm
 
 import numpy as np
 from scipy.linalg import qr
@@ -43,8 +43,8 @@ from harness.flow.modular import (
 )
 from harness.flow.proving import Prover, Setting, Vector, integers, meets
 
-_PRIMES = 3  # with which the first lift is tried
 _MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
+_SHORT = 2048  # numerators and denominators that one prime shows beyond chance
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 
@@ -219,15 +219,14 @@ class Invariants:
                 return _everything(constant, first.blocks)
             setting = Setting(gates, normals, curved, constant, first.blocks)
             shown = _Growing(candidates, prime, first)
-            lifted = shown.lift(_PRIMES)
-            if lifted is None:
-                if spanned.anywhere and len(signed_ties(first.basis, prime)[1]) == free:
+            for most in (1, 3, _MOST_PRIMES):
+                if most > 3 and spanned.anywhere and len(signed_ties(first.basis, prime)[1]) == free:
                     generic = closed(*spanned.anywhere(prime), prime)
                     if len(generic.pivots) == len(first.pivots):
                         return _everything(constant, first.blocks)
-                lifted = shown.lift(_MOST_PRIMES)
-            if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), spanned.exact(), setting):
-                return _as_coordinates(lifted, first, constant)
+                lifted = shown.lift(most)
+                if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), spanned.exact(), setting):
+                    return _as_coordinates(lifted, first, constant)
         raise Undecided("the invariant subspace could not be proven")
 
     def _candidates(self, candidate: Callable[[int], _Candidate]) -> Iterator[tuple[int, _Candidate]]:
@@ -247,13 +246,15 @@ class _Growing:
     def __init__(self, candidates: Iterator[tuple[int, _Candidate]], prime: int, first: _Candidate) -> None:
         self._candidates = candidates
         self._first = first
-        self._entries = list(zip(*np.nonzero(first.basis), strict=True))
+        self._entries = [(int(r), int(k)) for r, k in np.argwhere(first.basis)]
         self._values = [int(first.basis[r, k]) for r, k in self._entries]
         self._modulus = prime
         self._count = 1
 
     def lift(self, most: int) -> list[Vector] | None:
         """The basis in integers, from at most so many primes; None if they show no rational one."""
+        if most == 1:
+            return self._rational(_SHORT)
         while self._count < most:
             for _ in range(min(max(2, self._count // 2), most - self._count)):
                 prime, other = next(self._candidates)
@@ -267,26 +268,26 @@ class _Growing:
                     self._values[t] = value + self._modulus * ((int(other.basis[r, k]) - value) * inverse % prime)
                 self._modulus *= prime
                 self._count += 1
-            rows = self._rational()
+            # a word of 31 bits is left over to tell a fraction from chance
+            rows = self._rational(isqrt(self._modulus >> 31) // 2)
             if rows is not None:
                 return rows
         return None
 
-    def _rational(self) -> list[Vector] | None:
-        # three bits of 31 are left over to tell a fraction from chance
-        bound = isqrt(self._modulus >> 31) // 2
-        rows = [[Fraction(0)] * self._first.basis.shape[1] for _ in self._first.pivots]
+    def _rational(self, bound: int) -> list[Vector] | None:
+        rows: list[dict[int, tuple[int, int]]] = [{} for _ in self._first.pivots]
         for value, (r, k) in zip(self._values, self._entries, strict=True):
-            if value == 1:
-                rows[r][k] = Fraction(1)
-            elif value == self._modulus - 1:
-                rows[r][k] = Fraction(-1)
-            else:
-                lifted = _rational(value, self._modulus, bound)
-                if lifted is None:
-                    return None
-                rows[r][k] = lifted
-        return [integers(row) for row in rows]
+            found = (1, 1) if value == 1 else _fraction(value, self._modulus, bound)
+            if found is None:
+                return None
+            rows[r][k] = found
+        out: list[Vector] = []
+        for row in rows:
+            common = lcm(*(q for _, q in row.values()))
+            out.append([0] * self._first.basis.shape[1])
+            for k, (p, q) in row.items():
+                out[-1][k] = p * (common // q)
+        return out
 
 
 def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
@@ -356,11 +357,13 @@ def _is_prime(n: int) -> bool:
     return True
 
 
-def _rational(a: int, modulus: int, bound: int) -> Fraction | None:
-    """The fraction p/q = a modulo the modulus with |p|, q <= bound, by the Euclidean algorithm."""
+def _fraction(a: int, modulus: int, bound: int) -> tuple[int, int] | None:
+    """The p and q > 0 with p/q = a modulo the modulus and |p|, q <= bound, by the Euclidean algorithm."""
     r0, r1, t0, t1 = modulus, a, 0, 1
     while r1 > bound:
         quotient = r0 // r1
         r0, r1 = r1, r0 - quotient * r1
         t0, t1 = t1, t0 - quotient * t1
-    return Fraction(r1, t1) if 0 < abs(t1) <= bound else None
+    if not 0 < abs(t1) <= bound:
+        return None
+    return (r1, t1) if t1 > 0 else (-r1, -t1)
