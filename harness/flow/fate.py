@@ -26,6 +26,7 @@ NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
 NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
 FURTHER = 3.0  # units of log-norm
+FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
 MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
 
@@ -38,32 +39,33 @@ def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, set
     units = _dying(gates, subspace, theta, settled)
     if not units:
         return "dies"
-    if _unsettled(gates, theta, settled):
-        return "unknown"
+    now = _weights(gates, theta) * float(settled.multipliers.sum())
+    known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
     distance = _of_the_living(theta, np.concatenate(settled.theta))
     found: list[Fate] = []
     beside: Beside | None = None
     ends: np.ndarray | None = None
     for group in _together(gates, theta, units):
         if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
-            ends = _ends_of_multipliers(gates, settled) if ends is None else ends
+            if ends is None:
+                ends = _ends_of_multipliers(gates, settled)
+                ends = ends if known else np.vstack([ends, now])
             found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
         elif gates.instance.network.depth > 2 or gates.relu:
             # of a linear network of two layers the second-order test has told
-            beside = beside or Beside(gates, theta, units, settled)
+            most = settled.multipliers if known else np.maximum(settled.multipliers, now)
+            beside = beside or Beside(gates, theta, units, settled, most, known)
             found.append(beside.fate(group))
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies"
 
 
-def _unsettled(gates: Gates, theta: np.ndarray, settled: Settled) -> bool:
-    """Whether the weights of the samples are still far from the multipliers, which are what drives the small."""
-    instance, net = gates.instance, gates.net
-    q, pre = np.empty(instance.n), np.empty(gates.gates.shape)
-    margins(net, theta, instance.x_float, instance.y_float, gates.gates, q, pre)
-    p = np.empty(instance.n)
+def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:
+    """The weights p of the samples (n,), which drive what is small: near the limit they are as its multipliers."""
+    instance = gates.instance
+    q, pre, p = np.empty(instance.n), np.empty(gates.gates.shape), np.empty(instance.n)
+    margins(gates.net, theta, instance.x_float, instance.y_float, gates.gates, q, pre)
     softmax(q, instance.loss == "logistic", p, np.empty(instance.n))
-    total = float(settled.multipliers.sum())
-    return bool(np.abs(p * total - settled.multipliers).max() > SETTLED * total)
+    return np.where(p > FAINTEST, p, 0.0)
 
 
 def _together(gates: Gates, theta: np.ndarray, units: list[int]) -> list[list[int]]:

@@ -36,12 +36,24 @@ def of_rates(rates: list[float]) -> Fate:
 
 
 class Beside:
-    """What the layers give and how the margins answer beside a limit; theta (N,): the flow; dying: its small units."""
+    """What the layers give and how the margins answer beside a limit.
 
-    def __init__(self, gates: Gates, theta: np.ndarray, dying: list[int], settled: Settled) -> None:
+    theta (N,): the flow; dying: its small units; multipliers (n,): the greatest that the samples may have;
+    known: whether they have them.
+    """
+
+    def __init__(
+        self,
+        gates: Gates,
+        theta: np.ndarray,
+        dying: list[int],
+        settled: Settled,
+        multipliers: np.ndarray,
+        known: bool,
+    ) -> None:
         limit = np.concatenate(settled.theta)
-        self.gates, self.theta, self.dying, self.multipliers = gates, theta, dying, settled.multipliers
-        self.heard = [int(i) for i in np.flatnonzero(settled.multipliers > 0.0)]
+        self.gates, self.theta, self.dying, self.multipliers, self.known = gates, theta, dying, multipliers, known
+        self.heard = [int(i) for i in np.flatnonzero(multipliers > 0.0)]
         self.h, self.b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
         # everything small at its present size, with its gates on
         scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
@@ -76,7 +88,7 @@ class Beside:
         if not relu:
             # the second-order test has told of the living, and the small ones only wear off
             return "dies" if slack < EVEN else "unknown"
-        if slack >= EVEN:
+        if slack >= EVEN or not self.known:
             return "unknown"
         return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above])])
 
@@ -130,7 +142,9 @@ def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) 
 def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> float:
     """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
     step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), 1e-300)
-    size = np.sqrt(w @ w + v @ v)
+    size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
+    if size == 0.0:
+        return 0.0
     w, v, since, on = w / size, v / size, 0, h @ w > 0.0
     turn = _turn(matrices, on, step)
     grown: list[float] = []
