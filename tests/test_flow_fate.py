@@ -119,7 +119,7 @@ def test_neurons_of_every_size_wake(power: int, late: Fraction) -> None:
     limit = follow(
         Instance(
             diagonal("relu", 3, 2), "exponential", ((1, late, 0), (0, -3, 1)), (1, -1),  # type: ignore[arg-type]
-            ((1, small * 9 / 10, 1), (1, -small, -1)),
+            ((1, small * 9 / 10, 1), (1, -small, -1)),  # type: ignore[arg-type]
         )
     )  # fmt: skip
     assert limit.status == "converged", limit.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -34,7 +35,7 @@ def test_primes_are_the_largest_of_31_bits() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_a_multiple_of_primes_is_no_zero(count: int) -> None:
     """The weight that they divide moves, and the coordinate that it belongs to is the better one."""
-    product = int(np.prod([Fraction(p) for p in PRIMES[:count]]))
+    product = math.prod(PRIMES[:count])
     size = Fraction(product, 10 ** (len(str(product)) - 1))
     limit = follow(Instance(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), ((size, 1), (1, 1))))  # type: ignore[arg-type]
     assert limit.value == pytest.approx(0.5, rel=1e-9)
@@ -43,7 +44,7 @@ def test_a_multiple_of_primes_is_no_zero(count: int) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_multiple_of_primes_is_no_tie(count: int) -> None:
     """Equal coordinates of depth 3 stay at the saddle between them; those that primes take for equal do not."""
-    product = int(np.prod([Fraction(p) for p in PRIMES[:count]]))
+    product = math.prod(PRIMES[:count])
     near = 1 + Fraction(product, 10 ** (len(str(product)) + 2))
     limit = follow(Instance(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), ((near, 1),) * 3))  # type: ignore[arg-type]
     assert limit.value == pytest.approx(1.5, rel=1e-9)

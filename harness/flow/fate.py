@@ -26,12 +26,28 @@ NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
 NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
 FURTHER = 3.0  # units of log-norm
+SAME = 1e-9  # relative: two polishes of one limit differ by less
 FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
 MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
 
 
-def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, settled: Settled) -> Fate:
+class Ends:
+    """The ends of the multipliers of the last limit, remembered: a flow that waits is asked again and again."""
+
+    def __init__(self) -> None:
+        self._limit = np.zeros(0)
+        self._ends = np.zeros((0, 0))
+
+    def of(self, gates: Gates, settled: Settled) -> np.ndarray:
+        """As of _ends_of_multipliers."""
+        limit = np.concatenate(settled.theta)
+        if limit.shape != self._limit.shape or np.abs(limit - self._limit).max() > SAME * np.abs(limit).max():
+            self._limit, self._ends = limit, _ends_of_multipliers(gates, settled)
+        return self._ends
+
+
+def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, settled: Settled, ends_of: Ends) -> Fate:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
     theta (N,): the flow, which is near the limit, less the log-norm that is booked.
@@ -48,7 +64,7 @@ def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, set
     for group in _together(gates, theta, units):
         if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
             if ends is None:
-                ends = _ends_of_multipliers(gates, settled)
+                ends = ends_of.of(gates, settled)
                 ends = ends if known else np.vstack([ends, now])
             found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
         elif gates.instance.network.depth > 2 or gates.relu:

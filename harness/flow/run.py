@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow.approach import SPACING, Approach, distance_to
-from harness.flow.fate import fate, still_turning
+from harness.flow.fate import Ends, fate, still_turning
 from harness.flow.field import field, slide_coefficients, velocity, workspace
 from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
@@ -79,6 +79,7 @@ class Run:
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
+        self.ends = Ends()
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
@@ -300,7 +301,7 @@ class Run:
 
     def _not_yet(self, theta: np.ndarray, settled: Settled) -> str | None:
         """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
-        fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled)
+        fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled, self.ends)
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
