@@ -10,7 +10,7 @@ import pytest
 
 from harness.flow import follow, run
 from harness.flow.decoupled import rate_of
-from harness.flow.group_fate import EVEN, of_rates
+from harness.flow.group_fate import EVEN, Beside, of_rates
 from harness.instances import Instance
 from harness.networks import diagonal, fully_connected
 from tests.test_reference import VALUES, case
@@ -169,13 +169,16 @@ def test_an_input_that_falls_back_against_the_norm_is_waited_for() -> None:
     assert limit.reason.startswith("An input of a neuron is still on its way to zero")
 
 
-def test_what_dies_beside_a_limit_of_three_layers() -> None:
+def test_what_dies_beside_a_limit_of_three_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second neuron in either layer, small and against the label: it is asked about, and dies."""
+    asked: list[str] = []
+    fate = Beside.fate
+    monkeypatch.setattr(Beside, "fate", lambda *given: asked.append(fate(*given)) or asked[-1])
     network = fully_connected("relu", (1, 2, 2))
     small = Fraction(1, 1000)
     limit = follow(
-        Instance(network, "exponential", ((1,),), (1,), ((1, small), (1, small, small, small), (1, -small)))  # type: ignore[arg-type]
+        Instance(network, "exponential", ((1,),), (1,), ((1, small), (1, -small, -small, -small), (1, -small)))  # type: ignore[arg-type]
     )
-    assert limit.status in ("converged", "undecided")
-    if limit.status == "converged":
-        assert limit.value == pytest.approx(1.5, rel=1e-6)
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(1.5, rel=1e-9)
+    assert "dies" in asked
