@@ -61,7 +61,7 @@ def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, set
     found: list[Fate] = []
     beside: Beside | None = None
     ends: np.ndarray | None = None
-    for group in _together(gates, theta, units):
+    for group in _together(gates, units):
         if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
             if ends is None:
                 ends = ends_of.of(gates, settled)
@@ -84,7 +84,7 @@ def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:
     return np.where(p > FAINTEST, p, 0.0)
 
 
-def _together(gates: Gates, theta: np.ndarray, units: list[int]) -> list[list[int]]:
+def _together(gates: Gates, units: list[int]) -> list[list[int]]:
     """The dying units in groups that share weights."""
     net = gates.net
     groups: list[tuple[set[int], list[int]]] = []
