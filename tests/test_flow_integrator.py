@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from harness.flow.field import field, jacobian, no_slides, slides_of, softmax, velocity, workspace
 from harness.flow.kernel import wiring
-from harness.flow.rodas import interpolate, rosenbrock_step
+from harness.flow.rodas import interpolate, rosenbrock_step, stages_of
 from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 NETWORKS: dict[str, Network] = {
@@ -75,12 +75,12 @@ class Setting:
         rho = field(self.problem, theta, work)
         return jacobian(self.problem, theta, self.slides, work, rho, self.basis)
 
-    def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
-        """One step of size h from z: its end, and its stages (6, r)."""
+    def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """One step of size h from z: its end, and its stages."""
         held, self.z = self.z, z
         jac = self.jacobian()[self.pivots]
         self.z = held
-        stages = np.empty((6, len(z)))
+        stages = stages_of(len(self.c), len(z))
         end = rosenbrock_step(
             (self.problem, self.c, self.basis, self.pivots, self.slides), (self.rate(z)[self.pivots], jac, 0.0), z, h,
             workspace(self.problem), stages,

@@ -50,11 +50,13 @@ def violation(problem, slides, guard, theta, work, mark):
     else:
         rho = field(problem, theta, work)
     unit_sizes(net, theta, sizes)
+    for u in range(units):
+        sizes[u] *= rho ** (depths[u] - 1.0)
     worst = -np.inf
     for i in range(n):
         for u in range(units):
             if watch[i, u] != 0 and sizes[u] > 0.0:
-                value = -watch[i, u] * pre[i, u] / (reach[i] * sizes[u] * rho ** (depths[u] - 1.0))
+                value = -watch[i, u] * pre[i, u] / (reach[i] * sizes[u])
                 worst = max(worst, value)
                 if mark:
                     hit[i, u] = value >= -LANDED
@@ -86,7 +88,7 @@ def _later(frame, shift, time, z, theta):
 
 
 @compiled
-def locate(frame, linear, guard, z, h, work, k):
+def locate(frame, linear, guard, z, h, work, stages):
     """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
 
     (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
@@ -100,7 +102,7 @@ def locate(frame, linear, guard, z, h, work, k):
     g_lo = violation(problem, slides, guard, lift(c, basis, z, theta), work, False)
     level = min(max(g_lo, 0.0), LANDED)
     g_lo -= level
-    z_hi = rosenbrock_step(frame, linear, z, hi, work, k)
+    z_hi = rosenbrock_step(frame, linear, z, hi, work, stages)
     g_hi = violation(problem, slides, guard, _later(frame, shift, hi, z_hi, theta), work, False) - level
     if g_hi <= LANDED:
         return hi, z_hi, False
@@ -108,7 +110,7 @@ def locate(frame, linear, guard, z, h, work, k):
     first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
     while last - first > 1e-6:
         s = 0.5 * (first + last)
-        z_s = interpolate(z, z_hi, k, s)
+        z_s = interpolate(z, z_hi, stages, s)
         g = violation(problem, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
         if g > 0.0:
             last, ahead = s, g
@@ -127,7 +129,7 @@ def locate(frame, linear, guard, z, h, work, k):
                 trial = near
         if not lo < trial < hi or hi - lo < 1e-14 * h:
             break
-        z_trial = rosenbrock_step(frame, linear, z, trial, work, k)
+        z_trial = rosenbrock_step(frame, linear, z, trial, work, stages)
         g = violation(problem, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
         # half of what counts as landed beyond the kink
         near = trial + (0.5 * LANDED - g) / slope
@@ -168,7 +170,7 @@ def lowest(a, b, c, d):
 
 
 @compiled
-def _sway(net, theta, rho, x, unit, reach):
+def sway(net, theta, rho, x, unit, reach):
     """How far a pre-activation moves with the error that a step is allowed in theta, relative to both and to rtol.
 
     x (d,): the sample, reach its norm.  Of deeper units not more is said than that it is below 1.
@@ -183,7 +185,7 @@ def _sway(net, theta, rho, x, unit, reach):
 
 
 @compiled
-def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
+def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
     """The accepted step (h, z_new) or a shorter one, whether it ends on an event, and whether it grazes a kink.
 
     looks (4, n, units): the first row holds the pre-activations at z, the others are filled.  graze: the distance
@@ -197,27 +199,30 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, k):
     place, touched = 2.0, 2.0
     for look in range(1, 4):
         s = look / 3.0
-        _later(frame, linear[2], s * h, interpolate(z, z_new, k, s) if look < 3 else z_new, there)
+        _later(frame, linear[2], s * h, interpolate(z, z_new, stages, s) if look < 3 else z_new, there)
         if violation(problem, slides, guard, there, work, False) > LANDED:
             place = min(place, s)
         looks[look] = work[2]
     unit_sizes(net, theta, sizes)
-    for i in range(watch.shape[0]):
-        for u in range(watch.shape[1]):
-            if watch[i, u] != 0 and sizes[u] > 0.0:
-                scale = watch[i, u] / (reach[i] * rho ** depths[u])
+    for u in range(watch.shape[1]):
+        if sizes[u] == 0.0:
+            continue
+        power = rho ** depths[u]
+        for i in range(watch.shape[0]):
+            if watch[i, u] != 0:
+                scale = watch[i, u] / (reach[i] * power)
                 start = scale * looks[0, i, u]
                 s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])
                 own = rho / sizes[u]
                 if s < 1.0 and own * start > OFF and own * value < -LANDED:
                     place = min(place, s)
                 if s < 1.0 and start > OFF:
-                    near = graze * _sway(net, theta, rho, x[i], u, reach[i])
+                    near = graze * sway(net, theta, rho, x[i], u, reach[i])
                     # late, what tends to zero relative to the norm wavers by its rounding
                     if abs(value) < near and start - value > (OFF if linear[2] == 0.0 else near):
                         touched = min(touched, s)
     if place > 1.0:
         return h, z_new, False, touched < 1.0
-    taken, z_new, met = locate(frame, linear, guard, z, place * h, work, k)
+    taken, z_new, met = locate(frame, linear, guard, z, place * h, work, stages)
     # what comes after the event is another flow's
     return taken, z_new, met, touched * h <= taken

@@ -17,7 +17,7 @@ from scipy.optimize import linprog
 from harness.flow.decoupled import rate_of
 from harness.flow.field import field, softmax, workspace
 from harness.flow.gates import Gates
-from harness.flow.group_fate import EVEN, Beside, Fate, of_rates
+from harness.flow.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.invariants import Subspace
 from harness.flow.kernel import evaluate, margins
 from harness.flow.settle import Settled
@@ -47,12 +47,19 @@ class Ends:
         return self._ends
 
 
-def fate(gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, settled: Settled, ends_of: Ends) -> Fate:
+def fate(
+    gates: Gates,
+    subspace: Subspace,
+    theta: np.ndarray,
+    booked: float,
+    settled: Settled,
+    units: list[int],
+    ends_of: Ends,
+) -> Fate:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
-    theta (N,): the flow, which is near the limit, less the log-norm that is booked.
+    theta (N,): the flow, which is near the limit, less the log-norm that is booked; units: those that are `dying`.
     """
-    units = _dying(gates, subspace, theta, settled)
     if not units:
         return "dies"
     now = _weights(gates, theta) * float(settled.multipliers.sum())
@@ -103,20 +110,20 @@ def _together(gates: Gates, units: list[int]) -> list[list[int]]:
 
 
 def still_turning(
-    gates: Gates, subspace: Subspace, watch: np.ndarray, problem, theta: np.ndarray, settled: Settled
+    gates: Gates, watch: np.ndarray, problem, theta: np.ndarray, settled: Settled, units: list[int]
 ) -> bool:
     """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
 
     What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.  An
     input of layer l that stays on its side grows like norm^(l - 1), as one of the first layer is constant: one that
     falls back against that rests on what is small now.  watch as of Gates.watch, for the kinks that the flow can cross
-    and does not slide on.
+    and does not slide on; units: those that are `dying`.
     """
     zero = np.zeros(gates.gates.shape, dtype=bool)
     for kink in settled.kinks:
         zero[kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1] = True
     zero &= (watch != 0) & (settled.multipliers > 0.0)[:, None]
-    zero[:, _dying(gates, subspace, theta, settled)] = False
+    zero[:, units] = False
     if not zero.any():
         return False
     work = workspace(problem)
@@ -130,7 +137,7 @@ def still_turning(
     return False
 
 
-def _dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Settled) -> list[int]:
+def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Settled) -> list[int]:
     """The hidden units all of whose weights are zero in the limit, and of which some are not and can move.
 
     Above the first layer a unit need not move to meet a kink: its inputs do.
@@ -165,7 +172,7 @@ def _of_unit(
     if len(outgoing) != 1 or len(set(net.par[incoming])) < len(incoming):
         return "unknown"
     own = np.append(net.par[incoming], net.par[outgoing])
-    if np.isin(net.par[(net.row != unit) & (net.col != unit)], own).any():
+    if np.any(members(own, gates.size)[net.par[(net.row != unit) & (net.col != unit)]]):
         return "unknown"
     x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
     parameters = np.append(net.par[incoming], net.par[outgoing])
@@ -249,16 +256,32 @@ def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:
     below = np.zeros((kinks, count + kinks))
     below[np.arange(kinks), count + np.arange(kinks)] = 1.0
     below[np.arange(kinks), owners] = -1.0
-    ends = [settled.multipliers]
-    for k, sign in product(range(count), (1.0, -1.0)):
-        cost = np.zeros(count + kinks)
-        cost[k] = sign
-        found = linprog(cost, below if kinks else None, np.zeros(kinks) if kinks else None, columns.T, limit)
-        if found.success:
-            end = np.zeros(instance.n)
-            end[active] = found.x[:count]
-            ends.append(end)
-    return np.array(ends if np.ptp(ends, axis=0).max() > 1e-9 * settled.multipliers.max() else ends[:1])
+    found = _ends_of_segment(columns, below, limit)
+    if found is None:
+        found = []
+        for k, sign in product(range(count), (1.0, -1.0)):
+            cost = np.zeros(count + kinks)
+            cost[k] = sign
+            end = linprog(cost, below if kinks else None, np.zeros(kinks) if kinks else None, columns.T, limit)
+            found += [end.x] if end.success else []
+    ends = np.zeros((1 + len(found), instance.n))
+    ends[0] = settled.multipliers
+    ends[1:, active] = [end[:count] for end in found] if found else np.zeros((0, count))
+    return ends if np.ptp(ends, axis=0).max() > 1e-9 * settled.multipliers.max() else ends[:1]
+
+
+def _ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) -> list[np.ndarray] | None:
+    """The two ends of {z >= 0 : z columns = limit, below z <= 0} where it is a segment; None where it is not."""
+    left, values, right = np.linalg.svd(columns.T)
+    rank = int(np.sum(values > 1e-9 * values[0]))
+    if rank != len(columns) - 1:
+        return None
+    one = right[:rank].T @ ((left[:, :rank].T @ limit) / values[:rank])
+    along = right[rank]
+    rest, slope = np.append(one, -below @ one), np.append(along, -below @ along)
+    first = np.max(-rest[slope > 0.0] / slope[slope > 0.0], initial=-np.inf)
+    last = np.min(-rest[slope < 0.0] / slope[slope < 0.0], initial=np.inf)
+    return [one + first * along, one + last * along] if -np.inf < first <= last < np.inf else None
 
 
 def _generators(

@@ -283,12 +283,20 @@ def jacobian(problem, theta, slides, work, rho, basis):
             seeds[i, u] += omega[flat + t] / factor
     out = np.empty((size, r))
     hessian_times(net, theta, points, gates, seeds, basis, out)
-    gb = grad @ basis
+    gb = np.zeros((n, r))
     mean = np.zeros(r)
+    tb = np.zeros(r)
+    # so small products cost less by hand than a library call each
     for i in range(n):
+        for a in range(size):
+            if grad[i, a] != 0.0:
+                for k in range(r):
+                    gb[i, k] += grad[i, a] * basis[a, k]
         for k in range(r):
             mean[k] += p[i] * slope[i] * gb[i, k]
-    tb = theta @ basis
+    for a in range(size):
+        for k in range(r):
+            tb[k] += theta[a] * basis[a, k]
     for i in range(n):
         if p[i] > 0.0:
             for a in range(size):

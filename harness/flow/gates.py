@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from math import lcm
 
 import numpy as np
 
@@ -397,12 +398,17 @@ class Gates:
 
 
 def _balances(instance: Instance) -> list[float]:
-    """v^2 - ||w||^2 of every hidden unit at depth 2, summed exactly."""
+    """v^2 - ||w||^2 of every hidden unit at depth 2, rounded once."""
     (hidden, output), (w, v) = instance.network.patterns, instance.theta0
-    return [
-        float((v[k] ** 2 if k >= 0 else 0) - sum(w[p] ** 2 for p in row if p >= 0))
-        for row, k in zip(hidden, output[0], strict=True)
-    ]
+    out: list[float] = []
+    for row, k in zip(hidden, output[0], strict=True):
+        own = [w[p] for p in row if p >= 0] + ([v[k]] if k >= 0 else [])
+        # in integers: fractions would look for common divisors after every sum
+        common = lcm(*(a.denominator for a in own))
+        squares = [(a.numerator * (common // a.denominator)) ** 2 for a in own]
+        total = 2 * squares[-1] - sum(squares) if k >= 0 else -sum(squares)
+        out.append(total / common**2)
+    return out
 
 
 def _blocks(pattern) -> list[int]:

@@ -10,6 +10,7 @@ one rate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Literal
 
@@ -33,6 +34,13 @@ def of_rates(rates: list[float]) -> Fate:
     if all(rate < 1.0 - EVEN for rate in rates):
         return "dies"
     return "wakes" if all(rate > 1.0 + EVEN for rate in rates) else "unknown"
+
+
+def members(indices: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+    """Which of so many numbers are among the indices, (size,) bool."""
+    out = np.zeros(size, dtype=bool)
+    out[indices] = True
+    return out
 
 
 class Beside:
@@ -59,17 +67,17 @@ class Beside:
         scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
         present = np.abs(np.where(limit != 0.0, limit, scale * theta))
         most_h, most_b = _seen(gates, present, np.ones_like(gates.gates), signed=False)
-        others = np.isin(np.arange(self.h.shape[1]), dying)
+        others = members(dying, self.h.shape[1])
         self.small_h, self.small_b = np.where(others, most_h, 0.0), np.where(others, most_b, 0.0)
 
     def fate(self, group: list[int]) -> Fate:
         """That of hidden units that are zero in the limit, all that share weights with each other."""
         net, relu = self.gates.net, self.gates.relu
-        below = np.unique(net.par[np.isin(net.row, group)])
-        above = np.unique(net.par[np.isin(net.col, group)])
-        elsewhere = ~np.isin(net.row, self.dying) & ~np.isin(net.col, self.dying)
-        if np.isin(net.par[elsewhere], np.union1d(below, above)).any():
+        own, small = members(group, self.h.shape[1]), members(self.dying, self.h.shape[1])
+        below, above = (members(net.par[own[ends]], len(self.theta)) for ends in (net.row, net.col))
+        if np.any((below | above)[net.par[~small[net.row] & ~small[net.col]]]):
             return "unknown"
+        below, above = np.flatnonzero(below), np.flatnonzero(above)
         pairs = [(i, u) for u in group for i in self.heard]
         if len(pairs) > MOST_PAIRS:
             return "unknown"

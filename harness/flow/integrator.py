@@ -18,7 +18,7 @@ from harness.flow.compiling import compiled
 from harness.flow.events import GRAZE, first_event, reaches
 from harness.flow.field import add_multiples, field, jacobian, loss_below, pull
 from harness.flow.kernel import dot, lift
-from harness.flow.rodas import UNIT_ERROR, balance_gaps, rosenbrock_step, step_error, unit_error
+from harness.flow.rodas import UNIT_ERROR, balance_gaps, rosenbrock_step, stages_of, step_error, unit_error
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 
@@ -35,23 +35,21 @@ def _write(record, state, theta):
 
 
 @compiled
-def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, k):
+def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room):
     """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
 
     The size is NaN where the steps are used up, and infinite where it would underflow.  balance: as of `integrate`.
     Units come to kinks, and grow from next to nothing, at their own scale.
     """
     problem, c, basis, pivots, slides = frame
-    weight = work[4].copy()
-    theta_new, err_theta = np.empty(theta.shape[0]), np.empty(theta.shape[0])
-    balanced = not np.all(np.isnan(balance))
-    still = np.zeros(theta.shape[0])
-    sizes, errors = np.empty(balance.shape[0]), np.empty(balance.shape[0])
+    weight, theta_new, err_theta, still, sizes, errors, balanced = room
+    for i in range(weight.shape[0]):
+        weight[i] = work[4][i]
     h = state[2]
     while state[4] < limits[4]:
         state[4] += 1.0
-        z_new = rosenbrock_step(frame, linear, z, h, work, k)
-        lift(still, basis, k[5], err_theta)
+        z_new = rosenbrock_step(frame, linear, z, h, work, stages)
+        lift(still, basis, stages[0][5], err_theta)
         error = step_error(work[1], weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
         if not error > 1.0:
             error = max(error, unit_error(problem[0], theta_new, err_theta, sizes, errors))
@@ -105,13 +103,15 @@ def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limit
     q, grad, pre, delta = np.empty(n), np.empty((n, size)), np.empty((n, units)), np.empty((n, units))
     p, slope, f = np.empty(n), np.empty(n), np.empty(size)
     work = (q, grad, pre, delta, p, slope, f)
-    k = np.empty((6, r))
+    stages = stages_of(size, r)
     reach, depths = reaches(net, x)
     sizes, gaps = np.empty(units), np.empty(units)
     guard = (watch, reach, depths, sizes, hit, ended)
     looks = np.empty((4, n, units))
     theta = np.empty(size)
     balanced = not np.all(np.isnan(balance))
+    room = (np.empty(n), np.empty(size), np.empty(size), np.zeros(size), np.empty(units), np.empty(units), balanced)
+    f0, jac = np.empty(r), np.empty((r, r))
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     while True:
         rho = field(problem, lift(c, basis, z, theta), work)
@@ -127,12 +127,17 @@ def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limit
         _write(record, state, theta)
         if low >= limits[3] and state[0] + np.log(rho) >= limits[2]:
             return DUE
-        f0 = f[pivots]
+        speed = f
         if slides.normals.shape[0] > 0:
-            f0 = add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy())[pivots]
+            speed = add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy())
+        for a in range(r):
+            f0[a] = speed[pivots[a]]
         if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else 1e-13 * rho) or rho < 1e-20 * state[6]:
             return STATIONARY
-        jac = jacobian(problem, theta, slides, work, rho, basis)[pivots]
+        along = jacobian(problem, theta, slides, work, rho, basis)
+        for a in range(r):
+            for b in range(r):
+                jac[a, b] = along[pivots[a], b]
         shift = 0.0
         if low > limits[1]:
             shift = dot(f, theta) / (rho * rho)
@@ -140,12 +145,14 @@ def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limit
                 f0[a] -= shift * z[a]
                 jac[a, a] -= shift
         linear = (f0, jac, shift)
-        z_new, h = _accepted(frame, linear, balance, z, theta, rho, state, limits, work, k)
+        z_new, h = _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False
         if eventful:
-            h, z_new, met, grazes = first_event(frame, linear, guard, looks, z, z_new, h, GRAZE * limits[0], work, k)
+            h, z_new, met, grazes = first_event(
+                frame, linear, guard, looks, z, z_new, h, GRAZE * limits[0], work, stages
+            )
         z[:] = z_new
         state[1] += h
         state[0] += shift * h

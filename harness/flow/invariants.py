@@ -122,7 +122,7 @@ class Invariants:
         self._normal = normal
         self._seen = np.array([[v != 0 for v in row] for row in x])
         self._x: dict[int, np.ndarray] = {}
-        self._seed = hash(tuple(map(tuple, x))) % 2147483647
+        self._seed = hash(tuple(v.numerator for row in x for v in row)) % 2147483647
 
     @cached_property
     def _prover(self) -> Prover:
@@ -141,15 +141,18 @@ class Invariants:
         """V at the start; slides and curved as in `after`."""
         together = np.zeros(len(self._y), dtype=np.int64)
 
+        @lru_cache(maxsize=1)
+        def rows(prime: int) -> np.ndarray:
+            return residues(theta0, prime)[None, :]
+
         def blocks(prime: int) -> np.ndarray:
-            at_start = outputs(self.net, residues(theta0, prime), self.x(prime), self._y, gates, prime)
-            return split(together, at_start)
+            return split(together, outputs(self.net, rows(prime)[0], self.x(prime), self._y, gates, prime))
 
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
             theta = np.random.default_rng(self._seed).integers(1, prime, len(theta0))
             return theta[None, :], split(together, outputs(self.net, theta, self.x(prime), self._y, gates, prime))
 
-        spanned = _Spanned(lambda prime: residues(theta0, prime)[None, :], lambda: [integers(theta0)], blocks, anywhere)
+        spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
     def after(
@@ -192,26 +195,29 @@ class Invariants:
         self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V from a subspace that the flow is in."""
-        normals = [self._normal(*pair) for pair in slides]
-        constant = still(self.net, self._seen, gates, _array(curved), size)
+        normals, flat, bent = [self._normal(*pair) for pair in slides], _array(slides), _array(curved)
+        constant = still(self.net, self._seen, gates, bent, size)
         for normal in normals:
             # the projection on a sliding kink moves every weight that the kink depends on
             constant[[k for k in range(size) if normal[k]]] = False
+        free = size - int(constant.sum())
 
         def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
-            x, lines = self.x(prime), flat_normals(self.net, self.x(prime), _array(slides), size, prime)
+            x, lines = self.x(prime), flat_normals(self.net, self.x(prime), flat, size, prime)
             basis, pivots, found = closure(
-                self.net, rows, x, self._y, gates, lines, _array(curved), blocks, constant, self._seed, prime
+                self.net, rows, x, self._y, gates, lines, bent, blocks, constant, self._seed, prime
             )
             if basis.shape[1] < size:
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
+            if len(pivots) == free:
+                # everything: which basis it is shown by does not matter
+                return _Candidate(basis, pivots, found)
             order = np.argsort(pivots)
             return _Candidate(basis[order], pivots[order], found)
 
         def candidate(prime: int) -> _Candidate:
             return closed(spanned.rows(prime), spanned.blocks(prime), prime)
 
-        free = size - int(constant.sum())
         candidates = self._candidates(candidate)
         for _ in range(_TRIES):
             prime, first = next(candidates)
@@ -292,10 +298,16 @@ class _Growing:
 
 def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
     """All that the gates let move."""
-    pivots = np.flatnonzero(~constant)
-    size = len(constant)
-    rows = [[int(a == k) for a in range(size)] for k in pivots.tolist()]
-    return Subspace(rows, np.ascontiguousarray(np.eye(size)[:, pivots]), pivots, constant, True, blocks)
+    rows, basis, pivots = _axes(constant.tobytes())
+    return Subspace(rows, basis, pivots, constant, True, blocks)
+
+
+@lru_cache(maxsize=256)
+def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray, np.ndarray]:
+    """Rows, basis (N, r) and pivots of what is not constant.  Not to be written to."""
+    pivots = np.flatnonzero(np.frombuffer(constant, dtype=np.bool_) == 0)
+    unit = np.eye(len(constant))[:, pivots]
+    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit), pivots
 
 
 def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:

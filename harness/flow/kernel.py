@@ -119,7 +119,7 @@ def margins(net, theta, x, y, gates, q, pre):
         q[i] = y[i] * pre[i, units - 1]
 
 
-@compiled
+@inlined
 def unit_sizes(net, theta, out):
     """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
 

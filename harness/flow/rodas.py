@@ -45,24 +45,30 @@ DENSE = np.array(
 
 
 @compiled
-def rosenbrock_step(frame, linear, z, h, work, k):
-    """One RODAS4 step of size h from z; fills the stages k (6, r); returns the new z, NaN if singular.
+def stages_of(size, r):
+    """Room for the stages (6, r) of a step, and for what it needs on the way: nothing is allocated within steps."""
+    return np.empty((6, r)), np.empty((r, r)), np.empty(r, dtype=np.int64), np.empty(r), np.empty(size)
+
+
+@compiled
+def rosenbrock_step(frame, linear, z, h, work, stages):
+    """One RODAS4 step of size h from z; fills the stages, as of `stages_of`; returns the new z, NaN if singular.
 
     frame: (problem, c, basis, pivots, slides).  linear: (f0, jac, shift), of the field less shift times theta.
     """
     problem, c, basis, pivots, slides = frame
     f0, jac, shift = linear
+    k, lhs, piv, rhs, theta = stages
     r = z.shape[0]
-    theta = np.empty(c.shape[0])
-    lhs = -jac
     for a in range(r):
+        for b in range(r):
+            lhs[a, b] = -jac[a, b]
         lhs[a, a] += 1.0 / (h * GAMMA)
-    piv = np.empty(r, dtype=np.int64)
+        rhs[a] = f0[a]
     stage = z.copy()
     if not lu_factor(lhs, piv):
         stage[:] = np.nan
         return stage
-    rhs = f0.copy()
     for s in range(6):
         if s > 0:
             for a in range(r):
@@ -79,11 +85,13 @@ def rosenbrock_step(frame, linear, z, h, work, k):
             for j in range(s):
                 rhs[a] += STEP[s, j] * k[j, a] / h
         lu_solve(lhs, piv, rhs)
-        k[s] = rhs
-    z_new = stage + k[5]
+        for a in range(r):
+            k[s, a] = rhs[a]
+    for a in range(r):
+        stage[a] += k[5, a]
     if slides.normals.shape[0] > 0:
-        _return_to_kinks(frame, z_new, work)
-    return z_new
+        _return_to_kinks(frame, stage, work)
+    return stage
 
 
 @compiled
@@ -114,8 +122,9 @@ def _return_to_kinks(frame, z, work):
 
 
 @compiled
-def interpolate(z0, z1, k, s):
+def interpolate(z0, z1, stages, s):
     """Dense output of the step at fraction s."""
+    k = stages[0]
     out = np.empty_like(z0)
     for a in range(z0.shape[0]):
         d1 = 0.0

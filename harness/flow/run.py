@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from harness.flow.approach import SPACING, Approach, distance_to
-from harness.flow.fate import Ends, fate, still_turning
+from harness.flow.events import GRAZE, reaches, sway
+from harness.flow.fate import Ends, dying, fate, still_turning
 from harness.flow.field import field, slide_coefficients, velocity, workspace
 from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
 from harness.flow.integrator import integrate
@@ -30,6 +31,7 @@ STANDS_STILL = "the flow tends to a stationary point where the data are not sepa
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
+CROWD = 10.0  # times rtol: kinks farther off than this from an event are not near it, whatever their sway
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 
 
@@ -129,6 +131,11 @@ class Run:
         return max(self.settings.strict, self.left) if self.settings.goal is not None else -math.inf
 
     @property
+    def _rtol(self) -> float:
+        """The error that the integrator is allowed here."""
+        return self.settings.rtol if self._behind else min(self.settings.rtol, STRICT)
+
+    @property
     def _behind(self) -> bool:
         """Whether the kinks and saddles that errors are kept smaller for are behind."""
         return self.log_norm >= self._strict and self.state[1] >= self.settings.clock
@@ -150,8 +157,7 @@ class Run:
 
     def advance(self, target: float, steps: int) -> int:
         """Integrate until something happens; the integrator's code."""
-        strictly = not self._behind
-        rtol = min(self.settings.rtol, STRICT) if strictly else self.settings.rtol
+        rtol = self._rtol
         if self.log_norm < self._strict:
             target = min(target, self._strict)
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
@@ -162,11 +168,25 @@ class Run:
             self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
             self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
-        if strictly and self.state[7] > -math.inf:
+        if rtol < self.settings.rtol and self.state[7] > -math.inf:
             raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
         self.passed_closely(float(self.state[7]))
         self.state[7] = -math.inf
         return code
+
+    def _crowded(self, theta: np.ndarray) -> bool:
+        """Whether another kink is so near to this event, and its input moving, that either may come first."""
+        net, x, _, _, _ = self.problem
+        work = workspace(self.problem)
+        rho = field(self.problem, theta, work)
+        reach, depths = reaches(net, x)
+        near = self.watch * work[2] < CROWD * self._rtol * reach[:, None] * rho**depths
+        for i, u in np.argwhere(near & (self.watch != 0) & ~self.hit).tolist():
+            room = GRAZE * self._rtol * sway(net, theta, rho, x[i], u, reach[i]) * reach[i] * rho ** depths[u]
+            speed = float(self.gates.curved_normal((i, u), theta) @ work[6])
+            if abs(work[2][i, u]) < min(room, abs(speed)):
+                return True
+        return False
 
     def passed_closely(self, log_norm: float) -> None:
         """Keep the log-norm, and now, until when a saddle or a kink was so near that errors matter; -inf for none."""
@@ -180,6 +200,8 @@ class Run:
             done = "separated, but not converged" if self.separated else "not separated"
             raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
         theta, gates = self.theta, self.gates
+        if self._crowded(theta):
+            self.passed_closely(self.log_norm)
         pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
@@ -301,13 +323,14 @@ class Run:
 
     def _not_yet(self, theta: np.ndarray, settled: Settled) -> str | None:
         """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
-        fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled, self.ends)
+        small = dying(self.gates, self.subspace, theta, settled)
+        fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled, small, self.ends)
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
         if fates != "dies":
             return "a small neuron is still on its way"
-        if still_turning(self.gates, self.subspace, self.watch, self.problem, theta, settled):
+        if still_turning(self.gates, self.watch, self.problem, theta, settled, small):
             return "an input of a neuron is still on its way to zero"
         return None
 
