@@ -25,10 +25,10 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from harness.checking import COLUMNS, USUAL, Check
-from harness.claims import CLAIMS, Claim
-from harness.harvest.spaces import Sizes
-from harness.instances import Instance
+from harness.claims.table import CLAIMS, Claim
+from harness.problem.instances import Instance
+from harness.problem.sizes import Sizes
+from harness.testing.check import COLUMNS, USUAL, Check
 from strategies import families
 
 # Tests say what a command prints: that something was compiled for it is no part of that.
@@ -72,9 +72,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "claim(id, decided, fewer={}): the claim of harness/claims.py that the test checks on every family of networks "
-        "that it speaks of, and the least number of examples that have to be decided, held or violated, for it to "
-        "pass; fewer: of which families fewer are enough",
+        "claim(id, decided, fewer={}): the claim that the test checks on every family of networks that it speaks of; "
+        "the least number of examples that have to be decided, held or violated, for it to pass; and fewer: of which "
+        "families fewer are enough",
     )
 
 
@@ -108,7 +108,7 @@ def claim_of(node: Any) -> Claim | None:
     if name not in CLAIMS:
         near = ", ".join(get_close_matches(str(name), CLAIMS, n=1))
         asked = f": do you mean {near!r}?" if near else ""
-        raise pytest.Collector.CollectError(f"{node.name}: there is no claim {name!r} in harness/claims.py{asked}")
+        raise pytest.Collector.CollectError(f"{node.name}: there is no claim {name!r}{asked}")
     if not isinstance(marker.kwargs.get("decided"), int):
         raise pytest.Collector.CollectError(f"{node.name}: the marker of {name} needs decided=, a number of examples")
     return CLAIMS[name]
@@ -139,7 +139,7 @@ def refute(request: pytest.FixtureRequest) -> Callable[[Sizes], None]:
     """Hunt a counterexample to the test's claim, no larger than the given sizes, and have it verified exactly."""
     from harness.certificates import verify
     from harness.harvest import hunt
-    from harness.report.terminal import news
+    from harness.testing.terminal import news
 
     def refuted(by_hand: Sizes) -> None:
         running = _running[-1]
@@ -219,7 +219,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                     new += [value[3]] if value[3] else []
     if not table:
         return
-    from harness.report.terminal import in_short
+    from harness.testing.terminal import in_short
 
     width = max(map(len, table))
     terminalreporter.section("claims")

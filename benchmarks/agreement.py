@@ -23,8 +23,8 @@ from benchmarks.hard_draws import LAWS
 from benchmarks.run import KINDS, same_predictor
 from harness import drive
 from harness.flow import Settings, follow
-from harness.instances import Instance
-from harness.limits import Limit
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
 
 STRICT = Settings(rtol=1e-8, patience=1500, separation=30000, steps=100000)
 MOVED = 1e-9

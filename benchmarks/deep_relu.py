@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.families import DEEP, Kind, draw
 from harness import decide, drive
-from harness.checking import judged
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
+from harness.testing.check import judged
 
 FAMILIES = [name for name in DEEP if name.endswith("depth 3")]
 ASKED = ("fc-relu-local", "deep-local")

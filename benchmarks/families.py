@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from harness.instances import Instance
-from harness.networks import Activation, Network, convolutional, diagonal, forward, fully_connected, sparse
+from harness.problem.instances import Instance
+from harness.problem.networks import Activation, Network, convolutional, diagonal, forward, fully_connected, sparse
 
 Kind = Literal["generic", "integer"]
 

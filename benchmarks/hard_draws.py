@@ -22,8 +22,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from benchmarks import families
-from harness.instances import Instance
-from harness.networks import Activation, Network, convolutional, diagonal, forward, fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import Activation, Network, convolutional, diagonal, forward, fully_connected
 
 Law = Literal["small", "symmetric", "arithmetic", "generic"]
 LAWS: tuple[Law, ...] = get_args(Law)

@@ -21,8 +21,8 @@ from benchmarks.families import draw
 from harness import drive
 from harness.harvest.finding import Finding
 from harness.harvest.search import hunt
-from harness.harvest.spaces import SPACES, Quarry, Sizes
-from harness.report.reading import size
+from harness.harvest.spaces import SPACES, Quarry
+from harness.problem.sizes import Sizes, size
 
 
 @dataclass

@@ -31,12 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.certificates import verify_file
-from harness.harvest import hunt, store
+from harness.harvest import hunt
 from harness.harvest import run as run_module
-from harness.harvest.folders import make_writable
 from harness.harvest.spaces import SPACES
-from harness.networks import FieldError
-from harness.report import RECORD, Record, load
+from harness.problem.fields import FieldError
+from harness.records.folders import make_writable, store
+from harness.records.record import RECORD, Record, load
 
 # The hunts that find something soonest.
 HUNTS = tuple(

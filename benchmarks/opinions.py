@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.hard_draws import Law, draw
 from harness import drive
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import Network
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import Network
 from harness.survey.engines import local
 from tests.support.reference import Record, follow
 

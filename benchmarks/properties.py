@@ -3,8 +3,8 @@
     python -m benchmarks.properties [--examples N]
 
 For every claim but follows-flow, which integrates every flow twice, and every family of depth 2 that it speaks of: the
-loop of harness.checking on derandomised draws of Hypothesis.  In seconds of this process's CPU, so that other processes
-do not count; the share of drawing and of following is measured in the same run.  The goal is 100 a second.
+loop of harness.testing.check on derandomised draws of Hypothesis.  In seconds of this process's CPU, so that other
+processes do not count; the share of drawing and of following is measured in the same run.  The goal is 100 a second.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import harness
-from harness.checking import Check
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
+from harness.testing.check import Check
 from strategies import families, instances
 
 GOAL = 100.0

@@ -23,8 +23,8 @@ from harness.flow.kernel import wiring
 from harness.flow.polish import SOLVED, polish
 from harness.flow.run import Run, Settings
 from harness.flow.settle import settle
-from harness.instances import Instance
-from harness.kkt import kkt
+from harness.problem.instances import Instance
+from harness.problem.kkt import kkt
 
 LEVELS = (1e-3, 1e-6, 1e-9)
 DESCENT_STEPS = 1_000_000

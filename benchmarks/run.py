@@ -25,9 +25,9 @@ import numpy as np
 from benchmarks import rivals
 from benchmarks.families import DEEP, Kind, draw, suite
 from harness import drive
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import forward
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import forward
 
 KINDS: tuple[Kind, ...] = ("generic", "integer")
 RIVALS: dict[str, rivals.Method] = {
@@ -38,7 +38,7 @@ RIVALS: dict[str, rivals.Method] = {
     "the same, field in numpy, Jacobian by differences": rivals.bdf_plain,
 }
 FIRST_RESULT = (
-    "from harness import drive; from harness.instances import Instance; from harness.networks import fully_connected;"
+    "from harness import Instance, drive; from harness.problem.networks import fully_connected;"
     "a = Instance(fully_connected('relu', (1, 1)), 'exponential', ((1,),), (1,), ((1,), (1,)));"
     "assert drive([a])[0].status == 'converged'"
 )

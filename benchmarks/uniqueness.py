@@ -12,8 +12,8 @@ from collections import Counter
 import numpy as np
 
 from harness import drive
-from harness.instances import Instance
-from harness.networks import fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import fully_connected
 
 TRIPLES = ((3, 4, 5), (5, 12, 13), (8, 15, 17), (7, 24, 25), (20, 21, 29), (12, 35, 37))
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.families import DEEP, FAMILIES, OTHERS, Kind, draw
 from harness import decide, drive
-from harness.limits import Limit
-from harness.margin import Verdict, Verdicts
+from harness.oracles import Verdict, Verdicts
+from harness.problem.limits import Limit
 
 KINDS: tuple[Kind, ...] = ("generic", "integer")
 QUESTIONS = ("local", "global", "layers local", "layers global")

@@ -10,7 +10,7 @@ import json
 from fractions import Fraction
 
 from harness import Instance, decide, drive
-from harness.networks import fully_connected
+from harness.problem.networks import fully_connected
 
 # Two points with the label +1, and two relu neurons. The second is off on both points, and its outgoing weight is
 # zero: no gradient ever reaches it.
@@ -61,7 +61,7 @@ assert not forged.accepted
 
 # %% What a claim says about this limit.
 
-from harness.claims import CLAIMS  # noqa: E402
+from harness.claims.table import CLAIMS  # noqa: E402
 
 for name in ("fc-relu-local", "depth2-relu-active-local", "fc-linear-global", "kkt"):
     print(f"{name} ({CLAIMS[name].status}): {CLAIMS[name].judged(limit, verdicts)}")

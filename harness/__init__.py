@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.flow import drive
-    from harness.instances import Instance
-    from harness.limits import Limit
-    from harness.margin import Verdicts, decide
-    from harness.networks import FieldError, Network
+    from harness.oracles import Verdicts, decide
+    from harness.problem.fields import FieldError
+    from harness.problem.instances import Instance
+    from harness.problem.limits import Limit
+    from harness.problem.networks import Network
 
 __all__ = ["FieldError", "Instance", "Limit", "Network", "Verdicts", "decide", "drive"]
 
 _HOME = {
     "drive": "harness.flow",
-    "decide": "harness.margin",
-    "Verdicts": "harness.margin",
-    "Instance": "harness.instances",
-    "Limit": "harness.limits",
-    "Network": "harness.networks",
-    "FieldError": "harness.networks",
+    "decide": "harness.oracles",
+    "Verdicts": "harness.oracles",
+    "Instance": "harness.problem.instances",
+    "Limit": "harness.problem.limits",
+    "Network": "harness.problem.networks",
+    "FieldError": "harness.problem.networks",
 }
 
 

@@ -21,12 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from harness.networks import FieldError
-from harness.progress import Progress
+from harness.problem.fields import FieldError
+from harness.tools.progress import Progress
 
 if TYPE_CHECKING:
     from harness.harvest import Harvested
-    from harness.report import Record
+    from harness.records.record import Record
 
 # The commands import what they need themselves: `marginalia claims` need not wait for torch.
 
@@ -224,7 +224,7 @@ def read_text(path: Path) -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from harness.instances import Instance
+    from harness.problem.instances import Instance
 
     text = read_text(options.instance)
     record = stored_record(options.instance, text)
@@ -236,7 +236,7 @@ def _check(options: argparse.Namespace) -> int:
 
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide, drive
-    from harness.view import check_object, check_text
+    from harness.show.answers import check_object, check_text
 
     (limit,) = drive([instance], device=options.device)
     verdicts = decide(limit) if limit.status == "converged" else None
@@ -245,7 +245,7 @@ def _check(options: argparse.Namespace) -> int:
     else:
         print(check_text(limit, verdicts))
     if record is not None and not options.json:
-        from harness.harvest import replay
+        from harness.records.replay import replay
 
         print(f"\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}")
     return OK
@@ -259,7 +259,7 @@ def stored_record(path: Path, text: str) -> Record | None:
         return None
     if not isinstance(data, dict) or "certificate" not in data:
         return None
-    from harness.report.reading import load
+    from harness.records.record import load
 
     return load(path)
 
@@ -335,7 +335,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from harness.harvest import trusted
+    from harness.records.folders import trusted
     from harness.report.build import build_site, write_figure
 
     if not options.reports.is_dir():
@@ -368,7 +368,7 @@ def _nightly(options: argparse.Namespace) -> int:
 
 
 def _tables(options: argparse.Namespace) -> int:
-    from harness.report import stored
+    from harness.records.record import stored
     from harness.tables.fill import fill, read
     from harness.tables.text import markdown
 
@@ -391,7 +391,7 @@ def _tables(options: argparse.Namespace) -> int:
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from harness.claims import CLAIMS
+    from harness.claims.table import CLAIMS
 
     for claim in CLAIMS.values():
         print(f"{claim.id}  ({claim.status})")

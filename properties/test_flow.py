@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checking import examples
+from harness.testing.check import examples
 from strategies import instances
 
 # Fewer of their flows separate the data, and fewer of those are followed to the end.

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checking import examples
-from harness.harvest.spaces import Sizes
+from harness.problem.sizes import Sizes
+from harness.testing.check import examples
 from strategies import instances
 
 

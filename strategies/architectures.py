@@ -12,7 +12,7 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
-from harness.networks import Activation
+from harness.problem.networks import Activation
 
 Kind = Literal["fully connected", "diagonal", "sparse", "convolutional"]
 ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu")
@@ -20,7 +20,7 @@ ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A kind of network, its activation and its depth, at least 2; harness.networks says what the kinds are."""
+    """A kind of network, its activation and its depth, at least 2; harness.problem.networks says what the kinds are."""
 
     kind: Kind
     activation: Activation

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness.networks import Network, forward
+from harness.problem.networks import Network, forward
 from strategies.numbers import Exact, exact_numbers
 
 Row = tuple[Exact, ...]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
+from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 from strategies.architectures import ACTIVATIONS, Architecture, Kind
 
 if TYPE_CHECKING:
-    from harness.claims import Claim
+    from harness.claims.table import Claim
 
 Member = Architecture | Network
 

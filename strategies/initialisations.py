@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from harness.networks import Activation, Network
+from harness.problem.networks import Activation, Network
 from strategies.datasets import Row, dot, nonzero_row
 from strategies.numbers import Exact, exact_numbers
 

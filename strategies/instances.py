@@ -15,8 +15,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness.instances import Instance, Loss
-from harness.networks import Network, convolutional, diagonal, fully_connected, sparse
+from harness.problem.instances import Instance, Loss
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected, sparse
 from strategies.architectures import Architecture
 from strategies.architectures import networks as all_networks
 from strategies.datasets import LABELS, Row, dot, labelled, nonzero_row, outputs

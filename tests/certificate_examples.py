@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-from harness.instances import Instance
-from harness.networks import Network, fully_connected, sparse
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, fully_connected, sparse
 
 Certificate = dict[str, Any]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from harness.instances import Instance
-from harness.networks import Network, diagonal, fully_connected
-from harness.report import Record
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, diagonal, fully_connected
+from harness.records.record import Record
 
 
 def depth2_local(root: int = 2) -> Record:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.instances import Instance
-from harness.kkt import kkt
-from harness.limits import Limit
-from harness.margin.cone import CellNeuron, solve_cell
-from harness.networks import Network, diagonal, fully_connected, sparse
+from harness.oracles.cone import CellNeuron, solve_cell
+from harness.problem.instances import Instance
+from harness.problem.kkt import kkt
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, diagonal, fully_connected, sparse
 
 SQRT2 = 2.0**0.5
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 
 def matrices(instance: Instance, theta: np.ndarray) -> list[np.ndarray]:

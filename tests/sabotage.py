@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 import harness
+from harness.claims.retrace import Field
 from harness.flow.gates import Gates
 from harness.flow.invariants import Invariants, Subspace
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.margin import Verdict, Verdicts
-from harness.margin.verdict import LayerVerdicts
-from harness.networks import preactivations
-from harness.retrace import Field
+from harness.oracles import Verdict, Verdicts
+from harness.oracles.verdict import LayerVerdicts
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import preactivations
 from tests.reference import margins_and_gradients, velocity
 
 Trainer = Callable[..., list[Limit]]

@@ -12,7 +12,7 @@ from benchmarks.families import suite
 from benchmarks.run import report, same_predictor, shares, timed
 from harness import drive
 from harness.harvest.spaces import SPACES
-from harness.limits import Limit
+from harness.problem.limits import Limit
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 from sklearn.svm import SVC
 
 from harness import decide, drive
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.margin import Verdicts
-from harness.margin.least_distance import least_norm
-from harness.networks import Network, convolutional, diagonal, fully_connected
+from harness.oracles import Verdicts
+from harness.oracles.least_distance import least_norm
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.margin_limits import margins_of
 
 CLOSE = 1e-9

@@ -9,7 +9,7 @@ import pytest
 
 from harness.certificates import check
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.networks import Network, diagonal, fully_connected
+from harness.problem.networks import Network, diagonal, fully_connected
 from tests.certificate_examples import OPPOSITE, SPLIT, Certificate, instance_of
 
 HAIR = 1 + Fraction(1, 10**9)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.certificates import check
-from harness.instances import Instance
-from harness.networks import diagonal, forward, fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import diagonal, forward, fully_connected
 from tests.certificate_examples import Certificate, instance_of, with_false_structure
 
 # fc-relu-local: neuron 2 is dead; the better point is the curve of docs/statements.md, section 6, at s = 1/4.

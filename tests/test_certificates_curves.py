@@ -12,8 +12,8 @@ from harness.certificates.curves import RADIUS
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.numbers import sqrt_down
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.instances import Instance
-from harness.networks import diagonal, sparse
+from harness.problem.instances import Instance
+from harness.problem.networks import diagonal, sparse
 from tests.certificate_examples import Certificate, instance_of
 
 SLIGHT, CLEAR = Fraction(1, 10**12), Fraction(1, 10**6)

@@ -9,8 +9,8 @@ import pytest
 
 from harness.certificates import check
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.instances import Instance
-from harness.networks import Network, fully_connected, sparse
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, fully_connected, sparse
 from tests.certificate_examples import Certificate, instance_of
 from tests.test_certificates_balls import HAIR, ball
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.certificates import check
-from harness.networks import Network, diagonal, fully_connected, sparse
+from harness.problem.networks import Network, diagonal, fully_connected, sparse
 from tests.certificate_examples import Certificate, instance_of
 
 FIXED = [{"sign": 1, "cases": [{"on": []}]}]

@@ -10,8 +10,8 @@ import pytest
 
 from harness.certificates.exists import kkt_point
 from harness.certificates.numbers import Rejected
-from harness.instances import Instance
-from harness.networks import Network, diagonal, fully_connected, sparse
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, diagonal, fully_connected, sparse
 from tests.certificate_examples import instance_of
 
 ROOT = 0.5 ** (1 / 3)

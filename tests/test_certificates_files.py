@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.certificates import verify, verify_file
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from tests.certificate_examples import changed
 
 Record = dict[str, Any]

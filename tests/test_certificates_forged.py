@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from benchmarks.families import draw
 from harness import drive
 from harness.certificates import check
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.margin import Verdict, decide
-from harness.margin.layer_tree import decide_layer
-from harness.margin.products import decide_product
-from harness.margin.vertices import decide_vertices
-from harness.networks import FieldError, convolutional, diagonal, fully_connected
+from harness.oracles import Verdict, decide
+from harness.oracles.layer_tree import decide_layer
+from harness.oracles.products import decide_product
+from harness.oracles.vertices import decide_vertices
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import convolutional, diagonal, fully_connected
 from tests.certificate_examples import KINK_CELLS, OPPOSITE, changed
 from tests.margin_limits import active_global, limit, margins_of, nonzero_local
 from tests.test_certificates_stored import ROOT, deep, deep_kink, rotated

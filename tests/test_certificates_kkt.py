@@ -10,8 +10,8 @@ import pytest
 
 from harness.certificates.kkt import MAX_KINKS, Residual, require_every_pattern, residual
 from harness.certificates.numbers import Rejected
-from harness.instances import Instance
-from harness.networks import Network
+from harness.problem.instances import Instance
+from harness.problem.networks import Network
 from tests.certificate_examples import SPLIT, instance_of
 
 HAIR = Fraction(1, 10**12)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from harness.certificates import check
-from harness.instances import Instance
-from harness.margin.layer_tree import decide_layer
-from harness.networks import FieldError, Network, fully_connected
+from harness.oracles.layer_tree import decide_layer
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, fully_connected
 from tests.certificate_examples import instance_of
 from tests.margin_limits import limit, nonzero_local
 

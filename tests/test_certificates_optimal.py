@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.certificates import check
-from harness.instances import Instance
+from harness.problem.instances import Instance
 from tests.certificate_examples import (
     ACTIVE,
     DEAD,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from harness.certificates import check
-from harness.instances import Instance
-from harness.networks import Network, convolutional, diagonal, fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.certificate_examples import Certificate, instance_of
 
 

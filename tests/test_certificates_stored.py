@@ -14,8 +14,8 @@ from harness.certificates import verify
 from harness.certificates.exists import kkt_point
 from harness.certificates.numbers import Rejected
 from harness.harvest import Finding
-from harness.limits import Limit
-from harness.networks import Network, diagonal, fully_connected
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, diagonal, fully_connected
 from tests.certificate_examples import changed
 from tests.margin_limits import limit, nonzero_local
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import CLAIMS, Violation
-from harness.deciding import Optimal, kkt_point
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.margin import Verdict
-from harness.margin.verdict import LayerVerdicts
-from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
+from harness.claims.conclusions import Optimal, kkt_point
+from harness.claims.table import CLAIMS, Violation
+from harness.oracles import Verdict
+from harness.oracles.verdict import LayerVerdicts
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 
 def instance(network: Network, x: Any = ((1, 0), (0, 1)), y: Any = (1, 1)) -> Instance:

@@ -184,7 +184,7 @@ def stored() -> dict[str, Any]:
     """The record of a true counterexample to depth2-local."""
     from harness import Instance, decide, drive
     from harness.harvest import Finding
-    from harness.harvest.finding import record_text
+    from harness.records.record import record_text
 
     instance = Instance.from_json(json.dumps(good_object() | DEPTH2_LOCAL))
     (limit,) = drive([instance])
@@ -282,7 +282,7 @@ def test_harvest_says_what_became_of_each_claim(
 
 
 def test_claims_lists_every_claim_once(capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.claims import CLAIMS
+    from harness.claims.table import CLAIMS
 
     code, out, err = run(capsys, "claims")
     assert (code, err) == (0, "")

@@ -20,13 +20,13 @@ from scipy.optimize import minimize
 from benchmarks.families import FAMILIES, draw
 from harness import decide, drive
 from harness.certificates import check
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.margin import Verdict, Verdicts
-from harness.margin.balls import no_better_nearby
-from harness.margin.curves import descending
-from harness.margin.expansion import Expansion
-from harness.networks import FieldError
+from harness.oracles import Verdict, Verdicts
+from harness.oracles.balls import no_better_nearby
+from harness.oracles.curves import descending
+from harness.oracles.expansion import Expansion
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
 from tests.certificate_examples import changed
 from tests.margin_limits import margins_of
 from tests.reference import margins_and_gradients

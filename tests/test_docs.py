@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.cli import main
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

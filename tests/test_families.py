@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.claims import CLAIMS, Claim
-from harness.deciding import Decision, Networks, locally_optimal
+from harness.claims.conclusions import Decision, Networks, locally_optimal
+from harness.claims.table import CLAIMS, Claim
 from strategies import FAMILIES, families, instances
 
 RELU = {name for name in FAMILIES if " relu" in name}

@@ -11,8 +11,8 @@ import harness
 from benchmarks.families import suite
 from harness.flow import Settings
 from harness.flow.approach import Approach, vanishing
-from harness.instances import Instance
-from harness.networks import Network, diagonal
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, diagonal
 
 POINT, Q = np.array([1.0, 0.0]), np.array([1.0])
 

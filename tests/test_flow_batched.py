@@ -27,10 +27,10 @@ from harness.flow.follow import follow
 from harness.flow.gates import Undecided
 from harness.flow.kernel import hessian_times as compiled_hessian_times
 from harness.flow.run import Run, Settings
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import forward as predict
-from harness.networks import fully_connected
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import forward as predict
+from harness.problem.networks import fully_connected
 
 # out of the range in which float64 can follow it
 FAR = Instance.from_json("""{"format": 1, "network": {"activation": "linear", "patterns": [[[0, 1], [2, 3]], [[0, 1]]]},
@@ -227,7 +227,7 @@ def test_drive_takes_it_for_other_devices() -> None:
 
 def test_the_compiled_trainer_does_not_import_torch() -> None:
     code = (
-        "import sys, harness; from harness.instances import Instance; from harness.networks import fully_connected;"
+        "import sys, harness; from harness import Instance; from harness.problem.networks import fully_connected;"
         "a = Instance(fully_connected('linear', (1, 1)), 'exponential', ((1,),), (1,), ((1,), (1,)));"
         "assert harness.drive([a])[0].status == 'converged'; assert 'torch' not in sys.modules"
     )

@@ -17,7 +17,7 @@ import pytest
 
 from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
-from harness.networks import Network, convolutional, diagonal, fully_connected
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 
 Vector = list[Fraction]
 

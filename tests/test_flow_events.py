@@ -17,8 +17,8 @@ from harness.flow.batched import follow_batch
 from harness.flow.batched_integrator import lowest as batched_lowest
 from harness.flow.events import lowest
 from harness.flow.run import Run
-from harness.instances import Instance
-from harness.networks import fully_connected, sparse
+from harness.problem.instances import Instance
+from harness.problem.networks import fully_connected, sparse
 from tests.reference import velocity
 
 

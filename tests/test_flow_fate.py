@@ -11,8 +11,8 @@ import pytest
 from harness.flow import follow, run
 from harness.flow.decoupled import rate_of
 from harness.flow.group_fate import EVEN, Beside, of_rates
-from harness.instances import Instance
-from harness.networks import diagonal, fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import diagonal, fully_connected
 from tests.test_reference import VALUES, case
 
 ON, OFF, SLIDING = 1, 0, 2

@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 from harness.flow.field import field, jacobian, no_slides, slides_of, softmax, velocity, workspace
 from harness.flow.kernel import wiring
 from harness.flow.rodas import interpolate, rosenbrock_step, stages_of
-from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
+from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 NETWORKS: dict[str, Network] = {
     "depth 1": fully_connected("linear", (3,)),

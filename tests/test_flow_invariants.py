@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from harness.flow import follow
-from harness.instances import Instance, Loss
-from harness.limits import Limit
-from harness.networks import Activation, Network, convolutional, diagonal, fully_connected
+from harness.problem.instances import Instance, Loss
+from harness.problem.limits import Limit
+from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 LOSSES: tuple[Loss, ...] = ("exponential", "logistic")
 ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu")

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import Settings, follow
-from harness.instances import Instance
-from harness.limits import Limit
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
 from tests.reference import margins_and_gradients
 
 # The integrator's error along a path may add up to this many times its rtol: 3 are seen.

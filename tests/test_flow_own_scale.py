@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.uniqueness import balanced
 from harness.flow import Settings, follow, kinks
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 CASES = Path(__file__).parent / "cases"
 VALUES = {

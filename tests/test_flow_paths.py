@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import follow
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import preactivations
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import preactivations
 from tests.reference import euler_path, margins_and_gradients, smooth_path
 
 LINEAR = [name for name in FAMILIES if "linear" in name]

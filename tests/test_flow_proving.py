@@ -13,8 +13,8 @@ from harness.flow import follow
 from harness.flow.invariants import prime_below
 from harness.flow.kernel import wiring
 from harness.flow.proving import Prover, Setting, integers, meets
-from harness.instances import Instance
-from harness.networks import convolutional, diagonal, fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import convolutional, diagonal, fully_connected
 from tests.test_reference import VALUES, case
 
 PRIMES = [prime_below(k) for k in range(5)]

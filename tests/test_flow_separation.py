@@ -13,8 +13,8 @@ from scipy.optimize import linprog
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import follow
 from harness.flow.separation import gordan, proof_of_no_separation, reaching, stationary_start
-from harness.instances import Instance
-from harness.networks import Network, diagonal, fully_connected
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, diagonal, fully_connected
 from tests.reference import euler_path, margins_and_gradients
 
 

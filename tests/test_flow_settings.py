@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import Settings, follow
-from harness.limits import Limit
+from harness.problem.limits import Limit
 
 TIGHT = Settings(rtol=1e-9, freeze=1e7, steps=40000)
 PER_FAMILY = 8

@@ -11,9 +11,10 @@ import pytest
 import harness
 from benchmarks.families import suite
 from harness.flow import Settings, follow
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import FieldError, Network, diagonal, fully_connected
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, diagonal, fully_connected
 
 TINY = fully_connected("linear", (1, 1))
 

@@ -16,9 +16,9 @@ import pytest
 
 from benchmarks.families import draw
 from harness.flow import follow, kinks
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import convolutional, fully_connected, preactivations
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import convolutional, fully_connected, preactivations
 from tests.test_flow_paths import compare_with_euler
 
 NOT_UNIQUE = "The flow is not unique."

@@ -17,15 +17,17 @@ from hypothesis import HealthCheck, given, settings
 
 import harness
 from harness.cli import main
-from harness.harvest import Harvested, Rejected, huntable, rebuild, run_harvest, store
+from harness.harvest import Harvested, huntable, rebuild, run_harvest
 from harness.harvest import run as run_module
-from harness.harvest.finding import Finding, record_text
+from harness.harvest.finding import Finding
 from harness.harvest.search import Hunter, hunt
-from harness.harvest.spaces import SPACES, Quarry, Sizes, space, within
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import FieldError
-from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, stored
+from harness.harvest.spaces import SPACES, Quarry, space, within
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.sizes import Sizes
+from harness.records.folders import Rejected, store
+from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Record, record_text, stored
 from tests.counterexamples import ALL, depth2_local, fc_relu_local
 from tests.test_harvest_folders import everything, forged
 
@@ -49,7 +51,7 @@ def test_record_text_is_json_and_readable(make: Callable[[], Record]) -> None:
 
 @pytest.mark.parametrize("claim", SPACES)
 def test_the_space_of_a_claim_has_only_what_it_speaks_of(claim: str) -> None:
-    from harness.claims import CLAIMS
+    from harness.claims.table import CLAIMS
 
     sizes, kinds, count = Sizes(2, 3, 2), set[str](), Counter[bool]()
 
@@ -98,7 +100,7 @@ def test_a_trainer_that_never_converges_yields_nothing(monkeypatch: pytest.Monke
 
 
 def test_a_verdict_without_a_certificate_yields_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.margin import decide
+    from harness.oracles import decide
 
     monkeypatch.setattr(harness, "decide", lambda limit, **_: decide(limit, certify=False), raising=False)
     assert hunt("depth2-local", max_examples=300) is None
@@ -213,7 +215,7 @@ def test_a_full_disk_does_not_end_the_hunt_and_the_instance_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
-    monkeypatch.setattr("harness.harvest.folders._write", full)
+    monkeypatch.setattr("harness.records.folders.write", full)
     lines: list[str] = []
     result, _, pages = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=1)
     assert (result.found, result.path, result.written) == (True, None, False)
@@ -233,7 +235,7 @@ def test_what_is_missing_beside_a_record_is_named(
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    monkeypatch.setattr("harness.harvest.folders._write", nearly_full)
+    monkeypatch.setattr("harness.records.folders.write", nearly_full)
     assert main(["harvest", "--claim", "depth2-local", "--out", str(tmp_path)]) == 1
     place = tmp_path / depth2_local(2).folder
     # The others are there, and the figure comes with the next harvest.

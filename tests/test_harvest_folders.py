@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 from harness.certificates import verify_file
-from harness.harvest import Rejected, Stored, rebuild, store, trusted
-from harness.harvest import folders as folders_module
-from harness.networks import FieldError
-from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, stored
+from harness.harvest import rebuild
+from harness.problem.fields import FieldError
+from harness.records import folders as folders_module
+from harness.records.folders import Rejected, Stored, store, trusted
+from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Record, stored
 from tests.counterexamples import ALL, depth2_local, fc_relu_local
 
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.harvest.same import same
-from harness.instances import Instance
-from harness.networks import Network
+from harness.problem.instances import Instance
+from harness.problem.networks import Network
+from harness.records.same import same
 from strategies import convolutional_networks, fully_connected_networks, instances, sparse_networks
 
 FAMILIES = {

@@ -10,9 +10,9 @@ import pytest
 
 from harness.harvest.robustness import SHIFT, data, glance, measure, starts
 from harness.harvest.shrink import neighbours, shrink
-from harness.instances import Instance
-from harness.networks import Network, convolutional, diagonal, fully_connected
-from harness.report.reading import size
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
+from harness.problem.sizes import size
 
 
 def instance(network: Network, x: object, theta: object, y: tuple[int, ...] = (1, -1)) -> Instance:

@@ -14,12 +14,13 @@ import pytest
 import harness
 from harness.certificates import check, verify
 from harness.cli import main
-from harness.harvest import store
-from harness.harvest.simplest import simplest, simplicity
-from harness.limits import Limit
-from harness.margin.verdict import Verdict
-from harness.networks import fully_connected
-from harness.report import RECORD, Record, load, stored
+from harness.harvest.simplest import simplest
+from harness.oracles.verdict import Verdict
+from harness.problem.limits import Limit
+from harness.problem.networks import fully_connected
+from harness.records.folders import store
+from harness.records.record import RECORD, Record, load, stored
+from harness.records.simplicity import simplicity
 from tests.counterexamples import depth2_local
 from tests.margin_limits import active_global, fc_relu_local, limit, nonzero_local
 

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.instances import Instance
-from harness.networks import FieldError, Network, convolutional, diagonal, fully_connected, sparse
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected, sparse
 from tests.bad_inputs import BAD_NUMBERS, BAD_TEXTS, good_object
 
 EXAMPLE = """{"format": 1,

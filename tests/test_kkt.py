@@ -11,10 +11,10 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-import harness.kkt.residual as kkt_file
-from harness.kkt import Kkt, kkt
-from harness.kkt.clarke import hull
-from harness.networks import Network, convolutional, diagonal, forward, fully_connected, sparse
+import harness.problem.kkt as kkt_file
+from harness.problem.clarke import hull
+from harness.problem.kkt import Kkt, kkt
+from harness.problem.networks import Network, convolutional, diagonal, forward, fully_connected, sparse
 from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, random_limit, signs_of
 
 HALF_KINK = sparse("relu", ([[1, 1, 0], [0, 0, 1]], [[1, 1]]))

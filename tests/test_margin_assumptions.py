@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.limits import Limit
-from harness.margin import decide
-from harness.networks import Network, diagonal, fully_connected
+from harness.oracles import decide
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, diagonal, fully_connected
 from tests.margin_limits import depth2_local, limit, nonzero_local
 
 FC = fully_connected("linear", (2, 1))

@@ -14,10 +14,10 @@ from benchmarks.families import FAMILIES, suite
 from harness import Verdicts, drive
 from harness.certificates import check
 from harness.certificates.taylor import Exact, expand
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.margin import decide
-from harness.networks import Network, convolutional, diagonal, fully_connected, preactivations
+from harness.oracles import decide
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected, preactivations
 from tests.margin_limits import limit, margins_of, nonzero_local
 
 A = 0.5**0.5
@@ -212,8 +212,8 @@ def test_an_open_gate_is_known_only_where_it_cannot_matter() -> None:
 
 def test_nonzero_local_has_a_curve_too() -> None:
     """Depth 2 without shared weights, decided there by cells: the search for curves agrees."""
-    from harness.margin.curves import descending
-    from harness.margin.expansion import Expansion
+    from harness.oracles.curves import descending
+    from harness.oracles.expansion import Expansion
 
     found = descending(Expansion(nonzero_local()), certify=True)
     assert found is not None

@@ -8,15 +8,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-import harness.margin.layer_tree as layer_tree
-import harness.margin.optimality as optimality
+import harness.oracles.layer_tree as layer_tree
+import harness.oracles.optimality as optimality
 from harness.certificates import check
-from harness.limits import Limit
-from harness.margin import Verdict, decide
-from harness.margin.depth2 import Point
-from harness.margin.multipliers import best_multipliers
-from harness.margin.problems import full_problem, global_regions
-from harness.networks import Network, convolutional, diagonal, fully_connected
+from harness.oracles import Verdict, decide
+from harness.oracles.depth2 import Point
+from harness.oracles.multipliers import best_multipliers
+from harness.oracles.problems import full_problem, global_regions
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.margin_limits import active_global, depth2_local, fc_relu_local, limit, nonzero_local
 
 BEST_OF_TWO_POINTS = 8.0 / 17.0**0.5

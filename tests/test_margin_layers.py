@@ -11,12 +11,12 @@ import pytest
 from benchmarks.families import FAMILIES, suite
 from harness import drive
 from harness.certificates import check
-from harness.limits import Limit
-from harness.margin import decide
-from harness.margin.layer_tree import decide_layer
-from harness.margin.least_distance import least_norm
-from harness.margin.verdict import LayerVerdicts
-from harness.networks import fully_connected
+from harness.oracles import decide
+from harness.oracles.layer_tree import decide_layer
+from harness.oracles.least_distance import least_norm
+from harness.oracles.verdict import LayerVerdicts
+from harness.problem.limits import Limit
+from harness.problem.networks import fully_connected
 from tests.margin_limits import active_global, limit, margins_of, nonzero_local, random_limit
 
 

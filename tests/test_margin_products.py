@@ -13,9 +13,10 @@ from benchmarks.families import suite
 from harness import drive
 from harness.certificates import check
 from harness.certificates.definite import positive_semidefinite
-from harness.margin import decide
-from harness.margin.products import decide_product
-from harness.networks import FieldError, Network, convolutional, fully_connected
+from harness.oracles import decide
+from harness.oracles.products import decide_product
+from harness.problem.fields import FieldError
+from harness.problem.networks import Network, convolutional, fully_connected
 from tests.margin_limits import limit
 
 X, Y = [[2, 0], [0, 1]], [1, 1]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from harness.limits import Limit
-from harness.margin import Verdicts, decide
-from harness.networks import fully_connected
+from harness.oracles import Verdicts, decide
+from harness.problem.limits import Limit
+from harness.problem.networks import fully_connected
 from tests.margin_limits import limit, margins_of, random_limit
 
 SEEDS = 400

@@ -11,9 +11,9 @@ from benchmarks.families import draw
 from harness import drive
 from harness.certificates import check
 from harness.certificates.vertices import features
-from harness.margin import decide
-from harness.margin.vertices import cheapest_vertex, decide_vertices
-from harness.networks import diagonal, fully_connected
+from harness.oracles import decide
+from harness.oracles.vertices import cheapest_vertex, decide_vertices
+from harness.problem.networks import diagonal, fully_connected
 from tests.margin_limits import limit, margins_of
 
 

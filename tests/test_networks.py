@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.networks import (
+from harness.problem.fields import FieldError
+from harness.problem.networks import (
     Activation,
-    FieldError,
     Network,
     convolutional,
     diagonal,

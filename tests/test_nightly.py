@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.cli import main
-from harness.harvest import Harvested, store
-from harness.networks import FieldError
+from harness.harvest import Harvested
 from harness.nightly import issues, night
 from harness.nightly.night import DEFECT, FOUND, VIOLATED, Night
 from harness.nightly.violations import again, keep
-from harness.report import stored
+from harness.problem.fields import FieldError
+from harness.records.folders import store
+from harness.records.record import stored
 from tests.counterexamples import depth2_local, fc_relu_local
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +58,7 @@ def test_what_is_kept_is_judged_again(tmp_path: Path) -> None:
 
 PLANTED = """
 import pytest
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from tests.counterexamples import depth2_local
 
 def violate(claim):
@@ -87,7 +88,7 @@ def test_of_a_refuted_claim():
 def test_the_plugin_keeps_violations_and_counts_and_tells_defects_apart(processes: str, tmp_path: Path) -> None:
     (tmp_path / "test_planted.py").write_text(PLANTED)
     (tmp_path / "pytest.ini").write_text(f"[pytest]\nmarkers = claim\npythonpath = {ROOT}\n")
-    arguments = ["-p", "harness.nightly.plugin", "-n", processes, f"--tally={tmp_path}/tally.json"]
+    arguments = ["-p", "harness.testing.nightly", "-n", processes, f"--tally={tmp_path}/tally.json"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, f"--violations={tmp_path}/violations", "test_planted.py"],
         cwd=tmp_path,
@@ -254,7 +255,7 @@ def test_pages_that_could_not_be_written_are_a_defect(stage: Stage, monkeypatch:
     def full(_: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.harvest.folders.rebuild", full)
+    monkeypatch.setattr("harness.harvest.pages.rebuild", full)
     code, held = stage.night()
     assert code == DEFECT
     assert "Failed: pages: not written (No space left on device);" in held.summary.markdown()

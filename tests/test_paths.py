@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from harness import drive
-from harness.claims import CLAIMS
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import diagonal, fully_connected
+from harness.claims.table import CLAIMS
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import diagonal, fully_connected
 from tests.test_claims import ON_PATHS, verdicts
 
 # Two diagonal paths: the flow uses both, and in the limit the first alone, which is better.

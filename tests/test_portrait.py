@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from harness.limits import Limit
-from harness.margin import decide
-from harness.networks import diagonal, fully_connected
-from harness.view import check_text
+from harness.oracles import decide
+from harness.problem.limits import Limit
+from harness.problem.networks import diagonal, fully_connected
+from harness.show.answers import check_text
 from tests.margin_limits import active_global, depth2_local, fc_relu_local, limit, nonzero_local
 from tests.test_certificates_stored import deep, deep_gap, deep_kink
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from harness.progress import Progress
+from harness.tools.progress import Progress
 
 
 class Terminal(io.StringIO):

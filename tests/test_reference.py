@@ -14,9 +14,9 @@ import pytest
 from benchmarks import opinions
 from benchmarks.hard_draws import LAWS, Law, suite
 from benchmarks.opinions import judged
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import diagonal
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import diagonal
 from tests.support.reference import Record, follow
 
 # Inputs on which wrong limits were once believed or true ones refused, and their values, known by hand.

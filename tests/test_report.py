@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import CLAIMS
-from harness.instances import Instance
-from harness.networks import FieldError, fully_connected
-from harness.report import FIGURE, INSTANCE, PAGE, RECORD, Record, figure_svg, index, labels, load, page, pages
-from harness.report import stored as stored_records
+from harness.claims.table import CLAIMS
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import fully_connected
+from harness.problem.sizes import size
+from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Record, along, load, value
+from harness.records.record import stored as stored_records
+from harness.report import figure_svg, index, labels, page, pages
 from harness.report.figure import BLUE, VERMILION, draw, figure
 from harness.report.improving import way, worth
-from harness.report.reading import along, size, value
-from harness.report.terminal import in_short, news
 from harness.report.words import short, table
+from harness.testing.terminal import in_short, news
 from tests.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
 from tests.test_certificates_stored import CASES
 from tests.test_certificates_stored import stored as certified

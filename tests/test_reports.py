@@ -8,9 +8,11 @@ import pytest
 
 from harness.certificates import verify_file
 from harness.cli import main
-from harness.harvest import huntable, replay
-from harness.instances import Instance
-from harness.report import INSTANCE, PAGE, RECORD, index, load, page, stored
+from harness.harvest import huntable
+from harness.problem.instances import Instance
+from harness.records.record import INSTANCE, PAGE, RECORD, load, stored
+from harness.records.replay import replay
+from harness.report import index, page
 
 REPORTS = Path(__file__).parent.parent / "reports"
 FOLDERS = sorted(path.parent.name for path in REPORTS.glob(f"*/{RECORD}"))

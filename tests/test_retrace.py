@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from harness import drive
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import Network, convolutional, diagonal, fully_connected
-from harness.paths import FOLLOWS, STRAYS, follows_flow
-from harness.retrace import Field, retrace
-from harness.retrace.kept import Kept
+from harness.claims.recorded import FOLLOWS, STRAYS, follows_flow
+from harness.claims.retrace import Field, retrace
+from harness.claims.retrace.kept import Kept
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.reference import velocity
 from tests.sabotage import relu_of_zero_has_slope_half, without_neuron
 from tests.test_claims import verdicts

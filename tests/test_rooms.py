@@ -14,17 +14,28 @@ from harness.survey.plan import CODE
 # A room is a folder or a file under harness/, or strategies/; it imports only rooms that come before it.  "harness" is
 # the door: harness/__init__.py, behind which the trainer and the oracles are loaded.
 ROOMS = [
-    *("threads", "networks", "instances", "limits", "elimination", "kkt", "certificates", "retrace", "flow", "margin"),
-    *("deciding", "harness", "portrait", "paths", "view", "claims", "checking", "strategies", "processes", "progress"),
-    *("report", "harvest", "nightly", "survey", "tables", "cli"),
+    *(
+        "tools",
+        "problem",
+        "certificates",
+        "retrace",
+        "flow",
+        "oracles",
+        "harness",
+        "claims",
+        "strategies",
+        "records",
+        "show",
+    ),
+    *("report", "harvest", "nightly", "testing", "survey", "tables", "cli"),
 ]
-# What a sceptic reads, the trainer, and the oracles: all the rooms of ours that each may know.
+# What a sceptic reads, the trainer, the oracles, and who retraces the flow: all the rooms of ours that each may know.
 ALONE = {
-    "certificates": {"networks", "instances"},
-    "flow": {"threads", "networks", "instances", "limits", "kkt", "elimination"},
-    "margin": {"threads", "networks", "instances", "limits", "elimination", "certificates"},
-    "kkt": {"threads", "networks", "limits"},
-    "retrace": {"networks", "instances", "limits"},
+    "certificates": {"problem"},
+    "flow": {"tools", "problem"},
+    "oracles": {"tools", "problem", "certificates"},
+    "problem": {"tools"},
+    "retrace": {"problem"},
 }
 FILES = sorted([*Path("harness").rglob("*.py"), *Path("strategies").rglob("*.py")])
 MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
@@ -47,6 +58,8 @@ def room(module: str) -> str | None:
     top, *rest = module.split(".")
     if top in ("tests", "properties", "benchmarks", "conftest", "docs"):
         return top
+    if rest[:2] == ["claims", "retrace"]:
+        return "retrace"
     return {"strategies": "strategies", "harness": rest[0] if rest else "harness"}.get(top)
 
 

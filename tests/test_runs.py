@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,7 +17,7 @@ PROPERTY = '''
 import harness
 import numpy as np
 import pytest
-from harness.limits import Limit
+from harness.problem.limits import Limit
 from hypothesis import given, settings
 from strategies import fully_connected_networks, instances
 
@@ -121,9 +121,9 @@ def test_too_few_decided_examples_fail(tmp_path: Path):
 
 
 CONJECTURE = """
-from harness.checking import examples
-from harness.claims import CLAIMS, Claim
-from harness.deciding import Decision, Networks, locally_optimal
+from harness.testing.check import examples
+from harness.claims.table import CLAIMS, Claim
+from harness.claims.conclusions import Decision, Networks, locally_optimal
 from hypothesis import strategies as st
 
 CLAIMS["mine"] = Claim(
@@ -181,8 +181,8 @@ def test_an_open_claim_that_was_violated_fails_nothing_when_it_is_replayed(tmp_p
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
-        ({"name": "mien"}, "test_mine: there is no claim 'mien' in harness/claims.py: do you mean 'mine'?"),
-        ({"name": "quite another"}, "test_mine: there is no claim 'quite another' in harness/claims.py"),
+        ({"name": "mien"}, "test_mine: there is no claim 'mien' in harness/claims/table.py: do you mean 'mine'?"),
+        ({"name": "quite another"}, "test_mine: there is no claim 'quite another' in harness/claims/table.py"),
         ({"least": ""}, "test_mine: the marker of mine needs decided=, a number of examples"),
         (
             {"networks": '"shared", (4, 4)'},
@@ -199,7 +199,7 @@ def test_a_marker_that_means_nothing_is_told_in_one_line(tmp_path: Path, marker:
 
 
 def test_the_smaller_instance_is_kept(tmp_path: Path):
-    from harness.claims import CLAIMS
+    from harness.claims.table import CLAIMS
     from harness.harvest.conjectures import keep
 
     small = Instance.from_json(
@@ -222,9 +222,9 @@ def test_an_open_claim_that_the_checker_knows_is_stored_with_its_proof(tmp_path:
     from dataclasses import replace
 
     from harness.certificates import verify_file
-    from harness.claims import CLAIMS
+    from harness.claims.table import CLAIMS
     from harness.harvest.conjectures import keep
-    from harness.networks import diagonal
+    from harness.problem.networks import diagonal
 
     zero_pair = Instance(diagonal("linear", 2, 2), "exponential", ((1, 2),), (1,), ((1, 0), (1, 0)))  # pyright: ignore[reportArgumentType]
     place = keep(replace(CLAIMS["depth2-local"], status="open"), zero_pair, tmp_path)

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from harness import decide, drive
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.cli import main
-from harness.harvest import Finding, store
-from harness.instances import Instance
-from harness.networks import FieldError, Network, diagonal
-from harness.report import RECORD, Record, load, stored
+from harness.harvest import Finding
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, diagonal
+from harness.records.folders import store
+from harness.records.record import RECORD, Record, load, stored
 from harness.report.build import build_site, write_figure
 from harness.report.charts import Axis, Level, Line, chart, strips
 from harness.report.film import FRAMES, film
@@ -153,7 +155,7 @@ def test_a_film_starts_at_the_start_and_ends_at_the_limit() -> None:
 
 
 def test_a_flow_that_no_longer_converges_is_no_film(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.limits import Limit
+    from harness.problem.limits import Limit
 
     record = fc_relu_local()
     monkeypatch.setattr("harness.drive", lambda *_, **__: [Limit(record.instance, "undecided", "out of order")])

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from harness.instances import Instance
-from harness.networks import Network, convolutional, diagonal, fully_connected, preactivations
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected, preactivations
 from strategies import (
     Architecture,
     diagonal_networks,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import find, settings
 from hypothesis import strategies as st
 
-from harness.instances import Instance, Loss
-from harness.networks import Activation, diagonal, fully_connected
+from harness.problem.instances import Instance, Loss
+from harness.problem.networks import Activation, diagonal, fully_connected
 from strategies import (
     diagonal_networks,
     exact_numbers,

@@ -22,7 +22,7 @@ from scipy.stats import binomtest
 
 import harness
 from harness.cli import main
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from harness.survey import Cell, Counts, Plan, Rate, count, drawn, grid, run
 from harness.survey import work as working
 from harness.survey.shards import Folder

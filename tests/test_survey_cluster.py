@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from distributed import Client
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from harness.survey import run
 from harness.survey.engines import engine, local_cluster
 from tests.test_survey import PLAN, Now, shards

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from harness.survey import Cell, drawn, grid
 from harness.survey.laws import AUDIT, draw, stream
 from harness.survey.standard import cells

@@ -11,13 +11,13 @@ from hypothesis import find, settings
 
 import harness
 from harness.certificates import verify_file
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.cli import main
 from harness.harvest import Harvested
-from harness.instances import Instance
-from harness.networks import FieldError
-from harness.report import RECORD, load
-from harness.report.reading import size
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.sizes import size
+from harness.records.record import RECORD, load
 from harness.survey import Cell, Plan, drawn, grid, run
 from harness.survey.laws import draw, stream
 from harness.survey.suspects import coarser, pursue, suspects, versions

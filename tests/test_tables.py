@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.cli import main
-from harness.networks import FieldError
-from harness.report import Record
+from harness.problem.fields import FieldError
+from harness.records.record import Record
 from harness.tables import fill as fill_module
 from harness.tables.fill import TABLES, fill, read
 from harness.tables.rows import ENTRIES, GROUPS, Group

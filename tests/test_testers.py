@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import properties.test_flow
 import properties.test_fully_connected
-from harness.checking import Check
-from harness.claims import CLAIMS
-from harness.networks import Network, fully_connected
+from harness.claims.table import CLAIMS
+from harness.problem.networks import Network, fully_connected
+from harness.testing.check import Check
 from strategies import FAMILIES
 from tests import sabotage
 

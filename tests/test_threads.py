@@ -24,7 +24,12 @@ print(json.dumps([before, threads()]))
 
 @pytest.mark.parametrize(
     "use",
-    ["import harness.kkt", "import harness.margin.cone", "import harness.flow.field", "from harness import drive"],
+    [
+        "import harness.problem.kkt",
+        "import harness.oracles.cone",
+        "import harness.flow.field",
+        "from harness import drive",
+    ],
 )
 def test_one_thread_for_blas(use: str) -> None:
     root = Path(__file__).parents[1]

@@ -1,8 +1,8 @@
 """Proof objects and their checker, in exact arithmetic.
 
-This folder imports nothing of the trainer (harness.flow) or of the oracles (harness.margin), only the reading of
-instances and the exact forward pass (harness.instances, harness.networks).  Whoever doubts a counterexample reads
-this folder and docs/statements.md.
+This folder imports nothing of the trainer (harness.flow) or of the oracles (harness.oracles), only the reading of
+instances and the exact forward pass (harness.problem).  Whoever doubts a counterexample reads this folder and
+docs/statements.md.
 
 Networks of depth 2 without shared weights, whose neurons decouple:
     problems     the margin problem and its two layer problems, as sums over neurons

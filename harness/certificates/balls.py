@@ -68,8 +68,9 @@ from harness.certificates.numbers import (
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, require_small, sqrt_up
-from harness.instances import Instance
-from harness.networks import FieldError, preactivations
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import preactivations
 
 GAP = Fraction(1, 10**9)
 MAX_LEAVES = 1024

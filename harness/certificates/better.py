@@ -41,7 +41,7 @@ from harness.certificates.bounds import LowerBound, combined, linear_slope, lowe
 from harness.certificates.numbers import Rejected, Vector, dot, fields, rows, vector
 from harness.certificates.problems import Block, Name, Neuron, Theta, cost
 from harness.certificates.structures import Structure
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from harness.certificates.numbers import (
 )
 from harness.certificates.problems import Block, Name
 from harness.certificates.structures import Structure
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 
 # How many subsets A a certificate may need; the checker would otherwise be kept busy at will.
 MAX_CASES = 4096

@@ -30,7 +30,7 @@ from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, n
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 # "optimal" means a proven lower bound of at least (1 - GAP) times the value.
 GAP = Fraction(1, 10**9)

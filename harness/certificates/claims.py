@@ -14,8 +14,8 @@ from fractions import Fraction
 from harness.certificates.numbers import Rejected, squared_norm
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.instances import Instance
-from harness.networks import Network, preactivations
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, preactivations
 
 # (instance, theta, radius): the property is shown for every point within the radius of theta
 Assumption = Callable[[Instance, Theta, Fraction], None]

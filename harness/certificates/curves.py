@@ -61,8 +61,8 @@ from harness.certificates.numbers import (
 )
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, require_small, sqrt_up
-from harness.instances import Instance
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
 
 RADIUS = Fraction(1, 10**9)
 

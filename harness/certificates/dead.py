@@ -39,7 +39,7 @@ from harness.certificates.numbers import Rejected, Vector, array, fields, intege
 from harness.certificates.signs import Signs, Theta
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 MAX_LEAVES = 4096
 # Gates and sides on one path of a tree: below Python's own limit on recursion.

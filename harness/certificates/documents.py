@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.certificates.numbers import MAX_DIGITS
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 
 # A certificate of 4096 cases is a few megabytes.
 MAX_BYTES = 64 * 1024 * 1024

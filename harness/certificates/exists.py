@@ -35,8 +35,8 @@ from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
 from harness.certificates.signs import Signs, Theta, weights
 from harness.certificates.symmetries import Rotation, rotations, tangent
 from harness.certificates.taylor import Exact, bounds, require_small, sqrt_up
-from harness.instances import Instance
-from harness.networks import Network, preactivations
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, preactivations
 
 # C is rounded to this many binary places below its largest entry.
 PLACES = 60

@@ -46,8 +46,8 @@ from harness.certificates.problems import cost, neurons_of
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.structures import read_structure, settle
 from harness.certificates.taylor import sqrt_up
-from harness.instances import Instance
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
 
 FORMAT = 1
 # The KKT residual that is demanded of a stored limit.

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from harness.certificates.numbers import Vector, dot
 from harness.certificates.signs import Signs, Theta, weights
-from harness.networks import Network
+from harness.problem.networks import Network
 
 Gates = Mapping[tuple[int, int], Fraction | int]
 """(layer, neuron), both from 0, to the factor; on where a place is left out."""

@@ -27,8 +27,8 @@ from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import gradient, heard, kinks_of, sign_gates
 from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, integer, number, squared_norm
 from harness.certificates.signs import Signs, Theta
-from harness.instances import Instance
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
 
 # (sample, layer, neuron), all from 0
 Place = tuple[int, int, int]

@@ -53,8 +53,8 @@ from harness.certificates.numbers import (
     vector,
 )
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
-from harness.instances import Instance
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
 
 GAP = Fraction(1, 10**9)
 MAX_LEAVES = 4096

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.certificates.numbers import Rejected, rows
 from harness.certificates.signs import Theta
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 MECHANISMS = ("saddle", "kink", "zero weight", "dead neuron", "layer", "global gap")
 

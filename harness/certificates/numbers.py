@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 
 Vector = tuple[Fraction, ...]
 

@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import Literal
 
 from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 Name = Literal["full", "layer 1", "layer 2"]
 NAMES: tuple[Name, ...] = ("full", "layer 1", "layer 2")

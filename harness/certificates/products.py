@@ -47,8 +47,8 @@ from harness.certificates.numbers import (
     vector,
 )
 from harness.certificates.signs import Theta
-from harness.instances import Instance
-from harness.networks import Network
+from harness.problem.instances import Instance
+from harness.problem.networks import Network
 
 GAP = Fraction(1, 10**9)
 # A cheaper point must undercut theta by more than points within 1e-9 of theta can.

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from harness.certificates.numbers import Rejected, Vector, array, choice, dot, squared_norm
-from harness.instances import Instance
-from harness.networks import FieldError, Network
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import Network
 
 Theta = tuple[Vector, ...]
 # signs[layer][sample][neuron], layers and neurons from 0

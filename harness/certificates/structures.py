@@ -20,8 +20,8 @@ from fractions import Fraction
 
 from harness.certificates.numbers import Rejected, Vector, array, choice, dot, fields, squared_norm
 from harness.certificates.problems import Neuron, Theta
-from harness.instances import Instance
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
 
 # How far theta's own zeros may be from zero, relative to the sizes involved; squared, to do without roots.
 TOLERANCE = Fraction(1, 10**9)

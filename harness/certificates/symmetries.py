@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from harness.certificates.numbers import Rejected, Vector
-from harness.networks import Network
+from harness.problem.networks import Network
 
 Rotation = tuple[int, int, int]
 """(hidden layer, neuron, neuron), from 0."""

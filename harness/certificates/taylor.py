@@ -26,8 +26,8 @@ import numpy as np
 
 from harness.certificates.numbers import Rejected, squared_norm
 from harness.certificates.signs import Theta
-from harness.instances import Instance
-from harness.networks import Network
+from harness.problem.instances import Instance
+from harness.problem.networks import Network
 
 # Terms from this order on are not looked at.
 BEYOND = 3

@@ -32,8 +32,8 @@ from harness.certificates.numbers import (
     rows,
     squared_norm,
 )
-from harness.instances import Instance
-from harness.networks import Network
+from harness.problem.instances import Instance
+from harness.problem.networks import Network
 
 GAP = Fraction(1, 10**9)
 MOST_VERTICES = 20_000

@@ -3,7 +3,7 @@
 from harness.flow.drive import drive
 from harness.flow.follow import follow
 from harness.flow.run import Settings
-from harness.threads import limit_blas
+from harness.tools.threads import limit_blas
 
 __all__ = ["Settings", "drive", "follow"]
 

@@ -22,8 +22,8 @@ from harness.flow.batched_polish import polish
 from harness.flow.follow import Ending, arrived, without_limit
 from harness.flow.gates import Undecided
 from harness.flow.run import Run, Settings
-from harness.instances import Instance
-from harness.limits import Limit
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
 
 _LARGEST_BUCKET = 4096
 _SMALLEST_BUCKET = 128  # smaller ones are not worth the operations of their own

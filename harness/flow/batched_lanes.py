@@ -18,7 +18,7 @@ from torch import Tensor
 
 from harness.flow.batched_kernel import Directions, Networks, directions
 from harness.flow.run import Run
-from harness.networks import Network
+from harness.problem.networks import Network
 
 Data = TypeVar("Data")
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from harness.flow.follow import follow
 from harness.flow.run import Settings
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
 
 
 def drive(

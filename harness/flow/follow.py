@@ -12,8 +12,8 @@ from harness.flow.gates import Undecided
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.settle import Settled
-from harness.instances import Instance
-from harness.limits import Limit, Status
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit, Status
 
 DEFAULT = Settings()
 

@@ -16,8 +16,8 @@ import numpy as np
 from harness.flow.field import Slides, field, slides_of, workspace
 from harness.flow.kernel import Wiring, unit_gradient, unit_sizes
 from harness.flow.kinks import Line, Pair, depart, gather
-from harness.instances import Instance
-from harness.networks import preactivations
+from harness.problem.instances import Instance
+from harness.problem.networks import preactivations
 
 NOT_UNIQUE = "the flow is not unique"
 DEGENERATE = "a kink is degenerate to first order"

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiling import compiled, compiled_sums, inlined
-from harness.networks import Network
+from harness.problem.networks import Network
 
 SMALLEST = 1e-100  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
 

@@ -19,9 +19,9 @@ from math import gcd, lcm
 
 import numpy as np
 
-from harness.elimination import echelon
 from harness.flow.kernel import Wiring
 from harness.flow.kinks import Pair
+from harness.problem.elimination import echelon
 
 Vector = list[int]
 _BITS = 60

@@ -23,7 +23,7 @@ from harness.flow.kernel import wiring
 from harness.flow.kinks import Pair
 from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
 from harness.flow.settle import Settled, settle
-from harness.instances import Instance
+from harness.problem.instances import Instance
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives

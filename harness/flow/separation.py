@@ -14,9 +14,9 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import linprog
 
-from harness.elimination import echelon
-from harness.instances import Instance
-from harness.networks import Network, preactivations
+from harness.problem.elimination import echelon
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, preactivations
 
 
 def proof_of_no_separation(instance: Instance) -> str | None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from harness.flow.gates import Gates, Undecided
 from harness.flow.kernel import evaluate
-from harness.instances import Instance
-from harness.kkt import kkt
-from harness.limits import Kink
+from harness.problem.instances import Instance
+from harness.problem.kkt import kkt
+from harness.problem.limits import Kink
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
 _ZERO, _CLEAR = 1e-10, 1e-6  # relative to ||theta||, and to ||theta|| ||x_i|| for inputs

@@ -9,37 +9,26 @@ from harness.harvest.run import Harvested, huntable, run_harvest
 
 if TYPE_CHECKING:
     from harness.harvest.finding import Finding
-    from harness.harvest.folders import Rejected, Stored, rebuild, store, trusted
+    from harness.harvest.pages import rebuild
     from harness.harvest.renewal import renew
     from harness.harvest.search import hunt
-    from harness.harvest.trust import replay
 
 __all__ = [
     "Finding",
     "Harvested",
-    "Rejected",
-    "Stored",
     "hunt",
     "huntable",
     "rebuild",
     "renew",
-    "replay",
     "run_harvest",
-    "store",
-    "trusted",
 ]
 
 # Loaded when first used: a command line with a mistake in it need not wait for the trainer's compiler.
 _HOME = {
     "Finding": "finding",
     "hunt": "search",
-    "Rejected": "folders",
-    "Stored": "folders",
-    "rebuild": "folders",
+    "rebuild": "pages",
     "renew": "renewal",
-    "replay": "trust",
-    "store": "folders",
-    "trusted": "folders",
 }
 
 

@@ -11,12 +11,13 @@ import os
 from pathlib import Path
 
 from harness.certificates.claims import CLAIMS as PROVABLE
-from harness.claims import Claim
+from harness.claims.table import Claim
 from harness.harvest.finding import proven
-from harness.harvest.folders import locked, store
-from harness.instances import Instance
-from harness.networks import FieldError
-from harness.report.reading import size
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.sizes import size
+from harness.records.folders import store
+from harness.tools.writing import locked
 
 FOLDER, FILE = "conjectures", "instance.json"
 

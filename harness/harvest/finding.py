@@ -17,12 +17,12 @@ from typing import Any
 
 import harness
 from harness.certificates import verify
-from harness.claims import Claim
-from harness.deciding import Optimal
+from harness.claims.conclusions import Optimal
+from harness.claims.table import Claim
 from harness.harvest.simplest import simplest
-from harness.instances import Instance
-from harness.limits import Limit
-from harness.report import INSTANCE, RECORD, Record
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.records.record import INSTANCE, RECORD, Record
 
 FORMAT = 1
 # What decides which instance is found and what its limit is, down to the last bit.
@@ -142,19 +142,3 @@ def _software() -> dict[str, str]:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions
-
-
-def record_text(record: Record) -> str:
-    """The record as JSON text: one line for every list and every object of plain values, so that it can be read."""
-    return _layout(record.data, "") + "\n"
-
-
-def _layout(value: Any, indent: str) -> str:
-    if isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
-        inner = indent + " "
-        items = (f"{inner}{json.dumps(key)}: {_layout(item, inner)}" for key, item in value.items())
-        return "{\n" + ",\n".join(items) + "\n" + indent + "}"
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        inner = indent + " "
-        return "[\n" + ",\n".join(inner + _layout(item, inner) for item in value) + "\n" + indent + "]"
-    return json.dumps(value, allow_nan=False)

@@ -18,8 +18,9 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from harness.instances import Instance
-from harness.networks import Activation, FieldError, Network, convolutional, diagonal, forward, fully_connected, sparse
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import Activation, Network, convolutional, diagonal, forward, fully_connected, sparse
 from strategies import Architecture
 from strategies.initialisations import STYLES, Style, styled
 

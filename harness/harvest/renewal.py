@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.harvest.finding import proven
-from harness.harvest.folders import make_writable, rebuild, store, trusted
+from harness.harvest.pages import rebuild
 from harness.harvest.run import Harvested
+from harness.records.folders import make_writable, store, trusted
 
 
 def renew(out: Path, progress: Callable[[str], None]) -> list[Harvested]:

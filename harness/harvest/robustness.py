@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 import harness
-from harness.claims import CLAIMS
-from harness.instances import Instance
+from harness.claims.table import CLAIMS
+from harness.problem.instances import Instance
 
 SHIFT = 1e-3
 SAMPLES = 100

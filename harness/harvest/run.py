@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.claims import CLAIMS
-from harness.networks import FieldError
-from harness.processes import leave_with_parent, one_thread_each
+from harness.claims.table import CLAIMS
+from harness.problem.fields import FieldError
+from harness.tools.processes import leave_with_parent, one_thread_each
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from harness.harvest.finding import Finding
     from harness.harvest.spaces import Quarry
-    from harness.instances import Instance
+    from harness.problem.instances import Instance
 
 Progress = Callable[[str], None]
 # Stands for a claim in the result that tells of pages and figures.
@@ -63,7 +63,7 @@ def run_harvest(
     Raises FieldError before any work for a claim that cannot be hunted or an `out` that cannot be written;
     harness.harvest.Rejected if a counterexample does not verify.
     """
-    from harness.harvest.folders import make_writable
+    from harness.records.folders import make_writable
 
     wanted = _wanted(claims)
     make_writable(out)
@@ -81,7 +81,7 @@ def run_harvest(
 
 def rebuilt(out: Path, progress: Progress) -> list[Harvested]:
     """Make the pages under out anew; one result if some could not be written, for the claim PAGES."""
-    from harness.harvest.folders import NotWritten, rebuild
+    from harness.harvest.pages import NotWritten, rebuild
 
     try:
         for sentence in rebuild(out)[1]:
@@ -139,7 +139,7 @@ class Keeper:
 
     def keep(self, finding: Finding) -> None:
         """Never raises: a full disk is no reason to stop the hunt."""
-        from harness.harvest.folders import Rejected, store
+        from harness.records.folders import Rejected, store
 
         self.trouble = None
         try:

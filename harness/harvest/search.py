@@ -5,7 +5,7 @@ limit, the claim speaks of it, and the exact checker accepts a proof that the co
 
 Two kinds are looked for: robust counterexamples, which survive small changes of the start and of the data, and the
 smaller ones that do not (harness.harvest.robustness).  Of each the smallest is kept, in the order of
-harness.report.reading.size: points, neurons, dimensions, then the numbers.  A few thousand draws find one, it is
+harness.records.record.size: points, neurons, dimensions, then the numbers.  A few thousand draws find one, it is
 shrunk (harness.harvest.shrink), and then instances with one point, neuron or dimension less are drawn, also of sizes
 in which nothing was found at first; what is found there is shrunk again.  All of it is bounded by counts and follows
 from the seed.
@@ -23,14 +23,14 @@ from hypothesis.strategies import SearchStrategy
 
 import harness
 from harness.certificates import verify
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.harvest.finding import Finding
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
-from harness.harvest.spaces import ANYTHING, OPENINGS, SPACES, Quarry, Sizes, space, within
-from harness.instances import Instance
-from harness.margin import Verdict, Verdicts
-from harness.report.reading import size
+from harness.harvest.spaces import ANYTHING, OPENINGS, SPACES, Quarry, space, within
+from harness.oracles import Verdict, Verdicts
+from harness.problem.instances import Instance
+from harness.problem.sizes import Sizes, size
 from harness.report.words import counted
 
 ROUNDS = 12

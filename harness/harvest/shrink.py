@@ -13,9 +13,10 @@ from fractions import Fraction
 from itertools import combinations
 from typing import TypeVar
 
-from harness.instances import Instance
-from harness.networks import FieldError, Network, Pattern
-from harness.report.reading import size
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.networks import Network, Pattern
+from harness.problem.sizes import size
 
 Theta = Sequence[Sequence[Fraction]]
 Item = TypeVar("Item")
@@ -24,7 +25,7 @@ Item = TypeVar("Item")
 def shrink(instance: Instance, keeps: Callable[[Instance], bool], most: int) -> Instance:
     """The instance at which no simpler neighbour keeps what is wanted; at most so many neighbours are asked.
 
-    keeps: whether a neighbour will do, smaller in the order of harness.report.reading.size.
+    keeps: whether a neighbour will do, smaller in the order of harness.records.record.size.
     """
     asked = 0
     while True:

@@ -9,29 +9,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from harness.harvest.integers import batches
-from harness.instances import Instance
-from harness.margin import Verdict, Verdicts
-from harness.networks import Activation, Network
+from harness.oracles import Verdict, Verdicts
+from harness.problem.instances import Instance
+from harness.problem.networks import Activation, Network
+from harness.problem.sizes import Sizes
 from strategies.architectures import Architecture, Kind
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How large an instance is, and at most may be.  neurons: of the widest hidden layer."""
-
-    points: int
-    neurons: int
-    dimensions: int
-
-    @classmethod
-    def of(cls, instance: Instance) -> Sizes:
-        return cls(instance.n, max(instance.network.widths[1:-1], default=0), instance.d)
-
-    def holds(self, instance: Instance) -> bool:
-        """Whether the instance is no larger."""
-        its = Sizes.of(instance)
-        return its.points <= self.points and its.neurons <= self.neurons and its.dimensions <= self.dimensions
-
 
 # Searched in turn for a first counterexample: coincidences are the commoner the fewer numbers there are.
 OPENINGS = (

@@ -21,13 +21,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.harvest import Harvested, run_harvest, store, trusted
-from harness.harvest.folders import make_writable, replace
+from harness.harvest import Harvested, run_harvest
 from harness.harvest.run import PAGES, rebuilt
-from harness.networks import FieldError
 from harness.nightly.summary import Summary
 from harness.nightly.violations import again
-from harness.report import RECORD, load
+from harness.problem.fields import FieldError
+from harness.records.folders import make_writable, store, trusted
+from harness.records.record import RECORD, load
+from harness.tools.writing import replace
 
 PROPERTIES, STORED = "properties", "tests/test_reports.py"
 FOUND, DEFECT, VIOLATED = 0, 1, 3
@@ -123,7 +124,7 @@ class Night:
 
 def run_pytest(arguments: Sequence[str]) -> None:
     """pytest on every core with the nightly's plugin; its exit code tells less than its tally."""
-    command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", "-p", "harness.nightly.plugin", *arguments]
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "-q", "-p", "harness.testing.nightly", *arguments]
     subprocess.run(command, check=False)
 
 

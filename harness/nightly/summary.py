@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.harvest.folders import replace
 from harness.nightly.violations import Violation
 from harness.report.words import counted, table
+from harness.tools.writing import replace
 
 JSON, MARKDOWN = "summary.json", "summary.md"
 _COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separating")

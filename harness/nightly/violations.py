@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.claims import CLAIMS
-from harness.harvest.folders import locked, replace
-from harness.instances import Instance
-from harness.networks import FieldError
-from harness.report.reading import size
+from harness.claims.table import CLAIMS
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.sizes import size
+from harness.tools.writing import locked, replace
 
 
 @dataclass(frozen=True)

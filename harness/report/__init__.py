@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from harness.records.record import FIGURE, INSTANCE, PAGE, Record
 from harness.report.figure import figure_svg
 from harness.report.index import index
 from harness.report.page import page
-from harness.report.reading import DERIVED, FIGURE, INSTANCE, PAGE, RECORD, Record, load
 
-__all__ = ["DERIVED", "FIGURE", "INSTANCE", "PAGE", "RECORD", "Record", "figure_svg", "index", "load", "page", "pages"]
+__all__ = ["figure_svg", "index", "page", "pages"]
 
 
 def pages(record: Record) -> dict[str, bytes]:
@@ -19,8 +17,3 @@ def pages(record: Record) -> dict[str, bytes]:
         PAGE: page(record).encode(),
         FIGURE: figure_svg(record),
     }
-
-
-def stored(out: Path) -> list[Record]:
-    """Every readable counterexample under out, in the order of the folders' names."""
-    return [load(path) for path in sorted(out.glob(f"[!.]*/{RECORD}"))]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
+from harness.records.record import PAGE, Record
 from harness.report.figure import KINDS, figure
-from harness.report.reading import PAGE, Record
 from harness.report.site import build
 
 

@@ -20,9 +20,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.records.record import Exact, Neuron, Record
 from harness.report import labels
 from harness.report.improving import way
-from harness.report.reading import Exact, Neuron, Record
 
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
 Heads = dict[tuple[float, float], list[Neuron]]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import harness
-from harness.networks import FieldError
-from harness.report.reading import Record
+from harness.problem.fields import FieldError
+from harness.records.record import Record
 
 FRAMES = 121
 TURN = 3.0

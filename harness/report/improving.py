@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.networks import forward
-from harness.report.reading import Exact, Record, along
+from harness.problem.networks import forward
+from harness.records.record import Exact, Record, along
 
 Floats = tuple[tuple[float, ...], ...]
 

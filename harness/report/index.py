@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.claims import Claim
-from harness.report.reading import PAGE, Record, value
+from harness.claims.table import Claim
+from harness.records.record import PAGE, Record, value
 from harness.report.words import short, table
 
 _ROBUST = {None: "-", True: "yes", False: "no"}

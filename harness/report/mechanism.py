@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.report.reading import Neuron, Record
+from harness.records.record import Neuron, Record
 
 _WAKING = (
     "Using {woken} pays at once: a small |v_j| w_j adds its norm to the cost, and saves the other neurons more than "

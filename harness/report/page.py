@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.claims import CLAIMS, Claim
+from harness.claims.table import CLAIMS, Claim
+from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record, value
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
-from harness.report.reading import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record, value
 from harness.report.words import counted, short, table, vector
 
 FIGURE_SAYS = "The points, and the neurons in the limit and at the better point"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report.reading import Record, exact, value
+from harness.records.record import Record, exact, value
 from harness.report.words import short
 
 LAST = "whatever the last digits of the limit are."

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.records.record import Record
 from harness.report.charts import COLOURS
 from harness.report.film import Film, arrows
-from harness.report.reading import Record
 
 SIZE = 380.0
 _MIDDLE = SIZE / 2

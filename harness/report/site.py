@@ -16,7 +16,8 @@ import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
+from harness.records.record import INSTANCE, RECORD, Record
 from harness.report.charts import COLOURS, Level, Line, chart, strips
 from harness.report.figure import figure
 from harness.report.film import Film, angles, film
@@ -24,7 +25,6 @@ from harness.report.improving import way, worth
 from harness.report.index import claim_section, mechanism_section
 from harness.report.markdown import html, typeset
 from harness.report.page import FIGURE_SAYS, sections, statement, title
-from harness.report.reading import INSTANCE, RECORD, Record
 from harness.report.scene import scene, subscript
 
 _CLOCK = "log ‖θ‖"

@@ -9,8 +9,8 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from harness.networks import FieldError
-from harness.processes import leave_with_parent, one_thread_each
+from harness.problem.fields import FieldError
+from harness.tools.processes import leave_with_parent, one_thread_each
 
 
 @contextmanager

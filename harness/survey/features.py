@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.limits import Limit
+from harness.problem.limits import Limit
 
 Feature = Callable[[Limit, Any], dict[str, int | None]]
 

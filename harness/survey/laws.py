@@ -30,8 +30,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from harness.instances import Instance, Loss
-from harness.networks import Activation, FieldError, Network, convolutional, diagonal, fully_connected, sparse
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance, Loss
+from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected, sparse
 
 Family = Literal["fully connected", "diagonal", "locally connected", "convolutional"]
 Data = Literal["gaussian", "integer", "near-orthogonal", "clustered"]

@@ -11,17 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.claims import CLAIMS
-from harness.networks import FieldError
+from harness.claims.table import CLAIMS
+from harness.problem.fields import FieldError
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import Cell
 
 VERDICTS = ("local", "global")
 # What can change a row: the trainer, the oracles and the laws, and what these compute with.
 CODE = (
-    *("flow/*.py", "margin/*.py", "kkt/*.py", "certificates/*.py", "retrace/*.py"),
-    *(f"{name}.py" for name in ("threads", "networks", "instances", "limits", "elimination")),
-    *(f"{name}.py" for name in ("claims", "deciding", "paths")),
+    *("flow/*.py", "oracles/*.py", "certificates/*.py", "problem/*.py", "claims/**/*.py", "tools/threads.py"),
     *(f"survey/{name}.py" for name in ("laws", "work", "features")),
 )
 _PACKAGES = ("numpy", "numba", "scipy", "clarabel", "torch")
@@ -31,8 +29,8 @@ _PACKAGES = ("numpy", "numba", "scipy", "clarabel", "torch")
 class Plan:
     """Instance i, of `instances`, is drawn from cell i modulo their number.
 
-    claims: ids of harness/claims.py that are judged on every limit; a limit is followed and decided once for all of
-    them. verdicts: which are asked for although no claim needs them. features: names of harness/survey/features.py.
+    claims: ids of the claims that are judged on every limit; a limit is followed and decided once for all of them.
+    verdicts: which are asked for although no claim needs them. features: names of harness/survey/features.py.
     batch: instances a task, which is also what a shard holds. Raises FieldError.
     """
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from harness.survey.counts import Counts, count
 from harness.survey.engines import engine, has_died
 from harness.survey.plan import Plan, fingerprint

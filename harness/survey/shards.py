@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from harness.survey.plan import Plan, fingerprint
 
 MANIFEST = "manifest.json"

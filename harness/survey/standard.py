@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.claims import CLAIMS
-from harness.networks import FieldError
+from harness.claims.table import CLAIMS
+from harness.problem.fields import FieldError
 from harness.survey.laws import Cell, grid
 
 _BOTH = ("relu", "linear")

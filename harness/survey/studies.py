@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.survey.counts import GAPS, Counts, Rate, Tally
 from harness.survey.laws import Cell, grid
 from harness.survey.pages import Figure, Measure, Table, summary_line, with_tables

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from harness.harvest.folders import make_writable
 from harness.harvest.run import Harvested, harvest_one, rebuilt
 from harness.harvest.spaces import SPACES, Quarry
-from harness.instances import Instance, Rows
-from harness.networks import FieldError
-from harness.report.reading import size
+from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.numbers import Rows
+from harness.problem.sizes import size
+from harness.records.folders import make_writable
 from harness.survey.laws import drawn
 from harness.survey.shards import Folder
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import harness
-from harness.claims import CLAIMS
+from harness.claims.table import CLAIMS
 from harness.flow.run import Settings
-from harness.limits import Limit
-from harness.margin import Standing, Verdict
-from harness.networks import FieldError
+from harness.oracles import Standing, Verdict
+from harness.problem.fields import FieldError
+from harness.problem.limits import Limit
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import drawn
 from harness.survey.plan import Plan, fingerprint

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.networks import FieldError
+from harness.problem.fields import FieldError
 from harness.survey.counts import Counts
 from harness.survey.plan import Plan
 from harness.survey.runner import run

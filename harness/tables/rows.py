@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness.claims import CLAIMS
-from harness.networks import Activation
+from harness.claims.table import CLAIMS
+from harness.problem.networks import Activation
 from harness.survey.laws import Cell, grid
 
 COLUMNS: tuple[Activation, ...] = ("linear", "relu")
@@ -21,8 +21,8 @@ COLUMNS: tuple[Activation, ...] = ("linear", "relu")
 class Entry:
     """One answer in one cell.
 
-    table: "depth 2" or "deep".  row: the architecture and what is assumed.  claim: an id of harness.claims.  depth: of
-    the networks that are drawn.
+    table: "depth 2" or "deep".  row: the architecture and what is assumed.  claim: its id.  depth: of the networks
+    that are drawn.
     """
 
     table: str

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.report import PAGE, Record
+from harness.records.record import PAGE, Record
 from harness.report.words import table
 from harness.tables.rows import COLUMNS, ENTRIES, Entry
 

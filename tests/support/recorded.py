@@ -2,8 +2,8 @@
 
     python -m tests.support.recorded write | compare
 
-checks.jsonl.gz: what `check --json` prints of seeded instances of every family; harvest.json: the bytes of a harvest with a
-fixed seed, as hashes.  The same machine and versions only: other ones move the last places.
+checks.jsonl.gz: what `check --json` prints of seeded instances of every family; harvest.json: the bytes of a harvest
+with a fixed seed, as hashes.  The same machine and versions only: other ones move the last places.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.instances import Instance
+from harness.problem.instances import Instance
 from tests.support import stepping
 from tests.support.stepping import OFF, ON, SLIDE
 

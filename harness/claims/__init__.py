@@ -1,0 +1,1 @@
+"""The claims, what decides each, and the retracing of paths."""

@@ -1,0 +1,221 @@
+"""What decides a claim about the whole flow on its recorded path: three-valued, as in deciding.py.
+
+A recorded path is the trainer's, up to its own error: a quantity that is off by less than HOLDS, relative to its
+natural scale, holds, one that is off by more than VIOLATED does not, and between the two it is open.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from harness.claims.retrace import Onward
+    from harness.oracles import Verdicts
+    from harness.problem.instances import Instance
+    from harness.problem.limits import Limit
+
+HOLDS, VIOLATED = 1e-4, 1e-3
+# Of the flow retraced step by step, all steps together: direction and log-norm.
+FOLLOWS, STRAYS = 1e-3, 1e-2
+# The direction has come to its limit.
+NEAR = 1e-3
+# Of a distance: what comes closer by no more than this in a few units of the log-norm stands still.
+STANDS = 1e-4
+# Of the log-norm: a neuron that grows at this rate against the others has woken.
+WAKES = 1e-2
+# log L: the data's margins are above 27, or hardly separated.
+VANISHED, STAYS = np.log(1e-12), np.log(1e-3)
+
+
+def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether |u^l|^2 - |u^{l+1}|^2 is conserved from theta0 on, relative to |theta|^2.
+
+    With no shared weights also, for every hidden neuron, what comes in less what goes out.
+    """
+    log_norm, direction = _path(limit)
+    # the start itself in front: the record may begin elsewhere
+    start = np.concatenate(limit.instance.theta0_float)
+    norm = np.linalg.norm(start) or 1.0
+    log_norm, direction = np.append(np.log(norm), log_norm), np.vstack([start / norm, direction])
+    layers = [u * u for u in _layers(limit.instance, direction)]
+    differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
+    network = limit.instance.network
+    if not network.shared:
+        for (below, above), (first, second) in zip(pairwise(layers), pairwise(network.patterns), strict=True):
+            for neuron, row in enumerate(first):
+                incoming, outgoing = ([k for k in ks if k >= 0] for ks in (row, [r[neuron] for r in second]))
+                differences.append(below[:, incoming].sum(axis=1) - above[:, outgoing].sum(axis=1))
+    shrink = np.exp(2.0 * (log_norm[0] - log_norm))
+    return _judge(max((float(np.abs(d - d[0] * shrink).max()) for d in differences), default=0.0))
+
+
+def loss_vanishes(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the loss falls along the whole path, to nothing, and the norm grows from the separation on."""
+    log_norm, _ = _path(limit)
+    q = _unit_margins(limit) * np.exp(np.minimum(limit.instance.network.depth * log_norm, 600.0))[:, None]
+    separated = np.isfinite(_smoothed_margins(limit))
+    if not separated.any():
+        return False
+    log_loss = _log_loss(limit.instance, q)
+    rise = np.maximum(np.diff(log_loss), 0.0) / np.maximum(np.abs(log_loss[1:]), 1.0)
+    shrinkage = np.maximum(-np.diff(log_norm[int(np.argmax(separated)) :]), 0.0)
+    off = max(rise.max(initial=0.0), shrinkage.max(initial=0.0))
+    if log_loss[-1] > STAYS:
+        return False
+    return _judge(float(off)) if log_loss[-1] < VANISHED or off > VIOLATED else None
+
+
+def margin_grows(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the smoothed normalised margin never falls once the data are separated, relative to its last value."""
+    smoothed = _smoothed_margins(limit)
+    smoothed = smoothed[np.isfinite(smoothed)]
+    if not len(smoothed):
+        return None
+    return _judge(float((np.maximum.accumulate(smoothed) - smoothed).max() / smoothed.max()))
+
+
+def margin_rate(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether d log margin~ >= m ||d direction||^2 / d log norm over every step past the separation.
+
+    By the Cauchy-Schwarz inequality the rate itself, where the path is smooth, sums up to this over a step.
+    """
+    log_norm, direction = _path(limit)
+    smoothed = _smoothed_margins(limit)
+    moved = np.append(np.diff(log_norm) > 0.0, False)
+    past = np.flatnonzero(np.isfinite(smoothed) & moved)
+    if not len(past):
+        return None
+    growth = np.log(smoothed[past + 1] / smoothed[past])
+    squares = np.sum((direction[past + 1] - direction[past]) ** 2, axis=1)
+    least = limit.instance.network.depth * squares / (log_norm[past + 1] - log_norm[past])
+    return _judge(float(np.max(least - growth)))
+
+
+def follows_flow(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether the record is of the flow from theta0, by an independent integrator, and the flow goes on to the limit.
+
+    Every weight counts relative to its own neuron.  Flows that are still coming closer to the limit are open.
+    """
+    from harness.claims.retrace import retrace
+
+    found = retrace(limit)
+    if not found.begins or found.branches:
+        return False
+    answers = (_strays(found.detour), _strays(found.leaves), _arrives(found.onward), _told(limit))
+    return False if False in answers else None if None in answers else True
+
+
+def _strays(off: float | None) -> bool | None:
+    return None if off is None or FOLLOWS < off <= STRAYS else off <= FOLLOWS
+
+
+def _arrives(onward: Onward | None) -> bool | None:
+    """Whether the flow beyond the record comes to the limit, and the neurons that are zero there die."""
+    if onward is None:
+        return None
+    first, last = onward.distance[0], onward.distance[-1]
+    if last >= NEAR:
+        # whether a neuron has woken is known near the limit alone
+        return False if last > max(STRAYS, (1.0 - STANDS) * first) else None
+    if np.any(onward.sure & (onward.rates > WAKES)):
+        return False
+    return True if np.all(onward.rates[-1:] < -WAKES) else None
+
+
+def _told(limit: Limit) -> bool | None:
+    """Whether the record has the last distance that the evidence tells; None if it ends before."""
+    if not limit.evidence:
+        return True
+    assert limit.theta is not None
+    log_norm, direction = _path(limit)
+    told, distance = limit.evidence[-1]
+    there = np.flatnonzero(np.abs(log_norm - told) <= 1e-9 * max(1.0, abs(told)))
+    end = np.concatenate(limit.theta)
+    gaps = np.linalg.norm(direction[there] - end / np.linalg.norm(end), axis=1)
+    return bool(np.abs(gaps - distance).min() <= VIOLATED * NEAR) if len(there) else None
+
+
+def above_the_floor(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether no smoothed normalised margin on the way is larger than the limit's own normalised margin."""
+    assert limit.value is not None
+    smoothed = _smoothed_margins(limit)
+    smoothed = smoothed[np.isfinite(smoothed)]
+    if not len(smoothed):
+        return None
+    top = (2.0 * limit.value) ** (-0.5 * limit.instance.network.depth)
+    return _judge(float(smoothed.max() / top - 1.0))
+
+
+def outgoing_dominate(instance: Instance) -> bool:
+    """Whether every |v_j(0)| >= |w_j(0)| at depth 2, exactly."""
+    hidden, (output,) = instance.network.patterns
+    first, last = instance.theta0
+    return all(
+        k < 0 or last[k] ** 2 >= sum(first[c] ** 2 for c in row if c >= 0)
+        for row, k in zip(hidden, output, strict=True)
+    )
+
+
+def signs_kept(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether no v_j has the other sign than at the start, on the path or in the limit."""
+    assert limit.theta is not None
+    _, direction = _path(limit)
+    v = np.vstack([_layers(limit.instance, direction)[-1], limit.theta[-1][None, :]])
+    start = np.sign(limit.instance.theta0_float[-1])
+    return _judge(float(np.maximum(-start * v, 0.0)[:, start != 0.0].max(initial=0.0)))
+
+
+def _judge(off: float) -> bool | None:
+    return None if not np.isfinite(off) or HOLDS < off <= VIOLATED else off <= HOLDS
+
+
+def _path(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
+    """log-norm (T,) and direction (T, N), without rows at zero."""
+    assert limit.path is not None, "the claim needs the flow's recorded path"
+    kept = np.isfinite(limit.path["log_norm"])
+    return limit.path["log_norm"][kept], limit.path["direction"][kept]
+
+
+def _layers(instance: Instance, direction: np.ndarray) -> list[np.ndarray]:
+    return np.split(direction, np.cumsum(instance.network.sizes)[:-1], axis=1)
+
+
+def _unit_margins(limit: Limit) -> np.ndarray:
+    """q_i of the directions along the path, (T, n)."""
+    instance, network = limit.instance, limit.instance.network
+    _, direction = _path(limit)
+    h = np.broadcast_to(instance.x_float, (len(direction), *instance.x_float.shape))
+    for layer, (pattern, u) in enumerate(zip(network.patterns, _layers(instance, direction), strict=True)):
+        padded = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
+        h = h @ padded[:, np.array(pattern)].transpose(0, 2, 1)
+        if layer + 1 < network.depth and network.activation == "relu":
+            h = np.maximum(h, 0.0)
+    return instance.y_float * h[:, :, 0]
+
+
+def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:
+    """log L at margins q (T, n), without overflow or underflow: log(1 + exp(-q)) is exp(-q) at large q."""
+    terms = -q
+    if instance.loss == "logistic":
+        small = q < 30.0
+        terms = np.where(small, np.log(np.logaddexp(0.0, -np.where(small, q, 0.0))), -q)
+    top = terms.max(axis=1)
+    return top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
+
+
+def _smoothed_margins(limit: Limit) -> np.ndarray:
+    """loss^{-1}(L) / norm^m along the path, (T,); NaN where the loss is not below that of the zero network."""
+    log_norm, _ = _path(limit)
+    unit, growth = _unit_margins(limit), limit.instance.network.depth * log_norm
+    scale = np.exp(np.minimum(growth, 230.0))
+    log_loss = _log_loss(limit.instance, unit * scale[:, None])
+    if limit.instance.loss == "exponential":
+        inverse = -log_loss
+    else:
+        inverse = np.where(log_loss < -30.0, -log_loss, -np.log(np.expm1(np.exp(np.clip(log_loss, -30.0, 5.0)))))
+    # beyond every float the loss is the least margin's
+    smoothed = np.where(growth > 230.0, unit.min(axis=1), inverse / scale)
+    return np.where(inverse > 0.0, smoothed, np.nan)

@@ -1,0 +1,329 @@
+"""The claims: what is said of the limits of gradient flow, as data, and what decides each.
+
+(P) is: minimise 1/2 ||theta||^2 subject to q_i(theta) >= 1; (P_l) is the same over the parameters u^l of one layer,
+the others held fixed. Every claim speaks of runs that separate the data, and of the limit theta~ of their
+direction, scaled to least margin 1.
+
+Sources, cited by section: VSS is Vardi, Shamir & Srebro, arXiv:2110.02732; LL is Lyu & Li, arXiv:1906.05890; JT is
+Ji & Telgarsky, arXiv:2006.06657; Du, Hu & Lee 2018 is arXiv:1806.00900.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from harness.claims.conclusions import (
+    Decision,
+    Networks,
+    aligned,
+    globally_optimal,
+    kkt_point,
+    layers_globally_optimal,
+    layers_locally_optimal,
+    locally_optimal,
+)
+from harness.claims.recorded import (
+    above_the_floor,
+    balanced,
+    follows_flow,
+    loss_vanishes,
+    margin_grows,
+    margin_rate,
+    outgoing_dominate,
+    signs_kept,
+)
+
+if TYPE_CHECKING:
+    from harness.oracles import Verdicts
+    from harness.problem.instances import Instance
+    from harness.problem.limits import Limit
+    from harness.problem.networks import Network
+
+Status = Literal["theorem", "refuted", "check", "open"]
+Outcome = Literal["holds", "violated", "undecided", "outside"]
+
+
+class Violation(AssertionError):
+    """A claim failed on an instance. Every claim has a subclass of its own, so that failures are told apart."""
+
+    def __init__(self, message: str, instance: Instance) -> None:
+        super().__init__(message)
+        self.instance = instance
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the table.
+
+    setting: the networks it speaks of. assumption: what it assumes of the limit, empty if nothing. conclusion: what
+    it says of the limit. status: "theorem" (one counterexample is a failure), "refuted" (proven false: counterexamples
+    are to be found), "check" (of the trainer) or "open" (a conjecture: what is found is stored, and fails nothing).
+    decided_by: the same as data and functions.
+    """
+
+    id: str
+    setting: str
+    assumption: str
+    conclusion: str
+    status: Status
+    source: str
+    decided_by: Decision
+
+    @cached_property
+    def exception(self) -> type[Violation]:
+        """The exception class of this claim, by name: fc-relu-local has FcReluLocalViolation."""
+        name = "".join(part.capitalize() for part in self.id.split("-")) + "Violation"
+        return type(name, (Violation,), {"__doc__": f"The claim {self.id} failed.", "__module__": __name__})
+
+    def applies(self, network: Network) -> bool:
+        """Whether the claim speaks of this network."""
+        return network in self.decided_by.networks
+
+    def assumed(self, verdicts: Verdicts) -> bool | None:
+        """Whether the limit is as the claim assumes, None if not known."""
+        return self.decided_by.assumed(verdicts)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the limit that is judged has to have its path."""
+        return self.decided_by.recorded
+
+    def judged(self, limit: Limit, verdicts: Verdicts | None) -> Outcome:
+        """What one limit says about the claim.
+
+        "outside": the network, or the limit, is not what the claim speaks of, or the flow never separates. "undecided":
+        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict without a
+        certificate leaves it open too. verdicts: of the same limit, None unless it converged.
+        """
+        decision = self.decided_by
+        if not self.applies(limit.instance.network) or limit.status == "never_separates":
+            return "outside"
+        if decision.start is not None and not decision.start(limit.instance):
+            return "outside"
+        if limit.status != "converged" or verdicts is None or limit.doubt:
+            return "undecided"
+        assumed = decision.assumed(verdicts)
+        if assumed is not True:
+            return "undecided" if assumed is None else "outside"
+        concluded = decision.concluded(limit, verdicts)
+        return "undecided" if concluded is None else "holds" if concluded else "violated"
+
+
+_ANY = Networks()
+_UNSHARED = Networks(weights="unshared", depths=(2, 2))
+_UNSHARED_LINEAR = Networks("linear", "unshared", (2, 2))
+_UNSHARED_RELU = Networks("relu", "unshared", (2, 2))
+_FULLY_CONNECTED_LINEAR = Networks("linear", "fully connected")
+_FULLY_CONNECTED_RELU = Networks("relu", "fully connected", (2, None))
+_RELU = Networks("relu", depths=(2, None))
+
+_TABLE = (
+    Claim(
+        "kkt",
+        "any",
+        "",
+        "theta~ is a KKT point of (P)",
+        "theorem",
+        "LL, JT; VSS 2",
+        Decision(_ANY, kkt_point),
+    ),
+    Claim(
+        "loss-vanishes",
+        "any",
+        "",
+        "L -> 0 and the norm diverges",
+        "theorem",
+        "LL",
+        Decision(_ANY, loss_vanishes, recorded=True),
+    ),
+    Claim(
+        "margin-grows",
+        "any",
+        "",
+        "from t0 on, loss^{-1}(L) / norm^m never decreases",
+        "theorem",
+        "LL",
+        Decision(_ANY, margin_grows, recorded=True),
+    ),
+    Claim(
+        "margin-rate",
+        "any, where smooth",
+        "",
+        "d log(margin~)/d log(norm) >= m ||d direction/d log(norm)||^2, margin~ as in margin-grows",
+        "theorem",
+        "LL",
+        Decision(_ANY, margin_rate, recorded=True),
+    ),
+    Claim(
+        "balance",
+        "any",
+        "",
+        "norm(u^l)^2 - norm(u^{l+1})^2 is conserved; with no shared weights also, per hidden neuron, "
+        "(incoming norm)^2 - (outgoing norm)^2",
+        "theorem",
+        "Du, Hu & Lee 2018",
+        Decision(_ANY, balanced, recorded=True),
+    ),
+    Claim(
+        "margin-floor",
+        "any",
+        "",
+        "(2 value)^(-m/2) >= loss^{-1}(L(t)) / norm(t)^m at every time t past t0, value = 1/2 norm(theta~)^2",
+        "theorem",
+        "LL",
+        Decision(_ANY, above_the_floor, recorded=True),
+    ),
+    Claim(
+        "sign-kept",
+        "depth 2, no shared weights",
+        "abs(v_j(0)) >= norm(w_j(0)) at the start",
+        "v_j never changes sign",
+        "theorem",
+        "balance",
+        Decision(_UNSHARED, signs_kept, start=outgoing_dominate, recorded=True),
+    ),
+    Claim(
+        "follows-flow",
+        "any, unique flow",
+        "",
+        "by an independent integrator, to tolerance relative to each neuron: the record begins at theta(0), every step "
+        "solves the flow, what it keeps exactly is kept, and from the record's end it comes within 1e-3 of the limit",
+        "check",
+        "",
+        Decision(_ANY, follows_flow, recorded=True),
+    ),
+    Claim(
+        "fc-linear-global",
+        "fully connected, linear, any depth",
+        "",
+        "global optimum of (P)",
+        "theorem",
+        "VSS 3, JT",
+        Decision(_FULLY_CONNECTED_LINEAR, globally_optimal),
+    ),
+    Claim(
+        "fc-linear-aligned",
+        "fully connected, linear, any depth",
+        "",
+        "every W^l has rank one, neighbours aligned, and the predictor is the hard-margin SVM's direction",
+        "theorem",
+        "JT, VSS 3",
+        Decision(_FULLY_CONNECTED_LINEAR, aligned),
+    ),
+    Claim(
+        "fc-relu-local",
+        "fully connected, relu, depth >= 2",
+        "",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 3",
+        Decision(_FULLY_CONNECTED_RELU, locally_optimal),
+    ),
+    Claim(
+        "depth2-local",
+        "depth 2, no shared weights (diagonal is enough), linear or relu",
+        "",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 4",
+        Decision(_UNSHARED, locally_optimal),
+    ),
+    Claim(
+        "depth2-linear-nonzero-global",
+        "depth 2, linear, no shared weights",
+        "every hidden weight vector w_j is nonzero",
+        "global optimum of (P)",
+        "theorem",
+        "VSS 4",
+        Decision(_UNSHARED_LINEAR, globally_optimal, ("nonzero_weight_vectors",)),
+    ),
+    Claim(
+        "depth2-relu-nonzero-local",
+        "depth 2, relu, even fully connected",
+        "every w_j is nonzero",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 4",
+        Decision(_UNSHARED_RELU, locally_optimal, ("nonzero_weight_vectors",)),
+    ),
+    Claim(
+        "depth2-relu-active-local",
+        "depth 2, relu, no shared weights",
+        "every input to every neuron is nonzero: w_j . x_i^(j) != 0 for all i, j",
+        "local optimum of (P)",
+        "theorem",
+        "VSS 4",
+        Decision(_UNSHARED_RELU, locally_optimal, ("nonzero_inputs",)),
+    ),
+    Claim(
+        "depth2-relu-active-global",
+        "depth 2, relu, no shared weights, even fully connected",
+        "every input to every neuron is nonzero: w_j . x_i^(j) != 0 for all i, j",
+        "global optimum of (P)",
+        "refuted",
+        "VSS 4",
+        Decision(_UNSHARED_RELU, globally_optimal, ("nonzero_inputs",)),
+    ),
+    Claim(
+        "shared-local",
+        "depth 2, shared weights, linear or relu",
+        "every weight vector and every neuron input nonzero",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 4",
+        Decision(
+            Networks(weights="shared", depths=(2, 2)), locally_optimal, ("nonzero_weight_vectors", "nonzero_inputs")
+        ),
+    ),
+    Claim(
+        "deep-local",
+        "depth >= 3, no shared weights (diagonal is enough), linear or relu",
+        "every weight and every neuron input nonzero",
+        "local optimum of (P)",
+        "refuted",
+        "VSS 5",
+        Decision(
+            Networks(weights="unshared", depths=(3, None)), locally_optimal, ("nonzero_weights", "nonzero_inputs")
+        ),
+    ),
+    Claim(
+        "linear-layerwise-global",
+        "linear, any depth, shared or not",
+        "",
+        "every u^l is a global optimum of (P_l)",
+        "theorem",
+        "VSS 5",
+        Decision(Networks("linear"), layers_globally_optimal),
+    ),
+    Claim(
+        "relu-layerwise-local",
+        "relu, even fully connected, depth 2",
+        "",
+        "every u^l is a local optimum of (P_l)",
+        "refuted",
+        "VSS 5",
+        Decision(Networks("relu", depths=(2, 2)), layers_locally_optimal),
+    ),
+    Claim(
+        "relu-active-layerwise-local",
+        "relu, any depth",
+        "every input to every hidden neuron is nonzero",
+        "every u^l is a local optimum of (P_l)",
+        "theorem",
+        "VSS 5",
+        Decision(_RELU, layers_locally_optimal, ("nonzero_inputs",)),
+    ),
+    Claim(
+        "relu-active-layerwise-global",
+        "relu, any depth",
+        "every input to every hidden neuron is nonzero",
+        "every u^l is a global optimum of (P_l)",
+        "refuted",
+        "VSS 5",
+        Decision(_RELU, layers_globally_optimal, ("nonzero_inputs",)),
+    ),
+)
+
+CLAIMS = {claim.id: claim for claim in _TABLE}

@@ -1,0 +1,204 @@
+"""Joint closed cells: a sign and an on/off gate for every sample, neuron by neuron, and the best point in one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb, prod
+
+import numpy as np
+from scipy.optimize import nnls
+
+from harness.oracles.cone import CellNeuron, CellSolution, solve_cell
+from harness.oracles.problems import Problem
+
+Cell = tuple[int, tuple[int, ...]]
+"""(sign, gates of the samples)."""
+Cells = dict[int, Cell]
+"""One cell for every active neuron."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A point in joint cells: u and sign for every neuron of the network (zero where not active)."""
+
+    cells: Cells
+    solution: CellSolution
+    u: list[np.ndarray]
+    sign: np.ndarray
+
+
+def best_in(problem: Problem, cells: Cells) -> Found | None:
+    """The best point of the joint cell, of infinite cost if it holds no feasible one; None where the solver failed."""
+    point = problem.point
+    parts = []
+    for j, (sign, gates) in cells.items():
+        patch = point.neurons[j].patch
+        a = np.array(gates, dtype=float)
+        rows = (point.y * sign * problem.weight(j) * a)[:, None] * patch
+        walls = (2.0 * a - 1.0)[:, None] * patch if point.relu else patch[:0]
+        parts.append(CellNeuron(j, sign, gates, rows, walls))
+    if not parts:
+        return None
+    solution = solve_cell(parts, problem.name == "layer 1")
+    if solution is None:
+        return None
+    u = [np.zeros(len(neuron.inputs)) for neuron in point.neurons]
+    sign = np.zeros(point.k, dtype=int)
+    for part, vector in zip(parts, solution.u, strict=True):
+        u[part.neuron] = vector
+        sign[part.neuron] = part.sign
+    return Found(cells, solution, u, sign)
+
+
+def cell_of(problem: Problem, neuron: int, sign: int, direction: np.ndarray, *, local: bool) -> Cell:
+    """The cell that `direction` points into; `local` keeps the limit's own gates where they are not zero."""
+    point = problem.point
+    if not point.relu:
+        return sign, (1,) * point.n
+    gates = point.neurons[neuron].patch @ direction > 0.0
+    if local and point.sign[neuron]:
+        own = point.gates[:, neuron]
+        gates = np.where(own == 0, gates, own > 0)
+    return sign, tuple(gates.astype(int).tolist())
+
+
+def joint_cells(problem: Problem, scope: str) -> tuple[int, Iterator[Cells]]:
+    """How many joint cells there are, and all of them.
+
+    scope "local": those that have the limit in their closure: a kink is on or off, a dead neuron has every cell
+    of either sign.  scope "global": every cell of every neuron, in the full problem with either sign.  Neurons with
+    the same inputs, weight and choices are interchangeable and are listed in one order only.  Gate patterns
+    that only a lower-dimensional cone realises are listed too: they are harmless and not worth the test.
+    """
+    point = problem.point
+    groups: dict[object, list[int]] = {}
+    options: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {}
+    for j in problem.active:
+        own, s = point.gates[:, j], int(point.sign[j])
+        anywhere = scope == "global" or not s
+        patch = point.neurons[j].patch
+        free = tuple(i for i in range(point.n) if patch[i].any() and (anywhere or own[i] == 0))
+        on = () if anywhere else tuple(np.flatnonzero(own > 0).tolist())
+        signs = (1, -1) if anywhere and problem.name == "full" else (s,)
+        options[j] = (signs, on, free)
+        groups.setdefault((point.neurons[j].inputs, problem.weight(j), options[j]), []).append(j)
+    count = prod(
+        comb(len(options[group[0]][0]) * 2 ** len(options[group[0]][2]) + len(group) - 1, len(group))
+        for group in groups.values()
+    )
+
+    def every(j: int) -> Iterator[Cell]:
+        signs, on, free = options[j]
+        for sign in signs:
+            for choice in itertools.product((0, 1), repeat=len(free)):
+                gates = [0] * point.n
+                for i in (*on, *(i for i, taken in zip(free, choice, strict=True) if taken)):
+                    gates[i] = 1
+                yield sign, tuple(gates)
+
+    def joint() -> Iterator[Cells]:
+        members = list(groups.values())
+        order = [j for group in members for j in group]
+        picks = [itertools.combinations_with_replacement(every(group[0]), len(group)) for group in members]
+        for choice in itertools.product(*picks):
+            chosen = dict(zip(order, itertools.chain.from_iterable(choice), strict=True))
+            yield {j: chosen[j] for j in problem.active}
+
+    return count, joint()
+
+
+def hopeless(problem: Problem, cells: Cells) -> tuple[np.ndarray, dict[int, dict[int, float]]] | None:
+    """alpha and nu (by neuron and sample) that show the joint cell to be infeasible at a glance, if they do.
+
+    A sample that no neuron of its own sign is on for has q_i <= 0.
+    """
+    point = problem.point
+    for i in range(point.n):
+        on = [(j, sign) for j, (sign, gates) in cells.items() if gates[i]]
+        if not any(sign == point.y[i] for _, sign in on):
+            alpha = np.zeros(point.n)
+            alpha[i] = 1.0
+            return alpha, {j: {i: problem.weight(j)} for j, _ in on}
+    return None
+
+
+class Pool:
+    """Multipliers that proved one joint cell, tried on others: each neuron's slope in each of its cells is kept."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.alphas: list[np.ndarray] = []
+        self._slopes: dict[tuple[int, int, Cell], tuple[float, np.ndarray]] = {}
+        self._latest = 0
+
+    def add(self, alpha: np.ndarray) -> None:
+        self.alphas.append(alpha)
+        self._latest = len(self.alphas) - 1
+
+    def proof(self, cells: Cells, value: float) -> tuple[np.ndarray, dict[int, dict[int, float]]] | None:
+        """alpha and nu (by neuron and sample) that bound the joint cell by the value, if some in the pool do."""
+        order = [self._latest, *(a for a in range(len(self.alphas)) if a != self._latest)] if self.alphas else []
+        for at in order:
+            nu: dict[int, dict[int, float]] = {}
+            total, largest, squares = float(self.alphas[at].sum()), 0.0, 0.0
+            for j, cell in cells.items():
+                slope, walls = self._slope(at, j, cell)
+                largest, squares = max(largest, slope), squares + slope**2
+                nu[j] = {i: v for i, v in enumerate(walls.tolist()) if v}
+                if self._bound(total, largest, squares) < value:
+                    break
+            else:
+                self._latest = at
+                return self.alphas[at], nu
+        return None
+
+    def _bound(self, total: float, largest: float, squares: float) -> float:
+        if self.problem.name == "full":
+            return total / max(largest, 1e-300)
+        return 0.5 * total**2 / max(squares, 1e-300)
+
+    def _slope(self, at: int, neuron: int, cell: Cell) -> tuple[float, np.ndarray]:
+        """The least norm of the pull on a neuron over the multipliers of its cell's walls, and these."""
+        key = (at, neuron, cell)
+        if key not in self._slopes:
+            point, (sign, gates) = self.problem.point, cell
+            patch, a = point.neurons[neuron].patch, np.array(gates, dtype=float)
+            pull = (self.alphas[at] * point.y * sign * self.problem.weight(neuron) * a) @ patch
+            walls = (2.0 * a - 1.0)[:, None] * patch
+            nu, slope = nnls(walls.T, -pull)
+            self._slopes[key] = float(slope), nu
+        return self._slopes[key]
+
+
+def descend(problem: Problem, start: Found, limit: int = 40) -> Found:
+    """From cell to neighbouring cell while the cost falls: across the walls that hold the point back.
+
+    Crosses all of one neuron's walls with a positive multiplier at once, then one at a time.
+    At most `limit` convex problems are solved.
+    """
+    best, left = start, limit
+    improved = True
+    while improved and left > 0:
+        improved = False
+        for cells in _across(best):
+            left -= 1
+            found = best_in(problem, cells)
+            if found is not None and found.solution.cost < best.solution.cost * (1.0 - 1e-7):
+                best, improved = found, True
+                break
+            if left <= 0:
+                break
+    return best
+
+
+def _across(found: Found) -> Iterator[Cells]:
+    """The joint cells across the pressed walls of `found`."""
+    scale = float(found.solution.alpha.max(initial=0.0))
+    for (j, (sign, gates)), nu in zip(found.cells.items(), found.solution.nu, strict=True):
+        pressed = np.flatnonzero(nu > 1e-6 * scale).tolist()
+        flips = [pressed, *([i] for i in pressed)] if len(pressed) > 1 else [pressed] if pressed else []
+        for flip in flips:
+            turned = tuple(1 - g if i in flip else g for i, g in enumerate(gates))
+            yield {**found.cells, j: (sign, turned)}

@@ -1,0 +1,322 @@
+"""Dead neurons next to a limit: whether waking one can pay to second order, cell by cell (certificates/dead.py).
+
+To second order a dead neuron with incoming w and outgoing v adds v' G w to the Lagrangian's sum over margins, G that of
+the cell that w lies in, and costs 1/2 |w|^2 + 1/2 |v|^2: nothing is gained where |G| < 1 on the cell.  Next to a live
+neuron of the same layer with the same gates, |G| is 1 along it and the gain is 0: that is a rotation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from scipy.optimize import lsq_linear, minimize
+
+from harness.certificates.symmetries import pairs
+from harness.oracles.expansion import Expansion, Place
+from harness.oracles.proofs import text
+
+# Gates and sides of one dead neuron beyond which its cells are not gone through.
+MAX_SPLITS = 11
+# Random starts of the ascent to the steepest direction.
+STARTS = 20
+# A norm below CLEAR needs no help; 1 less the norm must be at least LEAST.
+CLEAR, LEAST = 0.9, 1e-3
+# Slopes and inputs that differ less than this share are one.
+SAME = 1e-9
+
+
+class Wakes(Exception):
+    """A cell in which waking the neuron is not shown to cost."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A polynomial of the Lagrangian: weight times side times pre-activation top = (layer, neuron) of a sample."""
+
+    sample: int
+    top: tuple[int, int]
+    side: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """tree: as the certificate has it.  least: the least eigenvalue of its blocks.  third: of its kappas, in floats."""
+
+    tree: dict[str, Any]
+    least: float
+    third: float
+
+
+def dead_neurons(near: Expansion) -> list[tuple[int, int]]:
+    """(hidden layer, neuron) of the neurons whose weights are all zero and used nowhere else."""
+    network, found = near.network, []
+    if not near.signs:
+        return []
+    offsets = np.cumsum([0, *network.sizes])
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        above = network.patterns[layer + 1]
+        for j, row in enumerate(pattern):
+            incoming = [int(offsets[layer]) + k for k in row if k >= 0]
+            outgoing = [int(offsets[layer + 1]) + r[j] for r in above if r[j] >= 0]
+            own = [
+                sum(k == p for line in network.patterns[at] for k in line) == 1
+                for at, side in ((layer, incoming), (layer + 1, outgoing))
+                for p in (q - int(offsets[at]) for q in side)
+            ]
+            if incoming and outgoing and all(own) and not near.flat[[*incoming, *outgoing]].any():
+                found.append((layer, j))
+    return found
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A live neuron that the dead one can be turned into.
+
+    number: from 1.  tangent: its weights, in the order of the block.  gates: by sample, fractions at mixed kinks.
+    """
+
+    number: int
+    tangent: np.ndarray
+    gates: dict[int, float]
+
+
+class DeadNeuron:
+    """One dead neuron at one choice of gates for the kinks of live neurons.
+
+    gates: by place, fractions where kinks are mixed.  pulls: what the Lagrangian is made of.
+    """
+
+    def __init__(
+        self, near: Expansion, neuron: tuple[int, int], gates: Mapping[Place, float], pulls: Sequence[Pull], tau: float
+    ) -> None:
+        self.near, self.neuron, self.gates, self.tau = near, neuron, gates, tau
+        layer, j = neuron
+        network, theta = near.network, near.limit.theta or ()
+        offsets = np.cumsum([0, *network.sizes])
+        self.incoming = [int(offsets[layer]) + k for k in network.patterns[layer][j] if k >= 0]
+        self.outgoing = [int(offsets[layer + 1]) + row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
+        self.columns = [c for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
+        self.rows = [r for r, row in enumerate(network.patterns[layer + 1]) if row[j] >= 0]
+        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, theta, strict=True)]
+        self.used = sorted({pull.sample for pull in pulls})
+        self.inputs = {i: self._forward(i)[self.columns] for i in self.used}
+        self.slopes = {i: near.y[i] * self._backward(i, (network.depth - 1, 0)) for i in self.used}
+        self.parts: dict[int, np.ndarray] = {i: np.zeros(len(self.rows)) for i in self.used}
+        for pull in pulls:
+            if pull.top[0] > layer:
+                back = self._backward(pull.sample, pull.top)
+                self.parts[pull.sample] = self.parts[pull.sample] + pull.weight * pull.side * back
+        self.partners = self._partners()
+        matter = [i for i in self.used if self.parts[i].any() and self.inputs[i].any()]
+        # A turn needs the gates of every sample used.
+        self.samples = self.used if self.partners else matter
+        # Where a partner has a kink, both sides of it are next to the partner: gates are mixed there.
+        self.soft = sorted({i for p in self.partners for i in self.used if not near.signs[layer][i][p.number - 1]})
+        self.sides = self._sides(matter)
+        self.least, self.third = np.inf, 0.0
+
+    def _on(self, sample: int, layer: int) -> np.ndarray:
+        """The gates of a layer on a sample, dead neurons off."""
+        on = (self.near.signs[layer][sample] > 0).astype(float)
+        for (i, k, j), gate in self.gates.items():
+            if i == sample and k == layer:
+                on[j] = gate
+        return on
+
+    def _forward(self, sample: int) -> np.ndarray:
+        h = self.near.x[sample]
+        for layer in range(self.neuron[0]):
+            h = self._on(sample, layer) * (self.matrices[layer] @ h)
+        return h
+
+    def _backward(self, sample: int, top: tuple[int, int]) -> np.ndarray:
+        """The slopes of a pre-activation at the neurons above this one."""
+        back = np.eye(len(self.matrices[top[0]]))[top[1]]
+        for layer in range(top[0], self.neuron[0] + 1, -1):
+            back = self._on(sample, layer - 1) * (back @ self.matrices[layer])
+        return back[self.rows]
+
+    def _sides(self, matter: Sequence[int]) -> list[int]:
+        """One sample of every direction that the slopes have, soft ones first."""
+        found: list[int] = []
+        for i in sorted(matter, key=lambda i: i not in self.soft):
+            b = self.slopes[i] / max(float(np.linalg.norm(self.slopes[i])), 1e-300)
+            if self.slopes[i].any() and not any(
+                abs(float(b @ self.slopes[k])) > (1.0 - SAME) * np.linalg.norm(self.slopes[k]) for k in found
+            ):
+                found.append(i)
+        return found
+
+    def _partners(self) -> list[Partner]:
+        layer, j = self.neuron
+        found: list[Partner] = []
+        for k in range(self.near.network.widths[layer + 1]):
+            turned = pairs(self.near.network, (layer, k, j)) if k != j else None
+            if turned is None:
+                continue
+            gates: dict[int, float] = {}
+            for i in self.used:
+                sign = int(self.near.signs[layer][i][k])
+                gate = float(sign > 0) if sign else self.gates.get((i, layer, k))
+                if gate is not None:
+                    gates[i] = gate
+            of = {b: float(self.near.flat[a]) for a, b in turned}
+            # Pairs list incoming parameters before outgoing ones, each in order.
+            t = np.array(list(of.values()))
+            if len(gates) == len(self.used) and t.any() and not any(p.gates == gates for p in found):
+                found.append(Partner(k + 1, t, gates))
+        return found
+
+    def steepest(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """The largest |G w| that ascent finds over |w| = 1, each w with its own gates; w, and G w / |G w|."""
+        best = (0.0, np.zeros(len(self.columns)), np.zeros(len(self.rows)))
+        inputs = np.array([self.inputs[i] for i in self.used])
+        parts = np.array([self.parts[i] for i in self.used])
+        starts = [*inputs, *(a + b for a, b in itertools.combinations(inputs, 2)), inputs.sum(axis=0)]
+        starts += list(np.random.default_rng(0).standard_normal((STARTS, len(self.columns))))
+        for w in starts:
+            value = 0.0
+            for _ in range(60):
+                length = float(np.linalg.norm(w))
+                if not length:
+                    break
+                w = w / length
+                on = inputs @ w > 0.0
+                pull = parts[on].T @ (inputs[on] @ w)
+                before, value = value, float(np.linalg.norm(pull))
+                if value > best[0]:
+                    best = value, w, pull / value
+                if value <= before * (1.0 + 1e-9):
+                    break
+                w = inputs[on].T @ (parts[on] @ pull)
+        return best
+
+    def proof(self) -> Proof:
+        """That no cell pays.  Raises Wakes."""
+        sides = {*self.soft, *self.sides}
+        if len(self.samples) + len(sides) > MAX_SPLITS:
+            raise Wakes(f"a dead neuron has 2^{len(self.samples) + len(sides)} cells")
+        return Proof(self._split({}, {}), self.least, self.third)
+
+    def _split(self, gates: dict[int, int], chosen: dict[int, int]) -> dict[str, Any]:
+        undecided = [i for i in self.soft if i not in chosen]
+        if undecided:
+            return self._branch("side", undecided[0], gates, chosen)
+        loose = [i for i in self.samples if i not in gates]
+        hard = [i for i in loose if i not in self.soft or chosen[i]]
+        if hard:
+            return self._branch("gate", hard[0], gates, chosen)
+        leaf = self._leaf(gates, chosen, loose)
+        if leaf is not None:
+            return leaf
+        if loose:
+            return self._branch("gate", loose[0], gates, chosen)
+        sides = [k for k in self.sides if k not in chosen]
+        if not sides:
+            raise Wakes("waking a dead neuron may pay")
+        return self._branch("side", sides[0], gates, chosen)
+
+    def _branch(self, key: str, place: int, gates: dict[int, int], chosen: dict[int, int]) -> dict[str, Any]:
+        into = gates if key == "gate" else chosen
+        node: dict[str, Any] = {key: place}
+        for value, branch in ((1, "on"), (0, "off")):
+            into[place] = value
+            node[branch] = self._split(gates, chosen)
+        del into[place]
+        return node
+
+    def _leaf(self, gates: Mapping[int, int], chosen: Mapping[int, int], loose: Sequence[int]) -> dict[str, Any] | None:
+        """The leaf if its block is clearly definite, else None.  loose: samples whose gate may be mixed."""
+        for partner in self.partners:
+            if all(partner.gates[i] == gate for i, gate in gates.items()):
+                mixed = {i: partner.gates[i] for i in loose}
+                matrix = self._matrix({**gates, **mixed})
+                block = np.eye(sum(matrix.shape))
+                block[len(self.columns) :, : len(self.columns)] = -matrix
+                block[: len(self.columns), len(self.columns) :] = -matrix.T
+                block += self.tau * np.outer(partner.tangent, partner.tangent)
+                least = float(np.linalg.eigvalsh(block)[0])
+                if least > 1e-6:
+                    self.least = min(self.least, least)
+                    return _leaf_of(partner.number, mixed, [])
+        matrix = self._matrix(gates)
+        mixed, kappa = dict.fromkeys(loose, 0.0), []
+        if np.linalg.norm(matrix, 2) > CLEAR and (chosen or loose):
+            matrix, mixed, kappa = self._shortened(matrix, gates, chosen, loose)
+        least = 1.0 - float(np.linalg.norm(matrix, 2))
+        if least < LEAST:
+            return None
+        self.least = min(self.least, least)
+        self.third = max(self.third, sum(value * self._third(i) for _, i, value in kappa))
+        return _leaf_of(None, mixed, kappa)
+
+    def _matrix(self, gates: Mapping[int, float]) -> np.ndarray:
+        matrix = np.zeros((len(self.rows), len(self.columns)))
+        for i, gate in gates.items():
+            matrix += gate * np.outer(self.parts[i], self.inputs[i])
+        return matrix
+
+    def _shortened(
+        self, matrix: np.ndarray, gates: Mapping[int, int], chosen: Mapping[int, int], loose: Sequence[int]
+    ) -> tuple[np.ndarray, dict[int, float], list[tuple[int, int, float]]]:
+        """The matrix with the coefficients and kappas that make its norm small."""
+        names = list(itertools.product(chosen, gates))
+        terms = [
+            (1.0 if chosen[k] else -1.0) * (1.0 if gates[i] else -1.0) * np.outer(self.slopes[k], self.inputs[i])
+            for k, i in names
+        ]
+        terms += [np.outer(self.parts[i], self.inputs[i]) for i in loose]
+        if not terms:
+            return matrix, {}, []
+        top = np.array([np.inf] * len(names) + [1.0] * len(loose))
+        stack = np.array(terms)
+        found = lsq_linear(stack.reshape(len(terms), -1).T, -matrix.reshape(-1), (0.0, top), method="bvls").x
+        if min(matrix.shape) > 1 and np.linalg.norm(matrix + np.tensordot(found, stack, 1), 2) > CLEAR:
+            found = _least_norm(matrix, stack, found, top)
+        # Short numbers: whatever they are, the block is tested with them.
+        found = np.minimum(np.round(np.maximum(found, 0.0) * 2.0**20) / 2.0**20, top)
+        kappa = [(k, i, float(v)) for (k, i), v in zip(names, found[: len(names)], strict=True) if v > 0.0]
+        mixed = dict(zip(loose, found[len(names) :].tolist(), strict=True))
+        return matrix + np.tensordot(found, stack, 1), mixed, kappa
+
+    def _third(self, sample: int) -> float:
+        """What one kappa of 1 adds to the bound on the third derivative."""
+        from harness.certificates.taylor import bounds
+
+        near, layer = self.near, self.neuron[0]
+        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.limit.theta or ())
+        radius = Fraction(1, 1000)
+        norm = Fraction(float(np.linalg.norm(near.x[sample])) * (1.0 + 1e-12))
+        p1, p2, p3 = (float(v) for v in bounds(near.network, theta, radius).of(layer + 1, norm))
+        upper = bounds(near.network, theta, radius, layer + 1).of(near.network.depth - layer - 1, Fraction(1))
+        l1, l2, l3 = (float(v) for v in upper)
+        return 1e-3 * (p1 * l3 + p3 * l1) + 3.0 * (p1 * l2 + p2 * l1)
+
+
+def _leaf_of(turn: int | None, mixed: Mapping[int, float], kappa: Sequence[tuple[int, int, float]]) -> dict[str, Any]:
+    return {
+        "turn": turn,
+        "mixed": [[i, text(c)] for i, c in mixed.items()],
+        "kappa": [[k, i, text(value)] for k, i, value in kappa],
+    }
+
+
+def _least_norm(matrix: np.ndarray, terms: np.ndarray, start: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """Weights >= 0 that make the spectral norm small: a high Schatten norm in its place."""
+    power = 12
+
+    def measure(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        u, values, v = np.linalg.svd(matrix + np.tensordot(weights, terms, 1), full_matrices=False)
+        total = float((values**power).sum())
+        scale = total ** (1.0 / power - 1.0) if total else 0.0
+        slope = u * (values ** (power - 1)) @ v * scale
+        return total ** (1.0 / power), np.tensordot(terms, slope, ([1, 2], [0, 1]))
+
+    found = minimize(measure, start, jac=True, method="L-BFGS-B", bounds=[(0.0, most) for most in top.tolist()])
+    return np.clip(found.x, 0.0, top)

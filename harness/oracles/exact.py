@@ -1,0 +1,37 @@
+"""From a point in floats to an exactly feasible rational one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from harness.problem.instances import Instance
+
+
+def feasible_points(
+    instance: Instance, theta: Sequence[np.ndarray], low: float
+) -> Iterator[tuple[list[list[Fraction]], float]]:
+    """Exactly feasible points near theta, the shortest numbers first, with their costs, all below `low`.
+
+    theta: one vector a layer, min q > 0.  Points that give away more than a tenth of the gain for short numbers
+    are left out.
+    """
+    m = instance.network.depth
+    exact = [[Fraction(float(v)) for v in u] for u in theta]
+    lowest = float(min(instance.margins(exact)))
+    if not lowest > 0.0:
+        return
+    scaled = [np.asarray(u) * lowest ** (-1.0 / m) for u in theta]
+    cost = 0.5 * sum(float(u @ u) for u in scaled)
+    for bits in (2, 4, 8, 14, 20, 30, 45):
+        slack = 2.0 ** (1 - bits)
+        for stretch in (1.0, 1.0 + slack, 1.0 + 8.0 * slack):
+            point = [[Fraction(round(float(v) * stretch * 2**bits), 2**bits) for v in u] for u in scaled]
+            worth = 0.5 * float(sum(v * v for u in point for v in u))
+            if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
+                continue
+            if min(instance.margins(point)) >= 1:
+                yield point, worth
+                break

@@ -1,0 +1,75 @@
+"""Local and global verdicts of networks whose neurons do not decouple: depth other than 2, or shared weights."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from harness.oracles.balls import no_better_nearby
+from harness.oracles.curves import descending
+from harness.oracles.expansion import Expansion
+from harness.oracles.products import decide_product
+from harness.oracles.proofs import attested
+from harness.oracles.verdict import Verdict
+from harness.oracles.vertices import decide_vertices
+from harness.problem.limits import Limit
+
+
+class General:
+    """The verdicts on one limit, each computed when it is asked for.
+
+    Cheapest first: what proves the limit globally optimal, then what decides it locally.
+    """
+
+    def __init__(self, limit: Limit, certify: bool) -> None:
+        self.limit = limit
+        self.certify = certify
+        self.linear = limit.instance.network.activation == "linear" or limit.instance.network.depth == 1
+        self._value = 0.5 * sum(float(u @ u) for u in limit.theta or ())
+
+    @cached_property
+    def _product(self) -> Verdict | None:
+        return decide_product(self.limit, self.certify) if self.linear else None
+
+    @cached_property
+    def local(self) -> Verdict:
+        """Whether the limit is a local optimum."""
+        if self._product is not None and self._product.status == "optimal":
+            return self._moved(self._product, "local")
+        if self._near.unclear:
+            return Verdict("undecided", self._value, None, "a margin is too close to 1 to tell whether it is active")
+        quick = no_better_nearby(self._near, self.certify, split=False)
+        if quick.status == "optimal":
+            return quick
+        return self._curve[0] if self._curve is not None else no_better_nearby(self._near, self.certify)
+
+    @cached_property
+    def global_(self) -> Verdict:
+        """Whether the limit is a global optimum."""
+        if self._product is not None and self._product.status != "undecided":
+            return self._product
+        if self.local.status == "not_optimal":
+            return self._moved(self.local, "global")
+        return decide_vertices(self.limit, self.certify) or Verdict(
+            "undecided", self._value, None, "no oracle decides it"
+        )
+
+    @property
+    def mechanism(self) -> str | None:
+        """Why the limit is not a local optimum: "saddle", "kink", "zero weight" or "dead neuron"."""
+        if self.local.status != "not_optimal":
+            return None
+        return None if self._curve is None else self._curve[1]
+
+    @cached_property
+    def _near(self) -> Expansion:
+        return Expansion(self.limit)
+
+    @cached_property
+    def _curve(self) -> tuple[Verdict, str] | None:
+        return None if self._near.unclear else descending(self._near, self.certify)
+
+    def _moved(self, verdict: Verdict, scope: str) -> Verdict:
+        """The same proof for another scope."""
+        certificate = {**(verdict.certificate or {}), "scope": scope}
+        moved = Verdict(verdict.status, verdict.value, verdict.bound, verdict.reason, certificate)
+        return attested(self.limit.instance, moved, self.certify)

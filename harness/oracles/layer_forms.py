@@ -1,0 +1,107 @@
+"""The problem over one layer in floats: pre-activations and margins as linear forms in z = u^l once gates are given.
+
+Layers, neurons and samples count from 0 here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.problem.limits import Limit
+
+Place = tuple[int, int, int]
+"""(sample, layer, neuron)."""
+
+
+class LayerForms:
+    """size: parameters of the layer.  z: the limit's own.  hidden: the number of hidden layers."""
+
+    def __init__(self, limit: Limit, layer: int) -> None:
+        assert limit.theta is not None
+        network = limit.instance.network
+        self.limit = limit
+        self.layer = layer
+        self.hidden = network.depth - 1
+        self.relu = network.activation == "relu"
+        self.n = limit.instance.n
+        self.z = limit.theta[layer]
+        self.size = len(self.z)
+        self.y = limit.instance.y_float
+        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, limit.theta, strict=True)]
+        h = limit.instance.x_float
+        for k in range(layer):
+            a = h @ self.matrices[k].T
+            h = np.where(self.signs(k) > 0, a, 0.0) if self.relu else a
+        table = np.array(network.patterns[layer])
+        # own[i, r, k]: how pre-activation r of the layer on sample i depends on z_k
+        self.own = np.einsum("ic,rck->irk", h, (table[:, :, None] == np.arange(self.size)).astype(float))
+
+    def signs(self, layer: int) -> np.ndarray:
+        """(n, width) of -1, 0, 1 in the limit."""
+        assert self.limit.signs is not None
+        return np.asarray(self.limit.signs[layer])
+
+    def given(self) -> dict[Place, int]:
+        """The gates that the limit's signs fix."""
+        return {
+            (i, k, j): int(sign > 0)
+            for k in (range(self.layer, self.hidden) if self.relu else ())
+            for i, row in enumerate(self.signs(k).tolist())
+            for j, sign in enumerate(row)
+            if sign
+        }
+
+    def forms(
+        self, sample: int, gates: Mapping[Place, int]
+    ) -> tuple[np.ndarray | None, dict[Place, np.ndarray], list[Place]]:
+        """q_i's form, None if a gate that it feels is open; the known forms of pre-activations; the open gates."""
+        known: dict[Place, np.ndarray] = {}
+        unclear: list[Place] = []
+        a: list[np.ndarray | None] = list(self.own[sample])
+        for k in range(self.layer, self.hidden):
+            h: list[np.ndarray | None] = []
+            for j, form in enumerate(a):
+                if form is not None:
+                    known[sample, k, j] = form
+                gate = gates.get((sample, k, j)) if self.relu else 1
+                if gate == 0 or (form is not None and not form.any()):
+                    h.append(np.zeros(self.size))
+                elif gate is None or form is None:
+                    if gate is None and form is not None:
+                        unclear.append((sample, k, j))
+                    h.append(None)
+                else:
+                    h.append(form)
+            a = [self._mix(row, h) for row in self.matrices[k + 1]]
+        q = a[0]
+        return (None if q is None else self.y[sample] * q), known, unclear
+
+    def _mix(self, row: np.ndarray, h: list[np.ndarray | None]) -> np.ndarray | None:
+        total = np.zeros(self.size)
+        for weight, form in zip(row.tolist(), h, strict=True):
+            if weight:
+                if form is None:
+                    return None
+                total = total + weight * form
+        return total
+
+    def heard(self, sample: int, gates: Mapping[Place, int]) -> list[np.ndarray]:
+        """For layers layer..m-2, which neurons have a path to the output along gates that are not off."""
+        out = [np.ones(1, dtype=bool)]
+        for k in range(self.hidden, self.layer, -1):
+            above = out[0]
+            if k < self.hidden:
+                above = above & [gates.get((sample, k, j)) != 0 for j in range(len(above))]
+            out.insert(0, (self.matrices[k][above] != 0.0).any(axis=0))
+        return out[:-1]
+
+    def evaluate(self, z: np.ndarray) -> tuple[np.ndarray, dict[Place, float]]:
+        """q (n,) and every pre-activation of layers layer..m-2 at z."""
+        a = self.own @ z
+        inputs: dict[Place, float] = {}
+        for k in range(self.layer, self.hidden):
+            inputs |= {(i, k, j): value for i, row in enumerate(a.tolist()) for j, value in enumerate(row)}
+            a = (np.maximum(a, 0.0) if self.relu else a) @ self.matrices[k + 1].T
+        return self.y * a[:, 0], inputs

@@ -1,0 +1,53 @@
+"""The problem over one layer at depth 2 without shared weights, the other layer held at the limit's values.
+
+Layer 1 is decided like the whole problem (problems.py).  Layer 2 is a convex quadratic program for relu too,
+
+    min 1/2 ||v||^2   s.t.   y_i sum_j h_ij v_j >= 1,   h_ij = sigma(w_j . x_i^(j)),
+
+so local and global are the same, and any alpha >= 0 proves 1/2 sum(alpha)^2 / sum_j (sum_i alpha_i y_i h_ij)^2.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from harness.oracles.depth2 import Point
+from harness.oracles.optimality import decide_global, decide_local
+from harness.oracles.problems import layer_problem
+from harness.oracles.proofs import SAFE_GAP, attested, header, text
+from harness.oracles.verdict import LayerVerdicts, Verdict
+
+
+def decide_first(point: Point, certify: bool) -> LayerVerdicts:
+    """The verdicts on the first layer's problem."""
+    problem = layer_problem(point)
+    local = decide_local(problem, certify)
+    return LayerVerdicts(decide_global(problem, local, certify, every_cell=False), local)
+
+
+def decide_second(point: Point, certify: bool) -> LayerVerdicts:
+    """The verdicts on the last layer's problem."""
+    value = 0.5 * float(point.theta[1] @ point.theta[1])
+    pulls = []
+    for j in point.live:
+        a = point.neurons[j].patch @ point.w[j]
+        pulls.append(float((point.alpha * point.y) @ (np.where(point.gates[:, j] > 0, a, 0.0) if point.relu else a)))
+    square = sum(pull * pull for pull in pulls)
+    bound = 0.5 * float(point.alpha.sum()) ** 2 / square if square > 0.0 else 0.0
+    if bound < value * (1.0 - SAFE_GAP):
+        verdict = Verdict("undecided", value, None, "the limit's multipliers do not prove it optimal")
+        return LayerVerdicts(verdict, verdict)
+    reason = "multipliers prove a lower bound that equals the value"
+    out = []
+    for scope in ("global", "local"):
+        certificate = {**header(point, "bound", "layer 2", scope), "alpha": [text(a) for a in point.alpha.tolist()]}
+        out.append(attested(point.instance, Verdict("optimal", value, bound, reason, certificate), certify))
+    return LayerVerdicts(*out)
+
+
+def undecided(value: float, reason: str) -> LayerVerdicts:
+    """Both verdicts open."""
+    verdict = Verdict("undecided", value, None, reason)
+    return LayerVerdicts(verdict, dataclasses.replace(verdict))

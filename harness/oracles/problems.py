@@ -1,0 +1,110 @@
+"""The margin problem and the problem of the first layer, over regions, in one shape.
+
+    "full"     min sum_j ||u_j||            weight 1 for every neuron
+    "layer 1"  min 1/2 sum_j ||w_j||^2      v_j fixed, weight |v_j|: q_i = y_i sum_j s_j sigma(|v_j| w_j . x_i^(j))
+
+With D_j the slope of neuron j on its region (regions.py), every feasible point of the regions costs at least
+
+    full: sum(alpha) / max_j D_j            layer 1: 1/2 sum(alpha)^2 / sum_j (|v_j| D_j)^2.
+
+Both follow from sum(alpha) <= sum_i alpha_i q_i <= sum_j D_j weight_j ||u_j||.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from harness.oracles.depth2 import Point
+from harness.oracles.regions import Region, Slope, slope
+
+Name = Literal["full", "layer 1"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """name: which of the two.  point: the limit.  value: its cost.  active: the neurons that can move."""
+
+    name: Name
+    point: Point
+    value: float
+    active: tuple[int, ...]
+
+    def weight(self, neuron: int) -> float:
+        """What multiplies u_j in the margins."""
+        return 1.0 if self.name == "full" else abs(float(self.point.v[neuron]))
+
+    def bound(self, alpha: np.ndarray, slopes: Iterable[tuple[Region, Slope]]) -> float:
+        """The lower bound that the slopes prove, up to rounding."""
+        total = float(alpha.sum())
+        if self.name == "full":
+            largest = max((s.largest for _, s in slopes), default=0.0)
+            return total / largest if largest > 0.0 else (np.inf if total > 0.0 else 0.0)
+        squares = sum((self.weight(j) * s.largest) ** 2 for r, s in slopes for j in r.owners)
+        return 0.5 * total**2 / squares if squares > 0.0 else (np.inf if total > 0.0 else 0.0)
+
+    def slopes(self, regions: list[Region], alpha: np.ndarray) -> list[tuple[Region, Slope]] | None:
+        """The slope of every region at alpha; None where a region has too many cases."""
+        out = []
+        for region in regions:
+            found = slope(region, alpha, self.point.y)
+            if found is None:
+                return None
+            out.append((region, found))
+        return out
+
+
+def full_problem(point: Point, *, dead: bool = True) -> Problem:
+    """The margin problem; without `dead` the dead neurons are held at zero."""
+    value = 0.5 * sum(float(u @ u) for u in point.theta)
+    return Problem("full", point, value, tuple(j for j in point.live if dead or point.sign[j]))
+
+
+def layer_problem(point: Point) -> Problem:
+    """The problem of the first layer; a neuron with v_j = 0 cannot contribute."""
+    value = 0.5 * float(point.theta[0] @ point.theta[0])
+    return Problem("layer 1", point, value, tuple(j for j in point.live if point.sign[j]))
+
+
+def local_regions(problem: Problem) -> list[Region]:
+    """Near the limit: gates as they are, kinks free, dead neurons free with either sign."""
+    point, out = problem.point, []
+    everything = tuple(range(point.n))
+    for j in problem.active:
+        patch = point.neurons[j].patch
+        if not point.relu:
+            out.append(Region(int(point.sign[j]) or 1, everything, (), (j,), patch))
+        elif point.sign[j]:
+            gate = point.gates[:, j]
+            on = tuple(np.flatnonzero(gate > 0).tolist())
+            free = tuple(np.flatnonzero(gate == 0).tolist())
+            out.append(Region(int(point.sign[j]), on, free, (j,), patch))
+    dead = [j for j in problem.active if not point.sign[j]] if point.relu else []
+    return out + _anywhere(point, dead, (1, -1))
+
+
+def global_regions(problem: Problem) -> list[Region]:
+    """The whole space of every neuron; relu only.  In the full problem with either sign."""
+    point = problem.point
+    if problem.name == "full":
+        return _anywhere(point, list(problem.active), (1, -1))
+    out = []
+    for sign in (1, -1):
+        out += _anywhere(point, [j for j in problem.active if point.sign[j] == sign], (sign,))
+    return out
+
+
+def _anywhere(point: Point, neurons: list[int], signs: tuple[int, ...]) -> list[Region]:
+    """Free regions; neurons with the same patch share them."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for j in neurons:
+        groups.setdefault(point.neurons[j].inputs, []).append(j)
+    everything = tuple(range(point.n))
+    return [
+        Region(sign, (), everything, tuple(owners), point.neurons[owners[0]].patch)
+        for owners in groups.values()
+        for sign in signs
+    ]

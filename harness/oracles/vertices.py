@@ -1,0 +1,67 @@
+"""The global optimum of a diagonal network: the cheapest vertex (certificates/vertices.py)."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from harness.certificates.vertices import MOST_VERTICES, count, features, is_diagonal
+from harness.oracles.products import cheaper, header
+from harness.oracles.proofs import SAFE_GAP, attested
+from harness.oracles.verdict import Verdict
+from harness.problem.limits import Limit
+
+
+def decide_vertices(limit: Limit, certify: bool) -> Verdict | None:
+    """The global verdict of a diagonal network; None for other networks, and where the vertices are too many."""
+    network = limit.instance.network
+    if not is_diagonal(network) or count(network, limit.instance.n) > MOST_VERTICES:
+        return None
+    assert limit.value is not None
+    best, cost = None, np.inf
+    for signs, table in features(limit.instance):
+        beta, least = cheapest_vertex(np.array(table, dtype=float), network.depth)
+        if least < cost:
+            best, cost = (np.array(signs), beta), least
+    if best is None:
+        return None
+    if cost >= limit.value * (1.0 - SAFE_GAP):
+        reason = "no vertex is cheaper"
+        verdict = Verdict("optimal", limit.value, float(cost), reason, header(limit, "vertices", "global"))
+        return attested(limit.instance, verdict, certify)
+    return cheaper(limit, _weights(limit, *best), certify)
+
+
+def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
+    """The cheapest feasible vertex (d,) of {z beta >= 1}, and (m/2) sum |beta|^(2/m); infinite if there is none."""
+    n, d = table.shape
+    best, cost = np.zeros(d), np.inf
+    for k in range(1, min(n, d) + 1):
+        tight = np.array(list(combinations(range(n), k)))
+        for free in combinations(range(d), k):
+            systems = table[tight][:, :, list(free)]
+            regular = np.abs(np.linalg.det(systems)) > 1e-12 * np.prod(np.linalg.norm(systems, axis=2) + 1e-300, axis=1)
+            if not regular.any():
+                continue
+            found = np.linalg.solve(systems[regular], np.ones((int(regular.sum()), k, 1)))[:, :, 0]
+            feasible = (found @ table[:, list(free)].T >= 1.0 - 1e-9).all(axis=1)
+            costs = np.where(feasible, 0.5 * m * (np.abs(found) ** (2.0 / m)).sum(axis=1), np.inf)
+            at = int(np.argmin(costs))
+            if costs[at] < cost:
+                best, cost = np.zeros(d), float(costs[at])
+                best[list(free)] = found[at]
+    return best, cost
+
+
+def _weights(limit: Limit, signs: np.ndarray, beta: np.ndarray) -> list[np.ndarray]:
+    """A balanced theta with these products, its first weights of these signs."""
+    network = limit.instance.network
+    root = np.abs(beta) ** (1.0 / network.depth)
+    theta = [np.zeros(size) for size in network.sizes]
+    for layer, pattern in enumerate(network.patterns):
+        last = layer + 1 == network.depth
+        for j in range(len(beta)):
+            sign = (signs[j] if layer == 0 else 1.0) * (np.sign(beta[j]) if last else 1.0)
+            theta[layer][pattern[0][j] if last else pattern[j][j]] = sign * root[j]
+    return theta

@@ -1,0 +1,1 @@
+"""A limit and its verdicts for a person."""

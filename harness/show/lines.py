@@ -1,0 +1,202 @@
+"""A limit for a person at a terminal: neuron by neuron, the active points, the cell, and what improves it and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import preactivations
+
+if TYPE_CHECKING:
+    from harness.oracles import Verdict, Verdicts
+
+Theta = Sequence[Sequence[float]]
+# Steps along a curve that are tried, to show how much it gains.
+STEPS = [2.0**-k for k in range(12)]
+
+
+def limit_lines(limit: Limit) -> list[str]:
+    """The limit, its gates and its points."""
+    assert limit.theta is not None
+    assert limit.margins is not None
+    assert limit.multipliers is not None
+    instance = limit.instance
+    signs = [np.asarray(block).tolist() for block in limit.signs or ()]
+    lines = neuron_table(instance, [u.tolist() for u in limit.theta], signs)
+    lines += ["", *_points(limit)]
+    shown = [k for k in limit.kinks if limit.multipliers[k.sample] > 0.0 and k.coefficient > 0.0]
+    for kink in shown:
+        lines.append(
+            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {kink.sample}: "
+            f"Clarke coefficient {short(kink.coefficient)}"
+        )
+    if instance.network.activation == "relu" and instance.network.depth > 1:
+        lines.append(_cells(limit, signs))
+    return lines
+
+
+def _points(limit: Limit) -> list[str]:
+    instance = limit.instance
+    assert limit.margins is not None
+    assert limit.multipliers is not None
+    rows = [("point", "x", "label", "margin", "multiplier", "")]
+    for i, (x, y) in enumerate(zip(instance.x_float.tolist(), instance.y, strict=True)):
+        margin, weight = float(limit.margins[i]), float(limit.multipliers[i])
+        active = "active" if margin <= 1.0 + 1e-9 else ""
+        rows.append((str(i), vector(x), f"{y:+d}", short(margin), short(weight), active))
+    return table(rows)
+
+
+def _cells(limit: Limit, signs: Sequence[Sequence[Sequence[int]]]) -> str:
+    """How many choices of gates are next to the limit."""
+    theta = [u.tolist() for u in limit.theta or ()]
+    kinks, zero = 0, 0
+    for layer, block in enumerate(signs):
+        for j in range(len(block[0])):
+            if _is_zero(limit.instance, theta, layer, j):
+                zero += 1
+            else:
+                kinks += sum(row[j] == 0 for row in block)
+    if not kinks and not zero:
+        return "No input is zero: next to the limit the gates do not change."
+    parts = []
+    if kinks:
+        parts.append(f"{count(kinks, 'kink')} of live neurons, with {2**kinks} choices of gates next to the limit")
+    if zero:
+        parts.append(f"{count(zero, 'zero neuron')}, which could wake with any gates")
+    return "; ".join(parts) + "."
+
+
+def _is_zero(instance: Instance, theta: Theta, layer: int, neuron: int) -> bool:
+    network = instance.network
+    incoming = [theta[layer][k] for k in network.patterns[layer][neuron] if k >= 0]
+    outgoing = [theta[layer + 1][row[neuron]] for row in network.patterns[layer + 1] if row[neuron] >= 0]
+    return not any(incoming) or not any(outgoing)
+
+
+def neuron_table(instance: Instance, theta: Theta, signs: Sequence[Sequence[Sequence[int]]] | None = None) -> list[str]:
+    """One line a hidden neuron: weights in and out, and its input's sign on every point (+ on, - off, 0).
+
+    signs: by layer, sample and neuron, where rounding hides them in theta.
+    """
+    network = instance.network
+    inputs = [preactivations(network, [list(u) for u in theta], x) for x in instance.x_float.tolist()]
+    rows = [("neuron", "incoming weights", "outgoing weights", f"inputs on points 0..{instance.n - 1}")]
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        for j, row in enumerate(pattern):
+            if _is_zero(instance, theta, layer, j):
+                marks = "zero"
+            elif signs is not None:
+                marks = " ".join(_mark(block[j]) for block in signs[layer])
+            else:
+                marks = " ".join(_mark(sample[layer][j]) for sample in inputs)
+            above = [theta[layer + 1][r[j]] if r[j] >= 0 else None for r in network.patterns[layer + 1]]
+            own = [theta[layer][k] if k >= 0 else None for k in row]
+            name = f"{j + 1}" if network.depth == 2 else f"{layer + 1}.{j + 1}"
+            rows.append((name, _weights(own), _weights(above), marks))
+    if network.depth == 1:
+        return [f"weights {vector(theta[0])}"]
+    return table(rows)
+
+
+def improvement_lines(limit: Limit, verdicts: Verdicts) -> list[str]:
+    """What is better than the limit, where that is known: nearby, elsewhere, or in one layer."""
+    local, everywhere = verdicts.local, verdicts.global_
+    if local.status == "not_optimal":
+        mechanism = f" ({verdicts.mechanism})" if verdicts.mechanism else ""
+        return [f"What improves it nearby{mechanism}:", *_certificate(limit, local)]
+    if everywhere.status == "not_optimal":
+        return ["What is better elsewhere:", *_certificate(limit, everywhere)]
+    for layer, pair in enumerate(verdicts.layers, start=1):
+        for verdict, where in ((pair.local, "nearby"), (pair.global_, "elsewhere")):
+            if verdict.status == "not_optimal":
+                return [f"What improves layer {layer} alone, {where}:", *_certificate(limit, verdict)]
+    return []
+
+
+def _certificate(limit: Limit, verdict: Verdict) -> list[str]:
+    certificate = verdict.certificate
+    if certificate is None:
+        return [verdict.reason]
+    if certificate["kind"] == "curve":
+        return _curve(limit, certificate)
+    assert verdict.bound is not None
+    saved = f"{100.0 * (1.0 - verdict.bound / verdict.value):.3g} %"
+    near = certificate["scope"] == "local"
+    how = "in one closed cell with the limit; the cost falls all the way to it" if near else "with gates of its own"
+    lines = [f"a feasible point at {short(verdict.bound)} instead of {short(verdict.value)}, {saved} less, {how}"]
+    if certificate["problem"] == "full" or isinstance(certificate["better"][0], list):
+        better = [floats(u) for u in certificate["better"]]
+    else:
+        layer = int(str(certificate["problem"]).split()[1]) - 1
+        better = [u.tolist() for u in limit.theta or ()]
+        better[layer] = floats(certificate["better"])
+    return lines + neuron_table(limit.instance, better)
+
+
+def _curve(limit: Limit, certificate: dict[str, Any]) -> list[str]:
+    """The curve, and the best of some points on it."""
+    assert limit.theta is not None
+    d = [np.array(floats(u)) for u in certificate["d"]]
+    e = [np.array(floats(u)) for u in certificate["e"]] if certificate["e"] else [np.zeros_like(u) for u in d]
+    terms = "theta + s d" + (" + s^2 e" if certificate["e"] else "")
+    lines = [f"the curve {terms}, along which the margins hold and the norm falls for small s > 0"]
+    best = (limit.value or np.inf, 0.0, limit.theta)
+    for s in STEPS:
+        point = tuple(u + s * a + s * s * b for u, a, b in zip(limit.theta, d, e, strict=True))
+        q = min(
+            y * preactivations(limit.instance.network, [u.tolist() for u in point], x)[-1][0]
+            for x, y in zip(limit.instance.x_float.tolist(), limit.instance.y, strict=True)
+        )
+        if q > 0.0:
+            scaled = tuple(u * q ** (-1.0 / limit.instance.network.depth) for u in point)
+            cost = 0.5 * sum(float(u @ u) for u in scaled)
+            if cost < best[0]:
+                best = cost, s, scaled
+    for name, layers in (("d", d), ("e", e if certificate["e"] else [])):
+        lines += [f"  {name}^{layer} = {vector(u)}" for layer, u in enumerate(layers, start=1)]
+    for i, layer, neuron, gate in certificate["gates"]:
+        lines.append(f"  neuron {neuron} of layer {layer} is {'on' if gate else 'off'} along it on point {i}")
+    if best[1]:
+        lines.append(f"at s = {short(best[1])}, scaled to a least margin of 1, the value is {short(best[0])}:")
+        lines += neuron_table(limit.instance, [u.tolist() for u in best[2]])
+    return lines
+
+
+# --- small parts ---
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns aligned, two blanks between them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def floats(values: Iterable[Any]) -> list[float]:
+    """Numbers of a certificate: integers, floats or "p/q"."""
+    return [float(Fraction(v)) for v in values]
+
+
+def vector(values: Iterable[float]) -> str:
+    return "(" + ", ".join(map(short, values)) + ")"
+
+
+def _weights(values: Iterable[float | None]) -> str:
+    return "(" + ", ".join("." if v is None else short(v) for v in values) + ")"
+
+
+def _mark(value: float) -> str:
+    return "+" if value > 0 else "-" if value < 0 else "0"
+
+
+def short(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

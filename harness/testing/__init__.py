@@ -1,0 +1,1 @@
+"""The harness as a part of pytest."""

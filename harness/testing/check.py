@@ -1,0 +1,90 @@
+"""A claim held against drawn instances: the loop that every property runs.
+
+draw -> drive -> decide -> judge.  What becomes of an example is counted; a violation is raised as the claim's own
+exception, with the instance, so that Hypothesis shrinks it and a person can replay it.
+
+Certificates cost more than verdicts in floats.  So a verdict is first had in floats, and certified where the claim is
+violated and for one instance in AUDITED, which ones following from the instance alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import settings
+
+import harness
+from harness.claims.table import Claim, Outcome
+from harness.oracles import Standing
+from harness.problem.instances import Instance
+
+if TYPE_CHECKING:
+    from harness.problem.limits import Limit
+
+# What becomes of an example, in the order of the table's columns.
+COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separating")
+_OUTCOMES: dict[Outcome, str] = {"holds": "held"}
+AUDITED = 100
+# max_examples of the profiles that check a change
+USUAL = 150
+
+
+def examples(count: int) -> settings:
+    """A decorator: so many examples where a change is checked, and in other profiles in proportion."""
+    return settings(max_examples=max(1, count * settings().max_examples // USUAL))
+
+
+@dataclass
+class Check:
+    """Holds one claim against instances.  counts: what became of them, by column."""
+
+    claim: Claim
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __call__(self, instance: Instance) -> None:
+        """Raises the claim's own exception where it is violated."""
+        (limit,) = harness.drive([instance], record=self.claim.recorded)
+        outcome = judged(self.claim, limit)
+        self.counts[_column(limit, outcome)] += 1
+        if outcome == "violated":
+            raise self.claim.exception(violation(self.claim, instance), instance)
+
+    @property
+    def decided(self) -> int:
+        return self.counts["held"] + self.counts["violated"]
+
+
+def judged(claim: Claim, limit: Limit) -> Outcome:
+    """What a limit says about a claim: violated only on certificates, and for the audited held only on them."""
+    if limit.status != "converged":
+        return claim.judged(limit, None)
+    if not audited(limit.instance):
+        screened: Any = Standing(harness.decide(limit, certify=False))
+        outcome = claim.judged(limit, screened)
+        if outcome != "violated":
+            return outcome
+    return claim.judged(limit, harness.decide(limit))
+
+
+def audited(instance: Instance) -> bool:
+    """Whether the instance is in the hundredth whose verdicts are always certified."""
+    return int.from_bytes(hashlib.sha256(instance.to_json().encode()).digest()[:4]) % AUDITED == 0
+
+
+def _column(limit: Limit, outcome: Outcome) -> str:
+    if limit.status == "never_separates":
+        return "not separating"
+    if limit.status == "undecided" and "not unique" in limit.reason:
+        return "not unique"
+    return _OUTCOMES.get(outcome, outcome)
+
+
+def violation(claim: Claim, instance: Instance) -> str:
+    """What a person needs to see, and to run, for a claim that failed."""
+    return (
+        f"the claim {claim.id} is violated: the limit is not as it says, {claim.conclusion}\n\n{instance.to_json()}\n\n"
+        "To see the limit and the verdicts, save this as FILE and run: marginalia check FILE"
+    )

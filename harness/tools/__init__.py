@@ -1,0 +1,1 @@
+"""Progress, processes, threads and whole files."""
