@@ -59,9 +59,9 @@ def _same(one: Limit, two: Limit) -> bool:
 
 def _apart(one: Limit, two: Limit) -> float:
     """The largest difference of the margins at min q = 1, relative to them."""
-    assert one.margins is not None
-    assert two.margins is not None
-    return float((np.abs(one.margins - two.margins) / (1.0 + np.abs(one.margins))).max())
+    assert one.point is not None
+    assert two.point is not None
+    return float((np.abs(one.point.margins - two.point.margins) / (1.0 + np.abs(one.point.margins))).max())
 
 
 def rows(kind: Kind, seed: int, count: int) -> list[str]:

@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks.families import DEEP, Kind, draw
 from harness import decide, drive
+from harness.claims.judge import judge
 from harness.claims.table import CLAIMS
-from harness.testing.check import judged
 
 FAMILIES = [name for name in DEEP if name.endswith("depth 3")]
 ASKED = ("fc-relu-local", "deep-local")
@@ -35,7 +35,7 @@ def counted(family: str, kind: Kind, draws: int, seed: int) -> Counter[str]:
         for claim in ASKED:
             if not CLAIMS[claim].applies(limit.instance.network):
                 continue
-            outcome = judged(CLAIMS[claim], limit)
+            outcome = judge(CLAIMS[claim], limit).outcome
             found[f"{claim} {outcome}"] += 1
             if outcome == "violated":
                 found[f"{claim} by {decide(limit).mechanism}"] += 1

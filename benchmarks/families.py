@@ -68,7 +68,7 @@ def draw(rng: np.random.Generator, family: str, kind: Kind, largest: int = 3) ->
     else:
         labels = [int(label) for label in rng.choice([-1, 1], points)]
     loss = "exponential" if rng.integers(4) else "logistic"
-    return Instance(network, loss, tuple(map(tuple, rows)), tuple(labels), tuple(map(tuple, theta0)))  # type: ignore[arg-type]
+    return Instance.of(network, loss, tuple(map(tuple, rows)), tuple(labels), tuple(map(tuple, theta0)))
 
 
 def suite(seed: int, count: int, kind: Kind, families: list[str] | None = None) -> list[Instance]:

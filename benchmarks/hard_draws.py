@@ -15,7 +15,6 @@ draw behaves.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Literal, get_args
 
@@ -103,7 +102,7 @@ def _instance(
     rng: np.random.Generator, network: Network, x: Sequence[Row], y: Sequence[int], theta0: Sequence[Row]
 ) -> Instance:
     loss = "exponential" if rng.integers(4) else "logistic"
-    return Instance(network, loss, tuple(map(tuple, x)), tuple(y), tuple(map(tuple, theta0)))
+    return Instance.of(network, loss, tuple(map(tuple, x)), tuple(y), tuple(map(tuple, theta0)))
 
 
 # --- symmetries ---
@@ -207,7 +206,7 @@ def _replaced(rng: np.random.Generator, instance: Instance, change: Callable[[Fr
     row = rows[rng.integers(len(rows))]
     place = int(rng.integers(len(row)))
     row[place] = change(row[place])
-    return replace(instance, **{field: tuple(map(tuple, rows))}) if all(map(any, rows)) else instance
+    return instance.changed(**{field: tuple(map(tuple, rows))}) if all(map(any, rows)) else instance
 
 
 # --- arithmetic ---

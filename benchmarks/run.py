@@ -39,7 +39,7 @@ RIVALS: dict[str, rivals.Method] = {
 }
 FIRST_RESULT = (
     "from harness import Instance, drive; from harness.problem.networks import fully_connected;"
-    "a = Instance(fully_connected('relu', (1, 1)), 'exponential', ((1,),), (1,), ((1,), (1,)));"
+    "a = Instance.of(fully_connected('relu', (1, 1)), 'exponential', ((1,),), (1,), ((1,), (1,)));"
     "assert drive([a])[0].status == 'converged'"
 )
 
@@ -55,8 +55,8 @@ class Timed:
     def outcome(self) -> str:
         """What became of it, for counting."""
         limit = self.limit
-        if limit.status == "converged":
-            return "decided" if not limit.doubt else f"undecided: {limit.doubt}"
+        if limit.point is not None:
+            return "decided" if not limit.point.doubt else f"undecided: {limit.point.doubt}"
         if limit.status == "never_separates" or "not separated" in limit.reason.lower():
             return "does not separate"
         return "not unique" if "not unique" in limit.reason else f"undecided: {limit.reason}"

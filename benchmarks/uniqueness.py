@@ -25,7 +25,7 @@ def balanced(rng: np.random.Generator) -> Instance:
     w = np.where(rng.integers(2, size=(width, 1)), triples[:, :2], triples[:, 1::-1]) * rng.choice([-1, 1], (width, 2))
     x, y = rng.standard_normal((n, 2)), tuple(int(label) for label in rng.choice([-1, 1], n))
     theta0 = (tuple((w / 8.0).ravel().tolist()), tuple((triples[:, 2] * rng.choice([-1, 1], width) / 8.0).tolist()))
-    return Instance(fully_connected("relu", (2, width)), "exponential", tuple(map(tuple, x.tolist())), y, theta0)  # type: ignore[arg-type]
+    return Instance.of(fully_connected("relu", (2, width)), "exponential", tuple(map(tuple, x.tolist())), y, theta0)
 
 
 def main() -> None:

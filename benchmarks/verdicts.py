@@ -87,7 +87,7 @@ def converged(seed: int, count: int, family: str, kind: Kind) -> list[Limit]:
         if len(found) == count:
             break
         (limit,) = drive([draw(rng, family, kind)])
-        if limit.status == "converged" and not limit.doubt:
+        if limit.point is not None and not limit.point.doubt:
             found.append(limit)
     return found
 
@@ -101,7 +101,7 @@ def small(seed: int, count: int) -> Iterator[Limit]:
         if instance.d != 2 or instance.n > 5 or instance.network.widths[1] > 4:
             continue
         (limit,) = drive([instance])
-        if limit.status == "converged" and not limit.doubt:
+        if limit.point is not None and not limit.point.doubt:
             count -= 1
             yield limit
 

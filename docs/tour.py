@@ -14,7 +14,7 @@ from harness.problem.networks import fully_connected
 
 # Two points with the label +1, and two relu neurons. The second is off on both points, and its outgoing weight is
 # zero: no gradient ever reaches it.
-instance = Instance(
+instance = Instance.of(
     network=fully_connected("relu", (2, 2)),
     loss="exponential",
     x=((Fraction(1), Fraction(1, 4)), (Fraction(-1), Fraction(1, 4))),
@@ -29,12 +29,13 @@ print(text)
 
 (limit,) = drive([instance])
 assert limit.status == "converged", limit.reason
-assert limit.theta is not None
-print([u.round(6).tolist() for u in limit.theta], limit.value, limit.residual)
+point = limit.point
+assert point is not None
+print([u.round(6).tolist() for u in point.theta], point.value, point.residual)
 
 # One neuron lives: value 1/2 ||theta~||^2 = 4, at a least margin of 1.
-assert limit.theta[0].round(6).tolist() == [0, 2, 0, 0]
-assert limit.zeros == [[0, 2, 3], [1]]
+assert point.theta[0].round(6).tolist() == [0, 2, 0, 0]
+assert point.zeros == [[0, 2, 3], [1]]
 
 # %% decide: is the limit an optimum of the max-margin problem (P)? Of the problem over one layer?
 
@@ -50,12 +51,12 @@ for number, layer in enumerate(verdicts.layers, start=1):
 from harness.certificates import check  # noqa: E402
 
 certificate = json.loads(json.dumps(verdicts.local.certificate))
-print(check(instance, certificate).reason)
-assert check(instance, certificate).accepted
+print(check(instance.problem, certificate).reason)
+assert check(instance.problem, certificate).accepted
 
 # Halve the better point: its margins are then a quarter of what they were, and it proves nothing any more.
 halved = [[str(Fraction(a) / 2) for a in u] for u in certificate["better"]]
-forged = check(instance, certificate | {"better": halved})
+forged = check(instance.problem, certificate | {"better": halved})
 print(forged.reason)
 assert not forged.accepted
 

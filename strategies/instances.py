@@ -121,7 +121,7 @@ def _instances(
 
     labelling = draw(labellings)
     if labelling == "free":
-        return Instance(network, loss, _tuples(x), tuple(label for label, _ in rows), _tuples(theta))
+        return Instance.of(network, loss, _tuples(x), tuple(label for label, _ in rows), _tuples(theta))
     if labelling == "vector":
         teacher = draw(_padded(palette, dimension))
         taught = [dot(row, nonzero_row([teacher[c] for c in columns])) for row in x]
@@ -134,12 +134,12 @@ def _instances(
                 if any(taught):
                     break
     if not any(taught):
-        return Instance(network, loss, _tuples(x), (1,) * len(x), _tuples(theta))
+        return Instance.of(network, loss, _tuples(x), (1,) * len(x), _tuples(theta))
     x, y = labelled(x, taught)
     if labelling == "start":
         scale = separating_scale(loss, [float(abs(a)) for a in taught if a], network.depth)
         theta = [[scale * a for a in u] for u in theta]
-    return Instance(network, loss, _tuples(x), tuple(y), _tuples(theta))
+    return Instance.of(network, loss, _tuples(x), tuple(y), _tuples(theta))
 
 
 def _turned(theta: Start) -> Iterator[Start]:

@@ -16,7 +16,7 @@ Certificate = dict[str, Any]
 def instance_of(network: Network, x: list[list[Any]], y: list[int]) -> Instance:
     """The start plays no part in a certificate."""
     points = [[Fraction(a) for a in row] for row in x]
-    return Instance(network, "exponential", points, y, [[0] * size for size in network.sizes])  # type: ignore[arg-type]
+    return Instance.of(network, "exponential", points, y, [[0] * size for size in network.sizes])
 
 
 def with_false_structure(certificate: Certificate) -> Iterator[Certificate]:

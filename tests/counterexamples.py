@@ -15,7 +15,7 @@ from harness.records.record import Record
 def depth2_local(root: int = 2) -> Record:
     """x = (1, root^2): the second coordinate, which is better, starts at zero and stays there."""
     network = diagonal("linear", 2, 2)
-    instance = Instance(network, "exponential", _rows([[1, root**2]]), (1,), _rows([[1, 0], [1, 0]]))
+    instance = Instance.of(network, "exponential", _rows([[1, root**2]]), (1,), _rows([[1, 0], [1, 0]]))
     better = [[0, f"1/{root}"], [0, f"1/{root}"]]
     structure = {"outgoing": [1, 0], "gates": None}
     return _record("depth2-local", "zero weight", instance, [[1, 0], [1, 0]], [1], [], structure, better)
@@ -25,7 +25,7 @@ def fc_relu_local() -> Record:
     """The curve of docs/statements.md, section 6, at s = 3/10; neuron 2 is dead."""
     s = Fraction(3, 10)
     start = _rows([[0, 3, 0, -2], [3, 0]])
-    instance = Instance(_square(), "exponential", _rows([[1, "1/4"], [-1, "1/4"]]), (1, 1), start)
+    instance = Instance.of(_square(), "exponential", _rows([[1, "1/4"], [-1, "1/4"]]), (1, 1), start)
     better = [[str(a) for a in (s**2, 2 - 4 * s**2, -2 * s, 0)], ["2", str(2 * s)]]
     structure = {"outgoing": [1, 0], "gates": [[1, 0], [1, 0]]}
     theta = [[0, 2, 0, 0], [2, 0]]
@@ -35,7 +35,7 @@ def fc_relu_local() -> Record:
 def depth2_relu_nonzero_local(signs: Sequence[int] = (1, 1)) -> Record:
     """Each neuron on its own point, exactly at right angles to the other; signs: of the labels and of v."""
     start = _rows([[1, -1, -1, 1], signs])
-    instance = Instance(_square(), "exponential", _rows([[1, 0], [0, 1]]), tuple(signs), start)
+    instance = Instance.of(_square(), "exponential", _rows([[1, 0], [0, 1]]), tuple(signs), start)
     better = [["21/25", "21/25", 0, 0], [str(signs[0] * Fraction(6, 5)), 0]]
     structure = {"outgoing": list(signs), "gates": [[1, 0], [0, 1]]}
     theta = [[1, 0, 0, 1], list(signs)]
@@ -74,7 +74,7 @@ def _record(
             "limit": {
                 "theta": theta,
                 "value": sum(a * a for row in theta for a in row) / 2,
-                "margins": [float(q) for q in instance.margins(_rows(theta))],
+                "margins": [float(q) for q in instance.problem.margins(_rows(theta))],
                 "multipliers": multipliers,
                 "kkt_residual": 0.0,
                 "kinks": [{"sample": i, "layer": 1, "neuron": j, "coefficient": 0.0} for i, j in kinks],

@@ -19,6 +19,7 @@ from harness.oracles.verdict import LayerVerdicts
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import preactivations
+from harness.problem.points import Point
 from tests.reference import margins_and_gradients, velocity
 
 Trainer = Callable[..., list[Limit]]
@@ -104,9 +105,8 @@ def arrived(instance: Instance, theta: np.ndarray, rows: np.ndarray) -> Limit:
         "booked": np.zeros(len(rows)),
     }
     one = np.ones(instance.n)
-    return Limit(
-        instance, "converged", "", scaled, 0.5 * float(flat @ flat), q / q.min(), one, 0.0, signs=signs, path=path
-    )
+    point = Point(instance.problem, scaled, 0.5 * float(flat @ flat), q / q.min(), one, 0.0, (), signs)
+    return Limit(instance, "converged", "", point, path=path)
 
 
 # --- the flow, of another problem or to another point ---
@@ -114,7 +114,7 @@ def arrived(instance: Instance, theta: np.ndarray, rows: np.ndarray) -> Limit:
 
 @one_by_one
 def one_label_flipped(instance: Instance) -> Limit:
-    flipped = dataclasses.replace(instance, y=(-instance.y[0], *instance.y[1:]))
+    flipped = instance.changed(y=(-instance.y[0], *instance.y[1:]))
     (limit,) = DRIVE([flipped], record=True)
     return dataclasses.replace(limit, instance=instance)
 
@@ -296,4 +296,4 @@ def always_optimal(limit: Limit, *, certify: bool = True) -> Any:
         layers = tuple(LayerVerdicts(optimal, optimal) for _ in limit.instance.network.patterns)  # type: ignore[assignment]
         mechanism = None  # type: ignore[assignment]
 
-    return Lie(limit, certify=False)
+    return Lie(limit.point, certify=False)

@@ -39,8 +39,8 @@ def limits(network: Network, points: int, count: int = 12) -> list[tuple[Limit, 
         x[:, 0] += ~x.any(axis=1)
         theta0 = tuple(tuple(rng.integers(-3, 4, size).tolist()) for size in network.sizes)
         labels = tuple(rng.choice((-1, 1), points).tolist())
-        (found,) = drive([Instance(network, "exponential", tuple(map(tuple, x.tolist())), labels, theta0)])
-        if found.status == "converged" and not found.doubt:
+        (found,) = drive([Instance.of(network, "exponential", tuple(map(tuple, x.tolist())), labels, theta0)])
+        if found.point is not None and not found.point.doubt:
             out.append((found, decide(found)))
     return out
 

@@ -36,16 +36,16 @@ def product_bounds() -> tuple[Fraction, Fraction, Fraction]:
 
 
 def test_a_ball_by_hand() -> None:
-    checked = check(PRODUCT, product_ball())
+    checked = check(PRODUCT.problem, product_ball())
     assert checked.accepted, checked.reason
     assert checked.value == checked.bound == 1.0
 
 
 def test_the_hessian_exceeds_mu() -> None:
     """The eigenvalue 2 does not depend on rho, the other is 2 rho."""
-    assert check(PRODUCT, product_ball(mu=str(2 / HAIR))).accepted
+    assert check(PRODUCT.problem, product_ball(mu=str(2 / HAIR))).accepted
     for forged in ({"mu": str(2 * HAIR)}, {"rho": str(1 / HAIR), "mu": 2}, {"rho": "1/4", "mu": "501/1000"}):
-        assert "the Hessian is not clearly positive definite" in check(PRODUCT, product_ball(**forged)).reason
+        assert "the Hessian is not clearly positive definite" in check(PRODUCT.problem, product_ball(**forged)).reason
 
 
 def test_mu_covers_the_third_derivative() -> None:
@@ -53,14 +53,16 @@ def test_mu_covers_the_third_derivative() -> None:
     k1, k2, k3 = product_bounds()
     assert k3 == 0
     least = 2 * 3 * k1 * k2 * RADIUS / 3
-    assert check(PRODUCT, product_ball(mu=str(least))).accepted
-    assert "mu is less than two thirds of the bound" in check(PRODUCT, product_ball(mu=str(least / HAIR))).reason
+    assert check(PRODUCT.problem, product_ball(mu=str(least))).accepted
+    assert (
+        "mu is less than two thirds of the bound" in check(PRODUCT.problem, product_ball(mu=str(least / HAIR))).reason
+    )
 
 
 def test_the_margin_stays_below_what_rho_allows() -> None:
     """|q - 1| <= k1 radius in the ball, and 2 alpha / rho is allowed."""
     most = 2 / (product_bounds()[0] * RADIUS)
-    within, beyond = (check(PRODUCT, product_ball(rho=str(rho))).reason for rho in (most, most * HAIR))
+    within, beyond = (check(PRODUCT.problem, product_ball(rho=str(rho))).reason for rho in (most, most * HAIR))
     # Here the third derivative is too large, which is looked at next.
     assert "mu is less than two thirds" in within
     assert beyond == "the ball is too large for rho"
@@ -70,14 +72,14 @@ def test_the_margin_stays_below_what_rho_allows() -> None:
 def test_the_cost_grows_to_the_edge_of_the_ball(radius: str) -> None:
     """On (2, 1/2) uv = 1 too, at a cost of 17/8: in a tiny ball the slope of F costs less than the gap."""
     forged = ball([[2], ["1/2"]], None, radius, alpha=[1], mu="1/10")
-    assert "the cost does not clearly grow towards the edge" in check(PRODUCT, forged).reason
+    assert "the cost does not clearly grow towards the edge" in check(PRODUCT.problem, forged).reason
 
 
 @pytest.mark.parametrize("radius", ["1/50", "27/100"])
 def test_theta_at_least_margin_one_is_in_the_ball(radius: str) -> None:
     """Its margin is 0.81, and |theta| (1 / 0.81 - 1) = 0.299."""
     forged = {**product_ball(alpha=["1/2"]), "theta": [["9/10"], ["9/10"]], "radius": radius}
-    assert check(PRODUCT, forged).reason == "theta, scaled to least margin 1, is not in the ball"
+    assert check(PRODUCT.problem, forged).reason == "theta, scaled to least margin 1, is not in the ball"
 
 
 # --- rotations ---
@@ -93,10 +95,10 @@ def halves(**leaf: Any) -> Certificate:
 
 def test_rotations_are_held_by_tau() -> None:
     """The tangent has the squared length 2, and nothing else but tau counts along it."""
-    assert check(HALVES, halves()).accepted
-    assert check(HALVES, halves(mu=str(Fraction(2, 5) / HAIR))).accepted
+    assert check(HALVES.problem, halves()).accepted
+    assert check(HALVES.problem, halves(mu=str(Fraction(2, 5) / HAIR))).accepted
     for forged in (halves(mu=str(Fraction(2, 5) * HAIR)), halves(tau=0), {**halves(), "rotations": []}):
-        assert "the Hessian is not clearly positive definite" in check(HALVES, forged).reason
+        assert "the Hessian is not clearly positive definite" in check(HALVES.problem, forged).reason
 
 
 # Each neuron is off on the other's point.
@@ -107,9 +109,9 @@ SHARED = instance_of(fully_connected("relu", [2, 3]), [[1, 0], [0, 1]], [1, -1])
 
 def test_neurons_with_other_gates_are_not_rotated() -> None:
     apart = ball([[1, 0, "-3/5", "4/5"], [1, 1]], [[[1, -1], [-1, 1]]], "1/1000", alpha=[1, 1], mu="1/2")
-    assert check(APART, apart).accepted
+    assert check(APART.problem, apart).accepted
     forged = {**apart, "rotations": [[1, 1, 2]]}
-    assert check(APART, forged).reason == "rotated neurons of layer 1 differ in their gates on sample 0"
+    assert check(APART.problem, forged).reason == "rotated neurons of layer 1 differ in their gates on sample 0"
 
 
 @pytest.mark.parametrize("neuron", [1, 2])
@@ -120,7 +122,7 @@ def test_rotated_neurons_have_no_inequality_of_their_own(neuron: int) -> None:
     # The first leaf is the one with both kinks on, so that the gates are the same.
     both = {"split": [1, 1, 2], "on": end, "off": end}
     forged["tree"] = {"split": [1, 1, 1], "on": both, "off": both}
-    assert check(SHARED, forged).reason == "a rotated neuron has an inequality of its own"
+    assert check(SHARED.problem, forged).reason == "a rotated neuron has an inequality of its own"
 
 
 def test_rotated_neurons_are_mixed_alike() -> None:
@@ -128,11 +130,11 @@ def test_rotated_neurons_are_mixed_alike() -> None:
     mixed = [[1, 1, 1, "1/2", 0], [1, 1, 2, "1/2", 1]]
     leaf = {"alpha": [1, 1], "mu": "1/2", "mixed": mixed}
     forged = {**ball(theta, [[[1, 1, 0], [0, 0, 1]]], "1/1000", **leaf), "rotations": [[1, 1, 2]]}
-    assert check(SHARED, forged).reason == "rotated neurons of layer 1 differ in their squares on sample 1"
+    assert check(SHARED.problem, forged).reason == "rotated neurons of layer 1 differ in their squares on sample 1"
     mixed[1][4] = 0
-    assert "differ" not in check(SHARED, forged).reason
+    assert "differ" not in check(SHARED.problem, forged).reason
     mixed[1][3] = "1/3"
-    assert check(SHARED, forged).reason == "rotated neurons of layer 1 differ in their gates on sample 1"
+    assert check(SHARED.problem, forged).reason == "rotated neurons of layer 1 differ in their gates on sample 1"
 
 
 # --- kinks ---
@@ -147,13 +149,13 @@ def split(on: Any, off: Any, rho: Any = 1) -> Certificate:
 
 
 def test_nu_holds_the_kinks_that_are_split() -> None:
-    assert check(SPLIT, split("17/20", "3/20")).accepted
+    assert check(SPLIT.problem, split("17/20", "3/20")).accepted
     for on, off in (("17/20", "1/20"), ("3/20", "3/20"), ("17/20", 0), (0, "3/20")):
-        assert not check(SPLIT, split(on, off)).accepted
-    assert "a multiplier is negative" in check(SPLIT, split("17/20", "-3/20")).reason
+        assert not check(SPLIT.problem, split(on, off)).accepted
+    assert "a multiplier is negative" in check(SPLIT.problem, split("17/20", "-3/20")).reason
     # |p| <= |x| radius in the ball, and 2 nu / rho is allowed.
     most = 2 * Fraction(3, 20) / (sqrt_up(Fraction(26)) * Fraction(1, 1000))
-    within, beyond = (check(SPLIT, split("17/20", "3/20", rho)).reason for rho in (most / HAIR, most * HAIR))
+    within, beyond = (check(SPLIT.problem, split("17/20", "3/20", rho)).reason for rho in (most / HAIR, most * HAIR))
     assert "mu is less than two thirds" in within
     assert beyond == "the ball is too large for rho"
 
@@ -172,17 +174,17 @@ def mix(c: Any = "3/20", weight: Any = 0) -> list[list[Any]]:
 
 
 def test_a_kink_that_only_lowers_the_margin_is_mixed() -> None:
-    assert check(SPLIT, pressed(mixed=mix())).accepted
+    assert check(SPLIT.problem, pressed(mixed=mix())).accepted
     # Any other coefficient leaves a slope.
-    assert not check(SPLIT, pressed(mixed=mix("1/5"))).accepted
-    assert "open gate" in check(SPLIT, pressed()).reason
+    assert not check(SPLIT.problem, pressed(mixed=mix("1/5"))).accepted
+    assert "open gate" in check(SPLIT.problem, pressed()).reason
 
 
 def test_the_square_of_a_mixed_kink_stays_below_what_its_margin_loses() -> None:
     """|p| <= |x| radius, and the margin loses at least (1 - radius) min(c, 1 - c) |p|."""
     radius, steep = Fraction(1, 1000), sqrt_up(Fraction(26))
     most = (1 - radius) * Fraction(3, 20) / (steep * radius)
-    within, beyond = (check(SPLIT, pressed(mixed=mix(weight=str(w)))) for w in (most / HAIR, most * HAIR))
+    within, beyond = (check(SPLIT.problem, pressed(mixed=mix(weight=str(w)))) for w in (most / HAIR, most * HAIR))
     assert within.accepted, within.reason
     assert beyond.reason == "the ball is too large for rho"
 
@@ -194,7 +196,7 @@ def test_a_margin_with_mixed_squares_has_half_its_room() -> None:
     most = 1 / (k1 * radius)
     for weight, share in ((0, 2), (1, 1)):
         within, beyond = (
-            check(SPLIT, pressed(mixed=mix(weight=weight), rho=str(share * r))) for r in (most, most * HAIR)
+            check(SPLIT.problem, pressed(mixed=mix(weight=weight), rho=str(share * r))) for r in (most, most * HAIR)
         )
         assert within.reason != "the ball is too large for rho"
         assert beyond.reason == "the ball is too large for rho"
@@ -207,13 +209,13 @@ def test_a_kink_that_raises_the_margin_is_not_mixed() -> None:
     mixed = [[0, 1, 2, 0, 0], [1, 1, 1, 0, 0]]
     leaf = {"alpha": [1, 1], "mu": "1/2", "mixed": mixed}
     forged = ball([[1, 0, 0, 1], [1, 1]], signs, "1/1000", **leaf)
-    assert "a mixed kink of sample 0 does not clearly lower the margin" in check(helping, forged).reason
+    assert "a mixed kink of sample 0 does not clearly lower the margin" in check(helping.problem, forged).reason
     opposite = ball([[1, 0, 0, 1], [1, -1]], signs, "1/1000", **leaf)
-    assert check(OPPOSITE, opposite).accepted
+    assert check(OPPOSITE.problem, opposite).accepted
     without = {**leaf, "alpha": [0, 1]}
     assert (
         "it has no multiplier, or an inequality"
-        in check(OPPOSITE, ball(opposite["theta"], signs, "1/9", **without)).reason
+        in check(OPPOSITE.problem, ball(opposite["theta"], signs, "1/9", **without)).reason
     )
 
 
@@ -225,7 +227,7 @@ def test_the_ball_ends_before_the_kinks(radius: str, inside: bool) -> None:
     """Neuron 1 has the input 1/1000 on the second sample."""
     instance = instance_of(diagonal("relu", 2, 2), [[1, 0], ["1/1000", "999/1000"]], [1, 1])
     forged = ball([[1, 1], [1, 1]], [[[1, 0], [1, 1]]], radius, alpha=["998/999", "1000/999"], mu="1/2")
-    checked = check(instance, forged)
+    checked = check(instance.problem, forged)
     assert checked.accepted == inside
     assert inside or checked.reason == "the ball reaches the kink of neuron 1 of layer 1 on sample 1"
 

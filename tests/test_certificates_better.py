@@ -87,7 +87,7 @@ names = pytest.mark.parametrize("name", EXAMPLES)
 @names
 def test_hand_made_certificates_are_accepted(name: str) -> None:
     instance, certificate, value, better = EXAMPLES[name]
-    checked = check(instance, certificate)
+    checked = check(instance.problem, certificate)
     assert checked.accepted, checked.reason
     assert checked.value == value
     assert checked.bound == pytest.approx(better, rel=1e-15)
@@ -98,7 +98,7 @@ def test_the_better_point_may_be_as_near_as_the_curve_goes() -> None:
     """The gain is of second order: at s = 2^-20 it is 4e-12 of a cost of 4."""
     s = Fraction(1, 2**20)
     near = [[str(a) for a in (s * s, 2 - 4 * s * s, -2 * s, 0)], [2, str(2 * s)]]
-    assert check(TWO_POINTS, {**DEAD, "better": near}).accepted
+    assert check(TWO_POINTS.problem, {**DEAD, "better": near}).accepted
 
 
 def floats(rows: list[list[Any]]) -> list[np.ndarray]:
@@ -149,7 +149,7 @@ def test_the_normalised_margin_rises_at_once_towards_the_better_point(name: str)
 def test_a_structure_that_contradicts_theta_is_rejected(name: str) -> None:
     instance, certificate, _, _ = EXAMPLES[name]
     for forged in with_false_structure(certificate):
-        assert not check(instance, forged).accepted
+        assert not check(instance.problem, forged).accepted
 
 
 changes = st.fractions(Fraction(1, 10**6), 10, max_denominator=10**6)
@@ -182,9 +182,9 @@ def test_a_changed_better_point_is_judged_as_floats_judge_it(
                 outgoing[j] * outgoing[j] * g[j] * float(w @ x) for g, x in zip(gates, instance.x_float, strict=True)
             ]
     if min(slack) < -1e-9:
-        assert not check(instance, forged).accepted
+        assert not check(instance.problem, forged).accepted
     elif slack[0] > 1e-9 and slack[1] > 1e-9:
-        assert check(instance, forged).accepted
+        assert check(instance.problem, forged).accepted
 
 
 @given(st.sampled_from(sorted(EXAMPLES)), st.data(), st.fractions(-5, 5, max_denominator=1000))
@@ -195,13 +195,13 @@ def test_no_multipliers_show_a_better_point_where_there_is_none(
     instance, certificate, _, _ = EXAMPLES[name]
     forged = copy.deepcopy(certificate)
     forged["better"] = forged["theta"]
-    assert not check(instance, forged).accepted
+    assert not check(instance.problem, forged).accepted
     nu = forged["face"].get("nu") or [[0] * instance.network.widths[1]] * instance.n
     forged["face"] = {"alpha": forged["face"]["alpha"], "nu": [list(row) for row in nu]}
     row: list[Any] = data.draw(st.sampled_from([forged["face"]["alpha"], *forged["face"]["nu"]]))
     place = data.draw(st.integers(0, len(row) - 1))
     row[place] = str(Fraction(row[place]) + change)
-    assert not check(instance, forged).accepted
+    assert not check(instance.problem, forged).accepted
 
 
 @given(st.sampled_from(sorted(EXAMPLES)), st.data(), changes)
@@ -214,36 +214,36 @@ def test_negative_multipliers_are_rejected(name: str, data: st.DataObject, chang
         places += [(row, j) for j, g in enumerate(gates) if g]
     row, place = data.draw(st.sampled_from(places))
     row[place] = str(-change)
-    assert "negative" in check(instance, forged).reason
+    assert "negative" in check(instance.problem, forged).reason
 
 
 def test_nu_of_a_gate_that_is_off_pushes_the_right_way() -> None:
     """Added with the wrong sign these nu would shorten both vectors, and put the bound above the value."""
     nu = [[0, 0, "1/2"], [0, 0, "1/2"], ["1/2", 0, 0]]
     forged = {**OFF, "better": OFF["theta"], "face": {"alpha": [2, 2, 1], "nu": nu}}
-    assert not check(THREE_POINTS, forged).accepted
+    assert not check(THREE_POINTS.problem, forged).accepted
 
 
 def test_nu_has_no_place_without_gates() -> None:
     """It could only raise the slope, so nothing false would follow; but it means nothing either."""
     forged = {**LINEAR_PAIR, "face": {"alpha": [1], "nu": [[1, 0]]}}
-    assert check(DIAGONAL_LINEAR, forged).reason == "nu has no place where there are no gates"
+    assert check(DIAGONAL_LINEAR.problem, forged).reason == "nu has no place where there are no gates"
 
 
 @names
 def test_without_multipliers_nothing_is_proven(name: str) -> None:
     """With alpha = 0 the bound on the face is 0."""
     instance, certificate, _, _ = EXAMPLES[name]
-    checked = check(instance, {**certificate, "face": {"alpha": [0] * instance.n}})
+    checked = check(instance.problem, {**certificate, "face": {"alpha": [0] * instance.n}})
     assert checked.reason == "the better point does not cost less than every point with the structure"
 
 
 def test_a_better_point_in_another_cell_is_only_globally_better() -> None:
     """One neuron a point: neuron 1 no longer acts on the second one."""
-    checked = check(TWO_POINTS, {**GLOBAL, "scope": "local"})
+    checked = check(TWO_POINTS.problem, {**GLOBAL, "scope": "local"})
     assert checked.reason == "the better point leaves the cell: neuron 1 on sample 1"
     negative = {**PAIR, "better": [[0, "3/4"], ["-1/100", "3/4"]]}
-    assert "changes its sign" in check(DIAGONAL_RELU, negative).reason
+    assert "changes its sign" in check(DIAGONAL_RELU.problem, negative).reason
 
 
 def test_a_structure_that_no_feasible_point_has_proves_nothing() -> None:
@@ -259,19 +259,19 @@ def test_a_structure_that_no_feasible_point_has_proves_nothing() -> None:
         "better": [[1, 0], [1]],
         "face": {"alpha": [10], "nu": [[0]]},
     }
-    assert instance.margins([[Fraction(a) for a in u] for u in forged["theta"]]) == [1]
-    checked = check(instance, forged)
+    assert instance.problem.margins([[Fraction(a) for a in u] for u in forged["theta"]]) == [1]
+    checked = check(instance.problem, forged)
     assert not checked.accepted
     assert "margin that is not positive" in checked.reason
 
 
 def test_a_layer_certificate_keeps_the_other_layer() -> None:
-    checked = check(AXES, {**KINK_LAYER, "better": KINK["better"]})
+    checked = check(AXES.problem, {**KINK_LAYER, "better": KINK["better"]})
     assert checked.reason == "the better point changes the layer that is held fixed"
 
 
 def test_theta_must_be_separating() -> None:
-    checked = check(AXES, {**KINK, "theta": [[1, 0, 0, 1], [1, 0]]})
+    checked = check(AXES.problem, {**KINK, "theta": [[1, 0, 0, 1], [1, 0]]})
     assert (checked.accepted, checked.value, checked.bound) == (False, float("inf"), None)
 
 
@@ -288,6 +288,6 @@ def test_the_other_layer_scales_the_bound() -> None:
             "structure": {"outgoing": [1], "gates": [[1]]},
             "face": {"alpha": [1], "nu": [[0]]},
         }
-        checked = check(instance, same)
+        checked = check(instance.problem, same)
         assert not checked.accepted
         assert "does not cost less" in checked.reason, checked.reason

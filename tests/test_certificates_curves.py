@@ -32,7 +32,7 @@ PRODUCT = instance_of(diagonal("linear", 1, 2), [[1]], [1])
 
 
 def along(first: Any, second: Any) -> str:
-    return check(PRODUCT, curve([[2], ["1/2"]], [[str(first)], [str(second)]])).reason
+    return check(PRODUCT.problem, curve([[2], ["1/2"]], [[str(first)], [str(second)]])).reason
 
 
 def test_the_margin_grows_clearly() -> None:
@@ -64,7 +64,7 @@ def bent(shrinking: Any = "3/2", tilt: Any = 0, **changed: Any) -> Certificate:
 
 
 def test_it_grows_and_falls_to_second_order() -> None:
-    assert check(ONE, bent()).accepted
+    assert check(ONE.problem, bent()).accepted
     for shrinking, reason in (
         (2 - CLEAR, "costs less"),
         (2 - SLIGHT, "the margin of sample 0 does not clearly grow to second order"),
@@ -73,19 +73,19 @@ def test_it_grows_and_falls_to_second_order() -> None:
         (1 + SLIGHT, "the norm does not clearly fall to second order"),
         (1 - CLEAR, "the norm does not clearly fall to second order"),
     ):
-        assert reason in check(ONE, bent(shrinking)).reason, shrinking
+        assert reason in check(ONE.problem, bent(shrinking)).reason, shrinking
 
 
 def test_what_is_taken_from_d_counts() -> None:
     """d is cut down to what is orthogonal to the gradient: the rest must not matter."""
-    assert check(ONE, bent(tilt=Fraction(1, 10**4))).accepted
+    assert check(ONE.problem, bent(tilt=Fraction(1, 10**4))).accepted
     for tilt in (Fraction(1, 2), -Fraction(1, 2)):
-        assert not check(ONE, bent(tilt=tilt)).accepted
+        assert not check(ONE.problem, bent(tilt=tilt)).accepted
     # Shrinking as far as the margin allows leaves no room for it.
-    assert check(ONE, bent(2 - 2 * CLEAR)).accepted
-    assert "does not clearly grow" in check(ONE, bent(2 - 2 * CLEAR, tilt=CLEAR)).reason
-    assert check(ONE, bent(1 + 2 * CLEAR)).accepted
-    assert "does not clearly fall" in check(ONE, bent(1 + 2 * CLEAR, tilt=CLEAR)).reason
+    assert check(ONE.problem, bent(2 - 2 * CLEAR)).accepted
+    assert "does not clearly grow" in check(ONE.problem, bent(2 - 2 * CLEAR, tilt=CLEAR)).reason
+    assert check(ONE.problem, bent(1 + 2 * CLEAR)).accepted
+    assert "does not clearly fall" in check(ONE.problem, bent(1 + 2 * CLEAR, tilt=CLEAR)).reason
 
 
 # --- active samples, and those that others stand for ---
@@ -93,7 +93,7 @@ def test_what_is_taken_from_d_counts() -> None:
 
 def two(second: Any, label: int = 1, **changed: Any) -> str:
     instance = instance_of(DEEP, [[4, 4], second], [1, label])
-    return check(instance, bent(**{"active": [0, 1], "implied": {"1": {"0": 1}}, **changed})).reason
+    return check(instance.problem, bent(**{"active": [0, 1], "implied": {"1": {"0": 1}}, **changed})).reason
 
 
 def test_a_sample_stands_for_another() -> None:
@@ -106,7 +106,7 @@ def test_a_sample_stands_for_another() -> None:
 def test_a_coordinate_that_nothing_sees_does_not_count() -> None:
     network = sparse("linear", [[[1, 0, 0], [0, 1, 0]], [[1, 0], [0, 1]], [[1, 1]]])
     instance = instance_of(network, [[4, 4, 7], [4, 4, 9]], [1, 1])
-    assert check(instance, bent(active=[0, 1], implied={"1": {"0": 1}})).accepted
+    assert check(instance.problem, bent(active=[0, 1], implied={"1": {"0": 1}})).accepted
 
 
 def test_a_coordinate_with_a_weight_of_zero_counts() -> None:
@@ -116,8 +116,8 @@ def test_a_coordinate_with_a_weight_of_zero_counts() -> None:
     forged["theta"] = [["1/2", 0, "1/2"], *HALVES[1:]]
     for key in ("d", "e"):
         forged[key] = [[forged[key][0][0], 0, forged[key][0][1]], *forged[key][1:]]
-    assert check(instance_of(network, [[4, 4, 0], [4, 4, 0]], [1, 1]), forged).accepted
-    other = check(instance_of(network, [[4, 4, 0], [4, 4, 1]], [1, 1]), forged)
+    assert check(instance_of(network, [[4, 4, 0], [4, 4, 0]], [1, 1]).problem, forged).accepted
+    other = check(instance_of(network, [[4, 4, 0], [4, 4, 1]], [1, 1]).problem, forged)
     assert other.reason == "the inputs of sample 1 are not the combination of others that is given"
 
 
@@ -152,7 +152,7 @@ def test_samples_with_other_gates_do_not_stand_for_one() -> None:
     instance = instance_of(diagonal("relu", 2, 3), points, [1, 1, 1])
     signs = [[[1, 1], [1, -1], [1, 1]], [[1, 1], [1, 0], [1, 1]]]
     forged = bent(signs=signs, active=[0, 1, 2], implied={"2": {"0": "4/5", "1": "2/5"}})
-    assert check(instance, forged).reason == "samples 2 and 1 do not have the same gates"
+    assert check(instance.problem, forged).reason == "samples 2 and 1 do not have the same gates"
 
 
 def relu_instance() -> tuple[Instance, Certificate]:
@@ -162,11 +162,11 @@ def relu_instance() -> tuple[Instance, Certificate]:
 
 def test_gates_are_chosen_at_kinks() -> None:
     instance, certificate = relu_instance()
-    assert check(instance, certificate).accepted
+    assert check(instance.problem, certificate).accepted
     for gate in (0, 1):
         forged = {**certificate, "gates": [[0, 1, 2, gate]]}
-        assert check(instance, forged).reason == "sample 0 has no kink at neuron 2 of layer 1"
-    assert check(ONE, bent(gates=[[0, 1, 2, 1]])).reason == "sample 0 has no kink at neuron 2 of layer 1"
+        assert check(instance.problem, forged).reason == "sample 0 has no kink at neuron 2 of layer 1"
+    assert check(ONE.problem, bent(gates=[[0, 1, 2, 1]])).reason == "sample 0 has no kink at neuron 2 of layer 1"
 
 
 def waking(step: Any, gate: int) -> str:
@@ -174,7 +174,7 @@ def waking(step: Any, gate: int) -> str:
     instance = instance_of(diagonal("relu", 3, 3), [[4, 4, 4]], [1])
     d, e = [[1, -1, str(step)], [1, -1, 0], [1, -1, 0]], [["-3/2", "-3/2", 0]] * 3
     theta, signs = [["1/2", "1/2", 0]] * 3, [[[1, 1, 0]]] * 2
-    return check(instance, curve(theta, d, e, signs=signs, gates=[[0, 1, 3, gate]])).reason
+    return check(instance.problem, curve(theta, d, e, signs=signs, gates=[[0, 1, 3, gate]])).reason
 
 
 @pytest.mark.parametrize(("side", "gate"), [(1, 1), (-1, 0)])
@@ -200,6 +200,6 @@ def test_what_grows_has_room_for_every_point_next_to_theta() -> None:
     for hair, accepted in ((1 + TINY, True), (1 - TINY, False)):
         # |e| is close to 2 sqrt(6) and sqrt(6) there; `hair` is much more than the difference.
         margin = second * radius * 2 * length + (third * radius * length**2 + second * cross) / 2
-        assert check(ONE, bent(2 - hair * margin / 6)).accepted == accepted
+        assert check(ONE.problem, bent(2 - hair * margin / 6)).accepted == accepted
         norm = cross + 2 * radius * length
-        assert check(ONE, bent(1 + hair * norm / 6)).accepted == accepted
+        assert check(ONE.problem, bent(1 + hair * norm / 6)).accepted == accepted

@@ -44,9 +44,9 @@ def pair(kappa: Any) -> Certificate:
 
 def test_a_neuron_worth_less_than_the_others_may_be_dead() -> None:
     """The block has the eigenvalues 1 + 1/2 and 1 - 1/2."""
-    assert check(HALF, dead(cells())).accepted
-    assert check(HALF, dead(cells(), mu=Fraction(1, 2) / HAIR)).accepted
-    too_much = check(HALF, dead(cells(), mu=Fraction(1, 2) * HAIR))
+    assert check(HALF.problem, dead(cells())).accepted
+    assert check(HALF.problem, dead(cells(), mu=Fraction(1, 2) / HAIR)).accepted
+    too_much = check(HALF.problem, dead(cells(), mu=Fraction(1, 2) * HAIR))
     assert "the block of neuron 2 of layer 1 is not clearly positive definite" in too_much.reason
 
 
@@ -67,7 +67,7 @@ def test_a_neuron_worth_less_than_the_others_may_be_dead() -> None:
 )
 def test_a_neuron_worth_more_is_not_dead(tree: Certificate, reason: str) -> None:
     """Half as much again as neuron 1: no local optimum, and no tree says otherwise."""
-    assert reason in check(LARGE, dead(tree)).reason
+    assert reason in check(LARGE.problem, dead(tree)).reason
 
 
 @pytest.mark.parametrize(("first", "accepted"), [("1/2", True), ("3/2", False)])
@@ -76,7 +76,7 @@ def test_the_first_neuron_may_be_dead(first: str, accepted: bool) -> None:
     instance = instance_of(WAKING, [[first, 1]], [1])
     leaf = {"alpha": [1], "mu": "2/5", "dead": [[1, 1, cells()]]}
     forged = ball([[0, 1], [0, 1], [1]], [[[0, 1]], [[1]]], RADIUS, **leaf)
-    assert check(instance, forged).accepted == accepted
+    assert check(instance.problem, forged).accepted == accepted
 
 
 def test_where_waking_costs_kappa_helps() -> None:
@@ -85,7 +85,7 @@ def test_where_waking_costs_kappa_helps() -> None:
     for cell, sign in (("on_on", -1), ("on_off", 1)):
         most = (room - sign * Fraction(-1, 2)) * 2
         for kappa, ok in ((most / HAIR, True), (most * HAIR, False)):
-            assert check(HALF, dead(cells(**{cell: pair(kappa)}))).accepted == ok, (cell, kappa)
+            assert check(HALF.problem, dead(cells(**{cell: pair(kappa)}))).accepted == ok, (cell, kappa)
 
 
 @pytest.mark.parametrize("cell", ["on_on", "on_off"])
@@ -102,20 +102,20 @@ def test_kappa_has_a_third_derivative_of_its_own(cell: str) -> None:
     third = k3 + k1 * RADIUS * k3 + 3 * k1 * k2 + kappa * 3 * p1 * l2
     least = 2 * third * RADIUS / 3
     tree = cells(**{cell: pair(kappa)})
-    assert check(HALF, dead(tree, mu=least * HAIR)).accepted
-    assert "mu is less than two thirds" in check(HALF, dead(tree, mu=least / HAIR)).reason
+    assert check(HALF.problem, dead(tree, mu=least * HAIR)).accepted
+    assert "mu is less than two thirds" in check(HALF.problem, dead(tree, mu=least / HAIR)).reason
 
 
 def test_a_gate_may_be_mixed_where_waking_costs() -> None:
     tree = {"side": 0, "on": {"gate": 0, "on": END, "off": END}, "off": {**END, "mixed": [[0, "1/2"]]}}
-    assert check(HALF, dead(tree)).accepted
+    assert check(HALF.problem, dead(tree)).accepted
     # With a coefficient of 1 the block is that of a gate that is on.
     tree["off"] = {**END, "mixed": [[0, 1]]}
-    assert check(HALF, dead(tree, mu=Fraction(1, 2) / HAIR)).accepted
-    assert not check(HALF, dead(tree, mu=Fraction(1, 2) * HAIR)).accepted
+    assert check(HALF.problem, dead(tree, mu=Fraction(1, 2) / HAIR)).accepted
+    assert not check(HALF.problem, dead(tree, mu=Fraction(1, 2) * HAIR)).accepted
     for c in (2, -1):
         tree["off"] = {**END, "mixed": [[0, c]]}
-        assert "not between 0 and 1" in check(HALF, dead(tree)).reason
+        assert "not between 0 and 1" in check(HALF.problem, dead(tree)).reason
 
 
 # --- turned into another neuron ---
@@ -135,10 +135,10 @@ TURN: Certificate = {"turn": 1, "kappa": []}
 
 def test_a_twin_is_turned() -> None:
     """The tangent is (1, 1), along which the block is zero."""
-    assert check(TWIN, twin(TURN)).accepted
-    assert check(TWIN, twin(TURN, mu=str(Fraction(2, 5) / HAIR))).accepted
+    assert check(TWIN.problem, twin(TURN)).accepted
+    assert check(TWIN.problem, twin(TURN, mu=str(Fraction(2, 5) / HAIR))).accepted
     for forged in (twin(END), twin(TURN, mu=str(Fraction(2, 5) * HAIR)), twin(TURN, tau=0)):
-        assert "is not clearly positive definite" in check(TWIN, forged).reason
+        assert "is not clearly positive definite" in check(TWIN.problem, forged).reason
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_twin_is_turned() -> None:
     ],
 )
 def test_a_turn_needs_the_same_gates(on: Any, off: Any, reason: str) -> None:
-    assert reason in check(TWIN, twin(on, off)).reason
+    assert reason in check(TWIN.problem, twin(on, off)).reason
 
 
 def test_a_neuron_with_an_inequality_is_no_partner() -> None:
@@ -161,7 +161,7 @@ def test_a_neuron_with_an_inequality_is_no_partner() -> None:
     forged = ball([[1, 0, 0, 1, 0, 0], [1, -1, 0]], [[[1, 0, 0], [0, 1, 0]]], RADIUS)
     other = {"split": [0, 1, 2], "on": leaf, "off": leaf}
     forged["tree"] = {"split": [1, 1, 1], "on": other, "off": other}
-    assert "neuron 1 has an inequality of its own" in check(instance, forged).reason
+    assert "neuron 1 has an inequality of its own" in check(instance.problem, forged).reason
 
 
 def test_no_gate_is_mixed_on_a_sample_with_an_inequality() -> None:
@@ -180,17 +180,20 @@ def test_no_gate_is_mixed_on_a_sample_with_an_inequality() -> None:
         "on": {"split": [0, 1, 2], "on": both, "off": second},
         "off": {"split": [0, 1, 2], "on": first, "off": leaf},
     }
-    assert check(instance, forged).reason == "certificate.tree.on.on.dead.on.off.mixed[0]: the sample has an inequality"
+    assert (
+        check(instance.problem, forged).reason
+        == "certificate.tree.on.on.dead.on.off.mixed[0]: the sample has an inequality"
+    )
     # With every gate of the dead neuron given it is a proof.
     sides["off"] = sides["on"]
-    checked = check(instance, forged)
+    checked = check(instance.problem, forged)
     assert checked.accepted, checked.reason
 
 
 def test_kappa_is_of_gates_that_are_given() -> None:
     off = {**pair(1), "mixed": [[0, "1/2"]]}
     tree = {"side": 0, "on": {"gate": 0, "on": END, "off": END}, "off": off}
-    assert "not at a side and a gate that are given" in check(HALF, dead(tree)).reason
+    assert "not at a side and a gate that are given" in check(HALF.problem, dead(tree)).reason
 
 
 def test_a_dead_neuron_is_zero() -> None:
@@ -201,7 +204,7 @@ def test_a_dead_neuron_is_zero() -> None:
         (HALF, [[1, 0], [1, "1/9"], [1]], [[[1, 0]], [[1]]]),
     ):
         forged = ball(theta, signs, RADIUS, alpha=[1], mu="2/5", dead=[[1, 2, cells()]])
-        assert "is not a zero neuron with parameters of its own" in check(instance, forged).reason
+        assert "is not a zero neuron with parameters of its own" in check(instance.problem, forged).reason
 
 
 def test_a_dead_neuron_has_parameters_of_its_own() -> None:
@@ -209,10 +212,12 @@ def test_a_dead_neuron_has_parameters_of_its_own() -> None:
     instance = instance_of(Network("relu", (((0, -1), (-1, 1), (-1, 1)), ((0, 1, 2),))), [[1, "1/2"]], [1])
     both = [[1, 2, cells()], [1, 3, cells()]]
     forged = ball([[1, 0], [1, 0, 0]], [[[1, 0, 0]]], RADIUS, alpha=[1], mu="2/5", dead=both)
-    assert "neuron 2 of layer 1 is not a zero neuron with parameters of its own" in check(instance, forged).reason
+    assert (
+        "neuron 2 of layer 1 is not a zero neuron with parameters of its own" in check(instance.problem, forged).reason
+    )
 
 
 def test_linear_neurons_are_not_dead() -> None:
     linear = instance_of(sparse("linear", [[[1, 0], [0, 1]], [[1, 1]], [[1]]]), [[1, "1/2"]], [1])
     forged = {**dead(cells()), "signs": None}
-    assert check(linear, forged).reason == "neuron 2 of layer 1 has a sign"
+    assert check(linear.problem, forged).reason == "neuron 2 of layer 1 has a sign"

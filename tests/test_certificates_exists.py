@@ -19,7 +19,7 @@ ROOT = 0.5 ** (1 / 3)
 
 def point(instance: Instance, theta: Sequence[Sequence[Any]], signs: Any, multipliers: Sequence[Any]) -> float:
     exact = tuple(tuple(Fraction(v) for v in u) for u in theta)
-    return float(kkt_point(instance, exact, signs, tuple(Fraction(a) for a in multipliers)))
+    return float(kkt_point(instance.problem, exact, signs, tuple(Fraction(a) for a in multipliers)))
 
 
 # --- margins ---

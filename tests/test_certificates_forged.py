@@ -25,10 +25,10 @@ from harness.oracles.products import decide_product
 from harness.oracles.vertices import decide_vertices
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.limits import Limit
 from harness.problem.networks import convolutional, diagonal, fully_connected
+from harness.problem.points import Point
 from tests.certificate_examples import KINK_CELLS, OPPOSITE, changed
-from tests.margin_limits import active_global, limit, margins_of, nonzero_local
+from tests.margin_limits import active_global, margins_of, nonzero_local, point
 from tests.test_certificates_stored import ROOT, deep, deep_kink, rotated
 
 Certificate = dict[str, Any]
@@ -44,14 +44,14 @@ def stored(instance: Instance, verdict: Verdict | None) -> Forgery:
     return instance, verdict.certificate
 
 
-def of(found: Limit, which: str = "local") -> Forgery:
+def of(found: Point, which: str = "local") -> Forgery:
     verdicts = decide(found)
-    return stored(found.instance, verdicts.local if which == "local" else verdicts.global_)
+    return stored(found.problem, verdicts.local if which == "local" else verdicts.global_)
 
 
-def layer_of(found: Limit, layer: int, which: str) -> Forgery:
+def layer_of(found: Point, layer: int, which: str) -> Forgery:
     pair = decide_layer(found, layer, True)
-    return stored(found.instance, pair.local if which == "local" else pair.global_)
+    return stored(found.problem, pair.local if which == "local" else pair.global_)
 
 
 def drawn(wanted: str) -> Forgery:
@@ -59,7 +59,7 @@ def drawn(wanted: str) -> Forgery:
     rng = np.random.default_rng(8)
     for _ in range(200):
         (found,) = drive([draw(rng, "fully connected relu, depth 3", "generic")])
-        if found.status == "converged" and not found.doubt and found.instance.n <= 4:
+        if found.point is not None and not found.point.doubt and found.instance.n <= 4:
             verdict = decide(found).local
             if verdict.status == "optimal" and verdict.certificate is not None:
                 tree = verdict.certificate["tree"]
@@ -68,33 +68,33 @@ def drawn(wanted: str) -> Forgery:
     raise AssertionError("none was drawn")
 
 
-def product_bound(found: Limit) -> Forgery:
-    return stored(found.instance, decide_product(found, True))
+def product_bound(found: Point) -> Forgery:
+    return stored(found.problem, decide_product(found, True))
 
 
 def vertex(depth: int, theta: list[list[float]]) -> Forgery:
-    found = limit(diagonal("linear", 2, depth), [[1, 1]], [1], theta)
-    return stored(found.instance, decide_vertices(found, True))
+    found = point(diagonal("linear", 2, depth), [[1, 1]], [1], theta)
+    return stored(found.problem, decide_vertices(found, True))
 
 
 MAKERS: dict[str, Callable[[], Forgery]] = {
     "bound": lambda: of(active_global()),
-    "bound of a layer": lambda: stored(nonzero_local().instance, decide(nonzero_local()).layers[1].global_),
+    "bound of a layer": lambda: stored(nonzero_local().problem, decide(nonzero_local()).layers[1].global_),
     "cells": lambda: (OPPOSITE, KINK_CELLS),
     "better": lambda: of(nonzero_local()),
     "better elsewhere": lambda: of(active_global(), "global"),
     "layer tree": lambda: layer_of(active_global(), 0, "local"),
     "layer tree anywhere": lambda: layer_of(deep_kink(), 2, "global"),
     "layer better": lambda: layer_of(nonzero_local(), 0, "local"),
-    "product bound": lambda: product_bound(limit(fully_connected("linear", (2, 1)), [[3, 4]], [1], [[3, 4], [5]])),
-    "product bound of depth 3": lambda: product_bound(limit(diagonal("linear", 1, 3), [[2]], [1], [[1]] * 3)),
+    "product bound": lambda: product_bound(point(fully_connected("linear", (2, 1)), [[3, 4]], [1], [[3, 4], [5]])),
+    "product bound of depth 3": lambda: product_bound(point(diagonal("linear", 1, 3), [[2]], [1], [[1]] * 3)),
     "cheaper": lambda: vertex(3, [[ROOT, ROOT]] * 3),
     "vertices": lambda: vertex(3, [[1, 0]] * 3),
     "curve of order 1": lambda: of(deep_kink()),
     "curve of order 2": lambda: of(rotated("relu")),
     "curve of depth 3": lambda: of(deep("linear")),
-    "ball": lambda: of(limit(diagonal("relu", 2, 3), [[1, 2]], [1], [[0, 1]] * 3)),
-    "ball of shared weights": lambda: of(limit(convolutional("relu", 3, 2), [[1, 0, 0]], [1], [[1, 0], [1, 0]])),
+    "ball": lambda: of(point(diagonal("relu", 2, 3), [[1, 2]], [1], [[0, 1]] * 3)),
+    "ball of shared weights": lambda: of(point(convolutional("relu", 3, 2), [[1, 0, 0]], [1], [[1, 0], [1, 0]])),
     "ball with dead neurons": lambda: drawn("dead"),
     "ball with mixed kinks": lambda: drawn("mixed"),
 }
@@ -179,7 +179,7 @@ def ascent(instance: Instance, theta: list[np.ndarray], layer: int | None, radiu
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_originals_are_accepted(name: str) -> None:
     instance, certificate = made(name)
-    checked = check(instance, certificate)
+    checked = check(instance.problem, certificate)
     assert checked.accepted, checked.reason
     # An oracle whose proof is refused tries another kind.
     assert name.startswith(certificate["kind"])
@@ -193,7 +193,7 @@ def test_no_changed_number_makes_a_false_claim_accepted(name: str, data: st.Data
     new = data.draw(st.sampled_from(CHANGES))(old)
     forged = changed(certificate, path, written(new, kind))
     try:
-        checked = check(instance, forged)
+        checked = check(instance.problem, forged)
     except FieldError:
         return
     if checked.accepted and new != old:
@@ -224,7 +224,7 @@ HARMLESS = ("kappa", "tau")
 
 def refused(instance: Instance, forged: Certificate) -> bool:
     try:
-        return not check(instance, forged).accepted
+        return not check(instance.problem, forged).accepted
     except FieldError:
         return True
 
@@ -239,8 +239,8 @@ def test_a_certificate_for_other_data_is_not_accepted_where_it_is_false(name: st
     x[i][c] = data.draw(st.sampled_from(CHANGES))(x[i][c])
     if x[i][c] == instance.x[i][c] or not any(x[i]):
         return
-    other = Instance(instance.network, instance.loss, tuple(map(tuple, x)), instance.y, instance.theta0)
-    checked = check(other, certificate)
+    other = Instance.of(instance.network, instance.loss, tuple(map(tuple, x)), instance.y, instance.theta0)
+    checked = check(other.problem, certificate)
     if checked.accepted:
         assert judged(other, certificate, {}) is not False
 
@@ -271,7 +271,7 @@ def test_deep_trees_do_not_hang_it(name: str) -> None:
 
 def test_large_networks_do_not_hang_it() -> None:
     """Exact Hessians of thousands of parameters are refused, not computed."""
-    found = limit(diagonal("linear", 100, 3), [[1] * 100], [1], [[1.0] + [0.0] * 99] * 3)
+    found = point(diagonal("linear", 100, 3), [[1] * 100], [1], [[1.0] + [0.0] * 99] * 3)
     theta = [[1] + [0] * 99] * 3
     zeros = [[0] * 100] * 3
     leaf = {"alpha": [1], "nu": [], "rho": 1, "tau": 1, "mu": "1/2"}
@@ -279,4 +279,4 @@ def test_large_networks_do_not_hang_it() -> None:
     ball = {**common, "kind": "ball", "radius": "1/100", "rotations": [], "tree": leaf}
     curve = {**common, "kind": "curve", "order": 2, "active": [0], "gates": [], "d": zeros, "e": zeros, "implied": {}}
     for forged in (ball, curve):
-        assert "300 parameters are more than 200" in check(found.instance, forged).reason
+        assert "300 parameters are more than 200" in check(found.problem.problem, forged).reason

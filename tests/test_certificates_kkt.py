@@ -30,7 +30,7 @@ def of(
 ) -> Residual:
     exact = tuple(tuple(Fraction(v) for v in u) for u in theta)
     kinks = {place: Fraction(c) for place, c in coefficients.items()}
-    return residual(instance, signs, exact, tuple(Fraction(a) for a in multipliers), kinks)
+    return residual(instance.problem, signs, exact, tuple(Fraction(a) for a in multipliers), kinks)
 
 
 def test_a_kkt_point_has_no_residual() -> None:
@@ -59,7 +59,7 @@ def test_multipliers_are_not_negative() -> None:
 
 def test_a_multiplier_beyond_the_least_margin_is_slack() -> None:
     """Sample 1 twice as far: theta - g_1 / 2 is as it was, and 1/2 (2 - 1) / |theta|^2 is added."""
-    far = Instance(SPLIT.network, SPLIT.loss, (SPLIT.x[0], tuple(2 * v for v in SPLIT.x[1])), SPLIT.y, SPLIT.theta0)
+    far = Instance.of(SPLIT.network, SPLIT.loss, (SPLIT.x[0], tuple(2 * v for v in SPLIT.x[1])), SPLIT.y, SPLIT.theta0)
     found = of({PLACE: "3/20"}, (1, "1/2"), far)
     assert found == Residual(Fraction(0), Fraction(1, 8))
     assert found.at_most(Fraction(1, 8))
@@ -88,7 +88,8 @@ def filtered(x: list[Any], w: list[Any], patches: int) -> tuple[Instance, Any, A
 
 
 def patterns_of(x: list[Any], w: list[Any], patches: int) -> None:
-    require_every_pattern(*filtered(x, w, patches), 0)
+    instance, theta, signs = filtered(x, w, patches)
+    require_every_pattern(instance.problem, theta, signs, 0)
 
 
 def test_kinks_with_independent_normals_have_every_pattern() -> None:
@@ -103,9 +104,9 @@ def test_kinks_with_one_normal_have_not(second: list[Any]) -> None:
         patterns_of([1, 0, 0, *second], [0, 0, 1], 2)
     instance, theta, signs = filtered([1, 0, 0, *second], [0, 0, 1], 2)
     with pytest.raises(Rejected, match="are linearly dependent"):
-        residual(instance, signs, theta, (Fraction(1),), {})
+        residual(instance.problem, signs, theta, (Fraction(1),), {})
     # Without a multiplier the sample has no say.
-    assert residual(instance, signs, theta, (Fraction(0),), {}) == Residual(Fraction(1), Fraction(0))
+    assert residual(instance.problem, signs, theta, (Fraction(0),), {}) == Residual(Fraction(1), Fraction(0))
 
 
 def test_the_kinks_of_a_sample_are_few() -> None:

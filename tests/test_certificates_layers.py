@@ -11,27 +11,27 @@ import pytest
 from harness.certificates import check
 from harness.oracles.layer_tree import decide_layer
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
 from harness.problem.networks import Network, fully_connected
+from harness.problem.problems import Problem
 from tests.certificate_examples import instance_of
-from tests.margin_limits import limit, nonzero_local
+from tests.margin_limits import nonzero_local, point
 
 # One neuron on two samples, one of them off: theta = (1, 0), 1.
-ONE = limit(fully_connected("relu", (2, 1, 1)), [[1, 0], [2, 1]], [1, 1], [[1, 0], [1], [1]])
+ONE = point(fully_connected("relu", (2, 1, 1)), [[1, 0], [2, 1]], [1, 1], [[1, 0], [1], [1]])
 
 
-def good() -> tuple[Instance, dict[str, Any]]:
+def good() -> tuple[Problem, dict[str, Any]]:
     certificate = decide_layer(ONE, 0, certify=True).local.certificate
     assert certificate is not None
-    return ONE.instance, copy.deepcopy(certificate)
+    return ONE.problem, copy.deepcopy(certificate)
 
 
-def better() -> tuple[Instance, dict[str, Any]]:
+def better() -> tuple[Problem, dict[str, Any]]:
     found = nonzero_local()
     certificate = decide_layer(found, 0, certify=True).local.certificate
     assert certificate is not None
     assert certificate["kind"] == "layer better"
-    return found.instance, copy.deepcopy(certificate)
+    return found.problem, copy.deepcopy(certificate)
 
 
 def test_the_bound_is_the_value() -> None:
@@ -43,7 +43,7 @@ def test_the_bound_is_the_value() -> None:
 def test_a_tree_by_hand() -> None:
     """x = (1) and (-1), both labelled 1, one filter w on two neurons with patches x and -x: sample 1 is on in one."""
     network = Network("relu", (((0, -1), (-1, 0)), ((0, 1),)))
-    instance = limit(network, [[1, -1]], [1], [[1], [1, 1]]).instance
+    instance = point(network, [[1, -1]], [1], [[1], [1, 1]]).problem
     leaf_on = {"alpha": [1], "nu": []}
     nothing = {"alpha": [1], "nu": [[0, 1, 2, 1]]}
     # Neuron 1 on: q = w; neuron 2 has input -w.  Both on: q = 0.  Both off: q = 0.
@@ -60,13 +60,13 @@ def test_a_tree_by_hand() -> None:
         "signs": [[[1, -1]]],
         "tree": tree,
     }
-    answer = check(instance, certificate)
+    answer = check(instance.problem, certificate)
     assert answer.accepted, answer.reason
     assert answer.bound == 0.5
     tree["on"] = {"alpha": [1]}
-    assert not check(instance, certificate).accepted
+    assert not check(instance.problem, certificate).accepted
     tree["on"] = nothing
-    assert not check(instance, certificate).accepted
+    assert not check(instance.problem, certificate).accepted
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_tree_by_hand() -> None:
 )
 def test_forged_trees_are_rejected(change: dict[str, Any]) -> None:
     instance, certificate = good()
-    answer = check(instance, {**certificate, **change})
+    answer = check(instance.problem, {**certificate, **change})
     assert not answer.accepted
 
 
@@ -106,7 +106,7 @@ def test_forged_trees_are_rejected(change: dict[str, Any]) -> None:
 def test_wrong_shapes_name_the_field(change: dict[str, Any], field: str) -> None:
     instance, certificate = good()
     with pytest.raises(FieldError, match=field):
-        check(instance, {**certificate, **change})
+        check(instance.problem, {**certificate, **change})
 
 
 def test_an_endless_tree_is_refused() -> None:
@@ -115,21 +115,21 @@ def test_an_endless_tree_is_refused() -> None:
     for _ in range(300):
         tree = {"split": [0, 1, 1], "on": tree, "off": tree}
     certificate["tree"] = tree
-    assert not check(instance, certificate).accepted
+    assert not check(instance.problem, certificate).accepted
 
 
 def test_a_better_point_must_be_feasible_cheaper_and_in_the_cell() -> None:
     instance, certificate = better()
-    assert check(instance, certificate).accepted
+    assert check(instance.problem, certificate).accepted
     z = [Fraction(v) for v in certificate["better"]]
     shorter = [str(v * Fraction(9, 10)) for v in z]
-    assert "not feasible" in check(instance, {**certificate, "better": shorter}).reason
-    assert "cost less" in check(instance, {**certificate, "better": [str(v * 2) for v in z]}).reason
+    assert "not feasible" in check(instance.problem, {**certificate, "better": shorter}).reason
+    assert "cost less" in check(instance.problem, {**certificate, "better": [str(v * 2) for v in z]}).reason
     # One neuron for both points: cheaper, but neuron 2 is off on its own point.
     away = {**certificate, "better": [1, 1, "-1/100", "-1/100"]}
-    assert not check(instance, {**away, "scope": "local"}).accepted
+    assert not check(instance.problem, {**away, "scope": "local"}).accepted
     weak = {**certificate, "alpha": [0, 0]}
-    assert not check(instance, weak).accepted
+    assert not check(instance.problem, weak).accepted
 
 
 def test_without_a_multiplier_the_floor_is_too_low() -> None:
@@ -137,7 +137,7 @@ def test_without_a_multiplier_the_floor_is_too_low() -> None:
     for i in range(2):
         alpha = list(certificate["alpha"])
         alpha[i] = 0
-        assert not check(instance, {**certificate, "alpha": alpha}).accepted
+        assert not check(instance.problem, {**certificate, "alpha": alpha}).accepted
 
 
 # --- each inequality by itself ---
@@ -153,9 +153,9 @@ def tree(theta: Any, signs: Any, scope: str = "local", layer: int = 1, **leaf: A
 def test_a_negative_margin_is_no_value() -> None:
     """q = -1 squared is 1, as much as the bound."""
     line = instance_of(fully_connected("linear", [1, 1]), [[1]], [1])
-    assert check(line, tree([[1], [1]], None, alpha=[1])).accepted
-    assert check(line, tree([[1], [-1]], None, alpha=[1])).reason == "theta has a margin that is not positive"
-    assert check(line, tree([[0], [1]], None, alpha=[1])).reason == "theta has a margin that is not positive"
+    assert check(line.problem, tree([[1], [1]], None, alpha=[1])).accepted
+    assert check(line.problem, tree([[1], [-1]], None, alpha=[1])).reason == "theta has a margin that is not positive"
+    assert check(line.problem, tree([[0], [1]], None, alpha=[1])).reason == "theta has a margin that is not positive"
 
 
 # w . (1, 1) >= 1 and w . (2, 0) >= 1: the least |w|^2 is 1/2.
@@ -166,32 +166,32 @@ WEDGE_SIGNS = [[[1], [1]]]
 def test_nu_is_not_negative_at_a_gate_that_is_given() -> None:
     """With nu = -1/2 the sum is (0, 1), which would bound |w|^2 by 1, as much as (1, 0) has."""
     half = ["1/2", "1/2"]
-    assert check(WEDGE, tree([half, [1]], WEDGE_SIGNS, alpha=[1, 0])).accepted
+    assert check(WEDGE.problem, tree([half, [1]], WEDGE_SIGNS, alpha=[1, 0])).accepted
     for nu, reason in (
         (-1, "nu of sample 1, layer 1, neuron 1 is negative"),
         (1, "less than (1 - 1e-9) times the value 0.5"),
     ):
         forged = tree([[1, 0], [1]], WEDGE_SIGNS, alpha=[1, 0], nu=[[1, 1, 1, f"{nu}/2"]])
-        assert reason in check(WEDGE, forged).reason
+        assert reason in check(WEDGE.problem, forged).reason
 
 
 def test_nu_needs_a_gate() -> None:
     """Below a gate that is on the inequality is w . (2, 0) >= 0, below one that is off the opposite."""
     forged = tree([[1, 0], [1]], WEDGE_SIGNS, "global", alpha=[0, 0], nu=[[1, 1, 1, 1]])
-    assert "nu of sample 1, layer 1, neuron 1 is at an open gate" in check(WEDGE, forged).reason
+    assert "nu of sample 1, layer 1, neuron 1 is at an open gate" in check(WEDGE.problem, forged).reason
     forged = tree([[1, 0], [1]], WEDGE_SIGNS, "global", alpha=[1, 0])
-    assert "sample 0 has a multiplier, and a gate that it feels is open" in check(WEDGE, forged).reason
+    assert "sample 0 has a multiplier, and a gate that it feels is open" in check(WEDGE.problem, forged).reason
 
 
 def test_an_inequality_counts_on_its_side() -> None:
     """One filter on the patches 1 and -1: neuron 1 is on where neuron 2 is off, and both say w >= 0."""
     network = Network("relu", (((0, -1), (-1, 0)), ((0, 1),)))
-    instance = limit(network, [[1, -1]], [1], [[1], [1, 1]]).instance
+    instance = point(network, [[1, -1]], [1], [[1], [1, 1]]).problem
     signs = [[[1, -1]]]
-    assert check(instance, tree([[1], [1, 1]], signs, alpha=[1])).accepted
+    assert check(instance.problem, tree([[1], [1, 1]], signs, alpha=[1])).accepted
     # The sum is 2 then, and the bound a quarter.
     for nu in ([[0, 1, 1, 1]], [[0, 1, 2, 1]]):
-        assert "the bound is 0.125" in check(instance, tree([[1], [1, 1]], signs, alpha=[1], nu=nu)).reason
+        assert "the bound is 0.125" in check(instance.problem, tree([[1], [1, 1]], signs, alpha=[1], nu=nu)).reason
 
 
 def test_what_costs_as_much_is_not_better() -> None:
@@ -200,7 +200,7 @@ def test_what_costs_as_much_is_not_better() -> None:
     common = {"kind": "layer better", "problem": "layer 1", "theta": [half, [1]], "signs": WEDGE_SIGNS}
     for scope in ("local", "global"):
         same = {**common, "scope": scope, "better": half, "alpha": [1, 0], "nu": []}
-        assert "does not cost less than every point" in check(WEDGE, same).reason
+        assert "does not cost less than every point" in check(WEDGE.problem, same).reason
 
 
 TINY = Fraction(1, 10**8)
@@ -217,7 +217,7 @@ def near_zeros(size: Any, extra: list[Any], outgoing: list[Any], signs: list[int
     rows = [[[0, 0, 1], [0, 0, 1], [1, 1, 1], signs]]
     common = {"kind": "layer better", "problem": "layer 1", "scope": "global", "signs": rows}
     exact = [[str(v) for v in u] for u in theta]
-    return check(instance, {**common, "theta": exact, "better": [1] * 9, "alpha": [1] * 4, "nu": []}).reason
+    return check(instance.problem, {**common, "theta": exact, "better": [1] * 9, "alpha": [1] * 4, "nu": []}).reason
 
 
 def test_a_point_with_the_zeros_lies_next_to_theta() -> None:
@@ -244,7 +244,7 @@ def test_nu_has_either_sign_at_zeros_only() -> None:
     half = ["1/2", "1/2"]
     common = {"kind": "layer better", "problem": "layer 1", "scope": "local", "theta": [half, [1]]}
     forged = {**common, "signs": WEDGE_SIGNS, "better": half, "alpha": [1, 0], "nu": [[1, 1, 1, "-1/2"]]}
-    assert "nu of sample 1, layer 1, neuron 1 is negative" in check(WEDGE, forged).reason
+    assert "nu of sample 1, layer 1, neuron 1 is negative" in check(WEDGE.problem, forged).reason
     instance, certificate = better()
     for nu in ("1/1000", "-1/1000"):
-        assert check(instance, {**certificate, "nu": [[0, 1, 2, nu]]}).accepted
+        assert check(instance.problem, {**certificate, "nu": [[0, 1, 2, nu]]}).accepted

@@ -36,7 +36,7 @@ names = pytest.mark.parametrize("name", EXAMPLES)
 @names
 def test_hand_made_certificates_are_accepted(name: str) -> None:
     instance, certificate, value = EXAMPLES[name]
-    checked = check(instance, certificate)
+    checked = check(instance.problem, certificate)
     assert checked.accepted, checked.reason
     assert (checked.value, checked.bound, checked.gap) == (value, value, 0.0)
 
@@ -87,7 +87,7 @@ def best_bound(instance: Instance, certificate: Certificate) -> float:
 def float_value(instance: Instance, certificate: Certificate) -> float:
     """What theta costs, scaled to min q = 1; infinite where it cannot be."""
     theta = [[Fraction(a) for a in u] for u in certificate["theta"]]
-    lowest = float(min(instance.margins(theta)))
+    lowest = float(min(instance.problem.margins(theta)))
     if lowest <= 0:
         return math.inf
     layers = {"full": theta, "layer 1": theta[:1], "layer 2": theta[1:]}[certificate["problem"]]
@@ -112,7 +112,7 @@ def test_no_feasible_point_of_the_region_costs_less(name: str) -> None:
     feasible = 0
     for _ in range(400):
         point = [u + step * random.standard_normal(len(u)) for u in theta]
-        lowest = min(instance.margins([u.tolist() for u in point]))
+        lowest = min(instance.problem.margins([u.tolist() for u in point]))
         if lowest > 0:
             feasible += 1
             assert sum(float(u @ u) for u in point) / 2 / lowest >= value * (1 - 1e-9)
@@ -126,7 +126,7 @@ def test_no_feasible_point_of_the_region_costs_less(name: str) -> None:
 def test_a_structure_that_contradicts_theta_is_rejected(name: str) -> None:
     instance, certificate, _ = EXAMPLES[name]
     for forged in with_false_structure(certificate):
-        assert not check(instance, forged).accepted
+        assert not check(instance.problem, forged).accepted
 
 
 numbers = st.one_of(
@@ -146,10 +146,10 @@ def test_no_changed_number_proves_more_than_there_is(data: st.DataObject) -> Non
     place = data.draw(st.integers(0, len(row) - 1))
     row[place] = data.draw(st.just(0) | numbers.map(lambda change: str(Fraction(row[place]) + change)))
     if row is forged["alpha"] and Fraction(row[place]) < 0:
-        assert not check(instance, forged).accepted
+        assert not check(instance.problem, forged).accepted
         return
     assume(best_bound(instance, forged) < float_value(instance, forged) * (1 - 1e-6))
-    checked = check(instance, forged)
+    checked = check(instance.problem, forged)
     assert not checked.accepted, checked
 
 
@@ -163,7 +163,7 @@ def test_without_multipliers_nothing_is_proven(name: str) -> None:
         for part in proof.get("neurons") or []:
             if isinstance(part, dict):
                 part.pop("nu", None)
-    checked = check(instance, forged)
+    checked = check(instance.problem, forged)
     assert not checked.accepted
     if forged["kind"] == "cells" or all(len(cases) == 1 for cases in forged.get("neurons") or [] if cases):
         assert "the bound is 0, less than" in checked.reason
@@ -181,7 +181,7 @@ def test_nothing_can_be_left_out(name: str) -> None:
         for k in range(len(entries)):
             copied: dict[str, Any] = copy.deepcopy({"certificate": certificate, "entries": entries})
             del copied["entries"][k]
-            assert not check(instance, copied["certificate"]).accepted
+            assert not check(instance.problem, copied["certificate"]).accepted
             removed += 1
     assert removed or "layer 2" in name or "linear" in name
 
@@ -190,7 +190,7 @@ def test_nothing_can_be_left_out(name: str) -> None:
 def test_a_wrong_kink_coefficient_is_rejected(c: Fraction, neuron: int, sign: int) -> None:
     forged = copy.deepcopy(KINKS)
     forged["neurons"][neuron][0]["cases"][0]["c"] = {str(1 - neuron): str(sign * c)}
-    checked = check(OPPOSITE, forged)
+    checked = check(OPPOSITE.problem, forged)
     assert not checked.accepted
     assert ("is not between 0 and 1" in checked.reason) == (not 0 <= sign * c <= 1)
 
@@ -206,14 +206,14 @@ def test_a_wrong_kink_coefficient_is_rejected(c: Fraction, neuron: int, sign: in
 def test_gates_that_are_not_free_stay_as_they_are(changed: dict[str, Any], reason: str) -> None:
     forged = copy.deepcopy(PRESSED)
     forged["neurons"][0][0]["cases"][0] = changed
-    assert check(SPLIT, forged).reason == reason
+    assert check(SPLIT.problem, forged).reason == reason
 
 
 def test_the_gate_of_a_zero_patch_may_be_anything() -> None:
     """Neuron 2 sees nothing of sample 0."""
     certificate = copy.deepcopy(PRESSED)
     certificate["neurons"][1][0]["cases"][0] = {"on": [0], "c": {"0": "1/2"}}
-    assert check(SPLIT, certificate).accepted
+    assert check(SPLIT.problem, certificate).accepted
 
 
 @given(st.integers(0, 3), st.integers(0, 1), st.integers(0, 1), st.fractions(-2, 2))
@@ -224,7 +224,7 @@ def test_a_wrong_cone_multiplier_is_rejected(entry: int, neuron: int, sample: in
     found = dict(nu) if isinstance(nu, dict) else {str(i): a for i, a in enumerate(nu)}
     found[str(sample)] = str(Fraction(found.get(str(sample), 0)) + change)
     forged["cells"][entry]["neurons"][neuron]["nu"] = found
-    assert not check(OPPOSITE, forged).accepted
+    assert not check(OPPOSITE.problem, forged).accepted
 
 
 def every_case(n: int, alpha: list[Any], y: list[int]) -> list[dict[str, Any]]:
@@ -240,7 +240,7 @@ def every_case(n: int, alpha: list[Any], y: list[int]) -> list[dict[str, Any]]:
 def test_a_local_optimum_is_not_a_global_one() -> None:
     """Well formed and complete: only the bound, 8/sqrt(17), is too low."""
     everywhere = every_case(2, ACTIVE["alpha"], [1, 1])
-    checked = check(TWO_POINTS, {**ACTIVE, "scope": "global", "neurons": [everywhere, everywhere]})
+    checked = check(TWO_POINTS.problem, {**ACTIVE, "scope": "global", "neurons": [everywhere, everywhere]})
     assert not checked.accepted
     assert checked.reason == "the bound is 1.94028500029, less than (1 - 1e-9) times the value 4"
 
@@ -249,20 +249,20 @@ def test_a_limit_with_a_dead_neuron_worth_waking_is_no_local_optimum() -> None:
     theta = [[0, 2, 0, 0], [2, 0]]
     structure = {"outgoing": [1, 0], "gates": [[1, 0], [1, 0]]}
     neurons = [[{"sign": 1, "cases": [case()]}], every_case(2, [2, 2], [1, 1])]
-    checked = check(TWO_POINTS, {**ACTIVE, "theta": theta, "structure": structure, "neurons": neurons})
+    checked = check(TWO_POINTS.problem, {**ACTIVE, "theta": theta, "structure": structure, "neurons": neurons})
     assert "the bound is 1.94" in checked.reason
 
 
 def test_a_rounded_limit_is_taken_for_the_structure_it_is_next_to() -> None:
     tilted = {**KINKS, "theta": [[1, 1e-12, -1e-12, 1], [1, -1]]}
-    checked = check(OPPOSITE, tilted)
+    checked = check(OPPOSITE.problem, tilted)
     assert checked.accepted
     assert checked.gap is not None
     assert 0 < checked.gap <= 1e-9
-    assert not check(OPPOSITE, {**KINKS, "theta": [[1, 1e-6, -1e-6, 1], [1, -1]]}).accepted
+    assert not check(OPPOSITE.problem, {**KINKS, "theta": [[1, 1e-6, -1e-6, 1], [1, -1]]}).accepted
 
 
 def test_a_bound_below_the_value_by_more_than_the_gap_is_rejected() -> None:
     """An outgoing weight of 1 + e puts the cost e^2 / 2 above the bound: 2e-10, then 5e-9."""
-    assert check(SINGLE, {**DEAD, "theta": [["3/5", "4/5", 0, 0], ["50001/50000", 0]]}).accepted
-    assert not check(SINGLE, {**DEAD, "theta": [["3/5", "4/5", 0, 0], ["10001/10000", 0]]}).accepted
+    assert check(SINGLE.problem, {**DEAD, "theta": [["3/5", "4/5", 0, 0], ["50001/50000", 0]]}).accepted
+    assert not check(SINGLE.problem, {**DEAD, "theta": [["3/5", "4/5", 0, 0], ["10001/10000", 0]]}).accepted

@@ -21,7 +21,7 @@ from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected
 from tests.certificate_examples import changed
 
-SINGLE = Instance(
+SINGLE = Instance.of(
     fully_connected("relu", [2, 2]),
     "exponential",
     ((Fraction(3, 5), Fraction(4, 5)),),
@@ -65,10 +65,10 @@ ALL = {"bound": BOUND, "cells": CELLS, "better": BETTER}
 
 
 def test_the_examples_are_well_formed() -> None:
-    assert check(SINGLE, BOUND).accepted
-    assert not check(SINGLE, BETTER).accepted
+    assert check(SINGLE.problem, BOUND).accepted
+    assert not check(SINGLE.problem, BETTER).accepted
     # Where neuron 2 acts with sign 1 too, both slopes are 1; with sign -1 its slope is 1 against nothing gained.
-    assert check(SINGLE, CELLS).accepted
+    assert check(SINGLE.problem, CELLS).accepted
 
 
 DEEP: list[Any] = reduce(lambda inner, _: [inner], range(5000), [])
@@ -158,7 +158,7 @@ DEEP: list[Any] = reduce(lambda inner, _: [inner], range(5000), [])
 )
 def test_what_is_malformed_is_named(kind: str, path: tuple[Any, ...], value: Any, message: str) -> None:
     with pytest.raises(FieldError) as error:
-        check(SINGLE, changed(ALL[kind], path, value))
+        check(SINGLE.problem, changed(ALL[kind], path, value))
     assert str(error.value) == message
 
 
@@ -167,16 +167,16 @@ def test_no_field_can_be_left_out(kind: str) -> None:
     for key in ALL[kind]:
         forged = {k: v for k, v in ALL[kind].items() if k != key}
         if (kind, key) == ("bound", "neurons"):
-            assert "gives no cases" in check(SINGLE, forged).reason
+            assert "gives no cases" in check(SINGLE.problem, forged).reason
             continue
         with pytest.raises(FieldError, match=f"^certificate.{key}: missing$"):
-            check(SINGLE, forged)
+            check(SINGLE.problem, forged)
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 3, {}])
 def test_not_even_a_certificate(value: Any) -> None:
     with pytest.raises(FieldError, match=r"^certificate"):
-        check(SINGLE, value)
+        check(SINGLE.problem, value)
 
 
 def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -197,7 +197,7 @@ json_values = st.recursive(
 def answer(forged: dict[str, Any]) -> tuple[str, str]:
     """What the checker says, and of which field."""
     try:
-        return check(SINGLE, forged).reason, "certificate"
+        return check(SINGLE.problem, forged).reason, "certificate"
     except FieldError as error:
         return str(error), error.field
 
@@ -261,7 +261,7 @@ def test_the_checker_stands_alone() -> None:
 
 # --- places in a network of the widths 2, 3, 1, 1 with two samples ---
 
-DEPTH_THREE = Instance(
+DEPTH_THREE = Instance.of(
     fully_connected("relu", [2, 3, 1]),
     "exponential",
     ((Fraction(1), Fraction(1)), (Fraction(1), Fraction(2))),
@@ -316,12 +316,12 @@ def test_places_are_within_the_network(kind: str) -> None:
         if kind in ("dead", "rotation") and not 0 <= place[0] < 2:
             continue
         with pytest.raises(FieldError, match="expected an integer from"):
-            check(DEPTH_THREE, placed(kind, place))
+            check(DEPTH_THREE.problem, placed(kind, place))
     # The last ones that there are; what is wrong with them is something else.
     for place in ([1, 2, 1], [0, 1, 3], [1, 1, 3]):
         if kind == "rotation" and place[1] == 2:
             continue
-        assert not check(DEPTH_THREE, placed(kind, place)).accepted
+        assert not check(DEPTH_THREE.problem, placed(kind, place)).accepted
 
 
 @pytest.mark.parametrize("kind", ["nu", "mixed", "dead", "curve"])
@@ -330,4 +330,4 @@ def test_no_place_occurs_twice(kind: str) -> None:
     entries = forged["gates"] if kind == "curve" else forged["tree"][kind]
     entries.append(entries[0])
     with pytest.raises(FieldError, match="occurs twice"):
-        check(DEPTH_THREE, forged)
+        check(DEPTH_THREE.problem, forged)

@@ -14,36 +14,36 @@ from harness.certificates import verify
 from harness.certificates.exists import kkt_point
 from harness.certificates.numbers import Rejected
 from harness.harvest import Finding
-from harness.problem.limits import Limit
 from harness.problem.networks import Network, diagonal, fully_connected
+from harness.problem.points import Point
 from tests.certificate_examples import changed
-from tests.margin_limits import limit, nonzero_local
+from tests.margin_limits import as_limit, nonzero_local, point
 
 ROOT = 0.5 ** (1 / 3)
 PATCHES = (((0, 1, -1, -1), (-1, -1, 0, 1)), ((0, 1),))
 
 
-def rotated(activation: Any) -> Limit:
+def rotated(activation: Any) -> Point:
     """docs/statements.md, section 6, shared-local, rotated."""
     w, v = [5**-0.5, 2 * 5**-0.5], [0.6, 0.8]
-    return limit(Network(activation, PATCHES), [[27, -6, -14, 17]], [1], [w, v])
+    return point(Network(activation, PATCHES), [[27, -6, -14, 17]], [1], [w, v])
 
 
-def deep(activation: Any) -> Limit:
+def deep(activation: Any) -> Point:
     """docs/statements.md, section 6, deep-local."""
-    return limit(diagonal(activation, 2, 3), [[1, 1]], [1], [[ROOT, ROOT]] * 3)
+    return point(diagonal(activation, 2, 3), [[1, 1]], [1], [[ROOT, ROOT]] * 3)
 
 
-def deep_kink() -> Limit:
+def deep_kink() -> Point:
     """nonzero_local on top of a layer that passes the points on."""
-    return limit(fully_connected("relu", (2, 2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]])
+    return point(fully_connected("relu", (2, 2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]])
 
 
-def deep_gap() -> Limit:
+def deep_gap() -> Point:
     """Two points, one direction for both, on top of a layer that passes them on: one neuron a point is cheaper."""
     root = 2 ** (1 / 3)
     network = fully_connected("relu", (2, 2, 1))
-    return limit(network, [["1", "1/4"], ["-1", "1/4"]], [1, 1], [[0, root, 0, root], [root, root], [root * 2**0.5]])
+    return point(network, [["1", "1/4"], ["-1", "1/4"]], [1, 1], [[0, root, 0, root], [root, root], [root * 2**0.5]])
 
 
 # name -> (claim, the limit, which verdict denies the claim)
@@ -127,12 +127,14 @@ def test_what_a_claim_assumes_holds_next_to_theta(share: float, assumed: bool) -
     """A third path with weights of about 1e-9 of the norm: as good a KKT point, and they are nonzero or not."""
     norm = 6**0.5 * ROOT
     thin = share * 1e-9 * norm
-    found = limit(diagonal("linear", 3, 3), [[1, 1, 1]], [1], [[ROOT, ROOT, thin]] * 3)
+    found = point(diagonal("linear", 3, 3), [[1, 1, 1]], [1], [[ROOT, ROOT, thin]] * 3)
     assert found.theta is not None
     theta = [u.tolist() for u in found.theta]
     proof = {"kind": "curve", "problem": "full", "scope": "local", "theta": theta, "signs": None, "active": [0]}
     zeros = {"order": 2, "gates": [], "d": [[0] * 3] * 3, "e": [[0] * 3] * 3, "implied": {}}
-    record = json.loads(json.dumps(Finding("deep-local", "saddle", found, {**proof, **zeros}, 0, 1).record().data))
+    record = json.loads(
+        json.dumps(Finding("deep-local", "saddle", as_limit(found), {**proof, **zeros}, 0, 1).record().data)
+    )
     reason = verify(record).reason
     assert ("the claim assumes nonzero weights" in reason) != assumed
     # The inputs are to be clear of zero by more, |x| times as much.
@@ -152,30 +154,28 @@ def test_a_curve_that_turns_back_is_rejected(name: str) -> None:
 # --- exact KKT points ---
 
 
-def exact(found: Limit) -> float:
-    assert found.theta is not None
-    assert found.multipliers is not None
+def exact(found: Point) -> float:
     theta = tuple(tuple(Fraction(float(v)) for v in u) for u in found.theta)
-    relu = found.instance.network.activation == "relu" and found.signs is not None
-    signs = tuple(tuple(tuple(row) for row in block.tolist()) for block in found.signs or ()) if relu else None
-    return float(kkt_point(found.instance, theta, signs, tuple(Fraction(float(a)) for a in found.multipliers)))
+    relu = found.problem.network.activation == "relu"
+    signs = tuple(tuple(tuple(row) for row in block.tolist()) for block in found.signs) if relu else None
+    return float(kkt_point(found.problem, theta, signs, tuple(Fraction(float(a)) for a in found.multipliers)))
 
 
 def test_a_point_with_a_dead_neuron() -> None:
     """Two points, and a neuron at zero, which the conditions do not move."""
     network = fully_connected("relu", (2, 2))
-    assert exact(limit(network, [[2, 1], [1, 2]], [1, 1], [[1, 1, 0, 0], [2**0.5, 0]])) < 1e-12
+    assert exact(point(network, [[2, 1], [1, 2]], [1, 1], [[1, 1, 0, 0], [2**0.5, 0]])) < 1e-12
 
 
 def test_points_in_orbits_of_rotations() -> None:
     """Three neurons share one direction: the limit is one of a sphere of KKT points."""
     network = fully_connected("linear", (2, 3))
     a = 3**-0.5
-    assert exact(limit(network, [[1, 0]], [1], [[a, 0, a, 0, a, 0], [a, a, a]])) < 1e-14
+    assert exact(point(network, [[1, 0]], [1], [[a, 0, a, 0, a, 0], [a, a, a]])) < 1e-14
 
 
 def test_a_point_without_the_conditions_has_no_proof() -> None:
-    found = limit(diagonal("linear", 2, 3), [[1, 1]], [1], [[ROOT, 0.9 * ROOT], [ROOT, ROOT], [ROOT, ROOT]])
+    found = point(diagonal("linear", 2, 3), [[1, 1]], [1], [[ROOT, 0.9 * ROOT], [ROOT, ROOT], [ROOT, ROOT]])
     with pytest.raises(Rejected):
         exact(found)
 
@@ -184,12 +184,12 @@ def test_a_flat_direction_has_no_proof() -> None:
     """Depth 2, diagonal, x = (1, 1): every (a, 1 - a) costs the same, and no rotation connects them."""
     root = 0.5**0.5
     with pytest.raises(Rejected, match="singular"):
-        exact(limit(diagonal("linear", 2, 2), [[1, 1]], [1], [[root, root], [root, root]]))
+        exact(point(diagonal("linear", 2, 2), [[1, 1]], [1], [[root, root], [root, root]]))
 
 
 def test_kinks_that_are_heard_have_no_proof() -> None:
     with pytest.raises(Rejected, match="may not be zero in the KKT point"):
         exact(deep_kink())
-    turned = limit(fully_connected("relu", (2, 2)), [[1, 2], [2, -1]], [1, 1], [[1, 2, 2, -1], [5**0.5, 5**0.5]])
+    turned = point(fully_connected("relu", (2, 2)), [[1, 2], [2, -1]], [1, 1], [[1, 2, 2, -1], [5**0.5, 5**0.5]])
     with pytest.raises(Rejected, match="a kink is heard"):
         exact(turned)

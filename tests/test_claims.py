@@ -24,15 +24,19 @@ from harness.oracles.verdict import LayerVerdicts
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
+from harness.problem.points import Point
 
 
 def instance(network: Network, x: Any = ((1, 0), (0, 1)), y: Any = (1, 1)) -> Instance:
-    return Instance(network, "exponential", x, y, tuple((Fraction(1),) * size for size in network.sizes))
+    return Instance.of(network, "exponential", x, y, tuple((Fraction(1),) * size for size in network.sizes))
 
 
 def limit(network: Network, **changes: Any) -> Limit:
-    converged = Limit(instance(network), "converged", "", theta=tuple(np.ones(size) for size in network.sizes))
-    return dataclasses.replace(converged, **changes)
+    start = instance(network)
+    ones, theta = np.ones(start.n), tuple(np.ones(size) for size in network.sizes)
+    signs = tuple(np.ones((start.n, width), dtype=np.int8) for width in network.widths[1:-1])
+    point = Point(start.problem, theta, 1.0, ones, ones, 0.0, (), signs, changes.pop("doubt", ""))
+    return dataclasses.replace(Limit(start, "converged", "", point), **changes)
 
 
 def verdicts(status: str, *, certified: bool = True, assumed: bool | None = True) -> Any:

@@ -45,7 +45,7 @@ def decided(family: str) -> list[tuple[Limit, Verdicts]]:
         if len(out) == 6:
             break
         (limit,) = drive([draw(rng, family, "integer" if t % 2 else "generic")])
-        if limit.status == "converged" and not limit.doubt:
+        if limit.point is not None and not limit.point.doubt:
             out.append((limit, decide(limit)))
     return out
 
@@ -120,7 +120,7 @@ def test_two_oracles_never_contradict_each_other(family: str) -> None:
     """Balls and curves are for every network; at depth 2 without shared weights cells decide the same independently."""
     agreed = 0
     for limit, verdicts in decided(family):
-        near = Expansion(limit)
+        near = Expansion(limit.point)
         if near.unclear:
             continue
         ball, curve = no_better_nearby(near, certify=True), descending(near, certify=True)
@@ -200,7 +200,7 @@ def test_no_changed_number_makes_a_dearer_point_optimal(family: str) -> None:
                     value = str(new) if number else int(new) if isinstance(old, int) else float(new)
                     forged = changed(verdict.certificate, path, value)
                     try:
-                        checked = check(limit.instance, forged)
+                        checked = check(limit.instance.problem, forged)
                     except FieldError:
                         kinds["shape"] += 1
                         continue

@@ -60,7 +60,7 @@ def test_a_small_neuron_is_not_taken_for_dead(index: int, zeros: list[list[int]]
     """From a distance of a few hundredths a point without one of the small neurons of these limits looks right."""
     (limit,) = harness.drive([suite(202, index + 1, "generic")[index]])
     assert limit.status == "converged"
-    assert limit.zeros == zeros
+    assert limit.point.zeros == zeros
     assert limit.evidence[-1][1] < 1e-3
 
 
@@ -69,11 +69,11 @@ def test_a_parameter_that_only_just_dies_is_exactly_zero(device: str) -> None:
     """Diagonal: both samples bind, with multipliers of 1/2 under which coordinate 1 neither grows nor decays."""
     x: Any = ((0, 1), (-2, -1))
     theta0: Any = ((2, 0), (2, -3))
-    instance = Instance(diagonal("linear", 2, 2), "exponential", x, (1, -1), theta0)
+    instance = Instance.of(diagonal("linear", 2, 2), "exponential", x, (1, -1), theta0)
     (limit,) = harness.drive([instance], device=device)
     assert limit.status == "converged"
-    assert limit.doubt is None
-    assert limit.zeros == [[0], [0]]
+    assert limit.point.doubt is None
+    assert limit.point.zeros == [[0], [0]]
     assert limit.value == pytest.approx(1.0, rel=1e-14)
 
 
@@ -82,7 +82,7 @@ def test_a_flow_that_errors_push_off_a_saddle_is_not_believed(device: str) -> No
     """The true flow loses the first coordinate, value 4.62; at the usual tolerance it lost the third, value 3.88."""
     x: Any = ((-1, -2, -1), (-1, 0, 1), (1, -1, -2))
     start: Any = ((2, 2, -2), (2, 2, 2), (1, -1, -1))
-    instance = Instance(diagonal("linear", 3, 3), "logistic", x, (1, 1, 1), start)
+    instance = Instance.of(diagonal("linear", 3, 3), "logistic", x, (1, 1, 1), start)
     (limit,) = harness.drive([instance], device=device)
     assert limit.status == "undecided"
     assert "saddle" in limit.reason
@@ -99,10 +99,10 @@ def test_a_point_that_a_kink_turns_into_a_saddle_is_left() -> None:
         (0.8950438964294068, -1.8267388878368673, -0.3751722437116981, -0.52228643483443),
         (2.3012075158489957, 0.17573967710390437),
     )
-    (limit,) = harness.drive([Instance(network, "exponential", x, (1, 1), theta0)])
+    (limit,) = harness.drive([Instance.of(network, "exponential", x, (1, 1), theta0)])
     assert limit.status == "converged"
     assert limit.value == pytest.approx(np.sqrt(2.0) / 3.0, rel=1e-12)
-    assert limit.zeros == [[0, 1], [0]]
+    assert limit.point.zeros == [[0, 1], [0]]
 
 
 def test_multipliers_of_very_different_sizes_are_found() -> None:

@@ -54,7 +54,7 @@ def deep(seed: int, count: int) -> list[Instance]:
         theta0 = [rng.standard_normal(size) for size in network.sizes]
         y = np.where(x @ rng.standard_normal(2) > 0, 1, -1)
         out.append(
-            Instance(network, "exponential", x.tolist(), tuple(y.tolist()), tuple(tuple(u.tolist()) for u in theta0))
+            Instance.of(network, "exponential", x.tolist(), tuple(y.tolist()), tuple(tuple(u.tolist()) for u in theta0))
         )
     return out
 
@@ -85,10 +85,12 @@ def assert_same(one: Limit, two: Limit) -> None:
     assert one.value is not None
     assert two.value is not None
     assert abs(one.value - two.value) <= 1e-9 * one.value
-    assert one.margins is not None
-    assert two.margins is not None
-    np.testing.assert_allclose(two.margins, one.margins, rtol=1e-9, atol=1e-9)
-    assert [(k.sample, k.layer, k.neuron) for k in one.kinks] == [(k.sample, k.layer, k.neuron) for k in two.kinks]
+    assert one.point is not None
+    assert two.point is not None
+    np.testing.assert_allclose(two.point.margins, one.point.margins, rtol=1e-9, atol=1e-9)
+    assert [(k.sample, k.layer, k.neuron) for k in one.point.kinks] == [
+        (k.sample, k.layer, k.neuron) for k in two.point.kinks
+    ]
     network = one.instance.network
     size = float(np.sqrt(2.0 * one.value)) ** network.depth
     for x in np.random.default_rng(0).standard_normal((8, one.instance.d)):
@@ -113,7 +115,7 @@ def test_the_draws_reach_every_branch() -> None:
     assert set(Counter(limit.status for limit in one)) == {"converged", "never_separates", "undecided"}
     assert {limit.instance.loss for limit in one if limit.status == "converged"} == {"exponential", "logistic"}
     assert {event["gate"] for limit in one for event in limit.events} == {"on", "off", "sliding"}
-    assert any(0.0 < kink.coefficient < 1.0 for limit in one for kink in limit.kinks)
+    assert any(0.0 < kink.coefficient < 1.0 for limit in one for kink in limit.point.kinks)
     assert any(len(limit.events) >= 3 for limit in one if limit.status == "converged")
 
 
@@ -228,7 +230,7 @@ def test_drive_takes_it_for_other_devices() -> None:
 def test_the_compiled_trainer_does_not_import_torch() -> None:
     code = (
         "import sys, harness; from harness import Instance; from harness.problem.networks import fully_connected;"
-        "a = Instance(fully_connected('linear', (1, 1)), 'exponential', ((1,),), (1,), ((1,), (1,)));"
+        "a = Instance.of(fully_connected('linear', (1, 1)), 'exponential', ((1,),), (1,), ((1,), (1,)));"
         "assert harness.drive([a])[0].status == 'converged'; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -54,7 +54,7 @@ def test_both_implementations_find_the_same_lowest_point() -> None:
 
 
 # A pre-activation falls below zero by 1e-5 and returns, all within one step of the integrator.
-TOUCHED = Instance(
+TOUCHED = Instance.of(
     fully_connected("relu", (2, 2)),
     "exponential",
     tuple(tuple(map(Fraction, row)) for row in ((-2, 3), (1, 2), (1, 0))),
@@ -99,7 +99,7 @@ def test_a_kink_that_is_grazed_while_the_norm_falls_is_followed_again() -> None:
     outgoing = (Fraction(1550303329929737, 2**50), Fraction(2327808241348457, 2**56), Fraction(-4))
     points = (*((*x, Fraction(0)) for x in TOUCHED.x), (Fraction(0), Fraction(0), Fraction(1)))
     network = sparse("relu", ([[1, 1, 0], [1, 1, 0], [0, 0, 1]], [[1, 1, 1]]))
-    instance = Instance(network, "exponential", points, (1, 1, 1, 1), (incoming, outgoing))
+    instance = Instance.of(network, "exponential", points, (1, 1, 1, 1), (incoming, outgoing))
     for limit in (follow(instance), *follow_batch([instance])):
         assert limit.status == "undecided" or limit.value == pytest.approx(30.0 / 13.0, rel=1e-9)
 

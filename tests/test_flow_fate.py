@@ -117,9 +117,9 @@ def test_neurons_of_every_size_wake(power: int, late: Fraction) -> None:
     """The second neuron falls to its kink first, wakes on the other sample, and is three times as good there."""
     small = Fraction(1, 10**power)
     limit = follow(
-        Instance(
-            diagonal("relu", 3, 2), "exponential", ((1, late, 0), (0, -3, 1)), (1, -1),  # type: ignore[arg-type]
-            ((1, small * 9 / 10, 1), (1, -small, -1)),  # type: ignore[arg-type]
+        Instance.of(
+            diagonal("relu", 3, 2), "exponential", ((1, late, 0), (0, -3, 1)), (1, -1),
+            ((1, small * 9 / 10, 1), (1, -small, -1)),
         )
     )  # fmt: skip
     assert limit.status == "converged", limit.reason
@@ -131,7 +131,7 @@ def test_a_small_path_of_three_weights_dies_when_it_is_small_enough() -> None:
     network = diagonal("linear", 2, 3)
     for start, value in ((Fraction(1, 10**6), 1.5), (Fraction(1, 10), 1.5 * 1e-2 ** (2 / 3))):
         theta0 = ((1, start),) * 3
-        limit = follow(Instance(network, "exponential", ((1, 100),), (1,), theta0))  # type: ignore[arg-type]
+        limit = follow(Instance.of(network, "exponential", ((1, 100),), (1,), theta0))
         assert limit.status == "converged", limit.reason
         assert limit.value == pytest.approx(value, rel=1e-9)
 
@@ -152,7 +152,7 @@ def test_a_small_pair_of_weights_in_a_linear_network_keeps_its_sign() -> None:
     x = ((0, 2), (-1, -3), (2, -1), (-1, -1))
     small = Fraction(1, 10**10)
     theta0 = ((Fraction(-22, 5), -36 * small / 10), (Fraction(28, 5), 4 * small))
-    limit = follow(Instance(diagonal("linear", 2, 2), "exponential", x, (-1, 1, -1, 1), theta0))  # type: ignore[arg-type]
+    limit = follow(Instance.of(diagonal("linear", 2, 2), "exponential", x, (-1, 1, -1, 1), theta0))
     assert limit.value == pytest.approx(1.25, rel=1e-9)
     assert limit.theta is not None
     assert limit.theta[1][1] == pytest.approx(math.sqrt(0.5), rel=1e-9)
@@ -164,7 +164,7 @@ def test_an_input_that_falls_back_against_the_norm_is_waited_for() -> None:
     x = ((-3, Fraction(1, 3), 0), (Fraction(1, 3), -3, 0), (Fraction(1, 3), 3, 3), (3, Fraction(1, 3), 3))
     network = fully_connected("relu", (3, 2, 2, 2))
     theta0 = (w, (1, 3, 3, 1), (2, -1, -1, 2), (1, 1))
-    limit = follow(Instance(network, "exponential", x, (1, 1, 1, 1), theta0))  # type: ignore[arg-type]
+    limit = follow(Instance.of(network, "exponential", x, (1, 1, 1, 1), theta0))
     assert limit.status == "undecided", limit.value
     assert limit.reason.startswith("An input of a neuron is still on its way to zero")
 
@@ -177,7 +177,7 @@ def test_what_dies_beside_a_limit_of_three_layers(monkeypatch: pytest.MonkeyPatc
     network = fully_connected("relu", (1, 2, 2))
     small = Fraction(1, 1000)
     limit = follow(
-        Instance(network, "exponential", ((1,),), (1,), ((1, small), (1, -small, -small, -small), (1, -small)))  # type: ignore[arg-type]
+        Instance.of(network, "exponential", ((1,),), (1,), ((1, small), (1, -small, -small, -small), (1, -small)))
     )
     assert limit.status == "converged", limit.reason
     assert limit.value == pytest.approx(1.5, rel=1e-9)

@@ -19,7 +19,7 @@ ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu")
 
 
 def flow(network: Network, x: Any, y: Sequence[int], theta0: Any, loss: Loss = "exponential") -> Limit:
-    limit = follow(Instance(network, loss, x, tuple(y), theta0), record=True)
+    limit = follow(Instance.of(network, loss, x, tuple(y), theta0), record=True)
     assert limit.status == "converged", limit.reason
     return limit
 

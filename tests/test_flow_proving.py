@@ -37,7 +37,7 @@ def test_a_multiple_of_primes_is_no_zero(count: int) -> None:
     """The weight that they divide moves, and the coordinate that it belongs to is the better one."""
     product = math.prod(PRIMES[:count])
     size = Fraction(product, 10 ** (len(str(product)) - 1))
-    limit = follow(Instance(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), ((size, 1), (1, 1))))  # type: ignore[arg-type]
+    limit = follow(Instance.of(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), ((size, 1), (1, 1))))
     assert limit.value == pytest.approx(0.5, rel=1e-9)
 
 
@@ -46,15 +46,15 @@ def test_a_multiple_of_primes_is_no_tie(count: int) -> None:
     """Equal coordinates of depth 3 stay at the saddle between them; those that primes take for equal do not."""
     product = math.prod(PRIMES[:count])
     near = 1 + Fraction(product, 10 ** (len(str(product)) + 2))
-    limit = follow(Instance(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), ((near, 1),) * 3))  # type: ignore[arg-type]
+    limit = follow(Instance.of(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), ((near, 1),) * 3))
     assert limit.value == pytest.approx(1.5, rel=1e-9)
-    tied = follow(Instance(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), ((near, near),) * 3))  # type: ignore[arg-type]
+    tied = follow(Instance.of(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), ((near, near),) * 3))
     assert tied.value == pytest.approx(1.5 * 2.0 ** (1.0 / 3.0), rel=1e-9)
 
 
 def test_denominators_that_primes_divide_are_no_obstacle() -> None:
     start = (Fraction(1, PRIMES[0]), Fraction(2, PRIMES[0] * PRIMES[1]))
-    limit = follow(Instance(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), (start, start)))  # type: ignore[arg-type]
+    limit = follow(Instance.of(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), (start, start)))
     assert limit.status == "converged", limit.reason
 
 
@@ -65,7 +65,7 @@ def test_a_rotation_by_long_numbers_is_kept() -> None:
     rows = [[3 * a + b, 3 * a - b], [-3 * b + a, -3 * b - a]]
     x = tuple(Fraction(v, 10**20) for row in rows for v in row)
     w, v = (1, -1), (Fraction(b, 10**20), Fraction(a, 10**20))
-    limit = follow(Instance(convolutional("linear", 4, 2, stride=2), "exponential", (x,), (1,), (w, v)))  # type: ignore[arg-type]
+    limit = follow(Instance.of(convolutional("linear", 4, 2, stride=2), "exponential", (x,), (1,), (w, v)))
     singular = np.linalg.svd(np.array(x, dtype=float).reshape(2, 2), compute_uv=False)
     assert limit.value == pytest.approx(1.0 / singular[1], rel=1e-9), "the second singular pair"
 
@@ -76,7 +76,7 @@ def test_a_rotation_by_long_numbers_is_kept() -> None:
 def mirrored(depth: int, activation: Any, moved: Fraction = Fraction(0)) -> Instance:
     """Exchanging the coordinates exchanges two samples and leaves the start as it is, but for what is moved."""
     x = ((2, 1), (1, 2 + moved), (1, 1))
-    return Instance(diagonal(activation, 2, depth), "exponential", x, (1, 1, 1), ((1, 1),) * depth)  # type: ignore[arg-type]
+    return Instance.of(diagonal(activation, 2, depth), "exponential", x, (1, 1, 1), ((1, 1),) * depth)
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
@@ -99,7 +99,7 @@ def test_the_other_label_exchanges_too() -> None:
     """(x, 1) and (-x', -1) are exchanged where the network is linear."""
     given = mirrored(3, "linear")
     x = (given.x[0], tuple(-v for v in given.x[1]), given.x[2])
-    turned = Instance(given.network, given.loss, x, (1, -1, 1), given.theta0)
+    turned = Instance.of(given.network, given.loss, x, (1, -1, 1), given.theta0)
     one, other = follow(given), follow(turned)
     assert one.value == pytest.approx(other.value, rel=1e-12)
 
@@ -109,7 +109,7 @@ def test_neurons_that_are_exchanged_with_their_samples() -> None:
     network = fully_connected("relu", (2, 2))
     w = (Fraction(3), Fraction(1, 7), Fraction(3), Fraction(-1, 7))
     x = ((1, Fraction(5, 3)), (1, Fraction(-5, 3)))
-    limit = follow(Instance(network, "logistic", x, (1, 1), (w, (2, 2))), record=True)  # type: ignore[arg-type]
+    limit = follow(Instance.of(network, "logistic", x, (1, 1), (w, (2, 2))), record=True)
     assert limit.status == "converged", limit.reason
     assert limit.path is not None
     rows = limit.path["direction"]

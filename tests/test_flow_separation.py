@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from fractions import Fraction
 from typing import Any
 
@@ -19,7 +18,7 @@ from tests.reference import euler_path, margins_and_gradients
 
 
 def instance_of(network: Network, x: Any, y: Any, theta0: Any) -> Instance:
-    return Instance(network, "exponential", x, y, theta0)
+    return Instance.of(network, "exponential", x, y, theta0)
 
 
 def relu(w: Any, v: Any, x: Any, y: Any) -> Instance:
@@ -36,7 +35,7 @@ def separable(instance: Instance) -> bool:
 
 def with_free_labels(rng: np.random.Generator, family: str, kind: Kind) -> Instance:
     instance = draw(rng, family, kind)
-    return dataclasses.replace(instance, y=tuple(int(v) for v in rng.choice([-1, 1], instance.n)))
+    return instance.changed(y=tuple(int(v) for v in rng.choice([-1, 1], instance.n)))
 
 
 @pytest.mark.parametrize("kind", ["generic", "integer"])

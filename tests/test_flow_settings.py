@@ -30,10 +30,12 @@ def converged(family: str, kind: Kind) -> list[tuple[Limit, Limit]]:
 def test_generic_draws_have_the_same_predictor(family: str) -> None:
     for default, tight in converged(family, "generic"):
         assert tight.status == "converged", f"{tight.reason}\n{default.instance.to_json()}"
-        assert default.margins is not None
-        assert tight.margins is not None
+        assert default.point is not None
+        assert tight.point is not None
         assert default.value == pytest.approx(tight.value, rel=1e-8)
-        np.testing.assert_allclose(default.margins, tight.margins, rtol=1e-8, err_msg=default.instance.to_json())
+        np.testing.assert_allclose(
+            default.point.margins, tight.point.margins, rtol=1e-8, err_msg=default.instance.to_json()
+        )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -42,12 +44,14 @@ def test_integer_draws_have_the_same_value_and_support_vectors(family: str) -> N
     well as its path is."""
     for default, tight in converged(family, "integer"):
         assert tight.status == "converged", f"{tight.reason}\n{default.instance.to_json()}"
-        assert default.margins is not None
-        assert tight.margins is not None
+        assert default.point is not None
+        assert tight.point is not None
         assert default.value == pytest.approx(tight.value, rel=1e-8)
-        np.testing.assert_allclose(default.margins, tight.margins, rtol=3e-5, err_msg=default.instance.to_json())
-        active = default.margins < 1.0 + 1e-7
-        np.testing.assert_allclose(tight.margins[active], 1.0, rtol=1e-7)
+        np.testing.assert_allclose(
+            default.point.margins, tight.point.margins, rtol=3e-5, err_msg=default.instance.to_json()
+        )
+        active = default.point.margins < 1.0 + 1e-7
+        np.testing.assert_allclose(tight.point.margins[active], 1.0, rtol=1e-7)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -63,11 +67,11 @@ def test_a_start_nearby_has_the_same_limit_unless_an_invariance_holds_it(family:
         near = [u * (1 + 1e-9 * rng.standard_normal(len(u))) for u in instance.theta0_float]
         near = [np.where(u == 0.0, 1e-9 * rng.standard_normal(len(u)), u) for u in near]
         moved = follow(dataclasses.replace(instance, theta0=tuple(tuple(u.tolist()) for u in near)))
-        if limit.doubt or moved.status != "converged":
+        if limit.point.doubt or moved.status != "converged":
             # a dead neuron at zero may wake, and come to another end
             continue
-        assert limit.margins is not None
-        assert moved.margins is not None
+        assert limit.point is not None
+        assert moved.point is not None
         compared += 1
         assert limit.value == pytest.approx(moved.value, rel=1e-7), instance.to_json()
     assert compared >= PER_FAMILY - 3

@@ -20,7 +20,7 @@ TINY = fully_connected("linear", (1, 1))
 
 
 def point(theta0: Any, x: Any = ((1,),), y: Any = (1,), network: Network = TINY) -> Instance:
-    return Instance(network, "exponential", x, y, theta0)
+    return Instance.of(network, "exponential", x, y, theta0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -113,14 +113,14 @@ def test_a_limit_is_what_it_says(kind: Any) -> None:
     assert len(converged) >= 20
     for limit in converged:
         assert limit.theta is not None
-        assert limit.margins is not None
-        assert limit.residual is not None
+        assert limit.point is not None
+        assert limit.point is not None
         assert limit.log_norm is not None
         flat = np.concatenate(limit.theta)
         assert [len(u) for u in limit.theta] == list(limit.instance.network.sizes)
         assert limit.value == pytest.approx(0.5 * float(flat @ flat), rel=1e-12)
-        assert limit.margins.min() == pytest.approx(1.0, rel=1e-12)
-        assert limit.residual <= 1e-9, limit.instance.to_json()
+        assert limit.point.margins.min() == pytest.approx(1.0, rel=1e-12)
+        assert limit.point.residual <= 1e-9, limit.instance.to_json()
         # balance: every layer has the same norm
         squares = [float(u @ u) for u in limit.theta]
         np.testing.assert_allclose(squares, np.mean(squares), rtol=1e-8)
@@ -143,9 +143,9 @@ def test_margins_that_no_temperature_tells_apart(device: str) -> None:
     instance = point(start, x=((1, 20001), (1, 20000)), y=(1, 1), network=diagonal("linear", 2, 3))
     (limit,) = harness.drive([instance], device=device)
     assert limit.status == "converged"
-    assert limit.zeros == [[0], [0], [0]]
-    assert limit.multipliers is not None
-    assert limit.multipliers[0] == 0.0 < limit.multipliers[1]
+    assert limit.point.zeros == [[0], [0], [0]]
+    assert limit.point is not None
+    assert limit.point.multipliers[0] == 0.0 < limit.point.multipliers[1]
     assert limit.value == pytest.approx(1.5 * 20000.0 ** (-2 / 3), rel=1e-12)
 
 

@@ -28,7 +28,7 @@ def start(x: Sequence[Sequence[float]], y: Sequence[int], w: Sequence[Sequence[f
     """A fully connected relu network of depth 2: w one row a neuron, v one number a neuron."""
     network = fully_connected("relu", (len(x[0]), len(w)))
     theta0 = (tuple(a for row in w for a in row), tuple(v))
-    return Instance(network, "exponential", tuple(map(tuple, x)), tuple(y), theta0)  # type: ignore[arg-type]
+    return Instance.of(network, "exponential", tuple(map(tuple, x)), tuple(y), theta0)
 
 
 def input_along_the_path(limit: Limit, sample: int, neuron: int) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_a_dead_neuron_on_a_kink_stays() -> None:
 def test_patches_of_opposite_sign_may_have_no_kink() -> None:
     """One filter, patches p and -p, v = (1, -1): relu(w.p) - relu(-w.p) = w.p is smooth at w.p = 0."""
     network = convolutional("relu", 4, 2, stride=2)
-    instance = Instance(network, "exponential", ((1, 0, -1, 0), (0, 1, 0, -1)), (1, 1), ((0, 1), (1, -1)))  # type: ignore[arg-type]
+    instance = Instance.of(network, "exponential", ((1, 0, -1, 0), (0, 1, 0, -1)), (1, 1), ((0, 1), (1, -1)))
     limit = follow(instance, record=True)
     assert limit.status == "converged", limit.reason
     compare_with_euler(instance, limit)
@@ -154,12 +154,12 @@ def test_small_changes_of_a_decided_start_on_a_kink_do_not_change_the_limit(fami
         limit = follow(instance)
         if limit.status != "converged":
             continue
-        assert limit.margins is not None
+        assert limit.point is not None
         for _ in range(6):
             moved = follow(_moved(instance, rng, 1e-7))
             assert moved.status == "converged", f"{moved.reason}\n{instance.to_json()}"
-            assert moved.margins is not None
-            np.testing.assert_allclose(moved.margins, limit.margins, atol=1e-3, err_msg=instance.to_json())
+            assert moved.point is not None
+            np.testing.assert_allclose(moved.point.margins, limit.point.margins, atol=1e-3, err_msg=instance.to_json())
         checked += 1
 
 
@@ -211,7 +211,7 @@ def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:
 def test_a_neuron_below_a_weight_that_only_starts_at_zero_is_not_dead() -> None:
     """Depth 3: v is zero at first and grows, and then the neurons with w = 0 may be on or off."""
     theta0 = tuple(tuple(map(Fraction, layer)) for layer in ((0, 0, 1), (0, 1, 1), (0,)))
-    limit = follow(Instance(fully_connected("relu", (1, 3, 1)), "exponential", ((Fraction(1),),), (1,), theta0))
+    limit = follow(Instance.of(fully_connected("relu", (1, 3, 1)), "exponential", ((Fraction(1),),), (1,), theta0))
     assert (limit.status, limit.reason) == ("undecided", "A kink is degenerate to first order.")
 
 

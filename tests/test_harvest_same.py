@@ -51,7 +51,7 @@ def renamed(instance: Instance, source: random.Random) -> Instance:
     points = source.sample(range(instance.n), instance.n)
     x = tuple(tuple(instance.x[i][c] * flips[0][c] * scale**depth for c in orders[0]) for i in points)
     y = tuple(instance.y[i] * flips[depth][0] for i in points)
-    return Instance(Network(network.activation, tuple(patterns)), instance.loss, x, y, tuple(theta0))
+    return Instance.of(Network(network.activation, tuple(patterns)), instance.loss, x, y, tuple(theta0))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -74,14 +74,14 @@ def test_another_number_is_not_the_same(data: Any) -> None:
     theta0 = [list(u) for u in other.theta0]
     # Larger than every other weight, under any scale that keeps the points as they are.
     theta0[layer][k] = 2 * largest + 1
-    assert not same(instance, Instance(other.network, other.loss, other.x, other.y, tuple(map(tuple, theta0))))
+    assert not same(instance, Instance.of(other.network, other.loss, other.x, other.y, tuple(map(tuple, theta0))))
 
 
 def test_what_only_looks_the_same() -> None:
     network = Network("relu", (((0, 1), (2, 3)), ((0, 1),)))
 
     def one(x: Any, theta0: Any, y: Any = (1, 1)) -> Instance:
-        return Instance(network, "exponential", x, y, theta0)
+        return Instance.of(network, "exponential", x, y, theta0)
 
     first = one([[1, 2], [3, -1]], [[1, 0, 0, 1], [1, 2]])
     assert same(first, one([[3, -1], [1, 2]], [[0, 1, 1, 0], [2, 1]]))

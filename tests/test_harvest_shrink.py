@@ -17,7 +17,7 @@ from harness.problem.sizes import size
 
 def instance(network: Network, x: object, theta: object, y: tuple[int, ...] = (1, -1)) -> Instance:
     rows = [tuple(tuple(map(Fraction, row)) for row in part) for part in (x, theta)]  # type: ignore[attr-defined]
-    return Instance(network, "exponential", rows[0], y, rows[1])
+    return Instance.of(network, "exponential", rows[0], y, rows[1])
 
 
 LARGE = instance(

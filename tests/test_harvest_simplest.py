@@ -16,18 +16,18 @@ from harness.certificates import check, verify
 from harness.cli import main
 from harness.harvest.simplest import simplest
 from harness.oracles.verdict import Verdict
-from harness.problem.limits import Limit
 from harness.problem.networks import fully_connected
+from harness.problem.points import Point
 from harness.records.folders import store
 from harness.records.record import RECORD, Record, load, stored
 from harness.records.simplicity import simplicity
 from tests.counterexamples import depth2_local
-from tests.margin_limits import active_global, fc_relu_local, limit, nonzero_local
+from tests.margin_limits import active_global, fc_relu_local, nonzero_local, point
 
 
-def right_angle() -> Limit:
+def right_angle() -> Point:
     """x = (1, 0), (-1, 1), neuron 1 dead: value sqrt(5), where (1, 0), (0, 1) is feasible and costs 2."""
-    return limit(fully_connected("relu", (2, 2)), [[1, 0], [-1, 1]], [1, 1], [[0, 0, 1, 2], [0, 5**0.5]])
+    return point(fully_connected("relu", (2, 2)), [[1, 0], [-1, 1]], [1, 1], [[0, 0, 1, 2], [0, 5**0.5]])
 
 
 def with_better(record: Record, better: list[list[Any]]) -> Record:
@@ -54,7 +54,9 @@ def test_the_oracle_finds_the_exact_point_where_integers_do() -> None:
 
 def test_a_rounded_point_becomes_the_simplest_one() -> None:
     record = clumsy()
-    found = simplest(record.instance, record.data["certificate"], lambda c: check(record.instance, dict(c)).accepted)
+    found = simplest(
+        record.instance, record.data["certificate"], lambda c: check(record.instance.problem, dict(c)).accepted
+    )
     assert found["better"] == [[0, "1/2"], [0, "1/2"]]
     assert simplicity(found) == (2, Fraction(1, 4))
     assert simplicity(record.data["certificate"]) == (256, Fraction(129, 256) ** 2)
@@ -75,12 +77,12 @@ def test_what_the_simplest_point_keeps(verdict: Verdict) -> None:
     certificate = verdict.certificate
     assert certificate is not None
     instance = next(
-        found.instance
+        found.problem
         for found in (right_angle(), fc_relu_local(), nonzero_local(), active_global())
         if _accepted(found, certificate)
     )
-    found = simplest(instance, certificate, lambda c: check(instance, dict(c)).accepted)
-    assert check(instance, dict(found)).accepted
+    found = simplest(instance, certificate, lambda c: check(instance.problem, dict(c)).accepted)
+    assert check(instance.problem, dict(found)).accepted
     assert simplicity(found) <= simplicity(certificate)
     assert simplicity(found)[0] <= 24
     assert verdict.bound is not None
@@ -92,22 +94,22 @@ def test_what_the_simplest_point_keeps(verdict: Verdict) -> None:
     assert rest == {key: part for key, part in certificate.items() if key != "better"}
 
 
-def _accepted(found: Limit, certificate: dict[str, Any]) -> bool:
-    return check(found.instance, certificate).accepted
+def _accepted(found: Point, certificate: dict[str, Any]) -> bool:
+    return check(found.problem, certificate).accepted
 
 
 def test_nothing_simpler_was_passed_over() -> None:
     """All points of depth2-local in halves, one by one: what does is no simpler."""
     record = depth2_local()
     certificate = record.data["certificate"]
-    found = simplest(record.instance, certificate, lambda c: check(record.instance, dict(c)).accepted)
+    found = simplest(record.instance, certificate, lambda c: check(record.instance.problem, dict(c)).accepted)
     cap = (1 + cost(certificate)) / 2
     halves = [Fraction(k, 2) for k in range(-2, 3)]
     others = [
         {**certificate, "better": [[str(a) for a in point[:2]], [str(a) for a in point[2:]]]}
         for point in product(halves, repeat=4)
     ]
-    accepted = [c for c in others if cost(c) <= cap and check(record.instance, c).accepted]
+    accepted = [c for c in others if cost(c) <= cap and check(record.instance.problem, c).accepted]
     assert accepted
     assert min(map(simplicity, accepted)) == simplicity(found)
 

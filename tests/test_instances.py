@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import math
 import pickle
@@ -181,7 +180,7 @@ def exact_instances(draw: st.DrawFn) -> Instance:
     )
     point = st.lists(exact_numbers, min_size=network.widths[0], max_size=network.widths[0]).map(tuple)
     x = tuple(draw(st.lists(point.filter(any), min_size=1, max_size=3)))
-    return Instance(
+    return Instance.of(
         network,
         draw(st.sampled_from(["exponential", "logistic"])),
         x,
@@ -217,7 +216,7 @@ def test_writing_and_reading_gives_the_same_instance(instance: Instance) -> None
     ],
 )
 def test_a_number_is_written_as_a_person_would(value: Fraction, text: str) -> None:
-    instance = Instance(fully_connected("linear", [1, 1]), "logistic", ((Fraction(1),),), (1,), ((value,), (value,)))
+    instance = Instance.of(fully_connected("linear", [1, 1]), "logistic", ((Fraction(1),),), (1,), ((value,), (value,)))
     assert f'"theta0": [[{text}], [{text}]]}}' in instance.to_json()
 
 
@@ -228,7 +227,7 @@ def test_the_constructor_takes_integers_and_floats_at_their_exact_value() -> Non
     rows: Any = [[1, 0.1], [np.int64(3), np.float64(0.5)]]
     theta0: Any = [[0, 3, 0, -2], np.array([3.0, 0.0])]
     labels: Any = [1, np.int64(-1)]
-    instance = Instance(fully_connected("relu", [2, 2]), "logistic", rows, labels, theta0)
+    instance = Instance.of(fully_connected("relu", [2, 2]), "logistic", rows, labels, theta0)
     assert instance.x == ((Fraction(1), Fraction(0.1)), (Fraction(3), Fraction(1, 2)))
     assert all(type(a) is Fraction and type(a.numerator) is int for row in instance.x for a in row)
     assert instance.y == (1, -1)
@@ -260,7 +259,7 @@ def test_the_constructor_takes_integers_and_floats_at_their_exact_value() -> Non
 )
 def test_the_constructor_refuses_what_the_reader_refuses(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(FieldError) as caught:
-        dataclasses.replace(Instance.from_json(EXAMPLE), **changes)
+        Instance.from_json(EXAMPLE).changed(**changes)
     assert caught.value.field == field
 
 
@@ -276,6 +275,6 @@ def test_floats_are_the_nearest_and_cannot_be_written_to() -> None:
 
 def test_margins_are_exact() -> None:
     instance = Instance.from_json(EXAMPLE)
-    assert instance.margins(instance.theta0) == [Fraction(9, 4), Fraction(9, 4)]
-    opposite = dataclasses.replace(instance, y=(1, -1))
-    assert opposite.margins(instance.theta0) == [Fraction(9, 4), Fraction(-9, 4)]
+    assert instance.problem.margins(instance.theta0) == [Fraction(9, 4), Fraction(9, 4)]
+    opposite = instance.changed(y=(1, -1))
+    assert opposite.problem.margins(instance.theta0) == [Fraction(9, 4), Fraction(-9, 4)]

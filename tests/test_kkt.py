@@ -125,9 +125,9 @@ def test_slack_counts() -> None:
 
 def test_scale_does_not_matter() -> None:
     limit = nonzero_local()
-    x, y = limit.instance.x_float, limit.instance.y_float
+    x, y = limit.problem.x_float, limit.problem.y_float
     assert limit.theta is not None
-    found = kkt(limit.instance.network, x, y, [7.0 * u for u in limit.theta], limit.signs)
+    found = kkt(limit.problem.network, x, y, [7.0 * u for u in limit.theta], limit.signs)
     assert found.residual < 1e-14
     assert found.multipliers == pytest.approx(limit.multipliers)
 
@@ -284,7 +284,7 @@ def test_what_is_returned_attains_the_residual() -> None:
         limit = random_limit(seed)
         if limit is None or limit.theta is None or limit.signs is None:
             continue
-        network, x, y = limit.instance.network, limit.instance.x_float, limit.instance.y_float
+        network, x, y = limit.problem.network, limit.problem.x_float, limit.problem.y_float
         theta = [u * (1.0 + 0.05 * rng.standard_normal(len(u))) for u in limit.theta]
         found = kkt(network, x, y, theta, limit.signs)
         if not math.isfinite(found.residual):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import pytest
 
 from harness.oracles import decide
-from harness.problem.limits import Limit
 from harness.problem.networks import Network, diagonal, fully_connected
-from tests.margin_limits import depth2_local, limit, nonzero_local
+from harness.problem.points import Point
+from tests.margin_limits import depth2_local, nonzero_local, point
 
 FC = fully_connected("linear", (2, 1))
 
 
-def told(found: Limit) -> tuple[bool | None, ...]:
+def told(found: Point) -> tuple[bool | None, ...]:
     return tuple(decide(found).assumptions.values())
 
 
 def test_nothing_is_zero() -> None:
-    assert told(limit(FC, [[3, 4]], [1], [[3, 4], [5]])) == (True, True, True)
+    assert told(point(FC, [[3, 4]], [1], [[3, 4], [5]])) == (True, True, True)
 
 
 def test_a_pair_that_no_gradient_reaches() -> None:
@@ -26,19 +26,19 @@ def test_a_pair_that_no_gradient_reaches() -> None:
 
 
 def test_a_coordinate_that_no_point_has() -> None:
-    assert told(limit(FC, [[2, 0]], [1], [[1, 0], [1]])) == (False, True, True)
+    assert told(point(FC, [[2, 0]], [1], [[1, 0], [1]])) == (False, True, True)
 
 
 def test_a_zero_by_cancellation_is_not_known() -> None:
     """The support vectors are mirror images: exact sums would show the zero, structure does not."""
-    assert told(limit(FC, [[1, 1], [-1, 1]], [1, 1], [[0, 1], [1]])) == (None, True, True)
+    assert told(point(FC, [[1, 1], [-1, 1]], [1, 1], [[0, 1], [1]])) == (None, True, True)
 
 
 def test_an_input_that_is_zero_by_cancellation_is_not_known() -> None:
     """w is along (1, 1), at right angles to the third point, which is no support vector."""
     network = Network("linear", (((0, 1, -1), (-1, -1, 2)), ((0, 1),)))
     x = [[1, 1, 1], [1, -1, 3]]
-    found = limit(network, x, [1, 1], [[1, 1, 1], [2**0.5, 1]])
+    found = point(network, x, [1, 1], [[1, 1, 1], [2**0.5, 1]])
     assert told(found)[2] is None
 
 
@@ -48,11 +48,11 @@ def test_a_kink_from_below_is_zero_because_nothing_reaches_it() -> None:
 
 def test_a_kink_at_right_angles_to_what_made_the_weights() -> None:
     """w_1 is along (1, 1) alone, and the other point is (-1, 1): an exact zero although nothing is zero in the data."""
-    found = limit(fully_connected("relu", (2, 2)), [[1, 1], [-1, 1]], [1, 1], [[1, 1, -1, 1], [2**0.5, 2**0.5]])
+    found = point(fully_connected("relu", (2, 2)), [[1, 1], [-1, 1]], [1, 1], [[1, 1, -1, 1], [2**0.5, 2**0.5]])
     assert told(found) == (True, True, False)
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
 def test_all_weights_of_a_deep_network(activation: str) -> None:
     root = 0.5 ** (1 / 3)
-    assert told(limit(diagonal(activation, 2, 3), [[1, 1]], [1], [[root, root]] * 3)) == (True, True, True)  # type: ignore[arg-type]
+    assert told(point(diagonal(activation, 2, 3), [[1, 1]], [1], [[root, root]] * 3)) == (True, True, True)  # type: ignore[arg-type]

@@ -18,23 +18,24 @@ from harness.oracles import decide
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected, preactivations
-from tests.margin_limits import limit, margins_of, nonzero_local
+from harness.problem.points import Point
+from tests.margin_limits import margins_of, nonzero_local, point
 
 A = 0.5**0.5
 # One filter w of two weights on the patches (x_1, x_2) and (x_3, x_4), one output weight a patch.
 PATCHES = (((0, 1, -1, -1), (-1, -1, 0, 1)), ((0, 1),))
 
 
-def second_singular_pair(activation: Any) -> Limit:
+def second_singular_pair(activation: Any) -> Point:
     """docs/statements.md, section 6, shared-local: patches (4, a), (-4, a); w = (0, 1), v = (a, a)."""
-    return limit(Network(activation, PATCHES), [[4, A, -4, A]], [1], [[0, 1], [A, A]])
+    return point(Network(activation, PATCHES), [[4, A, -4, A]], [1], [[0, 1], [A, A]])
 
 
-def rotated(activation: Any) -> Limit:
+def rotated(activation: Any) -> Point:
     """The same, rotated: no weight is zero and no two are equal."""
     # Balanced: |w| = |v|; the flow keeps |w|^2 - |v|^2, and the limit has the directions of the start.
     w, v = np.array([1.0, 2.0]) / 5**0.5, np.array([3.0, 4.0]) / 5.0
-    return limit(Network(activation, PATCHES), [[27, -6, -14, 17]], [1], [list(w), list(v)])
+    return point(Network(activation, PATCHES), [[27, -6, -14, 17]], [1], [list(w), list(v)])
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
@@ -66,11 +67,11 @@ def test_shared_local_rotated(activation: str) -> None:
 @pytest.mark.parametrize("depth", [3, 4])
 def test_deep_local(activation: Any, depth: int) -> None:
     root = 0.5 ** (1 / depth)
-    found = limit(diagonal(activation, 2, depth), [[1, 1]], [1], [[root, root]] * depth)
+    found = point(diagonal(activation, 2, depth), [[1, 1]], [1], [[root, root]] * depth)
     verdicts = decide(found)
     assert (verdicts.local.status, verdicts.mechanism) == ("not_optimal", "saddle")
     assert verdicts.local.certified
-    alone = limit(diagonal(activation, 2, depth), [[1, 1]], [1], [[1, 0]] * depth)
+    alone = point(diagonal(activation, 2, depth), [[1, 1]], [1], [[1, 0]] * depth)
     assert decide(alone).local.status == "optimal"
     assert decide(alone).local.certified
 
@@ -78,7 +79,7 @@ def test_deep_local(activation: Any, depth: int) -> None:
 def test_a_deep_kink() -> None:
     """The two neurons of nonzero_local on top of a layer that passes the points on: tilting pays at first order."""
     network = fully_connected("relu", (2, 2, 2))
-    found = limit(network, [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]])
+    found = point(network, [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]])
     verdicts = decide(found)
     assert (verdicts.local.status, verdicts.local.certified) == ("not_optimal", True)
 
@@ -91,7 +92,7 @@ def test_a_dead_neuron_with_a_neighbour_that_shares_its_filter() -> None:
     """
     patterns = (((0, 1, -1, -1), (-1, -1, 0, 1), (2, 3, -1, -1)), ((0, 1, 2),))
     x = [["1", "1/4", "1", "1/4"], ["-1", "1/4", "-1", "1/4"]]
-    found = limit(Network("relu", patterns), x, [1, 1], [[0, 2, 0, 0], [2**0.5, 2**0.5, 0]])
+    found = point(Network("relu", patterns), x, [1, 1], [[0, 2, 0, 0], [2**0.5, 2**0.5, 0]])
     verdicts = decide(found)
     assert (verdicts.local.status, verdicts.local.certified) == ("not_optimal", True)
     assert verdicts.mechanism == "dead neuron"
@@ -101,7 +102,7 @@ def test_a_dead_neuron_with_a_neighbour_that_shares_its_filter() -> None:
 def driven() -> list[tuple[Limit, Verdicts]]:
     names = [name for name in FAMILIES if "depth 3" in name or "convolutional" in name]
     instances = suite(21, 80, "integer", names) + suite(21, 40, "generic", names)
-    limits = [found for found in drive(instances) if found.status == "converged" and not found.doubt]
+    limits = [found for found in drive(instances) if found.point is not None and not found.point.doubt]
     return [(found, decide(found)) for found in limits]
 
 
@@ -111,7 +112,7 @@ def test_limits_are_decided() -> None:
         counts[verdicts.local.status] += 1
         assert verdicts.local.certified == (verdicts.local.status != "undecided")
         if verdicts.local.certificate is not None:
-            assert check(found.instance, verdicts.local.certificate).accepted
+            assert check(found.instance.problem, verdicts.local.certificate).accepted
     assert counts["undecided"] <= 0.05 * sum(counts.values())
     assert counts["optimal"] > 40
 
@@ -130,24 +131,24 @@ def test_no_small_step_beats_a_local_optimum() -> None:
                 moved = flat + radius * np.linalg.norm(flat) * rng.standard_normal(len(flat)) * rng.integers(
                     0, 2, len(flat)
                 )
-                assert _margin(found, moved) / np.linalg.norm(moved) ** m <= here * (1.0 + 1e-9)
+                assert _margin(found.point, moved) / np.linalg.norm(moved) ** m <= here * (1.0 + 1e-9)
 
 
-def _margin(found: Limit, flat: np.ndarray) -> float:
-    network = found.instance.network
+def _margin(found: Point, flat: np.ndarray) -> float:
+    network = found.problem.network
     parts = np.split(flat, np.cumsum(network.sizes)[:-1])
-    return float(margins_of(network, found.instance, parts).min())
+    return float(margins_of(network, found.problem, parts).min())
 
 
-def cases() -> list[Limit]:
+def cases() -> list[Point]:
     root = 0.5 ** (1 / 3)
     return [
         second_singular_pair("linear"),
         second_singular_pair("relu"),
         rotated("linear"),
         rotated("relu"),
-        limit(diagonal("relu", 2, 3), [[1, 1]], [1], [[root, root]] * 3),
-        limit(fully_connected("relu", (2, 2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]]),
+        point(diagonal("relu", 2, 3), [[1, 1]], [1], [[root, root]] * 3),
+        point(fully_connected("relu", (2, 2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]]),
     ]
 
 
@@ -158,7 +159,7 @@ def test_the_margin_rises_along_the_curve(number: int) -> None:
     assert certificate is not None
     assert certificate["kind"] == "curve"
     assert found.theta is not None
-    flat, m = np.concatenate(found.theta), found.instance.network.depth
+    flat, m = np.concatenate(found.theta), found.problem.network.depth
     d, e = (_flat(certificate[key], len(flat)) for key in ("d", "e"))
     here = np.linalg.norm(flat) ** -m
     for eps in (1e-2, 3e-3, 1e-3):
@@ -191,7 +192,7 @@ def test_expansions_against_the_network(network: Network) -> None:
         rows = (tuple(Fraction(float(v)) for v in x),)
         zeros = tuple(tuple(Fraction(0) for _ in u) for u in theta)
         exact = Exact(
-            Instance(network, "exponential", rows, (1,), zeros),
+            Instance.of(network, "exponential", rows, (1,), zeros).problem,
             tuple(tuple(Fraction(float(v)) for v in u) for u in theta),
         )
         same = exact.sample(0, gates)[-1][0]

@@ -12,21 +12,21 @@ import harness.oracles.layer_tree as layer_tree
 import harness.oracles.optimality as optimality
 from harness.certificates import check
 from harness.oracles import Verdict, decide
-from harness.oracles.depth2 import Point
+from harness.oracles.apart import Apart
 from harness.oracles.multipliers import best_multipliers
-from harness.oracles.problems import full_problem, global_regions
-from harness.problem.limits import Limit
+from harness.oracles.programmes import full_problem, global_regions
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
-from tests.margin_limits import active_global, depth2_local, fc_relu_local, limit, nonzero_local
+from harness.problem.points import Point
+from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, point
 
 BEST_OF_TWO_POINTS = 8.0 / 17.0**0.5
 FALSE = {"nonzero_weights": False, "nonzero_weight_vectors": False, "nonzero_inputs": False}
 
 
-def is_certified(verdict: Verdict, found: Limit) -> bool:
+def is_certified(verdict: Verdict, found: Point) -> bool:
     """The checker's word, asked for once more."""
     assert verdict.certificate is not None
-    return verdict.certified and check(found.instance, verdict.certificate).accepted
+    return verdict.certified and check(found.problem, verdict.certificate).accepted
 
 
 def test_fc_relu_local() -> None:
@@ -101,7 +101,7 @@ def test_one_neuron_a_point_is_global() -> None:
     root = (4.0 / 17.0**0.5) ** 0.5  # |u_j| = 1/|x_j| = 4/sqrt(17)
     unit = (4.0 / 17.0**0.5, 1.0 / 17.0**0.5)
     theta = [[root * unit[0], root * unit[1], -root * unit[0], root * unit[1]], [root, root]]
-    found = limit(fully_connected("relu", (2, 2)), [["1", "1/4"], ["-1", "1/4"]], [1, 1], theta)
+    found = point(fully_connected("relu", (2, 2)), [["1", "1/4"], ["-1", "1/4"]], [1, 1], theta)
     verdicts = decide(found)
     assert verdicts.global_.status == "optimal"
     assert verdicts.global_.value == pytest.approx(BEST_OF_TWO_POINTS)
@@ -110,11 +110,11 @@ def test_one_neuron_a_point_is_global() -> None:
 
 def test_best_multipliers_over_any_width() -> None:
     # The limit's own multipliers, 2 and 2, prove 4/2.06155 already, and two neurons attain it.
-    problem = full_problem(Point(active_global()))
+    problem = full_problem(Apart(active_global()))
     regions = global_regions(problem)
-    slopes = problem.slopes(regions, problem.point.alpha)
+    slopes = problem.slopes(regions, problem.apart.alpha)
     assert slopes is not None
-    assert problem.bound(problem.point.alpha, slopes) == pytest.approx(BEST_OF_TWO_POINTS)
+    assert problem.bound(problem.apart.alpha, slopes) == pytest.approx(BEST_OF_TWO_POINTS)
     for start in ([1.0, 0.0], [0.0, 0.0], [1.0, 3.0]):
         opening = problem.slopes(regions, np.array(start))
         assert opening is not None
@@ -128,7 +128,7 @@ def test_a_better_point_is_what_it_says() -> None:
     certificate = decide(found).local.certificate
     assert certificate is not None
     better = [[Fraction(a) for a in u] for u in certificate["better"]]
-    assert min(found.instance.margins(better)) >= 1
+    assert min(found.problem.problem.margins(better)) >= 1
     assert sum(a * a for u in better for a in u) / 2 < 4
 
 
@@ -158,7 +158,7 @@ def test_doubt_leaves_everything_open() -> None:
 
 def test_two_equal_diagonal_paths_of_depth_3_are_a_saddle() -> None:
     """Moving weight from one product of three to the other pays, though each layer by itself is optimal."""
-    verdicts = decide(limit(diagonal("linear", 2, 3), [[1, 1]], [1], [[1.0, 1.0]] * 3))
+    verdicts = decide(point(diagonal("linear", 2, 3), [[1, 1]], [1], [[1.0, 1.0]] * 3))
     assert verdicts.local.status == "not_optimal"
     assert verdicts.local.certified
     assert [pair.global_.status for pair in verdicts.layers] == ["optimal"] * 3
@@ -166,7 +166,7 @@ def test_two_equal_diagonal_paths_of_depth_3_are_a_saddle() -> None:
 
 def test_a_point_without_multipliers_is_left_open() -> None:
     """Not a KKT point: shared weights whose gradient is nowhere along theta."""
-    verdicts = decide(limit(convolutional("linear", 2, 1), [[2, 1]], [1], [[1.0], [1.0, 1.0]]))
+    verdicts = decide(point(convolutional("linear", 2, 1), [[2, 1]], [1], [[1.0], [1.0, 1.0]]))
     assert verdicts.local.status == "undecided"
     assert "multipliers" in verdicts.local.reason
     assert len(verdicts.layers) == 2
@@ -174,7 +174,7 @@ def test_a_point_without_multipliers_is_left_open() -> None:
 
 def test_a_point_that_is_not_kkt_is_not_called_optimal() -> None:
     # Feasible and even in the right cells, but 10 % longer than it needs to be in one direction.
-    found = limit(fully_connected("relu", (2, 1)), [[1, 0]], [1], [[1.0, 0.5], [1.118]])
+    found = point(fully_connected("relu", (2, 1)), [[1, 0]], [1], [[1.0, 0.5], [1.118]])
     verdicts = decide(found)
     assert verdicts.local.status == "undecided"
     assert verdicts.global_.status == "undecided"
@@ -182,7 +182,7 @@ def test_a_point_that_is_not_kkt_is_not_called_optimal() -> None:
 
 def test_wrong_multipliers_are_not_believed() -> None:
     good = active_global()
-    assert good.multipliers is not None
+    assert good is not None
     verdicts = decide(replace(good, multipliers=good.multipliers * [1.0, 0.0]))
     # The oracle may find the right ones by itself; what it says must carry a proof.
     assert verdicts.local.status == "undecided" or is_certified(verdicts.local, good)
@@ -198,7 +198,7 @@ def test_too_many_cells_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_neurons_that_cannot_contribute() -> None:
     # Neuron 2 sees nothing and neuron 3 is not heard; neuron 1 alone is the whole network.
     network = Network("relu", (((0, 1), (-1, -1), (2, 3)), ((0, 1, -1),)))
-    found = limit(network, [[1, 0]], [1], [[1.0, 0.0, 0.0, 0.0], [1.0, 0.0]])
+    found = point(network, [[1, 0]], [1], [[1.0, 0.0, 0.0, 0.0], [1.0, 0.0]])
     verdicts = decide(found)
     assert verdicts.global_.status == "optimal"
     assert is_certified(verdicts.global_, found)
@@ -207,7 +207,7 @@ def test_neurons_that_cannot_contribute() -> None:
 
 def test_a_zero_patch_makes_the_assumptions_false() -> None:
     # The point (0, 1) is invisible to neuron 1, and both weight vectors are nonzero.
-    found = limit(diagonal("linear", 2, 2), [[1, 0], [0, 1]], [1, 1], [[1.0, 1.0], [1.0, 1.0]])
+    found = point(diagonal("linear", 2, 2), [[1, 0], [0, 1]], [1, 1], [[1.0, 1.0], [1.0, 1.0]])
     verdicts = decide(found)
     assert verdicts.local.status == "optimal"
     assert verdicts.assumptions == FALSE

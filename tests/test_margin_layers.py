@@ -17,7 +17,7 @@ from harness.oracles.least_distance import least_norm
 from harness.oracles.verdict import LayerVerdicts
 from harness.problem.limits import Limit
 from harness.problem.networks import fully_connected
-from tests.margin_limits import active_global, limit, margins_of, nonzero_local, random_limit
+from tests.margin_limits import active_global, margins_of, nonzero_local, point, random_limit
 
 
 def test_agrees_with_the_depth_2_oracle() -> None:
@@ -51,13 +51,13 @@ def test_not_global_but_local() -> None:
 def test_a_deep_kink_that_does_not_pay_and_one_that_does() -> None:
     """Depth 3: the identity below the two neurons of nonzero_local, so that the second layer's problem is theirs."""
     network = fully_connected("relu", (2, 2, 2))
-    found = limit(network, [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]])
+    found = point(network, [[1, 0], [0, 1]], [1, 1], [[1, 0, 0, 1], [1, 0, 0, 1], [1, 1]])
     second = decide_layer(found, 1, certify=True)
     assert second.local.status == "not_optimal"
     assert second.local.certified
     assert decide_layer(found, 2, certify=True).global_.status == "optimal"
     # With single weights in their place the same points leave no room to tilt.
-    alone = limit(fully_connected("relu", (1, 1, 1)), [[1]], [1], [[1], [1], [1]])
+    alone = point(fully_connected("relu", (1, 1, 1)), [[1]], [1], [[1], [1], [1]])
     assert [pair.global_.status for pair in decide(alone).layers] == ["optimal"] * 3
 
 
@@ -66,7 +66,7 @@ def driven() -> list[tuple[Limit, tuple[LayerVerdicts, ...]]]:
     """Limits of flows of shared and deep networks, and what is said of their layers."""
     families = [name for name in FAMILIES if "depth 3" in name or "convolutional" in name]
     found = [limit for limit in drive(suite(11, 60, "integer", families)) if limit.status == "converged"]
-    return [(limit, decide(limit).layers) for limit in found if not limit.doubt]
+    return [(limit, decide(limit).layers) for limit in found if not limit.point.doubt]
 
 
 def test_every_layer_of_a_limit_is_decided() -> None:
@@ -78,7 +78,7 @@ def test_every_layer_of_a_limit_is_decided() -> None:
                 counts[verdict.status] += 1
                 assert verdict.certified
                 assert verdict.certificate is not None
-                assert check(found.instance, verdict.certificate).accepted
+                assert check(found.instance.problem, verdict.certificate).accepted
         if found.instance.network.activation == "linear":
             assert all(pair.global_.status == "optimal" for pair in layers)
     assert counts["optimal"] > 100
@@ -101,7 +101,7 @@ def test_no_small_step_in_one_layer_beats_a_local_optimum() -> None:
 
 
 def test_a_doubtful_limit_stays_open() -> None:
-    found = limit(fully_connected("relu", (1, 1, 1)), [[1]], [1], [[1], [1], [1]], doubt="a weight may be zero")
+    found = point(fully_connected("relu", (1, 1, 1)), [[1]], [1], [[1], [1], [1]], doubt="a weight may be zero")
     assert {pair.local.status for pair in decide(found).layers} == {"undecided"}
 
 

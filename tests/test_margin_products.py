@@ -17,7 +17,7 @@ from harness.oracles import decide
 from harness.oracles.products import decide_product
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network, convolutional, fully_connected
-from tests.margin_limits import limit
+from tests.margin_limits import point
 
 X, Y = [[2, 0], [0, 1]], [1, 1]
 # The hard-margin SVM of X, Y: w = (1/2, 1).
@@ -29,7 +29,7 @@ def rank_one(depth: int):
     root = NORM ** (1.0 / depth)
     first = W / NORM * root
     middle = [[root, 0, 0, 0]] * (depth - 2)
-    return limit(fully_connected("linear", (2,) * depth), X, Y, [[*first, 0, 0], *middle, [root, 0]])
+    return point(fully_connected("linear", (2,) * depth), X, Y, [[*first, 0, 0], *middle, [root, 0]])
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
@@ -43,9 +43,9 @@ def test_the_svm_in_one_path_is_global(depth: int) -> None:
 
 
 def test_depth_1_is_the_svm_itself() -> None:
-    found = limit(Network("linear", (((0, 1),),)), X, Y, [list(W)])
+    found = point(Network("linear", (((0, 1),),)), X, Y, [list(W)])
     assert decide(found).global_.status == "optimal"
-    shared = limit(Network("linear", (((0, 0),),)), X, Y, [[1.0]])
+    shared = point(Network("linear", (((0, 0),),)), X, Y, [[1.0]])
     verdict = decide(shared).global_
     assert (verdict.status, verdict.value) == ("optimal", 0.5)
 
@@ -53,7 +53,7 @@ def test_depth_1_is_the_svm_itself() -> None:
 def test_a_planted_point_is_not_global() -> None:
     """Two paths, one a coordinate, at depth 3: concave, so that one path is cheaper."""
     root = 0.5 ** (1 / 3)
-    found = limit(fully_connected("linear", (2, 2, 2)), X, Y, [[root, 0, 0, 1], [root, 0, 0, 1], [root, 1]])
+    found = point(fully_connected("linear", (2, 2, 2)), X, Y, [[root, 0, 0, 1], [root, 0, 0, 1], [root, 1]])
     verdict = decide(found).global_
     assert (verdict.status, verdict.certified) == ("not_optimal", True)
     assert verdict.bound is not None
@@ -64,7 +64,7 @@ def test_flows_of_fully_connected_linear_networks_end_at_global_optima() -> None
     seen = 0
     for kind in ("integer", "generic"):
         for found in drive(suite(3, 15, kind, ["fully connected linear, depth 3"])):
-            if found.status == "converged" and not found.doubt:
+            if found.point is not None and not found.point.doubt:
                 seen += 1
                 verdicts = decide(found)
                 assert verdicts.global_.certified
@@ -77,11 +77,11 @@ def test_a_filter_on_its_top_singular_pair_is_global() -> None:
     network = convolutional("linear", 3, 2)
     x = [[3, 1, 2]]
     left, values, right = np.linalg.svd(np.array([[3.0, 1.0], [1.0, 2.0]]))
-    verdict = decide_product(limit(network, x, [1], [right[0].tolist(), left[:, 0].tolist()]), certify=True)
+    verdict = decide_product(point(network, x, [1], [right[0].tolist(), left[:, 0].tolist()]), certify=True)
     assert verdict is not None
     assert (verdict.status, verdict.certified) == ("optimal", True)
     assert verdict.value == pytest.approx(1.0 / values[0])
-    assert decide_product(limit(network, x, [1], [right[1].tolist(), left[:, 1].tolist()]), certify=True) is None
+    assert decide_product(point(network, x, [1], [right[1].tolist(), left[:, 1].tolist()]), certify=True) is None
 
 
 def forged() -> list[tuple[str, dict[str, Any]]]:
@@ -98,11 +98,11 @@ def test_forged_product_bounds_are_rejected(reason: str, change: dict[str, Any])
     found = rank_one(3)
     certificate = copy.deepcopy(decide(found).global_.certificate)
     assert certificate is not None
-    answer = check(found.instance, {**certificate, **change})
+    answer = check(found.problem.problem, {**certificate, **change})
     assert not answer.accepted
     assert reason in answer.reason
     longer = [[*certificate["theta"][0][:2], "1/100", 0], *certificate["theta"][1:]]
-    assert not check(found.instance, {**certificate, "theta": longer}).accepted
+    assert not check(found.problem.problem, {**certificate, "theta": longer}).accepted
 
 
 def test_a_singular_value_that_is_too_small_is_rejected() -> None:
@@ -111,24 +111,24 @@ def test_a_singular_value_that_is_too_small_is_rejected() -> None:
     assert verdict is not None
     assert verdict.certificate is not None
     square = Fraction(verdict.certificate["square"])
-    answer = check(found.instance, {**verdict.certificate, "square": str(square * Fraction(99, 100))})
+    answer = check(found.problem.problem, {**verdict.certificate, "square": str(square * Fraction(99, 100))})
     assert "semidefinite" in answer.reason
     with pytest.raises(FieldError, match="square"):
-        check(found.instance, {**verdict.certificate, "square": None})
+        check(found.problem.problem, {**verdict.certificate, "square": None})
 
 
 def test_a_cheaper_point_must_be_feasible_and_cheaper() -> None:
     root = 0.5 ** (1 / 3)
-    found = limit(fully_connected("linear", (2, 2, 2)), X, Y, [[root, 0, 0, 1], [root, 0, 0, 1], [root, 1]])
+    found = point(fully_connected("linear", (2, 2, 2)), X, Y, [[root, 0, 0, 1], [root, 0, 0, 1], [root, 1]])
     certificate = decide(found).global_.certificate
     assert certificate is not None
     better = [[Fraction(v) for v in u] for u in certificate["better"]]
     small = [[str(v * Fraction(9, 10)) for v in u] for u in better]
-    assert "not feasible" in check(found.instance, {**certificate, "better": small}).reason
+    assert "not feasible" in check(found.problem.problem, {**certificate, "better": small}).reason
     large = [[str(v * 2) for v in u] for u in better]
-    assert "clearly less" in check(found.instance, {**certificate, "better": large}).reason
+    assert "clearly less" in check(found.problem.problem, {**certificate, "better": large}).reason
     with pytest.raises(FieldError, match="scope"):
-        check(found.instance, {**certificate, "scope": "local"})
+        check(found.problem.problem, {**certificate, "scope": "local"})
 
 
 def test_definite_matrices() -> None:

@@ -12,27 +12,27 @@ import pytest
 from scipy.optimize import minimize
 
 from harness.oracles import Verdicts, decide
-from harness.problem.limits import Limit
 from harness.problem.networks import fully_connected
-from tests.margin_limits import limit, margins_of, random_limit
+from harness.problem.points import Point
+from tests.margin_limits import margins_of, point, random_limit
 
 SEEDS = 400
 
 
 @lru_cache(maxsize=1)
-def decided() -> list[tuple[Limit, Verdicts]]:
+def decided() -> list[tuple[Point, Verdicts]]:
     """Random small KKT points and their verdicts."""
     limits = (random_limit(seed) for seed in range(SEEDS))
     return [(found, decide(found)) for found in limits if found is not None]
 
 
-def normalised(found: Limit, theta: Any) -> float:
+def normalised(found: Point, theta: Any) -> float:
     """min q / ||theta||^2, which is 1 / (2 cost) once theta is scaled to min q = 1."""
-    q = margins_of(found.instance.network, found.instance, theta)
+    q = margins_of(found.problem.network, found.problem, theta)
     return float(q.min()) / sum(float(u @ u) for u in theta)
 
 
-def split(found: Limit, flat: np.ndarray) -> list[np.ndarray]:
+def split(found: Point, flat: np.ndarray) -> list[np.ndarray]:
     assert found.theta is not None
     return np.split(flat, [len(found.theta[0])])
 
@@ -86,11 +86,11 @@ def test_margin_rises_at_once_where_not_locally_optimal() -> None:
     assert seen >= 4
 
 
-def _towards(found: Limit, better: list[np.ndarray], step: float) -> list[np.ndarray]:
+def _towards(found: Point, better: list[np.ndarray], step: float) -> list[np.ndarray]:
     """(1 - step) of the limit's u_j plus step of the better point's, back in balanced (w, v)."""
     assert found.theta is not None
     hidden, last = (np.zeros(len(u)) for u in found.theta)
-    incoming, (outgoing,) = found.instance.network.patterns
+    incoming, (outgoing,) = found.problem.network.patterns
     for row, out in zip(incoming, outgoing, strict=True):
         at = [k for k in row if k >= 0]
         u = (1 - step) * abs(found.theta[1][out]) * found.theta[0][at] + step * abs(better[1][out]) * better[0][at]
@@ -142,7 +142,7 @@ def test_linear_value_is_the_svm_margin(seed: int) -> None:
     norm = float(np.linalg.norm(w))
     # Two equal neurons, each with half of w.
     half = w / (2.0 * norm) ** 0.5
-    found = limit(fully_connected("linear", (3, 2)), x.tolist(), y.tolist(), [[*half, *half], [(norm / 2) ** 0.5] * 2])
+    found = point(fully_connected("linear", (3, 2)), x.tolist(), y.tolist(), [[*half, *half], [(norm / 2) ** 0.5] * 2])
     verdicts = decide(found)
     assert verdicts.global_.status == "optimal"
     assert verdicts.global_.value == pytest.approx(norm, rel=1e-9)

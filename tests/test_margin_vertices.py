@@ -14,13 +14,13 @@ from harness.certificates.vertices import features
 from harness.oracles import decide
 from harness.oracles.vertices import cheapest_vertex, decide_vertices
 from harness.problem.networks import diagonal, fully_connected
-from tests.margin_limits import limit, margins_of
+from tests.margin_limits import margins_of, point
 
 
 def one_path(depth: int, activation: Any = "linear") -> Any:
     """x = (2, 1): the first coordinate alone, beta = (1/2, 0)."""
     root = 0.5 ** (1.0 / depth)
-    return limit(diagonal(activation, 2, depth), [[2, 1]], [1], [[root, 0.0]] * depth)
+    return point(diagonal(activation, 2, depth), [[2, 1]], [1], [[root, 0.0]] * depth)
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])
@@ -33,7 +33,7 @@ def test_the_better_coordinate_alone_is_global(depth: int, activation: Any) -> N
 
 
 def test_the_worse_coordinate_is_a_local_optimum_only() -> None:
-    found = decide(limit(diagonal("linear", 2, 3), [[2, 1]], [1], [[0.0, 1.0]] * 3))
+    found = decide(point(diagonal("linear", 2, 3), [[2, 1]], [1], [[0.0, 1.0]] * 3))
     assert (found.local.status, found.global_.status) == ("optimal", "not_optimal")
     assert found.local.certified
     assert found.global_.certified
@@ -42,9 +42,9 @@ def test_the_worse_coordinate_is_a_local_optimum_only() -> None:
 
 
 def test_others_are_left_alone() -> None:
-    single = limit(fully_connected("linear", (1, 1, 1)), [[1]], [1], [[1.0]] * 3)
+    single = point(fully_connected("linear", (1, 1, 1)), [[1]], [1], [[1.0]] * 3)
     assert decide_vertices(single, certify=True) is not None
-    joined = limit(fully_connected("linear", (2, 1, 1)), [[1, 0]], [1], [[1, 0], [1], [1]])
+    joined = point(fully_connected("linear", (2, 1, 1)), [[1, 0]], [1], [[1, 0], [1], [1]])
     assert decide_vertices(joined, certify=True) is None
 
 
@@ -53,12 +53,12 @@ def test_no_random_point_is_cheaper(seed: int) -> None:
     """Points of random products, scaled to min q = 1, around the limit and anywhere."""
     rng = np.random.default_rng(seed)
     (found,) = drive([draw(rng, "diagonal linear, depth 3", "integer")])
-    if found.status != "converged" or found.doubt:
+    if found.point is None or found.point.doubt:
         return
-    verdict = decide_vertices(found, certify=True)
+    verdict = decide_vertices(found.point, certify=True)
     assert verdict is not None
     assert verdict.certified
-    ((_, table),) = features(found.instance)
+    ((_, table),) = features(found.instance.problem)
     _, least = cheapest_vertex(np.array(table, dtype=float), 3)
     assert (verdict.status == "optimal") == (found.value is not None and least >= found.value * (1 - 1e-9))
     network = found.instance.network
@@ -86,7 +86,7 @@ def test_a_forged_limit_is_rejected(change: float) -> None:
 
 def test_too_many_vertices_are_open() -> None:
     network = diagonal("relu", 10, 2)
-    found = limit(network, [[1] * 10, [2] * 10, [1, 2] * 5], [1, 1, 1], [[1.0] * 10, [1.0] * 10])
+    found = point(network, [[1] * 10, [2] * 10, [1, 2] * 5], [1, 1, 1], [[1.0] * 10, [1.0] * 10])
     assert decide_vertices(found, certify=True) is None
     certificate = {"kind": "vertices", "problem": "full", "scope": "global", "theta": [[1] * 10] * 2}
-    assert "vertices are more than" in check(found.instance, certificate).reason
+    assert "vertices are more than" in check(found.problem.problem, certificate).reason

@@ -17,7 +17,7 @@ from tests.test_claims import ON_PATHS, verdicts
 
 # Two diagonal paths: the flow uses both, and in the limit the first alone, which is better.
 NETWORK = diagonal("linear", 2, 2)
-START = Instance(NETWORK, "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))  # pyright: ignore[reportArgumentType]
+START = Instance.of(NETWORK, "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))
 
 
 @cache
@@ -72,7 +72,7 @@ def test_a_layer_that_grows_faster_is_unbalanced() -> None:
 
 def test_sign_kept_speaks_of_starts_with_large_outgoing_weights() -> None:
     network = fully_connected("linear", (1, 1))
-    small = Instance(network, "exponential", ((1,),), (1,), ((2,), (1,)))  # pyright: ignore[reportArgumentType]
+    small = Instance.of(network, "exponential", ((1,),), (1,), ((2,), (1,)))
     (limit,) = drive([small], record=True)
     assert judged("sign-kept", limit) == "outside"
 

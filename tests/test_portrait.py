@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from harness.oracles import decide
-from harness.problem.limits import Limit
 from harness.problem.networks import diagonal, fully_connected
+from harness.problem.points import Point
 from harness.show.answers import check_text
-from tests.margin_limits import active_global, depth2_local, fc_relu_local, limit, nonzero_local
+from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, point
 from tests.test_certificates_stored import deep, deep_gap, deep_kink
 
 
-def shown(found: Limit) -> list[str]:
+def shown(found: Point) -> list[str]:
     return check_text(found, decide(found)).splitlines()
 
 
@@ -67,10 +67,10 @@ def test_what_is_better_elsewhere_or_in_one_layer() -> None:
 
 
 def test_an_optimum_has_nothing_better() -> None:
-    lines = shown(limit(diagonal("linear", 2, 3), [[1, 2]], [1], [[0, 1]] * 3))
+    lines = shown(point(diagonal("linear", 2, 3), [[1, 2]], [1], [[0, 1]] * 3))
     assert not any(line.startswith("What") for line in lines)
 
 
 def test_one_layer_alone() -> None:
-    lines = shown(limit(fully_connected("linear", (2,)), [[3, 4]], [1], [[3, 4]]))
+    lines = shown(point(fully_connected("linear", (2,)), [[3, 4]], [1], [[3, 4]]))
     assert "weights (0.12, 0.16)" in lines

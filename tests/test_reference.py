@@ -17,6 +17,7 @@ from benchmarks.opinions import judged
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import diagonal
+from harness.problem.points import Point
 from tests.support.reference import Record, follow
 
 # Inputs on which wrong limits were once believed or true ones refused, and their values, known by hand.
@@ -56,14 +57,14 @@ def test_a_symmetry_between_samples_is_kept_to_the_bit() -> None:
     given, order = case("sym-diaglin3-swap"), (0, 2, 1)
     x = tuple(tuple(given.x[i][k] for k in order) for i in order)
     y, theta0 = tuple(given.y[i] for i in order), tuple(tuple(row[k] for k in order) for row in given.theta0)
-    parts = np.split(follow(replace(given, x=x, y=y, theta0=theta0), 60.0).direction, 3, axis=1)
+    parts = np.split(follow(given.changed(x=x, y=y, theta0=theta0), 60.0).direction, 3, axis=1)
     assert all((part[:, 0] == part[:, 2]).all() and part[-1, 0] for part in parts)
 
 
 def test_a_neuron_of_1e_12_keeps_its_own_direction() -> None:
     # with one sample d sigma is w_k' = x_k v_k, v_k' = x_k w_k: hyperbolic functions, and sigma is known from neuron 1
     size = Fraction(1, 10**12)
-    instance = Instance(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), ((1, 3 * size), (1, -size)))  # pyright: ignore[reportArgumentType]
+    instance = Instance.of(diagonal("linear", 2, 2), "exponential", ((2, 1),), (1,), ((1, 3 * size), (1, -size)))
     record = follow(instance, 20.0, rtol=1e-8)
     theta = record.direction * np.exp(record.log_norm)[:, None]
     sigma = np.log(theta[:, 0]) / 2.0
@@ -95,7 +96,7 @@ def test_draws_are_the_same_again() -> None:
 
 
 def flow_without_a_sample(instance: Instance, *args: Any, **options: Any) -> Record:
-    rest = replace(instance, x=instance.x[:-1], y=instance.y[:-1]) if instance.n > 1 else instance
+    rest = instance.changed(x=instance.x[:-1], y=instance.y[:-1]) if instance.n > 1 else instance
     return follow(rest, *args, **options)
 
 
@@ -107,7 +108,9 @@ def flow_of_the_other_start(instance: Instance, *args: Any, **options: Any) -> R
 def test_a_limit_that_is_believed_too_early_is_noticed() -> None:
     # neuron 2 is small for a long time, and then replaces neuron 3
     theta = (np.array([1.0, 0.0, 1.0]), np.array([1.0, 0.0, -1.0]))
-    early = Limit(case("late-kink-1"), "converged", "", theta, value=2.0)
+    start = case("late-kink-1")
+    early = Limit(start, "converged", "", Point.at(start.problem, [u.tolist() for u in theta]))
+    assert early.value == pytest.approx(2.0)
     assert opinions.opinion(early)[0] == "differs"
 
 

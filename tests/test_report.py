@@ -34,7 +34,7 @@ every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
 def in_dimension(d: int) -> Record:
     """Something to draw: a record in d dimensions, not a counterexample."""
-    instance = Instance(
+    instance = Instance.of(
         fully_connected("relu", (d, 2)),
         "exponential",
         (tuple(Fraction(c + 1) for c in range(d)),),
@@ -233,7 +233,7 @@ def test_networks_that_have_no_neurons_of_their_own_have_a_page_and_a_figure(nam
 @pytest.mark.parametrize("name", CASES)
 def test_the_better_point_of_every_kind_of_certificate_is_better(name: str) -> None:
     record = Record(certified(name))
-    assert min(record.instance.margins(record.better)) >= 1
+    assert min(record.instance.problem.margins(record.better)) >= 1
     assert value(record.better) < value(record.limit)
 
 
@@ -364,7 +364,7 @@ def test_load_reads_what_is_stored(tmp_path: Path) -> None:
 def sized(n: int, k: int, d: int, number: Any = 1) -> Instance:
     network = fully_connected("relu", (d, k))
     x = ((Fraction(number),) * d,) * n
-    return Instance(network, "exponential", x, (1,) * n, ((Fraction(1),) * (k * d), (Fraction(1),) * k))
+    return Instance.of(network, "exponential", x, (1,) * n, ((Fraction(1),) * (k * d), (Fraction(1),) * k))
 
 
 def test_points_count_before_neurons_before_dimensions_before_numbers() -> None:

@@ -36,7 +36,7 @@ CASES: dict[str, tuple[Network, Any, Any, Any]] = {
 
 def instance(case: str) -> Instance:
     network, x, y, theta0 = CASES[case]
-    return Instance(network, "exponential", x, y, theta0)
+    return Instance.of(network, "exponential", x, y, theta0)
 
 
 @cache
@@ -74,8 +74,8 @@ def test_the_field_is_the_gradient_away_from_kinks(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_flow_of_another_problem_is_not(case: str) -> None:
     """The points are moved: the record is of a flow, but not of this one."""
-    moved = dataclasses.replace(
-        instance(case), x=tuple(tuple(2 * a for a in row) for row in instance(case).x[:1]) + instance(case).x[1:]
+    moved = instance(case).changed(
+        x=tuple(tuple(2 * a for a in row) for row in instance(case).x[:1]) + instance(case).x[1:]
     )
     off = retrace(dataclasses.replace(recorded(case), instance=moved)).detour
     assert off is None or off > STRAYS
@@ -102,7 +102,7 @@ def test_a_softmax_may_not_be_held_early() -> None:
 
 def test_a_record_has_to_come_to_its_limit() -> None:
     """Another KKT point, of the second path alone, is not where this record goes."""
-    start = Instance(diagonal("linear", 2, 2), "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))  # type: ignore[arg-type]
+    start = Instance.of(diagonal("linear", 2, 2), "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))
     (limit,) = drive([start], record=True)
     assert follows_flow(limit, verdicts("undecided")) is True
     elsewhere = dataclasses.replace(limit, theta=(np.array([0.0, 1.0]), np.array([0.0, 1.0])), value=1.0)
@@ -120,7 +120,7 @@ def test_a_small_neuron_that_wakes_late_is_waited_for() -> None:
     """Neuron 2 shrinks, crosses a kink at a log-norm of 20, and replaces neuron 3 long after the record has ended."""
     start: Any = ((1, Fraction(9, 10000), 1), (1, Fraction(-1, 1000), -1))
     points: Any = ((1, Fraction(1, 10), 0), (0, -3, 1))
-    late = Instance(diagonal("relu", 3, 2), "exponential", points, (1, -1), start)
+    late = Instance.of(diagonal("relu", 3, 2), "exponential", points, (1, -1), start)
     (limit,) = drive([late], record=True)
     believed = without_neuron(limit, 1, last=7.0)
     assert believed.value == pytest.approx(2.0)
@@ -130,7 +130,7 @@ def test_a_small_neuron_that_wakes_late_is_waited_for() -> None:
 def test_what_the_flow_keeps_is_kept_beyond_the_record() -> None:
     """All weights are equal, for ever: a saddle, which the flow does not leave."""
     start: Any = ((1, 1), (1, 1), (1, 1))
-    tied = Instance(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), start)  # type: ignore[arg-type]
+    tied = Instance.of(diagonal("linear", 2, 3), "exponential", ((1, 1),), (1,), start)
     (limit,) = drive([tied], record=True)
     assert follows_flow(limit, verdicts("undecided")) is True
     kept = Kept(tied)
@@ -140,7 +140,7 @@ def test_what_the_flow_keeps_is_kept_beyond_the_record() -> None:
 
 def test_samples_that_are_exchanged_with_neurons_are_kept() -> None:
     start: Any = ((2, 2, 1), (2, 2, 1), (2, 2, 1))
-    swap = Instance(diagonal("linear", 3, 3), "exponential", ((2, 1, 1), (1, 2, 1)), (1, 1), start)  # type: ignore[arg-type]
+    swap = Instance.of(diagonal("linear", 3, 3), "exponential", ((2, 1, 1), (1, 2, 1)), (1, 1), start)
     kept = Kept(swap)
     kept.under(np.ones((2, 6), dtype=np.int8))
     basis = kept.basis(np.ones(9))
@@ -152,7 +152,7 @@ def test_a_start_from_which_two_solutions_depart_is_seen() -> None:
     """w = 0, v = 1 at x = 1: relu may stay off, or switch on."""
     network = fully_connected("relu", (1, 2))
     with relu_of_zero_has_slope_half():
-        (limit,) = drive([Instance(network, "exponential", ((1,),), (1,), ((0, 1), (1, 1)))], record=True)  # type: ignore[arg-type]
+        (limit,) = drive([Instance.of(network, "exponential", ((1,),), (1,), ((0, 1), (1, 1)))], record=True)
     assert limit.status == "converged"
     assert retrace(limit).branches
     assert follows_flow(limit, verdicts("undecided")) is False

@@ -206,7 +206,7 @@ def test_the_smaller_instance_is_kept(tmp_path: Path):
         '{"format": 1, "network": {"activation": "linear", "patterns": [[[0]], [[0]]]}, '
         '"loss": "exponential", "x": [["1"]], "y": [1], "theta0": [["1"], ["1"]]}'
     )
-    large = Instance(small.network, small.loss, ((2,),), (1,), ((3,), (2,)))  # pyright: ignore[reportArgumentType]
+    large = Instance.of(small.network, small.loss, ((2,),), (1,), ((3,), (2,)))
     place = keep(CLAIMS["kkt"], large, tmp_path / "new")
     assert Instance.from_json(place.read_text(encoding="utf-8")) == large
     for offered in (small, large):
@@ -226,7 +226,7 @@ def test_an_open_claim_that_the_checker_knows_is_stored_with_its_proof(tmp_path:
     from harness.harvest.conjectures import keep
     from harness.problem.networks import diagonal
 
-    zero_pair = Instance(diagonal("linear", 2, 2), "exponential", ((1, 2),), (1,), ((1, 0), (1, 0)))  # pyright: ignore[reportArgumentType]
+    zero_pair = Instance.of(diagonal("linear", 2, 2), "exponential", ((1, 2),), (1,), ((1, 0), (1, 0)))
     place = keep(replace(CLAIMS["depth2-local"], status="open"), zero_pair, tmp_path)
     assert verify_file(place / "counterexample.json").accepted
 

@@ -46,7 +46,7 @@ MEASURED = {"groups": {"linear-2": {"claims": {"depth2-linear-nonzero-global": C
 
 def found(claim: str, network: Network, x: Any, y: Any, theta0: Any) -> Record:
     """A counterexample from a start by hand, with what the flow and the oracles say of it."""
-    (limit,) = drive([Instance(network, "exponential", x, y, theta0)])
+    (limit,) = drive([Instance.of(network, "exponential", x, y, theta0)])
     verdicts = decide(limit)
     assert verdicts.mechanism is not None
     assert verdicts.local.certificate is not None

@@ -56,7 +56,7 @@ def sample() -> list[Instance]:
 
 def separated(instance: Instance) -> bool:
     """L(theta0) < loss(0)."""
-    q = [float(a) for a in instance.margins(instance.theta0)]
+    q = [float(a) for a in instance.problem.margins(instance.theta0)]
     if instance.loss == "exponential":
         return sum(math.exp(min(-a, 700.0)) for a in q) < 1.0
     return sum(math.log1p(math.exp(-a)) if a > -700.0 else -a for a in q) < math.log(2.0)
@@ -86,7 +86,7 @@ def test_every_draw_is_an_instance_and_survives_json():
 def test_more_than_half_start_separated_and_labelled_by_their_start():
     """A loss below loss(0) leaves no margin below zero, so the labels are the signs of the start's outputs too."""
     assert share(separated) >= 0.5
-    assert all(min(i.margins(i.theta0)) > 0 for i in sample() if separated(i))
+    assert all(min(i.problem.margins(i.theta0)) > 0 for i in sample() if separated(i))
 
 
 def test_draws_differ():
@@ -258,8 +258,8 @@ def test_turning_signs_keeps_the_problem(instance: Instance):
     """Margins, the flow's conserved norms and the labels stay; no coordinate starts with a minus sign."""
     network = instance.network
     x, theta = fewer_signs(network, instance.x, [list(u) for u in instance.theta0])
-    turned = Instance(network, instance.loss, fractions(x), instance.y, fractions(theta))
-    assert turned.margins(turned.theta0) == instance.margins(instance.theta0)
+    turned = Instance.of(network, instance.loss, fractions(x), instance.y, fractions(theta))
+    assert turned.problem.margins(turned.theta0) == instance.problem.margins(instance.theta0)
     assert [list(map(abs, u)) for u in turned.theta0] == [list(map(abs, u)) for u in instance.theta0]
     assert all(next((a for a in column if a), 1) > 0 for column in zip(*turned.x, strict=True))
     again = fewer_signs(network, turned.x, [list(u) for u in turned.theta0])

@@ -43,7 +43,7 @@ def hand_written(
     """A fully connected instance of depth 2; the simplest of all where nothing is said."""
     points = tuple(tuple(Fraction(a) for a in row) for row in x)
     network = fully_connected(activation, (len(x[0]), len(v)))
-    return Instance(network, loss, points, tuple(y), (tuple(map(Fraction, w)), tuple(map(Fraction, v))))
+    return Instance.of(network, loss, points, tuple(y), (tuple(map(Fraction, w)), tuple(map(Fraction, v))))
 
 
 def width(instance: Instance) -> int:
@@ -51,7 +51,7 @@ def width(instance: Instance) -> int:
 
 
 def separated(instance: Instance) -> bool:
-    return min(instance.margins(instance.theta0)) > 0
+    return min(instance.problem.margins(instance.theta0)) > 0
 
 
 def neuron(instance: Instance, j: int) -> tuple[Fraction, ...]:
@@ -128,7 +128,7 @@ def test_minimal_diagonal_instance_with_a_zero_pair():
     )
     one, zero = Fraction(1), Fraction(0)
     start = ((one, zero), (one, zero))
-    assert found == Instance(diagonal("linear", 2, 2), "exponential", ((one, zero),), (1,), start)
+    assert found == Instance.of(diagonal("linear", 2, 2), "exponential", ((one, zero),), (1,), start)
 
 
 def test_minimal_shared_network_is_two_neurons_with_one_weight():

@@ -95,7 +95,7 @@ def test_teachers_can_be_learnt() -> None:
         assert linprog(np.zeros(2), -signed, -np.ones(6), bounds=(None, None)).success
         both |= set(instance.y)
         start = draw(Cell(width=2, labels="start"), stream(0, index))
-        assert min(start.margins(start.theta0)) >= 0
+        assert min(start.problem.margins(start.theta0)) >= 0
     assert both == {1, -1}
 
 

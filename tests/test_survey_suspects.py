@@ -68,7 +68,7 @@ def test_coarser_versions(scale: float) -> None:
 
 def test_a_point_that_would_be_zero_is_left_alone() -> None:
     instance = draw(Cell(width=1, n=1), stream(0, 1))
-    tiny = Instance(instance.network, instance.loss, ((Fraction(1, 9), Fraction(0)),), (1,), instance.theta0)
+    tiny = Instance.of(instance.network, instance.loss, ((Fraction(1, 9), Fraction(0)),), (1,), instance.theta0)
     assert coarser(tiny, (1, False)) is tiny
 
 

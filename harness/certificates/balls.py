@@ -69,8 +69,8 @@ from harness.certificates.signs import Signs, Theta, read_signs, require_signs, 
 from harness.certificates.symmetries import Rotation, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, require_small, sqrt_up
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
+from harness.problem.problems import Problem
 
 GAP = Fraction(1, 10**9)
 MAX_LEAVES = 1024
@@ -87,31 +87,31 @@ class _Walk:
     leaves: int = 0
 
 
-def check_ball(instance: Instance, certificate: object) -> Checked:
+def check_ball(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
-    network = instance.network
+    network = given.network
     found = fields(
         certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", "radius", "rotations", "tree")
     )
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local",))
     theta = rows(found["theta"], "certificate.theta", network.sizes)
-    signs = read_signs(found["signs"], "certificate.signs", instance)
+    signs = read_signs(found["signs"], "certificate.signs", given)
     radius = number(found["radius"], "certificate.radius")
     require_small(network)
     if radius <= 0:
         raise Rejected("the radius is not positive")
-    lowest = min(instance.margins(theta))
+    lowest = min(given.margins(theta))
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
     if signs is not None:
-        require_signs(instance, theta, signs)
+        require_signs(given, theta, signs)
     cost = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2
     # At least what theta costs once it is scaled to least margin 1: lowest^(-2/m) <= lowest^(-2) where lowest <= 1.
     worth = cost / lowest**2 if lowest < 1 else cost
     if (1 / lowest - 1) ** 2 * 2 * cost > radius**2:
         raise Rejected("theta, scaled to least margin 1, is not in the ball")
-    ball = _Ball(instance, theta, signs, radius, _read_rotations(found["rotations"], instance), worth)
+    ball = _Ball(given, theta, signs, radius, _read_rotations(found["rotations"], given), worth)
     walk = _Walk()
     ball.walk(found["tree"], "certificate.tree", walk)
     assert walk.least is not None
@@ -123,9 +123,9 @@ def check_ball(instance: Instance, certificate: object) -> Checked:
     return Checked(True, reason, above, below, gap)
 
 
-def _read_rotations(value: object, instance: Instance) -> list[Rotation]:
+def _read_rotations(value: object, given: Problem) -> list[Rotation]:
     out: list[Rotation] = []
-    network = instance.network
+    network = given.network
     for e, entry in enumerate(array(value, "certificate.rotations")):
         parts = array(entry, f"certificate.rotations[{e}]", 3)
         place = f"certificate.rotations[{e}]"
@@ -140,28 +140,28 @@ def _read_rotations(value: object, instance: Instance) -> list[Rotation]:
 class _Ball:
     def __init__(
         self,
-        instance: Instance,
+        given: Problem,
         theta: Theta,
         signs: Signs | None,
         radius: Fraction,
         rotations: Sequence[Rotation],
         worth: Fraction,
     ) -> None:
-        self.instance, self.theta, self.signs, self.radius = instance, theta, signs, radius
+        self.given, self.theta, self.signs, self.radius = given, theta, signs, radius
         self.flat: Vector = tuple(v for u in theta for v in u)
-        self.exact = Exact(instance, theta)
-        self.bounds: Bounds = bounds(instance.network, theta, radius)
-        self.norms = [sqrt_up(squared_norm(x)) for x in instance.x]
+        self.exact = Exact(given, theta)
+        self.bounds: Bounds = bounds(given.network, theta, radius)
+        self.norms = [sqrt_up(squared_norm(x)) for x in given.x]
         self.rotations = rotations
-        self.tangents = [tangent(instance.network, self.flat, rotation) for rotation in rotations]
+        self.tangents = [tangent(given.network, self.flat, rotation) for rotation in rotations]
         self.dead: dict[tuple[int, int], Dead] = {}
         self.worth = worth
         self._require_signs_kept()
 
     def _require_signs_kept(self) -> None:
         """The ball is within the region of the signs.  Raises Rejected."""
-        for i, x in enumerate(self.instance.x if self.signs is not None else ()):
-            inputs = preactivations(self.instance.network, self.theta, x)
+        for i, x in enumerate(self.given.x if self.signs is not None else ()):
+            inputs = preactivations(self.given.network, self.theta, x)
             for layer, block in enumerate(self.signs or ()):
                 steep = self.bounds.of(layer + 1, self.norms[i])[0]
                 for j, sign in enumerate(block[i]):
@@ -192,14 +192,14 @@ class _Ball:
 
     def _place(self, value: object, at: str) -> Place:
         sample, layer, neuron = array(value, at, 3)
-        sample = integer(sample, at, 0, self.instance.n - 1)
-        layer = integer(layer, at, 1, self.instance.network.depth - 1)
-        return sample, layer - 1, integer(neuron, at, 1, self.instance.network.widths[layer]) - 1
+        sample = integer(sample, at, 0, self.given.n - 1)
+        layer = integer(layer, at, 1, self.given.network.depth - 1)
+        return sample, layer - 1, integer(neuron, at, 1, self.given.network.widths[layer]) - 1
 
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
         found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"), ("mixed", "dead"))
-        n = self.instance.n
+        n = self.given.n
         alpha = vector(found["alpha"], f"{at}.alpha", n)
         nu = self._read_nu(found["nu"], f"{at}.nu")
         rho, tau, mu = (number(found[key], f"{at}.{key}") for key in ("rho", "tau", "mu"))
@@ -252,18 +252,18 @@ class _Ball:
         at: str,
     ) -> tuple[Lagrangian, list[Feature]]:
         """F at theta, and its terms.  squares: weights of squares of mixed kinks; slack: how large |p| may be there."""
-        network = self.instance.network
+        network = self.given.network
         used = {i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a}
         terms = {i: self.exact.sample(i, gates[i]) for i in used}
         sums = Lagrangian(self.flat)
         features: list[Feature] = []
         for i, a in enumerate(alpha):
             if a:
-                part = self._part(terms[i][-1][0], i, network.depth, self.instance.y[i], 1)
+                part = self._part(terms[i][-1][0], i, network.depth, self.given.y[i], 1)
                 # Half of alpha is left for the squares of this sample's mixed kinks.
                 reach = a if any(place[0] == i for place in slack) else 2 * a
                 slope = sums.add(part, a, rho, self.radius, reach / rho)
-                features.append(Feature(i, (network.depth - 1, 0), self.instance.y[i], slope))
+                features.append(Feature(i, (network.depth - 1, 0), self.given.y[i], slope))
         for (i, layer, j), least in slack.items():
             sums.square(self._part(terms[i][layer][j], i, layer + 1, 1, 0), squares[i, layer, j], self.radius, least)
         for (i, layer, j), a in nu.items():
@@ -310,7 +310,7 @@ class _Ball:
         at: str,
     ) -> dict[Place, Fraction]:
         """Whether mixing only raises margins; how large |p| may be at the kinks whose square is added."""
-        network, found = self.instance.network, {}
+        network, found = self.given.network, {}
         for (i, layer, j), (c, weight) in mixed.items():
             if not alpha[i] or any(place[0] == i for place in walls):
                 raise Rejected(f"{at}: a kink of sample {i} is mixed, and it has no multiplier, or an inequality")
@@ -321,7 +321,7 @@ class _Ball:
                 continue
             back = backward(network, self.theta, gates[i], (network.depth - 1, 0))[layer + 1]
             above = weights(network, self.theta, layer + 1)
-            slope = self.instance.y[i] * sum((b * row[j] for b, row in zip(back, above, strict=True)), Fraction(0))
+            slope = self.given.y[i] * sum((b * row[j] for b, row in zip(back, above, strict=True)), Fraction(0))
             upper = bounds(network, self.theta, self.radius, layer + 1).of(network.depth - layer - 1, Fraction(1))
             slope += upper[0] * self.radius
             if slope > 0:
@@ -343,7 +343,7 @@ class _Ball:
 
     def _read_dead(self, value: object, at: str) -> dict[tuple[int, int], object]:
         """The trees by (hidden layer, neuron), from 0."""
-        network = self.instance.network
+        network = self.given.network
         found: dict[tuple[int, int], object] = {}
         for e, entry in enumerate(array(value, at)):
             layer, neuron, tree = array(entry, f"{at}[{e}]", 3)
@@ -356,7 +356,7 @@ class _Ball:
 
     def _dead(self, neuron: tuple[int, int]) -> Dead:
         if neuron not in self.dead:
-            self.dead[neuron] = Dead(self.instance, self.theta, self.signs, self.radius, neuron)
+            self.dead[neuron] = Dead(self.given, self.theta, self.signs, self.radius, neuron)
         return self.dead[neuron]
 
     def _part(self, term: Term, i: int, degree: int, side: int, level: int) -> Part:

@@ -41,7 +41,7 @@ from harness.certificates.bounds import LowerBound, combined, linear_slope, lowe
 from harness.certificates.numbers import Rejected, Vector, dot, fields, rows, vector
 from harness.certificates.problems import Block, Name, Neuron, Theta, cost
 from harness.certificates.structures import Structure
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _slope(block: Block, structure: Structure, y: Sequence[int], face: Face) -> 
 
 
 def require_better(
-    instance: Instance,
+    given: Problem,
     problem: Name,
     scope: str,
     neurons: Sequence[Neuron],
@@ -102,7 +102,7 @@ def require_better(
     """cost(better), once it is shown to be feasible, cheaper than the bound, and in the cell.  Raises Rejected."""
     if problem != "full" and better[kept := 1 if problem == "layer 1" else 0] != theta[kept]:
         raise Rejected("the better point changes the layer that is held fixed")
-    for i, q in enumerate(instance.margins(better)):
+    for i, q in enumerate(given.margins(better)):
         if q < 1:
             raise Rejected(f"the better point is not feasible: its margin on sample {i} is below 1")
     found = cost(better, problem)

@@ -30,13 +30,13 @@ from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, n
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 # "optimal" means a proven lower bound of at least (1 - GAP) times the value.
 GAP = Fraction(1, 10**9)
 
 # Kinds with a file of their own, which have their own fields.
-OTHER_KINDS: dict[str, Callable[[Instance, object], Checked]] = {
+OTHER_KINDS: dict[str, Callable[[Problem, object], Checked]] = {
     "layer tree": check_layer,
     "layer better": check_layer,
     "product bound": check_product,
@@ -65,19 +65,19 @@ class Certificate:
     face: Face | None = None
 
 
-def read_certificate(instance: Instance, value: object, field: str = "certificate") -> Certificate:
+def read_certificate(given: Problem, value: object, field: str = "certificate") -> Certificate:
     """Raises FieldError on a wrong shape, and Rejected where the network is not covered."""
-    neurons_of(instance)
+    neurons_of(given)
     kind = choice(fields(value, field, ("kind",), None)["kind"], f"{field}.kind", ("bound", "cells", "better"))
     own = {"bound": ("alpha",), "cells": ("cells",), "better": ("better", "face")}[kind]
     found = fields(value, field, (*_COMMON, *own), ("neurons",) if kind == "bound" else ())
-    sizes, width, n = instance.network.sizes, instance.network.widths[1], instance.n
+    sizes, width, n = given.network.sizes, given.network.widths[1], given.n
     common: dict[str, Any] = {
         "kind": kind,
         "problem": choice(found["problem"], f"{field}.problem", NAMES),
         "scope": choice(found["scope"], f"{field}.scope", ("local", "global")),
         "theta": rows(found["theta"], f"{field}.theta", sizes),
-        "structure": read_structure(found["structure"], f"{field}.structure", instance),
+        "structure": read_structure(found["structure"], f"{field}.structure", given),
     }
     if kind == "bound":
         alpha = vector(found["alpha"], f"{field}.alpha", n)
@@ -88,7 +88,7 @@ def read_certificate(instance: Instance, value: object, field: str = "certificat
     return Certificate(**common, better=better, face=read_face(found["face"], f"{field}.face", width, n))
 
 
-def check(instance: Instance, certificate: dict[str, Any]) -> Checked:
+def check(given: Problem, certificate: dict[str, Any]) -> Checked:
     """Whether the certificate proves what it says of the instance.
 
     certificate: the JSON object as Python data.  Raises FieldError, naming the field, where its shape is wrong;
@@ -98,33 +98,33 @@ def check(instance: Instance, certificate: dict[str, Any]) -> Checked:
     try:
         other = OTHER_KINDS.get(str(fields(certificate, "certificate", ("kind",), None)["kind"]))
         if other is not None:
-            return other(instance, certificate)
-        read = read_certificate(instance, certificate)
-        lowest = min(instance.margins(read.theta))
+            return other(given, certificate)
+        read = read_certificate(given, certificate)
+        lowest = min(given.margins(read.theta))
         if lowest <= 0:
             raise Rejected("theta has a margin that is not positive")
         exact = value(read.theta, lowest, read.problem)
         worth = float_up(exact)
-        return _judge(instance, read, exact)
+        return _judge(given, read, exact)
     except Rejected as rejection:
         return Checked(False, str(rejection), worth)
 
 
-def _judge(instance: Instance, read: Certificate, worth: Fraction) -> Checked:
-    neurons, structure, problem = neurons_of(instance), read.structure, read.problem
+def _judge(given: Problem, read: Certificate, worth: Fraction) -> Checked:
+    neurons, structure, problem = neurons_of(given), read.structure, read.problem
     exact = settle(structure, neurons, read.theta)
     # From here on some feasible point has the structure, so no bound on such points can be infinite.
-    if exact is not read.theta and min(instance.margins(exact)) <= 0:
+    if exact is not read.theta and min(given.margins(exact)) <= 0:
         raise Rejected("the point with the structure next to theta has a margin that is not positive")
-    blocks = [block_of(instance, neuron, read.theta, problem) for neuron in neurons]
+    blocks = [block_of(given, neuron, read.theta, problem) for neuron in neurons]
     # A neuron with a zero coefficient, or whose vectors are all zero, adds nothing to any margin.
     blocks = [block for block in blocks if block.scale and any(map(any, block.vectors))]
     if read.kind == "better":
         assert read.better is not None
         assert read.face is not None
         alive = [block for block in blocks if not structure.dead(block.neuron)]
-        floor = face_bound(problem, alive, structure, instance.y, read.face)
-        cheaper = require_better(instance, problem, read.scope, neurons, structure, read.theta, read.better, floor)
+        floor = face_bound(problem, alive, structure, given.y, read.face)
+        cheaper = require_better(given, problem, read.scope, neurons, structure, read.theta, read.better, floor)
         above = float_up(cheaper)
         below = floor.as_float()
         return Checked(
@@ -134,7 +134,7 @@ def _judge(instance: Instance, read: Certificate, worth: Fraction) -> Checked:
             above,
             max(0.0, 1.0 - above / below),
         )
-    bound = _bound(instance, read, blocks) if read.kind == "bound" else _cells(instance, read, blocks)
+    bound = _bound(given, read, blocks) if read.kind == "bound" else _cells(given, read, blocks)
     below, above = bound.as_float(), float_up(worth)
     if not bound.at_least((1 - GAP) * worth):
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
@@ -145,10 +145,10 @@ def _judge(instance: Instance, read: Certificate, worth: Fraction) -> Checked:
     return Checked(True, reason, above, below, gap)
 
 
-def _bound(instance: Instance, read: Certificate, blocks: list[Block]) -> LowerBound:
+def _bound(given: Problem, read: Certificate, blocks: list[Block]) -> LowerBound:
     """The one bound of a certificate of kind "bound"."""
     assert read.alpha is not None
-    ay = [a * label for a, label in zip(read.alpha, instance.y, strict=True)]
+    ay = [a * label for a, label in zip(read.alpha, given.y, strict=True)]
     slopes: list[Fraction] = []
     for block in blocks:
         if not block.gated:
@@ -161,12 +161,12 @@ def _bound(instance: Instance, read: Certificate, blocks: list[Block]) -> LowerB
     return lower_bound(read.problem, read.alpha, slopes)
 
 
-def _cells(instance: Instance, read: Certificate, blocks: list[Block]) -> LowerBound:
+def _cells(given: Problem, read: Certificate, blocks: list[Block]) -> LowerBound:
     """The least bound of a certificate of kind "cells"."""
     assert read.entries is not None
     if not all(block.gated for block in blocks):
         raise Rejected('there are no cells where there are no gates: use kind "bound"')
     regions = [region(block, read.structure, read.problem, read.scope) for block in blocks]
-    bounds = joint_bounds(read.problem, blocks, regions, instance.y, read.entries)
+    bounds = joint_bounds(read.problem, blocks, regions, given.y, read.entries)
     # A cell without feasible points bounds nothing; the cells that theta's own structure is in have some.
     return min((bound for bound in bounds if not bound.infinite), key=lambda bound: bound.measure)

@@ -14,29 +14,29 @@ from fractions import Fraction
 from harness.certificates.numbers import Rejected, squared_norm
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.problems import Problem
 
 # (instance, theta, radius): the property is shown for every point within the radius of theta
-Assumption = Callable[[Instance, Theta, Fraction], None]
+Assumption = Callable[[Problem, Theta, Fraction], None]
 
 
-def nothing(instance: Instance, theta: Theta, radius: Fraction) -> None:
+def nothing(given: Problem, theta: Theta, radius: Fraction) -> None:
     """No assumption on the limit."""
 
 
-def nonzero_weights(instance: Instance, theta: Theta, radius: Fraction) -> None:
+def nonzero_weights(given: Problem, theta: Theta, radius: Fraction) -> None:
     """Every parameter is nonzero.  Raises Rejected."""
-    _require_connected(instance.network)
+    _require_connected(given.network)
     for layer, u in enumerate(theta):
         for k, value in enumerate(u):
             if abs(value) <= radius:
                 raise Rejected(f"the claim assumes nonzero weights, and parameter {k} of layer {layer + 1} is zero")
 
 
-def nonzero_weight_vectors(instance: Instance, theta: Theta, radius: Fraction) -> None:
+def nonzero_weight_vectors(given: Problem, theta: Theta, radius: Fraction) -> None:
     """Every hidden neuron's incoming weight vector is nonzero.  Raises Rejected."""
-    network = instance.network
+    network = given.network
     _require_connected(network)
     for layer, pattern in enumerate(network.patterns[:-1]):
         for j, row in enumerate(pattern):
@@ -46,12 +46,12 @@ def nonzero_weight_vectors(instance: Instance, theta: Theta, radius: Fraction) -
                 )
 
 
-def nonzero_inputs(instance: Instance, theta: Theta, radius: Fraction) -> None:
+def nonzero_inputs(given: Problem, theta: Theta, radius: Fraction) -> None:
     """Every pre-activation of every hidden neuron is nonzero on every sample.  Raises Rejected."""
-    network = instance.network
+    network = given.network
     _require_connected(network)
     limits = bounds(network, theta, radius)
-    for i, x in enumerate(instance.x):
+    for i, x in enumerate(given.x):
         norm = sqrt_up(squared_norm(x))
         for layer, inputs in enumerate(preactivations(network, theta, x)[:-1]):
             steep = limits.of(layer + 1, norm)[0]
@@ -66,9 +66,9 @@ def nonzero_inputs(instance: Instance, theta: Theta, radius: Fraction) -> None:
 def both(first: Assumption, second: Assumption) -> Assumption:
     """Both of them."""
 
-    def assumption(instance: Instance, theta: Theta, radius: Fraction) -> None:
-        first(instance, theta, radius)
-        second(instance, theta, radius)
+    def assumption(given: Problem, theta: Theta, radius: Fraction) -> None:
+        first(given, theta, radius)
+        second(given, theta, radius)
 
     return assumption
 

@@ -62,7 +62,7 @@ from harness.certificates.numbers import (
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, require_small, sqrt_up
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 RADIUS = Fraction(1, 10**9)
 
@@ -84,26 +84,26 @@ class Jet:
     lipschitz: tuple[Fraction, Fraction, Fraction]
 
 
-def check_curve(instance: Instance, certificate: object) -> Checked:
+def check_curve(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
-    network = instance.network
+    network = given.network
     own = ("order", "active", "gates", "d", "e", "implied")
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", *own))
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local", "global"))
     order = choice(found["order"], "certificate.order", (1, 2))
     theta = rows(found["theta"], "certificate.theta", network.sizes)
-    signs = read_signs(found["signs"], "certificate.signs", instance)
+    signs = read_signs(found["signs"], "certificate.signs", given)
     d = _flat(rows(found["d"], "certificate.d", network.sizes))
     e = _flat(rows(found["e"], "certificate.e", network.sizes)) if order == 2 else (Fraction(0),) * sum(network.sizes)
     if order == 1 and found["e"] is not None:
         raise FieldError("certificate.e", "must be null for order 1")
-    active = sorted(samples(found["active"], "certificate.active", instance.n))
-    chosen = read_gates(found["gates"], "certificate.gates", instance)
-    implied = _read_implied(found["implied"], instance.n)
-    require_small(instance.network)
-    require_near(instance, theta, signs, active)
-    curve = _Curve(instance, theta, signs, chosen, d, e)
+    active = sorted(samples(found["active"], "certificate.active", given.n))
+    chosen = read_gates(found["gates"], "certificate.gates", given)
+    implied = _read_implied(found["implied"], given.n)
+    require_small(given.network)
+    require_near(given, theta, signs, active)
+    curve = _Curve(given, theta, signs, chosen, d, e)
     if order == 1:
         curve.require_first(active)
     else:
@@ -117,14 +117,14 @@ def _flat(layers: Sequence[Vector]) -> Vector:
     return tuple(v for u in layers for v in u)
 
 
-def read_gates(value: object, field: str, instance: Instance) -> dict[Place, int]:
+def read_gates(value: object, field: str, given: Problem) -> dict[Place, int]:
     """[[sample, layer, neuron, gate], ...], layers and neurons from 1.  Raises FieldError."""
-    widths = instance.network.widths
+    widths = given.network.widths
     found: dict[Place, int] = {}
     for e, entry in enumerate(array(value, field)):
         sample, layer, neuron, gate = array(entry, f"{field}[{e}]", 4)
-        sample = integer(sample, f"{field}[{e}]", 0, instance.n - 1)
-        layer = integer(layer, f"{field}[{e}]", 1, instance.network.depth - 1)
+        sample = integer(sample, f"{field}[{e}]", 0, given.n - 1)
+        layer = integer(layer, f"{field}[{e}]", 1, given.network.depth - 1)
         place = (sample, layer - 1, integer(neuron, f"{field}[{e}]", 1, widths[layer]) - 1)
         if place in found:
             raise FieldError(f"{field}[{e}]", "occurs twice")
@@ -138,11 +138,11 @@ def _read_implied(value: object, n: int) -> dict[int, dict[int, Fraction]]:
     return {k: by_sample(outer[str(k)], f"certificate.implied.{k}", n) for k in keys}
 
 
-def require_near(instance: Instance, theta: Theta, signs: Signs | None, active: Sequence[int]) -> None:
+def require_near(given: Problem, theta: Theta, signs: Signs | None, active: Sequence[int]) -> None:
     """Whether theta has the signs, and least margin 1 on exactly the active samples, up to 1e-9.  Raises Rejected."""
     if signs is not None:
-        require_signs(instance, theta, signs)
-    for i, q in enumerate(instance.margins(theta)):
+        require_signs(given, theta, signs)
+    for i, q in enumerate(given.margins(theta)):
         if q < 1 - RADIUS or (q <= 1 + RADIUS) != (i in active):
             raise Rejected(f"theta is not scaled to least margin 1 on exactly the active samples: sample {i}")
     if not active:
@@ -162,19 +162,19 @@ def gates_of(signs: Signs | None, chosen: Mapping[Place, int], n: int) -> list[d
 class _Curve:
     def __init__(
         self,
-        instance: Instance,
+        given: Problem,
         theta: Theta,
         signs: Signs | None,
         chosen: dict[Place, int],
         d: Vector,
         e: Vector,
     ) -> None:
-        self.instance, self.theta, self.signs, self.chosen = instance, theta, signs, chosen
+        self.given, self.theta, self.signs, self.chosen = given, theta, signs, chosen
         self.flat, self.d, self.e = _flat(theta), d, e
-        self.gates = gates_of(signs, chosen, instance.n)
-        self.exact = Exact(instance, theta)
+        self.gates = gates_of(signs, chosen, given.n)
+        self.exact = Exact(given, theta)
         self.radius = RADIUS * sqrt_up(squared_norm(self.flat))
-        self.bounds: Bounds = bounds(instance.network, theta, self.radius)
+        self.bounds: Bounds = bounds(given.network, theta, self.radius)
         self.terms: dict[int, list[list[Term]]] = {}
 
     def _terms(self, sample: int) -> list[list[Term]]:
@@ -187,7 +187,7 @@ class _Curve:
         term = self._terms(i)[-1][0]
         if term.unknown <= order:
             raise Rejected(f"a kink of sample {i} matters, and its gate is not chosen")
-        return self._jet(term, i, self.instance.network.depth, self.instance.y[i])
+        return self._jet(term, i, self.given.network.depth, self.given.y[i])
 
     def kink(self, place: Place, order: int) -> Jet:
         """The pre-activation of a chosen kink, times 1 if it is to be on and -1 if off."""
@@ -205,7 +205,7 @@ class _Curve:
             for line in term.hessian
         ]
         second = _dot(row, self.e) + side * hessian * _dot(bent, self.d) / 2
-        lipschitz = self.bounds.of(degree, sqrt_up(squared_norm(self.instance.x[i])))
+        lipschitz = self.bounds.of(degree, sqrt_up(squared_norm(self.given.x[i])))
         return Jet(row, side * value * int(term.value), _dot(row, self.d), second, lipschitz)
 
     def require_first(self, active: Sequence[int]) -> None:
@@ -228,7 +228,7 @@ class _Curve:
         margins = {i: self.margin(i, 2) for i in active}
         loud: list[Jet] = []
         quiet: list[Jet] = []
-        paths = {i: heard(self.instance.network, self.theta, self.signs, i) for i in active}
+        paths = {i: heard(self.given.network, self.theta, self.signs, i) for i in active}
         for i in active:
             self._require_chosen(i, paths[i])
         for place in self._used(active):
@@ -282,14 +282,14 @@ class _Curve:
         implied: Mapping[int, Any],
         paths: Mapping[int, Sequence[Sequence[bool]]],
     ) -> None:
-        instance = self.instance
+        given = self.given
         if k not in active or any(b not in active or b in implied for b in shares):
             raise Rejected(f"sample {k} is not implied by active samples")
-        total = [Fraction(0)] * instance.d
+        total = [Fraction(0)] * given.d
         for b, share in shares.items():
-            total = [t + share * instance.y[b] * v for t, v in zip(total, instance.x[b], strict=True)]
-        seen = {c for row in instance.network.patterns[0] for c, p in enumerate(row) if p >= 0}
-        if any(total[c] != instance.y[k] * instance.x[k][c] for c in seen):
+            total = [t + share * given.y[b] * v for t, v in zip(total, given.x[b], strict=True)]
+        seen = {c for row in given.network.patterns[0] for c, p in enumerate(row) if p >= 0}
+        if any(total[c] != given.y[k] * given.x[k][c] for c in seen):
             raise Rejected(f"the inputs of sample {k} are not the combination of others that is given")
         for b in shares:
             for layer, block in enumerate(self.signs or ()):

@@ -39,7 +39,7 @@ from harness.certificates.numbers import Rejected, Vector, array, fields, intege
 from harness.certificates.signs import Signs, Theta
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
 # Gates and sides on one path of a tree: below Python's own limit on recursion.
@@ -81,9 +81,9 @@ class _Cell:
 class Dead:
     """One dead neuron.  Raises Rejected where it is not one."""
 
-    def __init__(self, instance: Instance, theta: Theta, signs: Signs | None, radius: Fraction, neuron: Neuron) -> None:
-        network = instance.network
-        self.instance, self.theta, self.signs, self.radius, self.neuron = instance, theta, signs, radius, neuron
+    def __init__(self, given: Problem, theta: Theta, signs: Signs | None, radius: Fraction, neuron: Neuron) -> None:
+        network = given.network
+        self.given, self.theta, self.signs, self.radius, self.neuron = given, theta, signs, radius, neuron
         layer, j = neuron
         self.place = f"neuron {j + 1} of layer {layer + 1}"
         offsets = [sum(network.sizes[:at]) for at in range(network.depth)]
@@ -98,24 +98,22 @@ class Dead:
                     raise Rejected(f"{self.place} is not a zero neuron with parameters of its own")
         if signs is None or any(row[j] for row in signs[layer]):
             raise Rejected(f"{self.place} has a sign")
-        norms = [sqrt_up(squared_norm(x)) for x in instance.x]
+        norms = [sqrt_up(squared_norm(x)) for x in given.x]
         self.below = [bounds(network, theta, radius).of(layer + 1, norm) for norm in norms]
         self.upper = bounds(network, theta, radius, layer + 1).of(network.depth - layer - 1, Fraction(1))
 
     def check(self, tree: object, at: str, leaf: Leaf) -> Fraction:
         """A bound on what kappa adds to the third derivative of F in any cell.  Raises FieldError, Rejected."""
         layer = self.neuron[0]
-        network = self.instance.network
+        network = self.given.network
         self.leaf = leaf
         # Samples with a mixed gate, and with a sign in some kappa.
         self.mixed: set[int] = set()
         self.paired: set[int] = set()
-        self.inputs = {
-            i: forward(network, self.theta, self.instance.x[i], leaf.gates[i], layer)[layer] for i in leaf.used
-        }
+        self.inputs = {i: forward(network, self.theta, self.given.x[i], leaf.gates[i], layer)[layer] for i in leaf.used}
         phi = (network.depth - 1, 0)
         self.slopes = {
-            i: tuple(self.instance.y[i] * b for b in self._upwards(backward(network, self.theta, leaf.gates[i], phi)))
+            i: tuple(self.given.y[i] * b for b in self._upwards(backward(network, self.theta, leaf.gates[i], phi)))
             for i in leaf.used
         }
         self.parts: list[tuple[int, Vector]] = []
@@ -135,7 +133,7 @@ class Dead:
             if key not in known:
                 continue
             split = fields(node, at, (key, "on", "off"))
-            sample = integer(split[key], f"{at}.{key}", 0, self.instance.n - 1)
+            sample = integer(split[key], f"{at}.{key}", 0, self.given.n - 1)
             if sample in given or sample not in self.leaf.used:
                 raise Rejected(f"{at} splits where there is nothing to split")
             if len(cell.gates) + len(cell.sides) >= MAX_DEPTH:
@@ -174,7 +172,7 @@ class Dead:
         if found["turn"] is not None:
             if found["kappa"]:
                 raise Rejected(f"{at}: there is no kappa beside a turn")
-            partner = integer(found["turn"], f"{at}.turn", 1, self.instance.network.widths[self.neuron[0] + 1]) - 1
+            partner = integer(found["turn"], f"{at}.turn", 1, self.given.network.widths[self.neuron[0] + 1]) - 1
             t = self._tangent(partner, at, gates)
             block = [[v + self.leaf.tau * t[r] * t[c] for c, v in enumerate(row)] for r, row in enumerate(block)]
         if not exceeds(block, self.leaf.mu):
@@ -186,7 +184,7 @@ class Dead:
         found: dict[int, Fraction] = {}
         for e, entry in enumerate(array(value, at)):
             sample, c = array(entry, f"{at}[{e}]", 2)
-            sample = integer(sample, f"{at}[{e}][0]", 0, self.instance.n - 1)
+            sample = integer(sample, f"{at}[{e}][0]", 0, self.given.n - 1)
             found[sample] = number(c, f"{at}[{e}][1]")
             self.mixed.add(sample)
             if sample in cell.gates or cell.sides.get(sample) != 0 or not 0 <= found[sample] <= 1:
@@ -198,7 +196,7 @@ class Dead:
     def _pair(self, matrix: list[list[Fraction]], entry: object, at: str, cell: _Cell) -> Fraction:
         """Subtracts kappa (+-l_k) (+-p_i); a bound on its third derivative."""
         k, i, value = array(entry, at, 3)
-        k, i = (integer(sample, at, 0, self.instance.n - 1) for sample in (k, i))
+        k, i = (integer(sample, at, 0, self.given.n - 1) for sample in (k, i))
         kappa = number(value, f"{at}[2]")
         if kappa < 0 or k not in cell.sides or i not in cell.gates:
             raise Rejected(f"{at} is negative, or not at a side and a gate that are given")
@@ -212,7 +210,7 @@ class Dead:
     def _tangent(self, partner: int, at: str, gates: Mapping[int, Fraction | int]) -> Vector:
         """The block's part of the tangent of the rotation into the partner.  Raises Rejected."""
         layer, j = self.neuron
-        turned = pairs(self.instance.network, (layer, partner, j)) if partner != j else None
+        turned = pairs(self.given.network, (layer, partner, j)) if partner != j else None
         if turned is None:
             raise Rejected(f"{at}: {self.place} cannot be turned into neuron {partner + 1}")
         for i in self.leaf.used:

@@ -35,8 +35,8 @@ from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
 from harness.certificates.signs import Signs, Theta, weights
 from harness.certificates.symmetries import Rotation, rotations, tangent
 from harness.certificates.taylor import Exact, bounds, require_small, sqrt_up
-from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.problems import Problem
 
 # C is rounded to this many binary places below its largest entry.
 PLACES = 60
@@ -50,7 +50,7 @@ LEAST = Fraction(1, 2**80)
 Rows = list[list[Fraction]]
 
 
-def kkt_point(instance: Instance, theta: Theta, signs: Signs | None, multipliers: Vector) -> Fraction:
+def kkt_point(given: Problem, theta: Theta, signs: Signs | None, multipliers: Vector) -> Fraction:
     """A radius about (theta, multipliers) in which an exact KKT point with the signs lies.
 
     theta: with min q = 1 up to rounding.  Raises Rejected where there is no proof.
@@ -58,21 +58,21 @@ def kkt_point(instance: Instance, theta: Theta, signs: Signs | None, multipliers
     top = max(multipliers)
     if top <= 0:
         raise Rejected("no multiplier is positive")
-    require_small(instance.network)
+    require_small(given.network)
     used = _used(multipliers)
-    if has_kinks(instance, theta, signs, multipliers):
+    if has_kinks(given, theta, signs, multipliers):
         raise Rejected("a kink is heard")
     if max(abs(v) for u in theta for v in u) > LARGEST:
         raise Rejected("a parameter is too large")
-    free = free_parameters(instance, theta, signs, used)
+    free = free_parameters(given, theta, signs, used)
     if signs is not None and len(free) > sum(bool(v) for u in theta for v in u):
         raise Rejected("a parameter that is zero in theta may not be zero in the KKT point")
-    system = _System(instance, theta, signs, {i: multipliers[i] for i in used}, free)
+    system = _System(given, theta, signs, {i: multipliers[i] for i in used}, free)
     radius = system.radius()
     if any(multipliers[i] <= radius for i in used):
         raise Rejected("a multiplier is not clearly positive")
-    _require_signs(instance, theta, signs, radius)
-    _require_margins(instance, theta, signs, used, radius)
+    _require_signs(given, theta, signs, radius)
+    _require_margins(given, theta, signs, used, radius)
     return radius
 
 
@@ -81,11 +81,11 @@ def _used(multipliers: Vector) -> list[int]:
     return [i for i, a in enumerate(multipliers) if a > SMALL * max(multipliers)]
 
 
-def has_kinks(instance: Instance, theta: Theta, signs: Signs | None, multipliers: Vector) -> bool:
+def has_kinks(given: Problem, theta: Theta, signs: Signs | None, multipliers: Vector) -> bool:
     """Whether a kink on a sample with a multiplier is heard, and not zero whatever the weights are."""
-    network = instance.network
+    network = given.network
     for i in _used(multipliers):
-        fed, paths = fed_inputs(network, theta, instance.x[i], signs, i), heard(network, theta, signs, i)
+        fed, paths = fed_inputs(network, theta, given.x[i], signs, i), heard(network, theta, signs, i)
         for layer, j in kinks_of(signs, i):
             if paths[layer][j] and moves(network, theta, layer, j, fed):
                 return True
@@ -102,24 +102,24 @@ class _System:
 
     def __init__(
         self,
-        instance: Instance,
+        given: Problem,
         theta: Theta,
         signs: Signs | None,
         multipliers: Mapping[int, Fraction],
         free: Sequence[int],
     ) -> None:
-        self.instance, self.theta = instance, theta
+        self.given, self.theta = given, theta
         self.multipliers = multipliers
-        exact = Exact(instance, theta)
+        exact = Exact(given, theta)
         flat = [v for u in theta for v in u]
-        self.tangents = _tangents(instance.network, flat, signs, list(multipliers), free)
+        self.tangents = _tangents(given.network, flat, signs, list(multipliers), free)
         gradients: Rows = []
         top: Rows = [[Fraction(int(r == c)) for c in free] for r in free]
         margins: list[Fraction] = []
         for i, a in multipliers.items():
             gates = sign_gates(signs, i) | dict.fromkeys(kinks_of(signs, i), 0)
             term = exact.sample(i, gates)[-1][0]
-            value, gradient, hessian = (instance.y[i] * f for f in exact.factors(i, instance.network.depth))
+            value, gradient, hessian = (given.y[i] * f for f in exact.factors(i, given.network.depth))
             margins.append(value * int(term.value))
             gradients.append([gradient * int(term.gradient[p]) for p in free])
             for r, p in enumerate(free):
@@ -157,11 +157,11 @@ class _System:
 
     def _lipschitz(self, radius: Fraction) -> Fraction:
         """Of F' in the ball: Hessians and gradients move with theta, and multipliers move."""
-        instance = self.instance
-        limits = bounds(instance.network, self.theta, radius)
+        given = self.given
+        limits = bounds(given.network, self.theta, radius)
         second, third = Fraction(0), Fraction(0)
         for i, a in self.multipliers.items():
-            _, bend, twist = limits.of(instance.network.depth, sqrt_up(squared_norm(instance.x[i])))
+            _, bend, twist = limits.of(given.network.depth, sqrt_up(squared_norm(given.x[i])))
             second += bend**2
             third += a * twist
         return 2 * sqrt_up(second) + third
@@ -228,11 +228,11 @@ def fed_inputs(network: Network, theta: Theta, x: Vector, signs: Signs | None, s
     return out
 
 
-def free_parameters(instance: Instance, theta: Theta, signs: Signs | None, used: Sequence[int]) -> list[int]:
+def free_parameters(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[int]) -> list[int]:
     """The flat parameters that may be nonzero: those of theta, and those that a gradient then reaches."""
     support = [[Fraction(bool(v)) for v in u] for u in theta]
     while True:
-        reached = _reached(instance, tuple(map(tuple, support)), signs, used)
+        reached = _reached(given, tuple(map(tuple, support)), signs, used)
         flat = [v for u in support for v in u]
         if all(flat[p] for p in reached):
             return [p for p, value in enumerate(flat) if value]
@@ -243,12 +243,12 @@ def free_parameters(instance: Instance, theta: Theta, signs: Signs | None, used:
             offset += len(u)
 
 
-def _reached(instance: Instance, theta: Theta, signs: Signs | None, used: Sequence[int]) -> set[int]:
+def _reached(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[int]) -> set[int]:
     """The parameters that some q_i, i in used, can have a gradient at while the zeros of theta are zero."""
-    network = instance.network
+    network = given.network
     found: set[int] = set()
     for i in used:
-        fed = fed_inputs(network, theta, instance.x[i], signs, i)
+        fed = fed_inputs(network, theta, given.x[i], signs, i)
         paths = [*heard(network, theta, signs, i), [True]]
         offset = 0
         for layer, pattern in enumerate(network.patterns):
@@ -260,13 +260,13 @@ def _reached(instance: Instance, theta: Theta, signs: Signs | None, used: Sequen
     return found
 
 
-def _require_signs(instance: Instance, theta: Theta, signs: Signs | None, radius: Fraction) -> None:
+def _require_signs(given: Problem, theta: Theta, signs: Signs | None, radius: Fraction) -> None:
     """The signs hold at every point within the radius that has theta's zeros.  Raises Rejected."""
     if signs is None:
         return
-    network = instance.network
+    network = given.network
     limits = bounds(network, theta, radius)
-    for i, x in enumerate(instance.x):
+    for i, x in enumerate(given.x):
         steep = sqrt_up(squared_norm(x))
         fed = fed_inputs(network, theta, x, signs, i)
         inputs = preactivations(network, theta, x)
@@ -279,23 +279,21 @@ def _require_signs(instance: Instance, theta: Theta, signs: Signs | None, radius
                     raise Rejected(f"the input of {place} may not be zero in the KKT point")
 
 
-def _require_margins(
-    instance: Instance, theta: Theta, signs: Signs | None, used: Sequence[int], radius: Fraction
-) -> None:
+def _require_margins(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[int], radius: Fraction) -> None:
     """Every margin is at least 1 at the KKT point.  Raises Rejected."""
-    limits = bounds(instance.network, theta, radius)
-    margins = instance.margins(theta)
-    for i, x in enumerate(instance.x):
-        if i in used or margins[i] - limits.of(instance.network.depth, sqrt_up(squared_norm(x)))[0] * radius >= 1:
+    limits = bounds(given.network, theta, radius)
+    margins = given.margins(theta)
+    for i, x in enumerate(given.x):
+        if i in used or margins[i] - limits.of(given.network.depth, sqrt_up(squared_norm(x)))[0] * radius >= 1:
             continue
-        if not any(_at_least(instance, signs, i, b) for b in used):
+        if not any(_at_least(given, signs, i, b) for b in used):
             raise Rejected(f"the margin of sample {i} may be less than 1 in the KKT point")
 
 
-def _at_least(instance: Instance, signs: Signs | None, k: int, b: int) -> bool:
+def _at_least(given: Problem, signs: Signs | None, k: int, b: int) -> bool:
     """Whether q_k = c q_b with c >= 1: a parallel sample with the same gates."""
-    signed_k = [instance.y[k] * v for v in instance.x[k]]
-    signed_b = [instance.y[b] * v for v in instance.x[b]]
+    signed_k = [given.y[k] * v for v in given.x[k]]
+    signed_b = [given.y[b] * v for v in given.x[b]]
     c = next((p / q for p, q in zip(signed_k, signed_b, strict=True) if q), Fraction(0))
-    same = signs is None or (instance.y[k] == instance.y[b] and all(block[k] == block[b] for block in signs))
+    same = signs is None or (given.y[k] == given.y[b] and all(block[k] == block[b] for block in signs))
     return c >= 1 and same and all(p == c * q for p, q in zip(signed_k, signed_b, strict=True))

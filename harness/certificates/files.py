@@ -48,6 +48,7 @@ from harness.certificates.structures import read_structure, settle
 from harness.certificates.taylor import sqrt_up
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 FORMAT = 1
 # The KKT residual that is demanded of a stored limit.
@@ -105,36 +106,37 @@ def verify(record: object, path: str = "-") -> Verified:
     choice(top["format"], "format", (FORMAT,))
     claim = choice(top["claim"], "claim", tuple(CLAIMS))
     mechanism = choice(top["mechanism"], "mechanism", MECHANISMS)
-    instance = _instance(top["instance"])
-    stored = _read_limit(instance, top["limit"])
+    given = _instance(top["instance"])
+    stored = _read_limit(given, top["limit"])
     certificate = fields(top["certificate"], "certificate", ("kind", "problem", "scope", "theta"), None)
     choice(certificate["kind"], "certificate.kind", DENYING)
-    theta = rows(certificate["theta"], "certificate.theta", instance.network.sizes)
+    theta = rows(certificate["theta"], "certificate.theta", given.network.sizes)
     try:
-        _require_denial(instance, claim, certificate)
-        signs, point = _structure(instance, certificate, top["structure"], stored.theta)
+        _require_denial(given, claim, certificate)
+        signs, point = _structure(given, certificate, top["structure"], stored.theta)
         if theta != stored.theta:
             raise Rejected("the certificate is about another theta than the limit")
-        _require_limit(instance, stored)
-        CLAIMS[claim].assumes(instance, theta, AGREEMENT * sqrt_up(2 * cost(theta, "full")))
-        found = residual(instance, signs, point, stored.multipliers, stored.coefficients)
+        _require_limit(given, stored)
+        CLAIMS[claim].assumes(given, theta, AGREEMENT * sqrt_up(2 * cost(theta, "full")))
+        found = residual(given, signs, point, stored.multipliers, stored.coefficients)
         if not found.at_most(RESIDUAL):
             raise Rejected(f"the KKT residual can only be shown to be at most {found.as_float():.1e}, more than 1e-8")
-        checked = check(instance, certificate)
+        checked = check(given, certificate)
         if not checked.accepted:
             return Verified(path, False, checked.reason, claim, checked, found.as_float())
-        exact = _exact(instance, certificate, signs, stored)
-        require_mechanism(mechanism, instance, theta, certificate)
+        exact = _exact(given, certificate, signs, stored)
+        require_mechanism(mechanism, given, theta, certificate)
     except Rejected as rejection:
         return Verified(path, False, str(rejection), claim)
     return Verified(path, True, checked.reason, claim, checked, found.as_float(), exact)
 
 
-def _instance(value: Any) -> Instance:
+def _instance(value: Any) -> Problem:
+    """The margin problem of the file's instance.  Raises FieldError."""
     if not isinstance(value, dict):
         raise FieldError("instance", "expected an object")
     try:
-        return Instance.from_json(json.dumps(value))
+        return Instance.from_json(json.dumps(value)).problem
     except FieldError as error:
         raise FieldError(f"instance.{error.field}", str(error).removeprefix(f"{error.field}: ")) from None
     except (TypeError, ValueError, RecursionError):
@@ -153,53 +155,51 @@ class _Stored:
     coefficients: dict[tuple[int, int, int], Fraction]
 
 
-def _read_limit(instance: Instance, value: object) -> _Stored:
+def _read_limit(given: Problem, value: object) -> _Stored:
     """Raises FieldError."""
     limit = fields(value, "limit", _LIMIT, None)
     return _Stored(
-        rows(limit["theta"], "limit.theta", instance.network.sizes),
+        rows(limit["theta"], "limit.theta", given.network.sizes),
         number(limit["value"], "limit.value"),
-        vector(limit["margins"], "limit.margins", instance.n),
-        vector(limit["multipliers"], "limit.multipliers", instance.n),
+        vector(limit["margins"], "limit.margins", given.n),
+        vector(limit["multipliers"], "limit.multipliers", given.n),
         number(limit["kkt_residual"], "limit.kkt_residual"),
-        read_coefficients(limit["kinks"], "limit.kinks", instance),
+        read_coefficients(limit["kinks"], "limit.kinks", given),
     )
 
 
-def _require_denial(instance: Instance, claim: str, certificate: dict[str, Any]) -> None:
+def _require_denial(given: Problem, claim: str, certificate: dict[str, Any]) -> None:
     """Whether a certificate of this problem and scope denies the claim, for this network.  Raises Rejected."""
     denial = CLAIMS[claim]
-    require_shape(denial, instance.network)
+    require_shape(denial, given.network)
     problem, scope = str(certificate["problem"]), str(certificate["scope"])
     if not denial.denied_by(problem, scope):
         wanted = "a layer" if denial.problem == "layer" else "the full"
         raise Rejected(f"to deny {claim} takes a {denial.scope} certificate of {wanted} problem")
 
 
-def _structure(
-    instance: Instance, certificate: dict[str, Any], value: object, theta: Theta
-) -> tuple[Signs | None, Theta]:
+def _structure(given: Problem, certificate: dict[str, Any], value: object, theta: Theta) -> tuple[Signs | None, Theta]:
     """The signs of the limit, and a point that has them: exactly for kind "better", else theta.  Raises Rejected."""
     if certificate["kind"] == "better":
-        neurons = neurons_of(instance)
-        structure = read_structure(value, "structure", instance)
+        neurons = neurons_of(given)
+        structure = read_structure(value, "structure", given)
         own = read_structure(
-            fields(certificate, "certificate", ("structure",), None)["structure"], "certificate.structure", instance
+            fields(certificate, "certificate", ("structure",), None)["structure"], "certificate.structure", given
         )
         if structure != own:
             raise Rejected("the certificate is about another structure than the file")
         return None if structure.gates is None else (structure.gates,), settle(structure, neurons, theta)
-    signs = read_signs(fields(value, "structure", ("signs",))["signs"], "structure.signs", instance)
-    if "signs" in certificate and read_signs(certificate["signs"], "certificate.signs", instance) != signs:
+    signs = read_signs(fields(value, "structure", ("signs",))["signs"], "structure.signs", given)
+    if "signs" in certificate and read_signs(certificate["signs"], "certificate.signs", given) != signs:
         raise Rejected("the certificate is about another structure than the file")
     if signs is not None:
-        require_signs(instance, theta, signs)
+        require_signs(given, theta, signs)
     return signs, theta
 
 
-def _require_limit(instance: Instance, stored: _Stored) -> None:
+def _require_limit(given: Problem, stored: _Stored) -> None:
     """Whether value and margins are theta's, and theta is scaled.  Raises Rejected."""
-    exact = instance.margins(stored.theta)
+    exact = given.margins(stored.theta)
     if abs(min(exact) - 1) > AGREEMENT:
         raise Rejected("the limit is not scaled to a least margin of 1")
     if any(abs(a - b) > AGREEMENT * max(1, abs(b)) for a, b in zip(stored.margins, exact, strict=True)):
@@ -211,13 +211,13 @@ def _require_limit(instance: Instance, stored: _Stored) -> None:
         raise Rejected("the stored KKT residual is more than 1e-8")
 
 
-def _exact(instance: Instance, certificate: dict[str, Any], signs: Signs | None, stored: _Stored) -> float | None:
+def _exact(given: Problem, certificate: dict[str, Any], signs: Signs | None, stored: _Stored) -> float | None:
     """How far from theta an exact KKT point is at most; None where none is asked for.  Raises Rejected."""
     if certificate["kind"] != "curve" or certificate["order"] != 2:
         return None
-    if has_kinks(instance, stored.theta, signs, stored.multipliers):
+    if has_kinks(given, stored.theta, signs, stored.multipliers):
         return None
-    radius = kkt_point(instance, stored.theta, signs, stored.multipliers)
+    radius = kkt_point(given, stored.theta, signs, stored.multipliers)
     if radius**2 > AGREEMENT**2 * sum(squared_norm(u) for u in stored.theta):
         raise Rejected("no exact KKT point could be proven within 1e-9 of theta")
     return float_up(radius)

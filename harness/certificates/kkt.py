@@ -28,7 +28,7 @@ from harness.certificates.gradients import gradient, heard, kinks_of, sign_gates
 from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, integer, number, squared_norm
 from harness.certificates.signs import Signs, Theta
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 # (sample, layer, neuron), all from 0
 Place = tuple[int, int, int]
@@ -57,14 +57,14 @@ class Residual:
         return float_up(self.squared) ** 0.5 + float_up(self.slack)
 
 
-def read_coefficients(value: object, field: str, instance: Instance) -> dict[Place, Fraction]:
+def read_coefficients(value: object, field: str, given: Problem) -> dict[Place, Fraction]:
     """The kinks of a limit, {"sample", "layer", "neuron", "coefficient"} each.  Raises FieldError."""
-    network = instance.network
+    network = given.network
     found: dict[Place, Fraction] = {}
     for k, kink in enumerate(array(value, field)):
         at = f"{field}[{k}]"
         known = fields(kink, at, ("sample", "layer", "neuron", "coefficient"))
-        sample = integer(known["sample"], f"{at}.sample", 0, instance.n - 1)
+        sample = integer(known["sample"], f"{at}.sample", 0, given.n - 1)
         layer = integer(known["layer"], f"{at}.layer", 1, network.depth - 1)
         neuron = integer(known["neuron"], f"{at}.neuron", 1, network.widths[layer])
         place = (sample, layer - 1, neuron - 1)
@@ -75,14 +75,14 @@ def read_coefficients(value: object, field: str, instance: Instance) -> dict[Pla
 
 
 def residual(
-    instance: Instance, signs: Signs | None, theta: Theta, multipliers: Vector, coefficients: Coefficients
+    given: Problem, signs: Signs | None, theta: Theta, multipliers: Vector, coefficients: Coefficients
 ) -> Residual:
     """The residual at theta, which has the signs, with these multipliers and coefficients.
 
     A kink without a coefficient has 0.  Raises Rejected where a multiplier is negative, a coefficient is outside
     [0, 1] or is not at a kink, or the patterns of a sample's kinks are not known.
     """
-    network = instance.network
+    network = given.network
     for i, a in enumerate(multipliers):
         if a < 0:
             raise Rejected(f"the multiplier of sample {i} is negative")
@@ -91,15 +91,15 @@ def residual(
             raise Rejected(f"neuron {j + 1} of layer {layer + 1} has no kink on sample {i}")
         if not 0 <= c <= 1:
             raise Rejected(f"the coefficient of neuron {j + 1} on sample {i} is not between 0 and 1")
-    margins = instance.margins(theta)
+    margins = given.margins(theta)
     flat = [v for u in theta for v in u]
     size = squared_norm(flat)
     slack = sum((a * (q - min(margins)) for a, q in zip(multipliers, margins, strict=True)), start=Fraction(0)) / size
     rest = flat
-    for i, (a, label, x) in enumerate(zip(multipliers, instance.y, instance.x, strict=True)):
+    for i, (a, label, x) in enumerate(zip(multipliers, given.y, given.x, strict=True)):
         if not a:
             continue
-        require_every_pattern(instance, theta, signs, i)
+        require_every_pattern(given, theta, signs, i)
         gates: dict[tuple[int, int], Fraction | int] = dict(sign_gates(signs, i))
         gates |= {(layer, j): coefficients.get((i, layer, j), Fraction(0)) for layer, j in kinks_of(signs, i)}
         slope = gradient(network, theta, x, gates, (network.depth - 1, 0))
@@ -107,9 +107,9 @@ def residual(
     return Residual(squared_norm(rest) / size, slack)
 
 
-def require_every_pattern(instance: Instance, theta: Theta, signs: Signs | None, sample: int) -> None:
+def require_every_pattern(given: Problem, theta: Theta, signs: Signs | None, sample: int) -> None:
     """Whether every choice of gates at the sample's kinks that are heard occurs next to theta.  Raises Rejected."""
-    network = instance.network
+    network = given.network
     if network.depth == 2 and not network.shared:
         return
     paths = heard(network, theta, signs, sample)
@@ -119,7 +119,7 @@ def require_every_pattern(instance: Instance, theta: Theta, signs: Signs | None,
     for choice in product((1, 0), repeat=len(kinks)):
         gates = sign_gates(signs, sample) | dict.fromkeys(kinks_of(signs, sample), 0)
         gates |= dict(zip(kinks, choice, strict=True))
-        normals = [gradient(network, theta, instance.x[sample], gates, kink) for kink in kinks]
+        normals = [gradient(network, theta, given.x[sample], gates, kink) for kink in kinks]
         # A pre-activation that nothing reaches stays zero, and its gate makes no difference.
         normals = [normal for normal in normals if any(normal)]
         gram = [[dot(a, b) for b in normals] for a in normals]

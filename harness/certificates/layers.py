@@ -54,7 +54,7 @@ from harness.certificates.numbers import (
 )
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 GAP = Fraction(1, 10**9)
 MAX_LEAVES = 4096
@@ -70,9 +70,9 @@ Form = Vector | None
 class Layer:
     """One layer's problem: its forms under given gates.  layer counts from 0."""
 
-    def __init__(self, instance: Instance, theta: Theta, layer: int, signs: Signs | None) -> None:
-        network = instance.network
-        self.instance = instance
+    def __init__(self, given: Problem, theta: Theta, layer: int, signs: Signs | None) -> None:
+        network = given.network
+        self.given = given
         self.layer = layer
         self.size = network.sizes[layer]
         self.relu = network.activation == "relu"
@@ -80,14 +80,14 @@ class Layer:
         self.above = {k: weights(network, theta, k) for k in range(layer + 1, network.depth)}
         self.below = [
             activations(network, theta, x, [signs[k][i] if signs is not None else () for k in range(layer)])
-            for i, x in enumerate(instance.x)
+            for i, x in enumerate(given.x)
         ]
-        self._first = [self._own(i) for i in range(instance.n)]
+        self._first = [self._own(i) for i in range(given.n)]
 
     def _own(self, sample: int) -> list[Vector]:
         """The pre-activations of the layer itself."""
         h, out = self.below[sample], []
-        for row in self.instance.network.patterns[self.layer]:
+        for row in self.given.network.patterns[self.layer]:
             form = [Fraction(0)] * self.size
             for k, a in zip(row, h, strict=True):
                 if k >= 0:
@@ -102,7 +102,7 @@ class Layer:
         for k in range(self.layer + 1, self.hidden + 1):
             a = [self._mix(row, out[-1], sample, k - 1, gates) for row in self.above[k]]
             out.append(a)
-        label = self.instance.y[sample]
+        label = self.given.y[sample]
         out[-1] = [None if form is None else tuple(label * v for v in form) for form in out[-1]]
         return out
 
@@ -126,7 +126,7 @@ class Layer:
         """q_i at z, and every pre-activation of layers layer..m-1 of the network."""
         found: dict[Place, Fraction] = {}
         q = []
-        for i, label in enumerate(self.instance.y):
+        for i, label in enumerate(self.given.y):
             a = [dot(form, z) for form in self._first[i]]
             for k in range(self.layer, self.hidden):
                 found |= {(i, k, j): value for j, value in enumerate(a)}
@@ -150,18 +150,18 @@ class _Bounds:
             self.least = ratio
 
 
-def check_layer(instance: Instance, certificate: object) -> Checked:
+def check_layer(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
     kind = choice(fields(certificate, "certificate", ("kind",), None)["kind"], "certificate.kind", KINDS)
     own = ("tree",) if kind == "layer tree" else ("better", "alpha", "nu")
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", *own))
-    layer = _layer_index(found["problem"], instance.network.depth)
+    layer = _layer_index(found["problem"], given.network.depth)
     scope = choice(found["scope"], "certificate.scope", ("local", "global"))
-    theta = rows(found["theta"], "certificate.theta", instance.network.sizes)
-    signs = read_signs(found["signs"], "certificate.signs", instance)
+    theta = rows(found["theta"], "certificate.theta", given.network.sizes)
+    signs = read_signs(found["signs"], "certificate.signs", given)
     if signs is not None:
-        require_signs(instance, theta, signs)
-    problem = Layer(instance, theta, layer, signs)
+        require_signs(given, theta, signs)
+    problem = Layer(given, theta, layer, signs)
     lowest = min(problem.margins(theta[layer])[0])
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
@@ -214,7 +214,7 @@ def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) ->
         leaf = fields(node, at, ("alpha",), ("nu",))
         if bounds.leaves >= MAX_LEAVES:
             raise Rejected(f"more than {MAX_LEAVES} leaves")
-        alpha = vector(leaf["alpha"], f"{at}.alpha", problem.instance.n)
+        alpha = vector(leaf["alpha"], f"{at}.alpha", problem.given.n)
         nu = _read_nu(leaf.get("nu", []), f"{at}.nu", problem)
         bounds.add(_ratio(problem, alpha, nu, bounds.gates, at, zeros=False))
         return
@@ -231,9 +231,9 @@ def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) ->
 
 
 def _read_place(value: object, at: str, problem: Layer) -> Place:
-    network = problem.instance.network
+    network = problem.given.network
     sample, layer, neuron = array(value, at, 3)
-    sample = integer(sample, f"{at}[0]", 0, problem.instance.n - 1)
+    sample = integer(sample, f"{at}[0]", 0, problem.given.n - 1)
     if problem.layer >= problem.hidden or not problem.relu:
         raise FieldError(at, "the layer has no gates")
     layer = integer(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
@@ -263,8 +263,8 @@ def _ratio(
     nu of either sign.  Raises Rejected."""
     cells = dict(gates)
     if zeros and problem.relu:
-        widths = problem.instance.network.widths
-        for i in range(problem.instance.n):
+        widths = problem.given.network.widths
+        for i in range(problem.given.n):
             for layer in range(problem.layer, problem.hidden):
                 for j in range(widths[layer + 1]):
                     cells.setdefault((i, layer, j), 0)
@@ -299,7 +299,7 @@ def _check_better(
     problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], worth: Fraction
 ) -> Checked:
     better = vector(found["better"], "certificate.better", problem.size)
-    alpha = vector(found["alpha"], "certificate.alpha", problem.instance.n)
+    alpha = vector(found["alpha"], "certificate.alpha", problem.given.n)
     nu = _read_nu(found["nu"], "certificate.nu", problem)
     gates = _given(problem, signs)
     if signs is not None:
@@ -326,14 +326,14 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
 
     The zeros are linear equations in z: z is projected on them.
     """
-    widths = problem.instance.network.widths
+    widths = problem.given.network.widths
     cells = {
         (i, layer, j): gates.get((i, layer, j), 0)
-        for i in range(problem.instance.n)
+        for i in range(problem.given.n)
         for layer in range(problem.layer, problem.hidden)
         for j in range(widths[layer + 1])
     }
-    forms = [problem.forms(i, cells) for i in range(problem.instance.n)]
+    forms = [problem.forms(i, cells) for i in range(problem.given.n)]
     basis: list[tuple[Vector, Fraction]] = []
     point = z
     for i, layer, j in cells:

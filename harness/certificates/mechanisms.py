@@ -18,12 +18,12 @@ from typing import Any
 
 from harness.certificates.numbers import Rejected, rows
 from harness.certificates.signs import Theta
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 MECHANISMS = ("saddle", "kink", "zero weight", "dead neuron", "layer", "global gap")
 
 
-def require_mechanism(mechanism: str, instance: Instance, theta: Theta, certificate: Mapping[str, Any]) -> None:
+def require_mechanism(mechanism: str, given: Problem, theta: Theta, certificate: Mapping[str, Any]) -> None:
     """certificate: accepted, for theta.  Raises Rejected."""
     kind, problem, scope = (certificate[key] for key in ("kind", "problem", "scope"))
     fits = "layer" if problem != "full" else "global gap" if scope == "global" else None
@@ -33,16 +33,16 @@ def require_mechanism(mechanism: str, instance: Instance, theta: Theta, certific
         return
     if mechanism == "saddle" and kind == "better":
         raise Rejected("no limit of depth 2 without shared weights is a saddle within its own gates and zeros")
-    linear = instance.network.activation == "linear"
+    linear = given.network.activation == "linear"
     expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
     if not expected.get(mechanism, True):
-        raise Rejected(f"{mechanism} is not a mechanism of {instance.network.activation} networks")
-    sizes = instance.network.sizes
+        raise Rejected(f"{mechanism} is not a mechanism of {given.network.activation} networks")
+    sizes = given.network.sizes
     if kind == "better":
         moved = [rows(certificate["better"], "certificate.better", sizes)]
     else:
         moved = [rows(certificate[key], f"certificate.{key}", sizes) for key in ("d", "e") if certificate[key]]
-    zeros = _zero_weights(theta) if linear else _dead_weights(instance, theta)
+    zeros = _zero_weights(theta) if linear else _dead_weights(given, theta)
     woken = any(point[layer][k] for point in moved for layer, k in zeros)
     if mechanism in ("zero weight", "dead neuron") and not woken:
         raise Rejected(f"the mechanism is {mechanism}, and no zero neuron is woken")
@@ -56,9 +56,9 @@ def _zero_weights(theta: Theta) -> set[tuple[int, int]]:
     return {(layer, k) for layer, u in enumerate(theta) for k, value in enumerate(u) if not value}
 
 
-def _dead_weights(instance: Instance, theta: Theta) -> set[tuple[int, int]]:
+def _dead_weights(given: Problem, theta: Theta) -> set[tuple[int, int]]:
     """Zero weights into and out of neurons with no nonzero weight on one of the two sides."""
-    network = instance.network
+    network = given.network
     found: set[tuple[int, int]] = set()
     for layer, pattern in enumerate(network.patterns[:-1]):
         above = network.patterns[layer + 1]

@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import Literal
 
 from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 Name = Literal["full", "layer 1", "layer 2"]
 NAMES: tuple[Name, ...] = ("full", "layer 1", "layer 2")
@@ -53,16 +53,16 @@ class Neuron:
         return theta[1][self.outgoing]
 
 
-def neurons_of(instance: Instance) -> list[Neuron]:
+def neurons_of(given: Problem) -> list[Neuron]:
     """The neurons that can contribute.  Raises Rejected for networks that certificates do not cover."""
-    network = instance.network
+    network = given.network
     if network.depth != 2 or network.shared:
         raise Rejected("convex cells cover networks of depth 2 without shared weights")
     found = []
     for j, (row, outgoing) in enumerate(zip(network.patterns[0], network.patterns[1][0], strict=True)):
         inputs = tuple(c for c, k in enumerate(row) if k >= 0)
         if inputs and outgoing >= 0:
-            patches = tuple(tuple(x[c] for c in inputs) for x in instance.x)
+            patches = tuple(tuple(x[c] for c in inputs) for x in given.x)
             found.append(Neuron(j, inputs, tuple(row[c] for c in inputs), outgoing, patches))
     return found
 
@@ -87,9 +87,9 @@ class Block:
         return [tuple(a.numerator * (common // a.denominator) for a in p) for p in self.vectors], common
 
 
-def block_of(instance: Instance, neuron: Neuron, theta: Theta, problem: Name) -> Block:
+def block_of(given: Problem, neuron: Neuron, theta: Theta, problem: Name) -> Block:
     """The block of this neuron; theta gives the layer that is held fixed."""
-    relu = instance.network.activation == "relu"
+    relu = given.network.activation == "relu"
     if problem == "full":
         return Block(neuron, neuron.patches, Fraction(1), relu)
     if problem == "layer 1":

@@ -47,36 +47,36 @@ from harness.certificates.numbers import (
     vector,
 )
 from harness.certificates.signs import Theta
-from harness.problem.instances import Instance
 from harness.problem.networks import Network
+from harness.problem.problems import Problem
 
 GAP = Fraction(1, 10**9)
 # A cheaper point must undercut theta by more than points within 1e-9 of theta can.
 CLEAR = Fraction(1, 10**8)
 
 
-def check_product(instance: Instance, certificate: object) -> Checked:
+def check_product(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
-    network = instance.network
+    network = given.network
     own = ("alpha", "square") if network.depth == 2 else ("alpha",)
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", *own))
     choice(found["problem"], "certificate.problem", ("full",))
     scope = choice(found["scope"], "certificate.scope", ("local", "global"))
     theta = rows(found["theta"], "certificate.theta", network.sizes)
-    alpha = vector(found["alpha"], "certificate.alpha", instance.n)
+    alpha = vector(found["alpha"], "certificate.alpha", given.n)
     if network.activation != "linear" and network.depth > 1:
         raise Rejected("a product bound is for linear networks")
     if any(a < 0 for a in alpha):
         raise Rejected("alpha is negative")
     if network.depth == 2:
         square = number(found["square"], "certificate.square")
-        _require_square(form(instance, alpha), square)
+        _require_square(form(given, alpha), square)
     else:
-        square = squared_norm(_predictor(instance, alpha)) * _repeats(network)
+        square = squared_norm(_predictor(given, alpha)) * _repeats(network)
     weight, m = sum(alpha, start=Fraction(0)), network.depth
     if not square:
         raise Rejected("the bound is infinite or nothing")
-    worth, lowest = _worth(instance, theta)
+    worth, lowest = _worth(given, theta)
     bound = Fraction(m, 2) ** m * weight**2 / square
     value, below = float_up(root_up(worth / lowest**2, m)), float_down(root_down(bound, m))
     if bound * lowest**2 < (1 - GAP) ** m * worth:
@@ -87,19 +87,19 @@ def check_product(instance: Instance, certificate: object) -> Checked:
     return Checked(True, reason, value, below, gap)
 
 
-def check_cheaper(instance: Instance, certificate: object) -> Checked:
+def check_cheaper(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
-    sizes = instance.network.sizes
+    sizes = given.network.sizes
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "better"))
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("global",))
     theta = rows(found["theta"], "certificate.theta", sizes)
     better = rows(found["better"], "certificate.better", sizes)
-    for i, q in enumerate(instance.margins(better)):
+    for i, q in enumerate(given.margins(better)):
         if q < 1:
             raise Rejected(f"the better point is not feasible: its margin on sample {i} is below 1")
-    worth, lowest = _worth(instance, theta)
-    m = instance.network.depth
+    worth, lowest = _worth(given, theta)
+    m = given.network.depth
     cheaper = _half(better)
     if cheaper**m * lowest**2 >= (1 - CLEAR) ** m * worth:
         raise Rejected("the better point does not cost clearly less than theta")
@@ -108,12 +108,12 @@ def check_cheaper(instance: Instance, certificate: object) -> Checked:
     return Checked(True, reason, value, above, max(0.0, 1.0 - above / value))
 
 
-def form(instance: Instance, alpha: Vector) -> list[list[Fraction]]:
+def form(given: Problem, alpha: Vector) -> list[list[Fraction]]:
     """M of a network of depth 2: sum_i alpha_i q_i = u^2 . M u^1."""
-    network = instance.network
+    network = given.network
     hidden, (output,) = network.patterns
     matrix = [[Fraction(0)] * network.sizes[0] for _ in range(network.sizes[1])]
-    total = _pull(instance, alpha)
+    total = _pull(given, alpha)
     for row, outgoing in zip(hidden, output, strict=True):
         for c, k in enumerate(row):
             if k >= 0 and outgoing >= 0:
@@ -121,18 +121,18 @@ def form(instance: Instance, alpha: Vector) -> list[list[Fraction]]:
     return matrix
 
 
-def _pull(instance: Instance, alpha: Vector) -> list[Fraction]:
+def _pull(given: Problem, alpha: Vector) -> list[Fraction]:
     """sum_i alpha_i y_i x_i."""
-    total = [Fraction(0)] * instance.d
-    for a, label, x in zip(alpha, instance.y, instance.x, strict=True):
+    total = [Fraction(0)] * given.d
+    for a, label, x in zip(alpha, given.y, given.x, strict=True):
         if a:
             total = [t + a * label * v for t, v in zip(total, x, strict=True)]
     return total
 
 
-def _predictor(instance: Instance, alpha: Vector) -> Vector:
+def _predictor(given: Problem, alpha: Vector) -> Vector:
     """The vector whose norm, times the factors sqrt(c_l), is D, for depths other than 2."""
-    network, total = instance.network, _pull(instance, alpha)
+    network, total = given.network, _pull(given, alpha)
     if network.depth == 1:
         folded = [Fraction(0)] * network.sizes[0]
         for c, k in enumerate(network.patterns[0][0]):
@@ -173,9 +173,9 @@ def _half(theta: Theta) -> Fraction:
     return sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2
 
 
-def _worth(instance: Instance, theta: Theta) -> tuple[Fraction, Fraction]:
+def _worth(given: Problem, theta: Theta) -> tuple[Fraction, Fraction]:
     """The m-th power of theta's cost, and its least margin.  Raises Rejected where that is not positive."""
-    lowest = min(instance.margins(theta))
+    lowest = min(given.margins(theta))
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
-    return _half(theta) ** instance.network.depth, lowest
+    return _half(theta) ** given.network.depth, lowest

@@ -14,8 +14,8 @@ from fractions import Fraction
 
 from harness.certificates.numbers import Rejected, Vector, array, choice, dot, squared_norm
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
 from harness.problem.networks import Network
+from harness.problem.problems import Problem
 
 Theta = tuple[Vector, ...]
 # signs[layer][sample][neuron], layers and neurons from 0
@@ -24,13 +24,13 @@ Signs = tuple[tuple[tuple[int, ...], ...], ...]
 TOLERANCE = Fraction(1, 10**9)
 
 
-def read_signs(value: object, field: str, instance: Instance) -> Signs | None:
+def read_signs(value: object, field: str, given: Problem) -> Signs | None:
     """None for linear networks.  Raises FieldError on a wrong shape."""
-    if instance.network.activation == "linear":
+    if given.network.activation == "linear":
         if value is not None:
             raise FieldError(field, "must be null for a linear network")
         return None
-    hidden = instance.network.widths[1:-1]
+    hidden = given.network.widths[1:-1]
     layers = array(value, field, len(hidden))
     return tuple(
         tuple(
@@ -38,7 +38,7 @@ def read_signs(value: object, field: str, instance: Instance) -> Signs | None:
                 choice(sign, f"{field}[{layer}][{i}][{j}]", (-1, 0, 1))
                 for j, sign in enumerate(array(row, f"{field}[{layer}][{i}]", width))
             )
-            for i, row in enumerate(array(rows, f"{field}[{layer}]", instance.n))
+            for i, row in enumerate(array(rows, f"{field}[{layer}]", given.n))
         )
         for layer, (rows, width) in enumerate(zip(layers, hidden, strict=True))
     )
@@ -62,10 +62,10 @@ def activations(network: Network, theta: Theta, x: Vector, signs: Sequence[tuple
     return h
 
 
-def require_signs(instance: Instance, theta: Theta, signs: Signs) -> None:
+def require_signs(given: Problem, theta: Theta, signs: Signs) -> None:
     """Whether theta has these signs, zeros up to TOLERANCE.  Raises Rejected."""
-    network = instance.network
-    for i, x in enumerate(instance.x):
+    network = given.network
+    for i, x in enumerate(given.x):
         h = tuple(x)
         for layer, rows in enumerate(signs):
             matrix = weights(network, theta, layer)

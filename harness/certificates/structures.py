@@ -21,7 +21,7 @@ from fractions import Fraction
 from harness.certificates.numbers import Rejected, Vector, array, choice, dot, fields, squared_norm
 from harness.certificates.problems import Neuron, Theta
 from harness.problem.fields import FieldError
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 # How far theta's own zeros may be from zero, relative to the sizes involved; squared, to do without roots.
 TOLERANCE = Fraction(1, 10**9)
@@ -42,16 +42,16 @@ class Structure:
         return self.gates[sample][neuron.index]
 
 
-def read_structure(value: object, field: str, instance: Instance) -> Structure:
+def read_structure(value: object, field: str, given: Problem) -> Structure:
     """Raises FieldError on a wrong shape."""
     found = fields(value, field, ("outgoing", "gates"))
-    width = instance.network.widths[1]
+    width = given.network.widths[1]
     outgoing = _signs(found["outgoing"], f"{field}.outgoing", width)
-    if instance.network.activation == "linear":
+    if given.network.activation == "linear":
         if found["gates"] is not None:
             raise FieldError(f"{field}.gates", "must be null for a linear network")
         return Structure(outgoing, None)
-    gates = array(found["gates"], f"{field}.gates", instance.n)
+    gates = array(found["gates"], f"{field}.gates", given.n)
     return Structure(outgoing, tuple(_signs(row, f"{field}.gates[{i}]", width) for i, row in enumerate(gates)))
 
 

@@ -26,8 +26,8 @@ import numpy as np
 
 from harness.certificates.numbers import Rejected, squared_norm
 from harness.certificates.signs import Theta
-from harness.problem.instances import Instance
 from harness.problem.networks import Network
+from harness.problem.problems import Problem
 
 # Terms from this order on are not looked at.
 BEYOND = 3
@@ -120,18 +120,18 @@ def _mix(
 class Exact:
     """Expansions at a rational theta, in integers."""
 
-    def __init__(self, instance: Instance, theta: Theta) -> None:
-        self.instance = instance
+    def __init__(self, given: Problem, theta: Theta) -> None:
+        self.given = given
         flat = [v for u in theta for v in u]
         self.size = len(flat)
         self.scale = math.lcm(1, *(v.denominator for v in flat))
         self.theta = [int(v * self.scale) for v in flat]
-        self.x_scale = [math.lcm(1, *(v.denominator for v in x)) for x in instance.x]
-        self.x = [[int(v * s) for v in x] for x, s in zip(instance.x, self.x_scale, strict=True)]
+        self.x_scale = [math.lcm(1, *(v.denominator for v in x)) for x in given.x]
+        self.x = [[int(v * s) for v in x] for x, s in zip(given.x, self.x_scale, strict=True)]
 
     def sample(self, i: int, gates: Mapping[tuple[int, int], Any]) -> list[list[Term]]:
         """The terms of sample i as integers (fractions if gates are); `factors` says by what to multiply."""
-        return expand(self.instance.network, self.theta, self.x[i], gates, object)
+        return expand(self.given.network, self.theta, self.x[i], gates, object)
 
     def factors(self, i: int, degree: int) -> tuple[Fraction, Fraction, Fraction]:
         """What turns value, gradient and Hessian of a polynomial of this degree on sample i into the true ones."""

@@ -32,8 +32,8 @@ from harness.certificates.numbers import (
     rows,
     squared_norm,
 )
-from harness.problem.instances import Instance
 from harness.problem.networks import Network
+from harness.problem.problems import Problem
 
 GAP = Fraction(1, 10**9)
 MOST_VERTICES = 20_000
@@ -56,35 +56,35 @@ def count(network: Network, n: int) -> int:
     return sides * sum(comb(n, k) * comb(d, k) for k in range(1, min(n, d) + 1))
 
 
-def features(instance: Instance) -> Iterator[tuple[tuple[int, ...], list[list[Fraction]]]]:
+def features(given: Problem) -> Iterator[tuple[tuple[int, ...], list[list[Fraction]]]]:
     """The signs s and z (n, d), for every choice of the signs."""
-    relu = instance.network.activation == "relu"
-    for signs in product((1, -1), repeat=instance.d) if relu else [(1,) * instance.d]:
+    relu = given.network.activation == "relu"
+    for signs in product((1, -1), repeat=given.d) if relu else [(1,) * given.d]:
         table = [
             [y * (max(Fraction(0), s * v) if relu else v) for s, v in zip(signs, x, strict=True)]
-            for x, y in zip(instance.x, instance.y, strict=True)
+            for x, y in zip(given.x, given.y, strict=True)
         ]
         yield signs, table
 
 
-def check_vertices(instance: Instance, certificate: object) -> Checked:
+def check_vertices(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta"))
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local", "global"))
-    theta = rows(found["theta"], "certificate.theta", instance.network.sizes)
-    if not is_diagonal(instance.network):
+    theta = rows(found["theta"], "certificate.theta", given.network.sizes)
+    if not is_diagonal(given.network):
         raise Rejected("vertices are listed for diagonal networks only")
-    if count(instance.network, instance.n) > MOST_VERTICES:
-        raise Rejected(f"{count(instance.network, instance.n)} vertices are more than {MOST_VERTICES}")
-    lowest = min(instance.margins(theta))
+    if count(given.network, given.n) > MOST_VERTICES:
+        raise Rejected(f"{count(given.network, given.n)} vertices are more than {MOST_VERTICES}")
+    lowest = min(given.margins(theta))
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
-    m = instance.network.depth
+    m = given.network.depth
     # theta scaled to min q = 1 costs 1/2 |theta|^2 / lowest^(2/m)
     worth = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2 / root_down(lowest**2, m)
     least: Fraction | None = None
-    for _, table in features(instance):
+    for _, table in features(given):
         for beta in _vertices(table):
             cost = Fraction(m, 2) * sum((root_down(b * b, m) for b in beta if b), start=Fraction(0))
             least = cost if least is None else min(least, cost)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from harness.problem.networks import Activation, Network
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from harness.oracles import Verdict, Verdicts
     from harness.problem.instances import Instance
     from harness.problem.limits import Limit
@@ -23,9 +20,6 @@ KKT_HOLDS = 1e-8
 KKT_VIOLATED = 1e-6
 # An angle between the two is neither rounding nor clearly one.
 ALIGNED, SKEW = 1e-6, 1e-4
-# A pre-activation below this, relative to the norms of its weights and inputs, is rounding, and its sign is what the
-# limit says it is.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -75,18 +69,22 @@ class Decision:
 
 @dataclass(frozen=True)
 class Optimal:
-    """Whether the limit is an optimum of (P) in this scope, or every layer one of (P_l); None without certificates."""
+    """Whether the limit is an optimum of (P) in this scope, or every layer one of (P_l); None where it is open."""
 
     scope: Literal["local", "global"]
     layers: bool = False
 
     def __call__(self, limit: Limit, verdicts: Verdicts) -> bool | None:
-        return _all([_answer(verdict.status, verdict.certified) for verdict in self.of(verdicts)])
+        return _all([_answer(verdict, verdicts.certify) for verdict in self.of(verdicts)])
 
     def of(self, verdicts: Verdicts) -> list[Verdict]:
         """The verdicts that it asks about."""
         parts = verdicts.layers if self.layers else [verdicts]
         return [part.local if self.scope == "local" else part.global_ for part in parts]
+
+    def against(self, verdicts: Verdicts) -> Verdict | None:
+        """The first of them that says "not optimal"."""
+        return next((verdict for verdict in self.of(verdicts) if verdict.status == "not_optimal"), None)
 
 
 locally_optimal, globally_optimal = Optimal("local"), Optimal("global")
@@ -100,87 +98,31 @@ def _all(answers: list[bool | None]) -> bool | None:
     return None if any(answer is None for answer in answers) else True
 
 
-def _answer(status: str, certified: bool) -> bool | None:
-    if not certified:
+def _answer(verdict: Verdict, certify: bool) -> bool | None:
+    """What a verdict says: on its certificate, or, where none was asked for, on its word."""
+    if certify and not verdict.certified:
         return None
-    return {"optimal": True, "not_optimal": False}.get(status)
+    return {"optimal": True, "not_optimal": False}.get(verdict.status)
 
 
 def kkt_point(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether the limit is a KKT point of (P), by its residual, which is computed anew and not taken from the limit.
+    """Whether the limit is a KKT point of (P), by its residual, which is computed anew and not taken from the limit."""
+    from harness.oracles.residual import residual_of
 
-    The residual is attained by the multipliers found, so a small one proves it up to rounding; these are the best
-    ones, so a large one disproves it.
-    """
-    from harness.problem.kkt import kkt
-
-    assert limit.theta is not None
-    instance = limit.instance
-    signs = checked_signs(limit)
-    try:
-        found = kkt(instance.network, instance.x_float, instance.y_float, limit.theta, signs)
-    except ValueError:
-        # A kink where the subdifferential has no independent coefficients.
-        return None
-    if found.residual <= KKT_HOLDS:
-        return True
-    return None if found.residual <= KKT_VIOLATED else False
+    assert limit.point is not None
+    return _small(residual_of(limit.point), KKT_HOLDS, KKT_VIOLATED)
 
 
 def aligned(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether every W^l has rank one, its direction is the next one's, and their product is the hard-margin SVM's.
+    """Whether every W^l has rank one, its direction is the next one's, and their product is the hard-margin SVM's."""
+    from harness.oracles.alignment import misalignment
 
-    The largest of the angles between the directions, and of the matrices' other singular values relative to the first.
-    """
-    import numpy as np
+    assert limit.point is not None
+    return _small(misalignment(limit.point), ALIGNED, SKEW)
 
-    from harness.oracles.least_distance import least_norm
 
-    assert limit.theta is not None
-    instance = limit.instance
-    svm = least_norm(instance.y_float[:, None] * instance.x_float, np.ones(instance.n))
-    if svm is None or svm.z is None:
+def _small(number: float | None, holds: float, violated: float) -> bool | None:
+    """Whether it is at most the first; None where it is not known, or between the two."""
+    if number is None or holds < number <= violated:
         return None
-    matrices = [u[np.array(p)] for p, u in zip(instance.network.patterns, limit.theta, strict=True)]
-    if any(not w.any() for w in matrices):
-        return False
-    factors = [np.linalg.svd(w) for w in matrices]
-    off = [float(values[1:].max(initial=0.0) / values[0]) for _, values, _ in factors]
-    # the direction that leaves a layer against the one that the next layer reads
-    off += [_sine(left[:, 0], right[0]) for (left, _, _), (_, _, right) in pairwise(factors)]
-    predictor = matrices[0]
-    for w in matrices[1:]:
-        predictor = w @ predictor
-    off.append(_sine(predictor[0], svm.z) if predictor[0] @ svm.z > 0.0 else 1.0)
-    worst = max(off)
-    return None if ALIGNED < worst <= SKEW else worst <= ALIGNED
-
-
-def _sine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the angle between the lines of two vectors."""
-    import numpy as np
-
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    return float(np.linalg.norm(a - (a @ b) * b))
-
-
-def checked_signs(limit: Limit) -> list[np.ndarray] | None:
-    """The limit's signs where its pre-activations are rounding, else the signs that these have.
-
-    One int8 array (n, width) a hidden layer; None if the limit has no signs.
-    """
-    import numpy as np
-
-    assert limit.theta is not None
-    if limit.signs is None:
-        return None
-    network, h = limit.instance.network, limit.instance.x_float
-    checked: list[np.ndarray] = []
-    for pattern, u, stated in zip(network.patterns, limit.theta, limit.signs, strict=False):
-        indices = np.array(pattern)
-        matrix = np.where(indices >= 0, np.append(u, 0.0)[indices], 0.0)
-        a = h @ matrix.T
-        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
-        checked.append(np.where(np.abs(a) <= ROUNDING * size, stated, np.sign(a)).astype(np.int8))
-        h = np.where(checked[-1] > 0, a, 0.0) if network.activation == "relu" else a
-    return checked
+    return number <= holds

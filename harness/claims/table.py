@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.claims.conclusions import (
     Decision,
     Networks,
+    Optimal,
     aligned,
     globally_optimal,
     kkt_point,
@@ -36,7 +37,7 @@ from harness.claims.recorded import (
 )
 
 if TYPE_CHECKING:
-    from harness.oracles import Verdicts
+    from harness.oracles import Verdict, Verdicts
     from harness.problem.instances import Instance
     from harness.problem.limits import Limit
     from harness.problem.networks import Network
@@ -85,6 +86,11 @@ class Claim:
         """Whether the limit is as the claim assumes, None if not known."""
         return self.decided_by.assumed(verdicts)
 
+    def against(self, verdicts: Verdicts) -> Verdict | None:
+        """The verdict that denies the conclusion; None where none does, or the claim is not about an optimum."""
+        concluded = self.decided_by.concluded
+        return concluded.against(verdicts) if isinstance(concluded, Optimal) else None
+
     @property
     def recorded(self) -> bool:
         """Whether the limit that is judged has to have its path."""
@@ -94,15 +100,16 @@ class Claim:
         """What one limit says about the claim.
 
         "outside": the network, or the limit, is not what the claim speaks of, or the flow never separates. "undecided":
-        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict without a
-        certificate leaves it open too. verdicts: of the same limit, None unless it converged.
+        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict whose certificate
+        was refused leaves it open too. verdicts: of the same limit, None unless it converged; those in floats alone are
+        taken at their word, so that harness.claims.judge alone should ask with them.
         """
         decision = self.decided_by
         if not self.applies(limit.instance.network) or limit.status == "never_separates":
             return "outside"
         if decision.start is not None and not decision.start(limit.instance):
             return "outside"
-        if limit.status != "converged" or verdicts is None or limit.doubt:
+        if limit.point is None or limit.point.doubt or verdicts is None:
             return "undecided"
         assumed = decision.assumed(verdicts)
         if assumed is not True:

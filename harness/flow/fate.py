@@ -20,7 +20,7 @@ from harness.flow.gates import Gates
 from harness.flow.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.invariants import Subspace
 from harness.flow.kernel import evaluate, margins
-from harness.flow.settle import Settled
+from harness.problem.points import Point
 
 NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
@@ -39,7 +39,7 @@ class Ends:
         self._limit = np.zeros(0)
         self._ends = np.zeros((0, 0))
 
-    def of(self, gates: Gates, settled: Settled) -> np.ndarray:
+    def of(self, gates: Gates, settled: Point) -> np.ndarray:
         """As of _ends_of_multipliers."""
         limit = np.concatenate(settled.theta)
         if limit.shape != self._limit.shape or np.abs(limit - self._limit).max() > SAME * np.abs(limit).max():
@@ -52,7 +52,7 @@ def fate(
     subspace: Subspace,
     theta: np.ndarray,
     booked: float,
-    settled: Settled,
+    settled: Point,
     units: list[int],
     ends_of: Ends,
 ) -> Fate:
@@ -110,7 +110,7 @@ def _together(gates: Gates, units: list[int]) -> list[list[int]]:
 
 
 def still_turning(
-    gates: Gates, watch: np.ndarray, problem, theta: np.ndarray, settled: Settled, units: list[int]
+    gates: Gates, watch: np.ndarray, problem, theta: np.ndarray, settled: Point, units: list[int]
 ) -> bool:
     """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
 
@@ -137,7 +137,7 @@ def still_turning(
     return False
 
 
-def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Settled) -> list[int]:
+def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -> list[int]:
     """The hidden units all of whose weights are zero in the limit, and of which some are not and can move.
 
     Above the first layer a unit need not move to meet a kink: its inputs do.
@@ -239,7 +239,7 @@ def _directions(dimension: int) -> np.ndarray:
     return np.random.default_rng(dimension).standard_normal((NEIGHBOURS, dimension))
 
 
-def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:
+def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
     """The multipliers of the limit, (1, n); where they are not unique, those at the ends of every sample's range.
 
     theta = sum_i lambda_i grad_i + sum_r nu_r move_r over the active samples and their kinks, 0 <= nu_r <= lambda_i.
@@ -285,7 +285,7 @@ def _ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) 
 
 
 def _generators(
-    gates: Gates, settled: Settled, limit: np.ndarray, active: np.ndarray
+    gates: Gates, settled: Point, limit: np.ndarray, active: np.ndarray
 ) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
     """Gradients of the active margins with all kinks off; of each kink its sample's place, and what it adds if on."""
     instance, net = gates.instance, gates.net

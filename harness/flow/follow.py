@@ -11,9 +11,9 @@ from harness.flow import integrator
 from harness.flow.gates import Undecided
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
-from harness.flow.settle import Settled
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
+from harness.problem.points import Point
 
 DEFAULT = Settings()
 
@@ -24,10 +24,10 @@ class Ending:
 
     status: Status
     reason: str
-    settled: Settled | None = None
+    settled: Point | None = None
 
     @classmethod
-    def converged(cls, settled: Settled) -> Ending:
+    def converged(cls, settled: Point) -> Ending:
         return cls("converged", "The flow converged in direction to a KKT point.", settled)
 
     @classmethod
@@ -42,7 +42,7 @@ class Ending:
             instance,
             self.status,
             self.reason,
-            **(vars(self.settled) if self.settled else {}),
+            self.settled,
             log_norm=run.log_norm,
             events=tuple(run.events),
             evidence=tuple(run.approach.evidence),
@@ -80,7 +80,7 @@ def _to_the_end(run: Run) -> Ending:
             steps = run.cap(steps)
 
 
-def arrived(run: Run, settled: Settled) -> Ending:
+def arrived(run: Run, settled: Point) -> Ending:
     """How a flow ends whose limit was found.
 
     Near a saddle errors grow: which way the flow leaves may be the integrator's choice, as the side of a kink that is

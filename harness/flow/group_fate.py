@@ -19,7 +19,7 @@ from scipy.linalg import expm
 
 from harness.flow.gates import Gates
 from harness.flow.kernel import Wiring
-from harness.flow.settle import Settled
+from harness.problem.points import Point
 
 Fate = Literal["dies", "wakes", "unknown"]
 EVEN = 1e-6  # a rate as near to 1 is not told from it
@@ -55,7 +55,7 @@ class Beside:
         gates: Gates,
         theta: np.ndarray,
         dying: list[int],
-        settled: Settled,
+        settled: Point,
         multipliers: np.ndarray,
         known: bool,
     ) -> None:
@@ -114,7 +114,7 @@ def _gathered(
     return gathered_h, gathered_b
 
 
-def _of_limit(gates: Gates, settled: Settled) -> np.ndarray:
+def _of_limit(gates: Gates, settled: Point) -> np.ndarray:
     """The gates (n, units) of the limit; on its kinks those of the flow."""
     out = gates.gates.copy()
     for layer, signs in enumerate(settled.signs, start=1):

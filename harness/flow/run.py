@@ -22,8 +22,9 @@ from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
 from harness.flow.kinks import Pair
 from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
-from harness.flow.settle import Settled, settle
+from harness.flow.settle import settle
 from harness.problem.instances import Instance
+from harness.problem.points import Point
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives
@@ -288,13 +289,13 @@ class Run:
             raise Undecided(f"{self.waiting or 'separated, but not converged'} at log-norm {now:.0g}")
         return self.approach.next(now)
 
-    def polish(self) -> Settled | None:
+    def polish(self) -> Point | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
         point, q, multipliers = self.theta, np.empty(self.instance.n), np.empty(self.instance.n)
         code, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, q, multipliers)
         return self.offer(code, point, q, multipliers)
 
-    def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Settled | None:
+    def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Point | None:
         """The limit, if what a polish found is to be believed.
 
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
@@ -321,7 +322,7 @@ class Run:
         self.waiting = self._not_yet(theta, settled)
         return None if self.waiting else settled
 
-    def _not_yet(self, theta: np.ndarray, settled: Settled) -> str | None:
+    def _not_yet(self, theta: np.ndarray, settled: Point) -> str | None:
         """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
         small = dying(self.gates, self.subspace, theta, settled)
         fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled, small, self.ends)
@@ -339,7 +340,7 @@ class Run:
         goal = self.settings.goal
         return goal is not None and self._behind and same_point(point, goal)
 
-    def _without_tiny(self, point: np.ndarray) -> Settled | None:
+    def _without_tiny(self, point: np.ndarray) -> Point | None:
         """The limit with its tiny parameters exactly zero, if that is a KKT point to rounding.
 
         Where a parameter only just dies the KKT system has a double root, known to the square root of rounding.

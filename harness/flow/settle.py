@@ -7,35 +7,20 @@ rounding and clearly nonzero are in doubt, and the limit says so.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from harness.flow.gates import Gates, Undecided
 from harness.flow.kernel import evaluate
 from harness.problem.instances import Instance
-from harness.problem.kkt import kkt
-from harness.problem.limits import Kink
+from harness.problem.kkt import Kink, kkt
+from harness.problem.points import Point
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
 _ZERO, _CLEAR = 1e-10, 1e-6  # relative to ||theta||, and to ||theta|| ||x_i|| for inputs
 
 
-@dataclass(frozen=True)
-class Settled:
-    """The fields of a converged Limit."""
-
-    theta: tuple[np.ndarray, ...]
-    value: float
-    margins: np.ndarray
-    multipliers: np.ndarray
-    residual: float
-    kinks: tuple[Kink, ...]
-    signs: tuple[np.ndarray, ...]
-    doubt: str | None
-
-
-def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates: Gates) -> Settled | None:
+def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates: Gates) -> Point | None:
     """The limit at a KKT point of the fixed gates; None if the point leaves the cell of the gates.
 
     point: (N,), min q = 1 under the gates; multipliers (n,): those of the polish.
@@ -45,7 +30,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     size = math.sqrt(point @ point)
     magnitude = np.abs(point)
     small = magnitude <= _ZERO * size
-    doubt = None
+    doubt = ""
     if (magnitude < _CLEAR * size).sum() > small.sum():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
@@ -86,4 +71,4 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
             raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
         multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
     value = 0.5 * float(scaled @ scaled)
-    return Settled(tuple(theta), value, margin, multipliers, residual, kinks, tuple(signs), doubt)
+    return Point(instance.problem, tuple(theta), value, margin, multipliers, residual, kinks, tuple(signs), doubt)

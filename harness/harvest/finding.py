@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import harness
 from harness.certificates import verify
-from harness.claims.conclusions import Optimal
+from harness.claims.judge import judge
 from harness.claims.table import Claim
 from harness.harvest.simplest import simplest
 from harness.problem.instances import Instance
@@ -86,40 +85,32 @@ def proven(claim: Claim, instance: Instance) -> Finding | None:
 
     seed and examples are those of no hunt.
     """
-    conclusion = claim.decided_by.concluded
-    if not isinstance(conclusion, Optimal):
+    found = judge(claim, instance, certify="always")
+    verdict = claim.against(found.verdicts) if found.verdicts else None
+    if found.verdicts is None or verdict is None or not verdict.certified or verdict.certificate is None:
         return None
-    (limit,) = harness.drive([instance])
-    if limit.status != "converged":
-        return None
-    verdicts = harness.decide(limit)
-    for verdict in conclusion.of(verdicts):
-        if verdict.status == "not_optimal" and verdict.certified and verdict.certificate is not None:
-            mechanism = "layer" if conclusion.layers else verdicts.mechanism or "global gap"
-            return Finding(claim.id, mechanism, limit, verdict.certificate, seed=0, examples=1).simplified()
-    return None
+    layer = verdict.certificate["problem"] != "full"
+    mechanism = "layer" if layer else found.verdicts.mechanism or "global gap"
+    return Finding(claim.id, mechanism, found.limit, verdict.certificate, seed=0, examples=1).simplified()
 
 
 def _signs(limit: Limit) -> list[list[list[int]]] | None:
     """The signs of the pre-activations, null for linear networks."""
-    if limit.instance.network.activation == "linear" or limit.signs is None:
+    if limit.instance.network.activation == "linear" or limit.point is None:
         return None
-    return [block.tolist() for block in limit.signs]
+    return [block.tolist() for block in limit.point.signs]
 
 
 def _limit(limit: Limit) -> dict[str, Any]:
     """The limit as JSON: the keys of `check --json`, and the evidence that the flow goes there."""
-    assert limit.theta is not None
-    assert limit.value is not None
-    assert limit.margins is not None
-    assert limit.multipliers is not None
-    assert limit.residual is not None
+    point = limit.point
+    assert point is not None, "only a converged limit is stored"
     return {
-        "theta": [[float(a) for a in u] for u in limit.theta],
-        "value": float(limit.value),
-        "margins": [float(q) for q in limit.margins],
-        "multipliers": [float(a) for a in limit.multipliers],
-        "kkt_residual": float(limit.residual),
+        "theta": [[float(a) for a in u] for u in point.theta],
+        "value": float(point.value),
+        "margins": [float(q) for q in point.margins],
+        "multipliers": [float(a) for a in point.multipliers],
+        "kkt_residual": float(point.residual),
         "kinks": [
             {
                 "sample": int(k.sample),
@@ -127,9 +118,9 @@ def _limit(limit: Limit) -> dict[str, Any]:
                 "neuron": int(k.neuron),
                 "coefficient": float(k.coefficient),
             }
-            for k in limit.kinks
+            for k in point.kinks
         ],
-        "zeros": limit.zeros,
+        "zeros": point.zeros,
         "log_norm": None if limit.log_norm is None else float(limit.log_norm),
         "evidence": [[float(log_norm), float(distance)] for log_norm, distance in limit.evidence],
     }

@@ -83,7 +83,7 @@ def _instance(
     exact = tuple(tuple(map(Fraction, u)) for u in theta0)
     data = tuple(tuple(map(Fraction, point)) for point in x)
     labels = tuple(-1 if forward(network, exact, point) < 0 else 1 for point in data)
-    return Instance(network, "exponential", data, labels, exact)
+    return Instance.of(network, "exponential", data, labels, exact)
 
 
 class _Choices:

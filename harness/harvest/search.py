@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
-import harness
 from harness.certificates import verify
+from harness.claims.judge import judge
 from harness.claims.table import CLAIMS
 from harness.harvest.finding import Finding
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
-from harness.harvest.spaces import ANYTHING, OPENINGS, SPACES, Quarry, space, within
+from harness.harvest.spaces import ANYTHING, OPENINGS, Quarry, space, within
 from harness.oracles import Verdict, Verdicts
 from harness.problem.instances import Instance
 from harness.problem.sizes import Sizes, size
@@ -196,32 +196,27 @@ class Hunter:
         self.driven += 1
         if self.driven % _NOTICE_EVERY == 0:
             self.progress(f"{self.driven} instances")
-        (limit,) = harness.drive([instance])
-        if limit.status != "converged" or limit.doubt:
+        found = judge(claim, instance, certify="never")
+        if found.outcome != "violated" or found.verdicts is None:
             return False
-        verdicts = harness.decide(limit, certify=False)
-        if claim.assumed(verdicts) is not True:
-            return False
-        verdict = SPACES[self.claim].verdict(verdicts)
-        return verdict.status == "not_optimal" and self._sought(_mechanism(verdicts, verdict))
+        verdict = claim.against(found.verdicts)
+        return verdict is not None and self._sought(_mechanism(found.verdicts, verdict))
 
     def _sought(self, mechanism: str | None) -> bool:
         return self.quarry.mechanism in (None, mechanism)
 
     def _certified(self, instance: Instance) -> Finding | None:
-        (limit,) = harness.drive([instance])
-        if limit.status != "converged" or limit.doubt:
+        claim = CLAIMS[self.claim]
+        found = judge(claim, instance, certify="always")
+        if found.outcome != "violated" or found.verdicts is None:
             return None
-        verdicts = harness.decide(limit)
-        if CLAIMS[self.claim].judged(limit, verdicts) != "violated":
-            return None
-        verdict = SPACES[self.claim].verdict(verdicts)
-        mechanism = _mechanism(verdicts, verdict)
-        if not verdict.certified or verdict.certificate is None or mechanism is None:
+        verdict = claim.against(found.verdicts)
+        mechanism = _mechanism(found.verdicts, verdict) if verdict is not None else None
+        if verdict is None or not verdict.certified or verdict.certificate is None or mechanism is None:
             return None
         if not self._sought(mechanism):
             return None
-        finding = Finding(self.claim, mechanism, limit, verdict.certificate, self.seed, self.driven)
+        finding = Finding(self.claim, mechanism, found.limit, verdict.certificate, self.seed, self.driven)
         return finding if verify(finding.record().data).accepted else None
 
 

@@ -8,7 +8,6 @@ keeps ties and balance.  Nothing is assumed of what makes the instance interesti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 from typing import TypeVar
@@ -53,7 +52,7 @@ def neighbours(instance: Instance) -> Iterator[Instance]:
 
 def _fewer(instance: Instance) -> Iterator[Instance]:
     for i in range(instance.n if instance.n > 1 else 0):
-        yield replace(instance, x=_without(instance.x, i), y=_without(instance.y, i))
+        yield instance.changed(x=_without(instance.x, i), y=_without(instance.y, i))
     widths = instance.network.widths
     removals: list[list[tuple[int, int]]] = []
     for j in range(max(widths)):
@@ -90,7 +89,7 @@ def _removed(instance: Instance, units: Sequence[tuple[int, int]]) -> Instance |
 def _made(instance: Instance, patterns: tuple[Pattern, ...], x: Theta, theta: Theta) -> Instance | None:
     try:
         network = Network(instance.network.activation, patterns)
-        return Instance(network, instance.loss, _rows(x), instance.y, _rows(theta))
+        return Instance.of(network, instance.loss, _rows(x), instance.y, _rows(theta))
     except FieldError:
         return None
 
@@ -140,15 +139,15 @@ def _turned(instance: Instance, flat: Sequence[Fraction]) -> Iterator[Instance]:
                 yield found
     positive = tuple(1 for _ in instance.y)
     if positive != instance.y:
-        yield replace(instance, y=positive)
+        yield instance.changed(y=positive)
         last = (*instance.theta0[:-1], tuple(-a for a in instance.theta0[-1]))
-        yield replace(instance, y=tuple(-label for label in instance.y), theta0=last)
+        yield instance.changed(y=tuple(-label for label in instance.y), theta0=last)
     pattern = instance.network.patterns[0]
     for c in range(instance.d):
         weights = [row[c] for row in pattern if row[c] >= 0]
         first = tuple(-a if k in weights else a for k, a in enumerate(instance.theta0[0]))
         x = tuple((*point[:c], -point[c], *point[c + 1 :]) for point in instance.x)
-        yield replace(instance, x=x, theta0=(first, *instance.theta0[1:]))
+        yield instance.changed(x=x, theta0=(first, *instance.theta0[1:]))
 
 
 def _rebuilt(instance: Instance, flat: Sequence[Fraction]) -> Instance | None:

@@ -39,7 +39,7 @@ def simplest(instance: Instance, certificate: Certificate, accepted: Callable[[C
         theta = list(limit)
         for layer, row in zip(layers, rows, strict=True):
             theta[layer] = row
-        if min(instance.margins(theta)) < 1:
+        if min(instance.problem.margins(theta)) < 1:
             continue
         written = [[_text(a) for a in row] for row in theta]
         simpler = {**certificate, "better": written[layers[0]] if one_layer(certificate) else written}

@@ -1,15 +1,14 @@
-"""Where a refuted claim is hunted: which architectures are drawn, and which verdict denies the conclusion."""
+"""Where a refuted claim is hunted: which architectures are drawn, and what is looked for among them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from harness.harvest.integers import batches
-from harness.oracles import Verdict, Verdicts
 from harness.problem.instances import Instance
 from harness.problem.networks import Activation, Network
 from harness.problem.sizes import Sizes
@@ -51,33 +50,15 @@ ANYTHING = Quarry()
 
 @dataclass(frozen=True)
 class Space:
-    """architectures: what is drawn.  verdict: the one among Verdicts that is about the conclusion.
+    """architectures: what is drawn.
 
     quarries: what a harvest looks for, each on its own.
     zeros: whether neurons that start at zero are worth drawing.
     """
 
     architectures: tuple[Architecture, ...]
-    verdict: Callable[[Verdicts], Verdict]
     quarries: tuple[Quarry, ...]
     zeros: bool = True
-
-
-def _local(verdicts: Verdicts) -> Verdict:
-    return verdicts.local
-
-
-def _global(verdicts: Verdicts) -> Verdict:
-    return verdicts.global_
-
-
-def _first_local(verdicts: Verdicts) -> Verdict:
-    """The last layer's problem is convex: at depth 2 it is the first that fails, if one does."""
-    return verdicts.layers[0].local
-
-
-def _first_global(verdicts: Verdicts) -> Verdict:
-    return verdicts.layers[0].global_
 
 
 def _architectures(kinds: tuple[Kind, ...], activations: tuple[Activation, ...], depth: int = 2) -> Any:
@@ -93,7 +74,6 @@ _UNSHARED = _architectures(("fully connected", "diagonal", "sparse"), ("linear",
 SPACES = {
     "fc-relu-local": Space(
         _RELU + _DEEP_RELU,
-        _local,
         (
             Quarry("dead neuron", depth=2),
             Quarry("kink", depth=2),
@@ -101,22 +81,21 @@ SPACES = {
             Quarry("kink", depth=3),
         ),
     ),
-    "depth2-local": Space(_UNSHARED, _local, (Quarry("zero weight"), Quarry("dead neuron"))),
-    "depth2-relu-nonzero-local": Space(_RELU, _local, (Quarry("kink"),), zeros=False),
-    "depth2-relu-active-global": Space(_RELU, _global, (Quarry("global gap"),), zeros=False),
+    "depth2-local": Space(_UNSHARED, (Quarry("zero weight"), Quarry("dead neuron"))),
+    "depth2-relu-nonzero-local": Space(_RELU, (Quarry("kink"),), zeros=False),
+    "depth2-relu-active-global": Space(_RELU, (Quarry("global gap"),), zeros=False),
     "shared-local": Space(
         _SHARED,
-        _local,
         (
             Quarry("saddle", "linear"),
             Quarry("saddle", "relu", patience=(3000, 3000)),
             Quarry("zero weight", "linear", patience=(8000, 8000)),
         ),
     ),
-    "deep-local": Space(_DEEP, _local, (Quarry("saddle", "linear"), Quarry("saddle", "relu")), zeros=False),
-    "relu-layerwise-local": Space(_RELU, _first_local, (Quarry("layer"),), zeros=False),
+    "deep-local": Space(_DEEP, (Quarry("saddle", "linear"), Quarry("saddle", "relu")), zeros=False),
+    "relu-layerwise-local": Space(_RELU, (Quarry("layer"),), zeros=False),
     "relu-active-layerwise-global": Space(
-        _RELU + _DEEP_RELU, _first_global, (Quarry("layer", depth=2), Quarry("layer", depth=3)), zeros=False
+        _RELU + _DEEP_RELU, (Quarry("layer", depth=2), Quarry("layer", depth=3)), zeros=False
     ),
 }
 

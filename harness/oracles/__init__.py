@@ -3,9 +3,9 @@
 verdicts        decide: everything that is said of one limit;  verdict, assumptions  the data of it
 
 Depth 2 without shared weights:
-depth2          a limit, neuron by neuron
+apart           a point, neuron by neuron
 regions         the slope of the dual function over a region of one neuron's weight space
-problems        the whole problem and the first layer's problem in one shape
+programmes      the whole problem and the first layer's problem in one shape
 cone            the convex problems, by Clarabel
 cells           joint closed cells and the descent over them
 multipliers     the best multipliers for given regions
@@ -22,11 +22,10 @@ vertices        diagonal networks
 proofs, exact   certificates in exact rationals
 """
 
-from harness.oracles.standing import Standing
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.oracles.verdicts import Verdicts, decide
 from harness.tools.threads import limit_blas
 
-__all__ = ["LayerVerdicts", "Standing", "Verdict", "Verdicts", "decide"]
+__all__ = ["LayerVerdicts", "Verdict", "Verdicts", "decide"]
 
 limit_blas()

@@ -13,21 +13,19 @@ from fractions import Fraction
 import numpy as np
 
 from harness.certificates.exists import fed_inputs, free_parameters, moves
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 NAMES = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
 # A multiplier below this share of the largest, or a coefficient this close to 0 or 1, is none, or is 0 or 1.
 SMALL = 1e-9
 
 
-def assumptions(limit: Limit) -> dict[str, bool | None]:
+def assumptions(point: Point) -> dict[str, bool | None]:
     """For a limit in no doubt.  All are false if a neuron has a zero patch, or no incoming or no outgoing weights."""
-    assert limit.theta is not None
-    assert limit.signs is not None
-    network = limit.instance.network
-    if not _connected(limit):
+    network = point.problem.network
+    if not _connected(point):
         return dict.fromkeys(NAMES, False)
-    sure, unsure = _zero_weights(limit)
+    sure, unsure = _zero_weights(point)
     offsets = np.cumsum([0, *network.sizes])
     vectors: bool | None = True
     for layer, pattern in enumerate(network.patterns[:-1]):
@@ -38,11 +36,11 @@ def assumptions(limit: Limit) -> dict[str, bool | None]:
             elif incoming <= sure | unsure and vectors:
                 vectors = None
     weights = False if sure else None if unsure else True
-    return dict(zip(NAMES, (weights, vectors, _inputs(limit)), strict=True))
+    return dict(zip(NAMES, (weights, vectors, _inputs(point)), strict=True))
 
 
-def _connected(limit: Limit) -> bool:
-    network = limit.instance.network
+def _connected(point: Point) -> bool:
+    network = point.problem.network
     for layer, pattern in enumerate(network.patterns[:-1]):
         above = network.patterns[layer + 1]
         for j, row in enumerate(pattern):
@@ -50,84 +48,83 @@ def _connected(limit: Limit) -> bool:
                 return False
     if network.depth == 1:
         return True
-    x = limit.instance.x_float
+    x = point.problem.x_float
     return all(
         bool((x[:, [c for c, k in enumerate(row) if k >= 0]] != 0.0).any(axis=1).all()) for row in network.patterns[0]
     )
 
 
-def _exact(limit: Limit) -> tuple[tuple[tuple[Fraction, ...], ...], tuple[tuple[tuple[int, ...], ...], ...] | None]:
+def _exact(point: Point) -> tuple[tuple[tuple[Fraction, ...], ...], tuple[tuple[tuple[int, ...], ...], ...] | None]:
     """theta and signs as the certificates have them."""
-    theta = tuple(tuple(Fraction(float(v)) for v in u) for u in limit.theta or ())
-    if limit.instance.network.activation == "linear":
+    theta = tuple(tuple(Fraction(float(v)) for v in u) for u in point.theta)
+    if point.problem.network.activation == "linear":
         return theta, None
-    return theta, tuple(tuple(tuple(row) for row in np.asarray(block).tolist()) for block in limit.signs or ())
+    return theta, tuple(tuple(tuple(row) for row in np.asarray(block).tolist()) for block in point.signs or ())
 
 
-def _used(limit: Limit) -> list[int]:
-    multipliers = np.asarray(limit.multipliers)
+def _used(point: Point) -> list[int]:
+    multipliers = np.asarray(point.multipliers)
     return np.flatnonzero(multipliers > SMALL * multipliers.max(initial=0.0)).tolist()
 
 
-def _zero_weights(limit: Limit) -> tuple[set[int], set[int]]:
+def _zero_weights(point: Point) -> tuple[set[int], set[int]]:
     """Flat parameters that are zero for a reason, and zeros of which that is not known."""
-    zeros = set(np.flatnonzero(np.concatenate(limit.theta or ()) == 0.0).tolist())
+    zeros = set(np.flatnonzero(np.concatenate(point.theta) == 0.0).tolist())
     if not zeros:
         return set(), set()
-    theta, signs = _exact(limit)
+    theta, signs = _exact(point)
     if signs is not None:
         # A kink with coefficient 0 passes no gradient on.
-        held = {(k.sample, k.layer - 1, k.neuron - 1) for k in limit.kinks if k.coefficient > SMALL}
+        held = {(k.sample, k.layer - 1, k.neuron - 1) for k in point.kinks if k.coefficient > SMALL}
         signs = tuple(
             tuple(
                 tuple(s if s or (i, layer, j) in held else -1 for j, s in enumerate(row)) for i, row in enumerate(block)
             )
             for layer, block in enumerate(signs)
         )
-    free = set(free_parameters(limit.instance, theta, signs, _used(limit)))
+    free = set(free_parameters(point.problem, theta, signs, _used(point)))
     return zeros - free, zeros & free
 
 
-def _inputs(limit: Limit) -> bool | None:
+def _inputs(point: Point) -> bool | None:
     places = [
-        (int(i), layer, int(j)) for layer, block in enumerate(limit.signs or ()) for i, j in np.argwhere(block == 0)
+        (int(i), layer, int(j)) for layer, block in enumerate(point.signs or ()) for i, j in np.argwhere(block == 0)
     ]
     if not places:
         return True
-    network = limit.instance.network
-    theta, signs = _exact(limit)
-    used = _used(limit)
+    network = point.problem.network
+    theta, signs = _exact(point)
+    used = _used(point)
     sliding = {
         (kink.sample, kink.layer - 1, kink.neuron - 1)
-        for kink in limit.kinks
+        for kink in point.kinks
         if SMALL < kink.coefficient < 1.0 - SMALL and kink.sample in used
     }
     for i, layer, j in places:
-        live = fed_inputs(network, theta, limit.instance.x[i], signs, i)
+        live = fed_inputs(network, theta, point.problem.x[i], signs, i)
         held = (i, layer, j) in sliding or not moves(network, theta, layer, j, live)
-        if held or _orthogonal(limit, used, (i, layer, j)):
+        if held or _orthogonal(point, used, (i, layer, j)):
             return False
     return None
 
 
-def _orthogonal(limit: Limit, used: list[int], place: tuple[int, int, int]) -> bool:
+def _orthogonal(point: Point, used: list[int], place: tuple[int, int, int]) -> bool:
     """Whether a first-layer input is zero at any KKT point with these gates.
 
     The neuron's weights are then a combination of its patches on the points it is on for, all at right angles to this.
     """
     i, layer, j = place
-    instance = limit.instance
-    row = instance.network.patterns[0][j]
-    everything = [k for line in instance.network.patterns[0] for k in line if k >= 0]
+    problem = point.problem
+    row = problem.network.patterns[0][j]
+    everything = [k for line in problem.network.patterns[0] for k in line if k >= 0]
     if layer or any(k >= 0 and everything.count(k) != 1 for k in row):
         return False
-    on = {kink.sample for kink in limit.kinks if (kink.layer, kink.neuron) == (1, j + 1) and kink.coefficient > SMALL}
-    relu = instance.network.activation == "relu"
-    assert limit.signs is not None
-    signs = np.asarray(limit.signs[0])
+    on = {kink.sample for kink in point.kinks if (kink.layer, kink.neuron) == (1, j + 1) and kink.coefficient > SMALL}
+    relu = problem.network.activation == "relu"
+    signs = np.asarray(point.signs[0])
     columns = [c for c, k in enumerate(row) if k >= 0]
     return all(
-        sum(instance.x[k][c] * instance.x[i][c] for c in columns) == 0
+        sum(problem.x[k][c] * problem.x[i][c] for c in columns) == 0
         for k in used
         if not relu or signs[k][j] > 0 or k in on
     )

@@ -48,8 +48,7 @@ def no_better_nearby(near: Expansion, certify: bool, *, split: bool = True) -> V
 
 
 def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split: bool) -> Verdict:
-    limit = near.limit
-    assert limit.value is not None
+    point = near.point
     dead = dead_neurons(near)
     skipped = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if not a} if mixed else set()
     places = [
@@ -58,7 +57,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
         if place[1:] not in dead and place not in mixed and place[0] not in skipped
     ]
     if len(places) > (MAX_KINKS if split else 0):
-        return Verdict("undecided", limit.value, None, f"{len(places)} kinks are too many to go through")
+        return Verdict("undecided", point.value, None, f"{len(places)} kinks are too many to go through")
     try:
         rotations = _rotations(near, mixed, skipped)
         leaves = [
@@ -69,29 +68,29 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
         radius = 0.9 * min(radius, _room(near))
         tree = _tree(places, [leaf.document(radius) for leaf in leaves])
     except (_Fails, Wakes) as why:
-        return Verdict("undecided", limit.value, None, str(why))
+        return Verdict("undecided", point.value, None, str(why))
     certificate = {
-        **header(limit, "ball", "local"),
+        **header(point, "ball", "local"),
         "signs": [s.tolist() for s in near.signs] if near.signs else None,
         "radius": text(_short(radius)),
         "rotations": [[layer + 1, j + 1, k + 1] for layer, j, k in rotations],
         "tree": tree,
     }
     reason = "the augmented Lagrangian is convex next to the limit"
-    verdict = Verdict("optimal", limit.value, limit.value, reason, certificate)
-    found = attested(limit.instance, verdict, certify)
+    verdict = Verdict("optimal", point.value, point.value, reason, certificate)
+    found = attested(point.problem, verdict, certify)
     if found.status == "undecided":
         # Rounded margins may be too far from 1 for a small ball.
         finer = replace(verdict, certificate={**certificate, "theta": _refined(near)})
-        found = attested(limit.instance, finer, certify)
+        found = attested(point.problem, finer, certify)
     return found
 
 
 def _refined(near: Expansion) -> list[list[int | str]]:
     """theta with active margins of 1 to twice the digits of floats: a Newton step from the exact margins."""
-    limit = near.limit
-    exact = [[Fraction(float(v)) for v in u] for u in limit.theta or ()]
-    margins = limit.instance.margins(exact)
+    point = near.point
+    exact = [[Fraction(float(v)) for v in u] for u in point.theta]
+    margins = point.problem.margins(exact)
     off = np.array([float(1 - margins[i]) for i in near.active])
     rows = near.smooth({p: near.coefficients.get(p, 0.0) for p in near.loud}).rows
     step = np.where(near.flat == 0.0, 0.0, np.linalg.lstsq(rows, off, rcond=1e-11)[0])
@@ -155,7 +154,7 @@ def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, f
 
 def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
     """For every hidden layer, the slopes of q_i at the neurons' outputs, with these gates."""
-    theta = near.limit.theta or ()
+    theta = near.point.theta
     matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(near.network.patterns, theta, strict=True)]
     back = near.y[i] * matrices[-1][0]
     out = [back]
@@ -270,7 +269,7 @@ class _Leaf:
 
     def document(self, radius: float) -> dict[str, Any]:
         """The leaf as the certificate has it."""
-        alpha = [text(self.alpha.get(i, 0.0)) for i in range(self.near.limit.instance.n)]
+        alpha = [text(self.alpha.get(i, 0.0)) for i in range(self.near.point.problem.n)]
         nu = [[i, layer + 1, j + 1, text(v)] for (i, layer, j), v in self.nu.items()]
         return {
             "alpha": alpha,
@@ -302,12 +301,12 @@ def _tree(places: list[Place], leaves: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _room(near: Expansion) -> float:
     """How far theta can move before a pre-activation with a sign may lose it."""
-    theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.limit.theta or ())
+    theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.point.theta)
     limits = bounds(near.network, theta, Fraction(1, 1000))
     room = 1e-3
     h = near.x
     for layer, sign in enumerate(near.signs):
-        pattern, u = near.network.patterns[layer], near.limit.theta
+        pattern, u = near.network.patterns[layer], near.point.theta
         assert u is not None
         a = h @ np.append(u[layer], 0.0)[np.array(pattern)].T
         steep = np.linalg.norm(near.x, axis=1)[:, None] * float(limits.first[layer + 1])

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from harness.oracles.cone import CellNeuron, CellSolution, solve_cell
-from harness.oracles.problems import Problem
+from harness.oracles.programmes import Programme
 
 Cell = tuple[int, tuple[int, ...]]
 """(sign, gates of the samples)."""
@@ -29,42 +29,42 @@ class Found:
     sign: np.ndarray
 
 
-def best_in(problem: Problem, cells: Cells) -> Found | None:
+def best_in(problem: Programme, cells: Cells) -> Found | None:
     """The best point of the joint cell, of infinite cost if it holds no feasible one; None where the solver failed."""
-    point = problem.point
+    apart = problem.apart
     parts = []
     for j, (sign, gates) in cells.items():
-        patch = point.neurons[j].patch
+        patch = apart.neurons[j].patch
         a = np.array(gates, dtype=float)
-        rows = (point.y * sign * problem.weight(j) * a)[:, None] * patch
-        walls = (2.0 * a - 1.0)[:, None] * patch if point.relu else patch[:0]
+        rows = (apart.y * sign * problem.weight(j) * a)[:, None] * patch
+        walls = (2.0 * a - 1.0)[:, None] * patch if apart.relu else patch[:0]
         parts.append(CellNeuron(j, sign, gates, rows, walls))
     if not parts:
         return None
     solution = solve_cell(parts, problem.name == "layer 1")
     if solution is None:
         return None
-    u = [np.zeros(len(neuron.inputs)) for neuron in point.neurons]
-    sign = np.zeros(point.k, dtype=int)
+    u = [np.zeros(len(neuron.inputs)) for neuron in apart.neurons]
+    sign = np.zeros(apart.k, dtype=int)
     for part, vector in zip(parts, solution.u, strict=True):
         u[part.neuron] = vector
         sign[part.neuron] = part.sign
     return Found(cells, solution, u, sign)
 
 
-def cell_of(problem: Problem, neuron: int, sign: int, direction: np.ndarray, *, local: bool) -> Cell:
+def cell_of(problem: Programme, neuron: int, sign: int, direction: np.ndarray, *, local: bool) -> Cell:
     """The cell that `direction` points into; `local` keeps the limit's own gates where they are not zero."""
-    point = problem.point
-    if not point.relu:
-        return sign, (1,) * point.n
-    gates = point.neurons[neuron].patch @ direction > 0.0
-    if local and point.sign[neuron]:
-        own = point.gates[:, neuron]
+    apart = problem.apart
+    if not apart.relu:
+        return sign, (1,) * apart.n
+    gates = apart.neurons[neuron].patch @ direction > 0.0
+    if local and apart.sign[neuron]:
+        own = apart.gates[:, neuron]
         gates = np.where(own == 0, gates, own > 0)
     return sign, tuple(gates.astype(int).tolist())
 
 
-def joint_cells(problem: Problem, scope: str) -> tuple[int, Iterator[Cells]]:
+def joint_cells(problem: Programme, scope: str) -> tuple[int, Iterator[Cells]]:
     """How many joint cells there are, and all of them.
 
     scope "local": those that have the limit in their closure: a kink is on or off, a dead neuron has every cell
@@ -72,18 +72,18 @@ def joint_cells(problem: Problem, scope: str) -> tuple[int, Iterator[Cells]]:
     the same inputs, weight and choices are interchangeable and are listed in one order only.  Gate patterns
     that only a lower-dimensional cone realises are listed too: they are harmless and not worth the test.
     """
-    point = problem.point
+    apart = problem.apart
     groups: dict[object, list[int]] = {}
     options: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {}
     for j in problem.active:
-        own, s = point.gates[:, j], int(point.sign[j])
+        own, s = apart.gates[:, j], int(apart.sign[j])
         anywhere = scope == "global" or not s
-        patch = point.neurons[j].patch
-        free = tuple(i for i in range(point.n) if patch[i].any() and (anywhere or own[i] == 0))
+        patch = apart.neurons[j].patch
+        free = tuple(i for i in range(apart.n) if patch[i].any() and (anywhere or own[i] == 0))
         on = () if anywhere else tuple(np.flatnonzero(own > 0).tolist())
         signs = (1, -1) if anywhere and problem.name == "full" else (s,)
         options[j] = (signs, on, free)
-        groups.setdefault((point.neurons[j].inputs, problem.weight(j), options[j]), []).append(j)
+        groups.setdefault((apart.neurons[j].inputs, problem.weight(j), options[j]), []).append(j)
     count = prod(
         comb(len(options[group[0]][0]) * 2 ** len(options[group[0]][2]) + len(group) - 1, len(group))
         for group in groups.values()
@@ -93,7 +93,7 @@ def joint_cells(problem: Problem, scope: str) -> tuple[int, Iterator[Cells]]:
         signs, on, free = options[j]
         for sign in signs:
             for choice in itertools.product((0, 1), repeat=len(free)):
-                gates = [0] * point.n
+                gates = [0] * apart.n
                 for i in (*on, *(i for i, taken in zip(free, choice, strict=True) if taken)):
                     gates[i] = 1
                 yield sign, tuple(gates)
@@ -109,16 +109,16 @@ def joint_cells(problem: Problem, scope: str) -> tuple[int, Iterator[Cells]]:
     return count, joint()
 
 
-def hopeless(problem: Problem, cells: Cells) -> tuple[np.ndarray, dict[int, dict[int, float]]] | None:
+def hopeless(problem: Programme, cells: Cells) -> tuple[np.ndarray, dict[int, dict[int, float]]] | None:
     """alpha and nu (by neuron and sample) that show the joint cell to be infeasible at a glance, if they do.
 
     A sample that no neuron of its own sign is on for has q_i <= 0.
     """
-    point = problem.point
-    for i in range(point.n):
+    apart = problem.apart
+    for i in range(apart.n):
         on = [(j, sign) for j, (sign, gates) in cells.items() if gates[i]]
-        if not any(sign == point.y[i] for _, sign in on):
-            alpha = np.zeros(point.n)
+        if not any(sign == apart.y[i] for _, sign in on):
+            alpha = np.zeros(apart.n)
             alpha[i] = 1.0
             return alpha, {j: {i: problem.weight(j)} for j, _ in on}
     return None
@@ -127,7 +127,7 @@ def hopeless(problem: Problem, cells: Cells) -> tuple[np.ndarray, dict[int, dict
 class Pool:
     """Multipliers that proved one joint cell, tried on others: each neuron's slope in each of its cells is kept."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Programme) -> None:
         self.problem = problem
         self.alphas: list[np.ndarray] = []
         self._slopes: dict[tuple[int, int, Cell], tuple[float, np.ndarray]] = {}
@@ -163,22 +163,22 @@ class Pool:
         """The least norm of the pull on a neuron over the multipliers of its cell's walls, and these."""
         key = (at, neuron, cell)
         if key not in self._slopes:
-            point, (sign, gates) = self.problem.point, cell
-            patch, a = point.neurons[neuron].patch, np.array(gates, dtype=float)
-            pull = (self.alphas[at] * point.y * sign * self.problem.weight(neuron) * a) @ patch
+            apart, (sign, gates) = self.problem.apart, cell
+            patch, a = apart.neurons[neuron].patch, np.array(gates, dtype=float)
+            pull = (self.alphas[at] * apart.y * sign * self.problem.weight(neuron) * a) @ patch
             walls = (2.0 * a - 1.0)[:, None] * patch
             nu, slope = nnls(walls.T, -pull)
             self._slopes[key] = float(slope), nu
         return self._slopes[key]
 
 
-def descend(problem: Problem, start: Found, limit: int = 40) -> Found:
+def descend(problem: Programme, start: Found, point: int = 40) -> Found:
     """From cell to neighbouring cell while the cost falls: across the walls that hold the point back.
 
     Crosses all of one neuron's walls with a positive multiplier at once, then one at a time.
     At most `limit` convex problems are solved.
     """
-    best, left = start, limit
+    best, left = start, point
     improved = True
     while improved and left > 0:
         improved = False

@@ -239,14 +239,13 @@ def _null(rows: np.ndarray) -> np.ndarray:
 
 def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
     """The verdict that the curve proves, in short rationals."""
-    limit = near.limit
-    assert limit.value is not None
+    point = near.point
     scale = float(np.abs(curve.d).max())
     reason = f"a curve along which the margins hold and the norm falls, to order {curve.order}"
-    verdict = Verdict("undecided", limit.value, None, "no curve could be made exact")
+    verdict = Verdict("undecided", point.value, None, "no curve could be made exact")
     for bits in (6, 16, 42):
         certificate: dict[str, Any] = {
-            **header(limit, "curve", "local"),
+            **header(point, "curve", "local"),
             "signs": [s.tolist() for s in near.signs] if near.signs else None,
             "order": curve.order,
             "active": near.active,
@@ -255,7 +254,7 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
             "e": None if curve.e is None else _split(near, curve.e / scale**2, bits),
             "implied": _implied(near) if curve.order == 2 else {},
         }
-        verdict = attested(limit.instance, Verdict("not_optimal", limit.value, None, reason, certificate), certify)
+        verdict = attested(point.problem, Verdict("not_optimal", point.value, None, reason, certificate), certify)
         if verdict.status == "not_optimal":
             break
     return verdict
@@ -272,12 +271,12 @@ def _split(near: Expansion, flat: np.ndarray, bits: int) -> list[list[int | str]
 
 def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
     """Active samples whose signed inputs are combinations of earlier ones with the same gates, exactly."""
-    instance = near.limit.instance
+    problem = near.point.problem
     out: dict[str, dict[str, int | str]] = {}
     kept: list[int] = []
     for i in near.active:
         same = [b for b in kept if all((s[b] == s[i]).all() and (s[i] != 0).all() for s in near.signs)]
-        shares = _combination([_signed(instance, b) for b in same], _signed(instance, i)) if same else None
+        shares = _combination([_signed(problem, b) for b in same], _signed(problem, i)) if same else None
         if shares is None:
             kept.append(i)
         else:
@@ -285,9 +284,9 @@ def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
     return out
 
 
-def _signed(instance: Any, i: int) -> list[Fraction]:
-    seen = {c for row in instance.network.patterns[0] for c, p in enumerate(row) if p >= 0}
-    return [instance.y[i] * v if c in seen else Fraction(0) for c, v in enumerate(instance.x[i])]
+def _signed(problem: Any, i: int) -> list[Fraction]:
+    seen = {c for row in problem.network.patterns[0] for c, p in enumerate(row) if p >= 0}
+    return [problem.y[i] * v if c in seen else Fraction(0) for c, v in enumerate(problem.x[i])]
 
 
 def _combination(vectors: list[list[Fraction]], target: list[Fraction]) -> list[Fraction] | None:

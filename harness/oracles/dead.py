@@ -97,7 +97,7 @@ class DeadNeuron:
     ) -> None:
         self.near, self.neuron, self.gates, self.tau = near, neuron, gates, tau
         layer, j = neuron
-        network, theta = near.network, near.limit.theta or ()
+        network, theta = near.network, near.point.theta
         offsets = np.cumsum([0, *network.sizes])
         self.incoming = [int(offsets[layer]) + k for k in network.patterns[layer][j] if k >= 0]
         self.outgoing = [int(offsets[layer + 1]) + row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
@@ -290,7 +290,7 @@ class DeadNeuron:
         from harness.certificates.taylor import bounds
 
         near, layer = self.near, self.neuron[0]
-        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.limit.theta or ())
+        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.point.theta)
         radius = Fraction(1, 1000)
         norm = Fraction(float(np.linalg.norm(near.x[sample])) * (1.0 + 1e-12))
         p1, p2, p3 = (float(v) for v in bounds(near.network, theta, radius).of(layer + 1, norm))

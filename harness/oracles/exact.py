@@ -7,20 +7,20 @@ from fractions import Fraction
 
 import numpy as np
 
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 
 def feasible_points(
-    instance: Instance, theta: Sequence[np.ndarray], low: float
+    problem: Problem, theta: Sequence[np.ndarray], low: float
 ) -> Iterator[tuple[list[list[Fraction]], float]]:
     """Exactly feasible points near theta, the shortest numbers first, with their costs, all below `low`.
 
     theta: one vector a layer, min q > 0.  Points that give away more than a tenth of the gain for short numbers
     are left out.
     """
-    m = instance.network.depth
+    m = problem.network.depth
     exact = [[Fraction(float(v)) for v in u] for u in theta]
-    lowest = float(min(instance.margins(exact)))
+    lowest = float(min(problem.margins(exact)))
     if not lowest > 0.0:
         return
     scaled = [np.asarray(u) * lowest ** (-1.0 / m) for u in theta]
@@ -32,6 +32,6 @@ def feasible_points(
             worth = 0.5 * float(sum(v * v for u in point for v in u))
             if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                 continue
-            if min(instance.margins(point)) >= 1:
+            if min(problem.margins(point)) >= 1:
                 yield point, worth
                 break

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.certificates.taylor import BEYOND, Term, bounds, expand
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 Place = tuple[int, int, int]
 """(sample, layer, neuron), all from 0."""
@@ -39,22 +39,19 @@ class Expansion:
     gates change the gradient; quiet: the others that can matter to second order.
     """
 
-    def __init__(self, limit: Limit) -> None:
-        assert limit.theta is not None
-        assert limit.margins is not None
-        assert limit.multipliers is not None
-        self.limit = limit
-        self.network = limit.instance.network
-        self.flat = np.concatenate(limit.theta)
-        self.x, self.y = limit.instance.x_float, limit.instance.y_float
-        excess = np.asarray(limit.margins) - 1.0
+    def __init__(self, point: Point) -> None:
+        self.point = point
+        self.network = point.problem.network
+        self.flat = np.concatenate(point.theta)
+        self.x, self.y = point.problem.x_float, point.problem.y_float
+        excess = np.asarray(point.margins) - 1.0
         self.active = np.flatnonzero(excess <= ACTIVE).tolist()
         self.unclear = bool(((excess > ACTIVE) & (excess < CLEAR)).any())
-        self.multipliers = np.asarray(limit.multipliers)[self.active]
+        self.multipliers = np.asarray(point.multipliers)[self.active]
         relu = self.network.activation == "relu"
-        self.signs = [np.asarray(s) for s in limit.signs or ()] if relu else []
-        self.coefficients = {(k.sample, k.layer - 1, k.neuron - 1): k.coefficient for k in limit.kinks} if relu else {}
-        matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(self.network.patterns, limit.theta, strict=True)]
+        self.signs = [np.asarray(s) for s in point.signs or ()] if relu else []
+        self.coefficients = {(k.sample, k.layer - 1, k.neuron - 1): k.coefficient for k in point.kinks} if relu else {}
+        matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(self.network.patterns, point.theta, strict=True)]
         self.loud: list[Place] = []
         self._others: list[Place] = []
         for i in self.active:
@@ -119,7 +116,7 @@ class Expansion:
 
     @cached_property
     def _limits(self) -> tuple[tuple[Fraction, ...], ...]:
-        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in self.limit.theta or ())
+        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in self.point.theta)
         found = bounds(self.network, theta, Fraction(1, 1000))
         return found.first, found.second, found.third
 

@@ -11,7 +11,7 @@ from harness.oracles.products import decide_product
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.oracles.vertices import decide_vertices
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 
 class General:
@@ -20,15 +20,15 @@ class General:
     Cheapest first: what proves the limit globally optimal, then what decides it locally.
     """
 
-    def __init__(self, limit: Limit, certify: bool) -> None:
-        self.limit = limit
+    def __init__(self, point: Point, certify: bool) -> None:
+        self.point = point
         self.certify = certify
-        self.linear = limit.instance.network.activation == "linear" or limit.instance.network.depth == 1
-        self._value = 0.5 * sum(float(u @ u) for u in limit.theta or ())
+        self.linear = point.problem.network.activation == "linear" or point.problem.network.depth == 1
+        self._value = 0.5 * sum(float(u @ u) for u in point.theta)
 
     @cached_property
     def _product(self) -> Verdict | None:
-        return decide_product(self.limit, self.certify) if self.linear else None
+        return decide_product(self.point, self.certify) if self.linear else None
 
     @cached_property
     def local(self) -> Verdict:
@@ -49,7 +49,7 @@ class General:
             return self._product
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
-        return decide_vertices(self.limit, self.certify) or Verdict(
+        return decide_vertices(self.point, self.certify) or Verdict(
             "undecided", self._value, None, "no oracle decides it"
         )
 
@@ -62,7 +62,7 @@ class General:
 
     @cached_property
     def _near(self) -> Expansion:
-        return Expansion(self.limit)
+        return Expansion(self.point)
 
     @cached_property
     def _curve(self) -> tuple[Verdict, str] | None:
@@ -72,4 +72,4 @@ class General:
         """The same proof for another scope."""
         certificate = {**(verdict.certificate or {}), "scope": scope}
         moved = Verdict(verdict.status, verdict.value, verdict.bound, verdict.reason, certificate)
-        return attested(self.limit.instance, moved, self.certify)
+        return attested(self.point.problem, moved, self.certify)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 Place = tuple[int, int, int]
 """(sample, layer, neuron)."""
@@ -18,19 +18,18 @@ Place = tuple[int, int, int]
 class LayerForms:
     """size: parameters of the layer.  z: the limit's own.  hidden: the number of hidden layers."""
 
-    def __init__(self, limit: Limit, layer: int) -> None:
-        assert limit.theta is not None
-        network = limit.instance.network
-        self.limit = limit
+    def __init__(self, point: Point, layer: int) -> None:
+        network = point.problem.network
+        self.point = point
         self.layer = layer
         self.hidden = network.depth - 1
         self.relu = network.activation == "relu"
-        self.n = limit.instance.n
-        self.z = limit.theta[layer]
+        self.n = point.problem.n
+        self.z = point.theta[layer]
         self.size = len(self.z)
-        self.y = limit.instance.y_float
-        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, limit.theta, strict=True)]
-        h = limit.instance.x_float
+        self.y = point.problem.y_float
+        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, point.theta, strict=True)]
+        h = point.problem.x_float
         for k in range(layer):
             a = h @ self.matrices[k].T
             h = np.where(self.signs(k) > 0, a, 0.0) if self.relu else a
@@ -40,8 +39,7 @@ class LayerForms:
 
     def signs(self, layer: int) -> np.ndarray:
         """(n, width) of -1, 0, 1 in the limit."""
-        assert self.limit.signs is not None
-        return np.asarray(self.limit.signs[layer])
+        return np.asarray(self.point.signs[layer])
 
     def given(self) -> dict[Place, int]:
         """The gates that the limit's signs fix."""

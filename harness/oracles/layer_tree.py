@@ -18,7 +18,7 @@ from harness.oracles.layer_forms import LayerForms, Place
 from harness.oracles.least_distance import LeastNorm, least_norm
 from harness.oracles.proofs import SAFE_GAP, attested, text
 from harness.oracles.verdict import LayerVerdicts, Verdict
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 MAX_NODES = 600
 LEAST_GAIN = 1e-9
@@ -36,16 +36,16 @@ class _Open(Exception):
     """The tree grew too large, or a leaf has neither a bound nor a better point; the text says which."""
 
 
-def decide_layer(limit: Limit, layer: int, certify: bool) -> LayerVerdicts:
+def decide_layer(point: Point, layer: int, certify: bool) -> LayerVerdicts:
     """The verdicts on the problem over u^(layer + 1)."""
-    forms = LayerForms(limit, layer)
+    forms = LayerForms(point, layer)
     local = _decide(forms, "local", certify)
     convex = not forms.relu or layer == forms.hidden
     if convex or (local.status == "not_optimal" and local.certificate is not None):
         if local.certificate is None:
             return LayerVerdicts(local, local)
         again = Verdict(local.status, local.value, local.bound, local.reason, {**local.certificate, "scope": "global"})
-        return LayerVerdicts(attested(limit.instance, again, certify), local)
+        return LayerVerdicts(attested(point.problem, again, certify), local)
     return LayerVerdicts(_decide(forms, "global", certify), local)
 
 
@@ -61,7 +61,7 @@ def _decide(forms: LayerForms, scope: str, certify: bool) -> Verdict:
         return _better(forms, scope, value, found.z, certify)
     certificate = {**_header(forms, "layer tree", scope), "tree": tree}
     reason = "multipliers on every cell prove a lower bound that equals the value"
-    return attested(forms.limit.instance, Verdict("optimal", value, bound, reason, certificate), certify)
+    return attested(forms.point.problem, Verdict("optimal", value, bound, reason, certificate), certify)
 
 
 class _Search:
@@ -143,13 +143,12 @@ class _Search:
 
 
 def _header(forms: LayerForms, kind: str, scope: str) -> dict[str, Any]:
-    assert forms.limit.theta is not None
-    signs = [np.asarray(s).tolist() for s in forms.limit.signs or ()] if forms.relu else None
+    signs = [np.asarray(s).tolist() for s in forms.point.signs or ()] if forms.relu else None
     return {
         "kind": kind,
         "problem": f"layer {forms.layer + 1}",
         "scope": scope,
-        "theta": [[text(a) for a in u] for u in forms.limit.theta],
+        "theta": [[text(a) for a in u] for u in forms.point.theta],
         "signs": signs,
     }
 
@@ -161,12 +160,12 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
     refused = "the better point could not be made exact"
     # Towards the limit, off the walls on which rounding may put the point on the wrong side.
     for blend in (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and forms.relu else (0.0,):
-        point = (1.0 - blend) * z + blend * forms.z
-        cost = 0.5 * float(point @ point)
+        apex = (1.0 - blend) * z + blend * forms.z
+        cost = 0.5 * float(apex @ apex)
         for bits in (2, 4, 8, 14, 20, 30, 45):
             slack = 2.0 ** (1 - bits)
             for stretch in (0.0, slack, 8.0 * slack):
-                exact = [Fraction(round(v * (1.0 + stretch) * 2**bits), 2**bits) for v in point.tolist()]
+                exact = [Fraction(round(v * (1.0 + stretch) * 2**bits), 2**bits) for v in apex.tolist()]
                 worth = 0.5 * float(sum(v * v for v in exact))
                 if worth >= low * (1.0 - LEAST_GAIN) or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                     continue
@@ -180,7 +179,7 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
                 }
                 reason = f"a point of the layer at cost {worth:.6g} is better"
                 claim = Verdict("not_optimal", value, worth, reason, certificate)
-                verdict = attested(forms.limit.instance, claim, certify)
+                verdict = attested(forms.point.problem, claim, certify)
                 if verdict.status == "not_optimal":
                     return verdict
                 refused = verdict.reason

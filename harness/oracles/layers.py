@@ -13,37 +13,37 @@ import dataclasses
 
 import numpy as np
 
-from harness.oracles.depth2 import Point
+from harness.oracles.apart import Apart
 from harness.oracles.optimality import decide_global, decide_local
-from harness.oracles.problems import layer_problem
+from harness.oracles.programmes import layer_problem
 from harness.oracles.proofs import SAFE_GAP, attested, header, text
 from harness.oracles.verdict import LayerVerdicts, Verdict
 
 
-def decide_first(point: Point, certify: bool) -> LayerVerdicts:
+def decide_first(apart: Apart, certify: bool) -> LayerVerdicts:
     """The verdicts on the first layer's problem."""
-    problem = layer_problem(point)
+    problem = layer_problem(apart)
     local = decide_local(problem, certify)
     return LayerVerdicts(decide_global(problem, local, certify, every_cell=False), local)
 
 
-def decide_second(point: Point, certify: bool) -> LayerVerdicts:
+def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
     """The verdicts on the last layer's problem."""
-    value = 0.5 * float(point.theta[1] @ point.theta[1])
+    value = 0.5 * float(apart.theta[1] @ apart.theta[1])
     pulls = []
-    for j in point.live:
-        a = point.neurons[j].patch @ point.w[j]
-        pulls.append(float((point.alpha * point.y) @ (np.where(point.gates[:, j] > 0, a, 0.0) if point.relu else a)))
+    for j in apart.live:
+        a = apart.neurons[j].patch @ apart.w[j]
+        pulls.append(float((apart.alpha * apart.y) @ (np.where(apart.gates[:, j] > 0, a, 0.0) if apart.relu else a)))
     square = sum(pull * pull for pull in pulls)
-    bound = 0.5 * float(point.alpha.sum()) ** 2 / square if square > 0.0 else 0.0
+    bound = 0.5 * float(apart.alpha.sum()) ** 2 / square if square > 0.0 else 0.0
     if bound < value * (1.0 - SAFE_GAP):
         verdict = Verdict("undecided", value, None, "the limit's multipliers do not prove it optimal")
         return LayerVerdicts(verdict, verdict)
     reason = "multipliers prove a lower bound that equals the value"
     out = []
     for scope in ("global", "local"):
-        certificate = {**header(point, "bound", "layer 2", scope), "alpha": [text(a) for a in point.alpha.tolist()]}
-        out.append(attested(point.instance, Verdict("optimal", value, bound, reason, certificate), certify))
+        certificate = {**header(apart, "bound", "layer 2", scope), "alpha": [text(a) for a in apart.alpha.tolist()]}
+        out.append(attested(apart.problem, Verdict("optimal", value, bound, reason, certificate), certify))
     return LayerVerdicts(*out)
 
 

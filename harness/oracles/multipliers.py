@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.oracles.cone import Case, solve_multipliers
-from harness.oracles.problems import Problem
+from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 
 ROUNDS = 12
@@ -27,9 +27,11 @@ class Relaxation:
     atoms: list[tuple[Region, np.ndarray]]
 
 
-def best_multipliers(problem: Problem, regions: list[Region], slopes: list[tuple[Region, Slope]]) -> Relaxation | None:
+def best_multipliers(
+    problem: Programme, regions: list[Region], slopes: list[tuple[Region, Slope]]
+) -> Relaxation | None:
     """Maximise the bound over alpha, starting from the cases that are worst in `slopes`."""
-    point = problem.point
+    apart = problem.apart
     cases: dict[tuple[int, frozenset[int]], Case] = {}
     best: Relaxation | None = None
     quadratic = problem.name == "layer 1"
@@ -46,7 +48,7 @@ def best_multipliers(problem: Problem, regions: list[Region], slopes: list[tuple
         if len(cases) == before:
             break
         keys = list(cases)
-        solved = solve_multipliers(list(cases.values()), len(regions), point.n, cap, quadratic)
+        solved = solve_multipliers(list(cases.values()), len(regions), apart.n, cap, quadratic)
         if solved is None:
             break
         top = float(solved.alpha.max(initial=0.0))
@@ -70,8 +72,8 @@ def best_multipliers(problem: Problem, regions: list[Region], slopes: list[tuple
     return best
 
 
-def _case(problem: Problem, r: int, region: Region, taken: frozenset[int]) -> Case:
-    y = problem.point.y
+def _case(problem: Programme, r: int, region: Region, taken: frozenset[int]) -> Case:
+    y = problem.apart.y
     z = (y * region.sign)[:, None] * region.patch
     on = np.zeros(len(y))
     on[list(region.on)] = 1.0

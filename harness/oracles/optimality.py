@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.oracles.cells import Cell, Cells, Found, Pool, best_in, cell_of, descend, hopeless, joint_cells
 from harness.oracles.multipliers import Relaxation, best_multipliers
-from harness.oracles.problems import Problem, global_regions, local_regions
+from harness.oracles.programmes import Programme, global_regions, local_regions
 from harness.oracles.proofs import (
     SAFE_GAP,
     attested,
@@ -35,7 +35,7 @@ MAX_CELLS = {"local": 1024, "global": 512}
 LEAST_GAIN = 1e-9
 
 
-def decide_local(problem: Problem, certify: bool) -> Verdict:
+def decide_local(problem: Programme, certify: bool) -> Verdict:
     """Whether the limit is a local optimum."""
     regions = local_regions(problem)
     first = _opening(problem, "local", regions, certify)
@@ -53,12 +53,12 @@ def decide_local(problem: Problem, certify: bool) -> Verdict:
         verdict = _first_better(problem, "local", _local_guesses(problem, relaxed, worst), tried, certify)
         if verdict is not None:
             return verdict
-    if not problem.point.relu:
+    if not problem.apart.relu:
         return Verdict("undecided", problem.value, None, "neither multipliers nor a better point were found")
     return _every_cell(problem, "local", certify)
 
 
-def decide_global(problem: Problem, local: Verdict, certify: bool, *, every_cell: bool = True) -> Verdict:
+def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_cell: bool = True) -> Verdict:
     """Whether the limit is a global optimum, given the local verdict; every_cell: as a last resort, one by one."""
     if local.status == "not_optimal" and local.certificate is not None:
         verdict = Verdict(
@@ -68,12 +68,12 @@ def decide_global(problem: Problem, local: Verdict, certify: bool, *, every_cell
             "not even a local optimum: " + local.reason,
             {**local.certificate, "scope": "global"},
         )
-        return attested(problem.point.instance, verdict, certify)
-    if not problem.point.relu:
+        return attested(problem.apart.problem, verdict, certify)
+    if not problem.apart.relu:
         if local.status != "optimal" or local.certificate is None:
             return local
         verdict = Verdict("optimal", local.value, local.bound, local.reason, {**local.certificate, "scope": "global"})
-        return attested(problem.point.instance, verdict, certify)
+        return attested(problem.apart.problem, verdict, certify)
     regions = global_regions(problem)
     first = _opening(problem, "global", regions, certify)
     if isinstance(first, Verdict):
@@ -102,10 +102,10 @@ def decide_global(problem: Problem, local: Verdict, certify: bool, *, every_cell
 
 
 def _opening(
-    problem: Problem, scope: str, regions: list[Region], certify: bool
+    problem: Programme, scope: str, regions: list[Region], certify: bool
 ) -> Verdict | list[tuple[Region, Slope]]:
     """The verdict if the limit's own multipliers prove it optimal, else their slopes."""
-    alpha = problem.point.alpha
+    alpha = problem.apart.alpha
     alpha = np.where(alpha > 1e-12 * alpha.max(initial=0.0), alpha, 0.0)
     slopes = problem.slopes(regions, alpha)
     if slopes is None:
@@ -117,28 +117,28 @@ def _opening(
 
 
 def _optimal(
-    problem: Problem, scope: str, alpha: np.ndarray, slopes: list[tuple[Region, Slope]], bound: float, certify: bool
+    problem: Programme, scope: str, alpha: np.ndarray, slopes: list[tuple[Region, Slope]], bound: float, certify: bool
 ) -> Verdict:
     certificate = bound_certificate(problem, scope, alpha, slopes)
     reason = "multipliers prove a lower bound that equals the value"
-    return attested(problem.point.instance, Verdict("optimal", problem.value, bound, reason, certificate), certify)
+    return attested(problem.apart.problem, Verdict("optimal", problem.value, bound, reason, certificate), certify)
 
 
-def _better(problem: Problem, scope: str, found: Found, certify: bool) -> Verdict | None:
+def _better(problem: Programme, scope: str, found: Found, certify: bool) -> Verdict | None:
     """The verdict that a cheaper point proves; None where it cannot be made exact."""
-    point = problem.point
+    apart = problem.apart
     proof, low = face(problem)
     low = min(low, problem.value) * (1.0 - LEAST_GAIN)
     u, sign = found.u, found.sign
-    blends = (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and point.relu else (0.0,)
+    blends = (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and apart.relu else (0.0,)
     for blend in blends:
         if blend:
             # Towards the limit, off the walls on which rounding may put the point on the wrong side.
-            scale = 1.0 if problem.name == "layer 1" else np.abs(point.v)
-            own = [s * w for s, w in zip(np.broadcast_to(scale, point.k), point.w, strict=True)]
+            scale = 1.0 if problem.name == "layer 1" else np.abs(apart.v)
+            own = [s * w for s, w in zip(np.broadcast_to(scale, apart.k), apart.w, strict=True)]
             u = [(1.0 - blend) * a + blend * b for a, b in zip(found.u, own, strict=True)]
         for theta, cost in better_points(problem, u, sign, low):
-            if scope == "local" and point.relu and not _same_side(problem, theta):
+            if scope == "local" and apart.relu and not _same_side(problem, theta):
                 continue
             reason = f"a point at cost {float(cost):.6g} is better"
             verdict = Verdict(
@@ -148,29 +148,29 @@ def _better(problem: Problem, scope: str, found: Found, certify: bool) -> Verdic
                 reason,
                 better_certificate(problem, scope, theta, proof),
             )
-            verdict = attested(point.instance, verdict, certify)
+            verdict = attested(apart.problem, verdict, certify)
             if verdict.status == "not_optimal":
                 return verdict
     return None
 
 
-def _same_side(problem: Problem, theta: Sequence[Sequence[Fraction]]) -> bool:
+def _same_side(problem: Programme, theta: Sequence[Sequence[Fraction]]) -> bool:
     """Whether every gate that is not zero in the limit is kept, exactly."""
-    point = problem.point
-    x = point.instance.x
-    for j in point.live:
-        neuron = point.neurons[j]
-        if not point.sign[j]:
+    apart = problem.apart
+    x = apart.problem.x
+    for j in apart.live:
+        neuron = apart.neurons[j]
+        if not apart.sign[j]:
             continue
         w = [theta[0][k] for k in neuron.incoming.tolist()]
-        for i in np.flatnonzero(point.gates[:, j]).tolist():
-            if point.gates[i, j] * sum(a * x[i][c] for a, c in zip(w, neuron.inputs, strict=True)) < 0:
+        for i in np.flatnonzero(apart.gates[:, j]).tolist():
+            if apart.gates[i, j] * sum(a * x[i][c] for a, c in zip(w, neuron.inputs, strict=True)) < 0:
                 return False
     return True
 
 
 def _first_better(
-    problem: Problem, scope: str, guesses: Iterable[Cells], tried: set[str], certify: bool
+    problem: Programme, scope: str, guesses: Iterable[Cells], tried: set[str], certify: bool
 ) -> Verdict | None:
     """The first of these joint cells that holds a better point."""
     for cells in guesses:
@@ -186,7 +186,7 @@ def _first_better(
     return None
 
 
-def _worst_cells(problem: Problem, slopes: list[tuple[Region, Slope]]) -> Cells:
+def _worst_cells(problem: Programme, slopes: list[tuple[Region, Slope]]) -> Cells:
     """For every neuron the cell in which psi is steepest."""
     cells: Cells = {}
     for region, found in sorted(slopes, key=lambda item: item[1].largest):
@@ -195,7 +195,7 @@ def _worst_cells(problem: Problem, slopes: list[tuple[Region, Slope]]) -> Cells:
     return {j: cells[j] for j in problem.active}
 
 
-def _local_guesses(problem: Problem, relaxed: Relaxation, worst: Cells) -> Iterator[Cells]:
+def _local_guesses(problem: Programme, relaxed: Relaxation, worst: Cells) -> Iterator[Cells]:
     """Joint cells from the relaxation's own neurons: up to two cells each, the longest atoms first."""
     options: dict[int, list[Cell]] = {j: [] for j in problem.active}
     for region, u in relaxed.atoms:
@@ -209,14 +209,14 @@ def _local_guesses(problem: Problem, relaxed: Relaxation, worst: Cells) -> Itera
         yield dict(zip(problem.active, cells, strict=True))
 
 
-def _own_cells(problem: Problem) -> Cells:
+def _own_cells(problem: Programme) -> Cells:
     """The limit's own cells, kinks off; dead neurons in the cell of a direction that turns everything off."""
-    point = problem.point
-    return {j: (int(point.sign[j]) or 1, tuple((point.gates[:, j] > 0).astype(int).tolist())) for j in problem.active}
+    apart = problem.apart
+    return {j: (int(apart.sign[j]) or 1, tuple((apart.gates[:, j] > 0).astype(int).tolist())) for j in problem.active}
 
 
 def _global_guesses(
-    problem: Problem, relaxed: Relaxation | None, slopes: list[tuple[Region, Slope]]
+    problem: Programme, relaxed: Relaxation | None, slopes: list[tuple[Region, Slope]]
 ) -> Iterator[Cells]:
     """Starting cells of the global search, the most promising first."""
     own = _own_cells(problem)
@@ -239,19 +239,19 @@ def _global_guesses(
     # One neuron moved to where psi is steepest.
     for region, found in slopes:
         for j in owners.get(region.owners[0], region.owners):
-            if problem.name == "full" or region.sign == problem.point.sign[j]:
+            if problem.name == "full" or region.sign == problem.apart.sign[j]:
                 yield {**own, j: cell_of(problem, j, region.sign, found.direction, local=False)}
     generator = np.random.default_rng(0)
     for _ in range(8):
         guess = {}
         for j in problem.active:
-            direction = generator.standard_normal(len(problem.point.neurons[j].inputs))
+            direction = generator.standard_normal(len(problem.apart.neurons[j].inputs))
             sign = int(generator.choice((-1, 1))) if problem.name == "full" else own[j][0]
             guess[j] = cell_of(problem, j, sign, direction, local=False)
         yield guess
 
 
-def _every_cell(problem: Problem, scope: str, certify: bool) -> Verdict:
+def _every_cell(problem: Programme, scope: str, certify: bool) -> Verdict:
     """All joint cells of the scope: a better point in one, or a proof in each."""
     count, cells = joint_cells(problem, scope)
     if count > MAX_CELLS[scope]:
@@ -280,14 +280,14 @@ def _every_cell(problem: Problem, scope: str, certify: bool) -> Verdict:
         proofs.append(_cell_proof(problem, joint, found.solution.alpha, nu))
         pool.add(found.solution.alpha)
         lowest = min(lowest, found.solution.bound)
-    certificate = {**header(problem.point, "cells", problem.name, scope), "cells": proofs}
+    certificate = {**header(problem.apart, "cells", problem.name, scope), "cells": proofs}
     reason = "multipliers of every joint cell prove a lower bound that equals the value"
-    return attested(problem.point.instance, Verdict("optimal", problem.value, lowest, reason, certificate), certify)
+    return attested(problem.apart.problem, Verdict("optimal", problem.value, lowest, reason, certificate), certify)
 
 
-def _cell_proof(problem: Problem, cells: Cells, alpha: np.ndarray, nu: dict[int, dict[int, float]]) -> dict[str, Any]:
+def _cell_proof(problem: Programme, cells: Cells, alpha: np.ndarray, nu: dict[int, dict[int, float]]) -> dict[str, Any]:
     """The multipliers of one joint cell: alpha, and per neuron its sign, the samples that are on, and nu."""
-    neurons: list[dict[str, Any] | None] = [None] * problem.point.k
+    neurons: list[dict[str, Any] | None] = [None] * problem.apart.k
     for j, (sign, gates) in cells.items():
         neurons[j] = {
             "sign": sign,

@@ -17,76 +17,72 @@ from harness.oracles.exact import feasible_points
 from harness.oracles.least_distance import least_norm
 from harness.oracles.proofs import SAFE_GAP, attested, text
 from harness.oracles.verdict import Verdict
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 LEAST_GAIN = 1e-7
 
 
-def decide_product(limit: Limit, certify: bool) -> Verdict | None:
+def decide_product(point: Point, certify: bool) -> Verdict | None:
     """The global verdict of a linear network, None where this bound leaves it open."""
-    assert limit.theta is not None
-    assert limit.value is not None
-    network = limit.instance.network
-    weights = _svm(limit)
+    network = point.problem.network
+    weights = _svm(point)
     if network.depth == 2 and not network.fully_connected:
-        weights = limit.multipliers
+        weights = point.multipliers
     if weights is None or not np.max(weights, initial=0.0) > 0.0:
         return None
     alpha = np.maximum(weights / np.max(weights), 0.0)
-    length = _length(limit, alpha)
+    length = _length(point, alpha)
     m = network.depth
     if length > 0.0:
         bound = 0.5 * m * (float(alpha.sum()) / length) ** (2.0 / m)
-        if bound >= limit.value * (1.0 - SAFE_GAP):
-            certificate = {**header(limit, "product bound", "global"), "alpha": [text(a) for a in alpha.tolist()]}
+        if bound >= point.value * (1.0 - SAFE_GAP):
+            certificate = {**header(point, "product bound", "global"), "alpha": [text(a) for a in alpha.tolist()]}
             if m == 2:
                 # A little more than the float's singular value, so that the matrix is definite in spite of rounding.
                 certificate["square"] = text(length**2 * (1.0 + 1e-11))
             reason = "multipliers prove a lower bound that equals the value"
-            return attested(limit.instance, Verdict("optimal", limit.value, bound, reason, certificate), certify)
+            return attested(point.problem, Verdict("optimal", point.value, bound, reason, certificate), certify)
     if network.fully_connected or m == 1:
-        return _one_path(limit, certify)
+        return _one_path(point, certify)
     return None
 
 
-def header(limit: Limit, kind: str, scope: str) -> dict[str, Any]:
+def header(point: Point, kind: str, scope: str) -> dict[str, Any]:
     """The fields that certificates about the whole problem share."""
-    assert limit.theta is not None
-    theta = [[text(a) for a in u] for u in limit.theta]
+    theta = [[text(a) for a in u] for u in point.theta]
     return {"kind": kind, "problem": "full", "scope": scope, "theta": theta}
 
 
-def cheaper(limit: Limit, theta: list[np.ndarray], certify: bool) -> Verdict | None:
+def cheaper(point: Point, theta: list[np.ndarray], certify: bool) -> Verdict | None:
     """The global verdict that this point proves; None where it is not clearly cheaper than the limit."""
-    assert limit.value is not None
-    for point, worth in feasible_points(limit.instance, theta, limit.value * (1.0 - LEAST_GAIN)):
-        certificate = {**header(limit, "cheaper", "global"), "better": [[text(v) for v in u] for u in point]}
-        verdict = Verdict("not_optimal", limit.value, worth, f"a point at cost {worth:.6g} is better", certificate)
-        return attested(limit.instance, verdict, certify)
+    for cheaper_one, worth in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
+        certificate = {**header(point, "cheaper", "global"), "better": [[text(v) for v in u] for u in cheaper_one]}
+        verdict = Verdict("not_optimal", point.value, worth, f"a point at cost {worth:.6g} is better", certificate)
+        return attested(point.problem, verdict, certify)
     return None
 
 
-def _svm(limit: Limit) -> np.ndarray | None:
+def _svm(point: Point) -> np.ndarray | None:
     """The multipliers of the hard-margin SVM on the coordinates that reach the output."""
-    found = least_norm(_features(limit), np.ones(limit.instance.n))
+    found = least_norm(_features(point), np.ones(point.problem.n))
     return None if found is None or found.z is None else found.y
 
 
-def _features(limit: Limit) -> np.ndarray:
+def _features(point: Point) -> np.ndarray:
     """y_i x_i on what the output can see, (n, .); at depth 1 summed over shared entries."""
-    instance, network = limit.instance, limit.instance.network
-    signed = instance.y_float[:, None] * instance.x_float
+    problem, network = point.problem, point.problem.network
+    signed = problem.y_float[:, None] * problem.x_float
     if network.depth == 1:
         table = np.array(network.patterns[0][0])
         return signed @ (table[:, None] == np.arange(network.sizes[0])).astype(float)
     return signed[:, reaching(network)]
 
 
-def _length(limit: Limit, alpha: np.ndarray) -> float:
+def _length(point: Point, alpha: np.ndarray) -> float:
     """D."""
-    network = limit.instance.network
+    network = point.problem.network
     if network.depth == 2:
-        pull = (alpha * limit.instance.y_float) @ limit.instance.x_float
+        pull = (alpha * point.problem.y_float) @ point.problem.x_float
         matrix = np.zeros((network.sizes[1], network.sizes[0]))
         for row, outgoing in zip(network.patterns[0], network.patterns[1][0], strict=True):
             for c, k in enumerate(row):
@@ -97,13 +93,13 @@ def _length(limit: Limit, alpha: np.ndarray) -> float:
     for pattern in network.patterns if network.depth > 1 else ():
         used = [k for row in pattern for k in row if k >= 0]
         repeats *= max(map(used.count, set(used)), default=0)
-    return float(np.linalg.norm(alpha @ _features(limit))) * repeats**0.5
+    return float(np.linalg.norm(alpha @ _features(point))) * repeats**0.5
 
 
-def _one_path(limit: Limit, certify: bool) -> Verdict | None:
+def _one_path(point: Point, certify: bool) -> Verdict | None:
     """The SVM's direction through one neuron a layer."""
-    network = limit.instance.network
-    found = least_norm(_features(limit), np.ones(limit.instance.n))
+    network = point.problem.network
+    found = least_norm(_features(point), np.ones(point.problem.n))
     if found is None or found.z is None:
         return None
     norm = float(np.linalg.norm(found.z))
@@ -116,4 +112,4 @@ def _one_path(limit: Limit, certify: bool) -> Verdict | None:
             theta[0][row] = found.z * (root / norm)
         else:
             theta[layer][pattern[0][0]] = root
-    return cheaper(limit, theta, certify)
+    return cheaper(point, theta, certify)

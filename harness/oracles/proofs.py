@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from harness.oracles.depth2 import Point
-from harness.oracles.problems import Problem
+from harness.oracles.apart import Apart
+from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 
 Theta = list[list[Fraction]]
 
@@ -38,27 +38,27 @@ def text(number: float | Fraction) -> int | str:
     return int(exact) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
 
 
-def header(point: Point, kind: str, problem: str, scope: str) -> dict[str, Any]:
+def header(apart: Apart, kind: str, problem: str, scope: str) -> dict[str, Any]:
     """The fields that every certificate has."""
     return {
         "kind": kind,
         "problem": problem,
         "scope": scope,
-        "theta": [[text(a) for a in u] for u in point.theta],
+        "theta": [[text(a) for a in u] for u in apart.theta],
         "structure": {
-            "outgoing": point.sign.tolist(),
-            "gates": point.gates.tolist() if point.relu else None,
+            "outgoing": apart.sign.tolist(),
+            "gates": apart.gates.tolist() if apart.relu else None,
         },
     }
 
 
 def bound_certificate(
-    problem: Problem, scope: str, alpha: np.ndarray, slopes: Iterable[tuple[Region, Slope]]
+    problem: Programme, scope: str, alpha: np.ndarray, slopes: Iterable[tuple[Region, Slope]]
 ) -> dict[str, Any]:
     """One alpha for the whole region, with every case spelled out."""
-    point = problem.point
-    neurons: list[list[dict[str, Any]]] = [[] for _ in range(point.k)]
-    for region, found in slopes if point.relu else ():
+    apart = problem.apart
+    neurons: list[list[dict[str, Any]]] = [[] for _ in range(apart.k)]
+    for region, found in slopes if apart.relu else ():
         cases = [
             {
                 "on": [i for i, taken in zip(found.convex, subset, strict=True) if taken],
@@ -69,55 +69,55 @@ def bound_certificate(
         for j in region.owners:
             neurons[j].append({"sign": region.sign, "cases": cases})
     return {
-        **header(point, "bound", problem.name, scope),
+        **header(apart, "bound", problem.name, scope),
         "alpha": [text(a) for a in alpha],
-        "neurons": neurons if point.relu else None,
+        "neurons": neurons if apart.relu else None,
     }
 
 
-def face(problem: Problem) -> tuple[dict[str, Any], float]:
+def face(problem: Programme) -> tuple[dict[str, Any], float]:
     """The KKT multipliers as a lower bound on every point with the limit's structure, and that bound in floats."""
-    point = problem.point
-    factor = point.sign if problem.name == "full" else point.v
-    signed = (point.alpha * point.y)[:, None] * factor
-    nu = np.where((point.gates == 0) & (point.sign != 0), point.slopes * signed, 0.0)
-    on = np.where(point.gates > 0, signed, 0.0)
+    apart = problem.apart
+    factor = apart.sign if problem.name == "full" else apart.v
+    signed = (apart.alpha * apart.y)[:, None] * factor
+    nu = np.where((apart.gates == 0) & (apart.sign != 0), apart.slopes * signed, 0.0)
+    on = np.where(apart.gates > 0, signed, 0.0)
     squares = [
         float(pull @ pull)
-        for j in point.live
-        if point.sign[j]
-        for pull in [(on[:, j] + nu[:, j]) @ point.neurons[j].patch]
+        for j in apart.live
+        if apart.sign[j]
+        for pull in [(on[:, j] + nu[:, j]) @ apart.neurons[j].patch]
     ]
-    total = float(point.alpha.sum())
+    total = float(apart.alpha.sum())
     if not squares or not max(squares) > 0.0:
         low = 0.0
     elif problem.name == "full":
         low = total / max(squares) ** 0.5
     else:
         low = 0.5 * total**2 / sum(squares)
-    rows = [[text(a) for a in row] for row in nu.tolist()] if point.kinks else None
-    proof = {"alpha": [text(a) for a in point.alpha], "nu": rows}
+    rows = [[text(a) for a in row] for row in nu.tolist()] if apart.kinks else None
+    proof = {"alpha": [text(a) for a in apart.alpha], "nu": rows}
     return proof, low
 
 
-def better_certificate(problem: Problem, scope: str, better: Theta, proof: dict[str, Any]) -> dict[str, Any]:
+def better_certificate(problem: Programme, scope: str, better: Theta, proof: dict[str, Any]) -> dict[str, Any]:
     """A cheaper feasible point; `proof` is the bound of `face`."""
     return {
-        **header(problem.point, "better", problem.name, scope),
+        **header(problem.apart, "better", problem.name, scope),
         "better": [[text(a) for a in u] for u in better],
         "face": proof,
     }
 
 
 def better_points(
-    problem: Problem, u: Sequence[np.ndarray], sign: np.ndarray, low: float
+    problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, low: float
 ) -> Iterator[tuple[Theta, Fraction]]:
     """Exactly feasible points near u, the shortest numbers first, and their costs, all below `low`.
 
     u: a vector a neuron.  Points that give away more than a tenth of the gain for short numbers are left out.
     """
-    point = problem.point
-    lowest = float(point.margins([problem.weight(j) * part for j, part in enumerate(u)], sign).min())
+    apart = problem.apart
+    lowest = float(apart.margins([problem.weight(j) * part for j, part in enumerate(u)], sign).min())
     if not lowest > 0.0:
         return
     u = [part / lowest for part in u]
@@ -129,23 +129,23 @@ def better_points(
             exact = _exact_cost(problem, theta)
             if bits is not None and float(exact) > cost + 0.1 * (low - cost):
                 break
-            if exact < low * (1.0 - 1e-14) and min(point.instance.margins(theta)) >= 1:
+            if exact < low * (1.0 - 1e-14) and min(apart.problem.margins(theta)) >= 1:
                 yield theta, exact
                 break
 
 
-def _cost(problem: Problem, u: Sequence[np.ndarray]) -> float:
+def _cost(problem: Programme, u: Sequence[np.ndarray]) -> float:
     if problem.name == "full":
         return sum(float(np.linalg.norm(part)) for part in u)
     return 0.5 * sum(float(part @ part) for part in u)
 
 
-def _exact_cost(problem: Problem, theta: Theta) -> Fraction:
+def _exact_cost(problem: Programme, theta: Theta) -> Fraction:
     layers = theta if problem.name == "full" else theta[:1]
     return sum((a * a for u in layers for a in u), start=Fraction(0)) / 2
 
 
-def _theta(problem: Problem, u: Sequence[np.ndarray], sign: np.ndarray, stretch: float, bits: int | None) -> Theta:
+def _theta(problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, stretch: float, bits: int | None) -> Theta:
     """Parameters with these u, scaled up a little and rounded to so many binary places."""
 
     def exact(value: float) -> Fraction:
@@ -153,13 +153,13 @@ def _theta(problem: Problem, u: Sequence[np.ndarray], sign: np.ndarray, stretch:
             return Fraction(value)
         return Fraction(round(value * 2**bits), 2**bits)
 
-    point = problem.point
+    apart = problem.apart
     full = problem.name == "full"
-    first, second = ([Fraction(0)] * len(layer) for layer in point.theta)
+    first, second = ([Fraction(0)] * len(layer) for layer in apart.theta)
     if not full:
-        second = [Fraction(float(a)) for a in point.theta[1]]
-    for j in point.live:
-        neuron = point.neurons[j]
+        second = [Fraction(float(a)) for a in apart.theta[1]]
+    for j in apart.live:
+        neuron = apart.neurons[j]
         norm = float(np.linalg.norm(u[j]))
         if norm <= 0.0:
             continue
@@ -171,14 +171,14 @@ def _theta(problem: Problem, u: Sequence[np.ndarray], sign: np.ndarray, stretch:
     return [first, second]
 
 
-def attested(instance: Instance, verdict: Verdict, certify: bool) -> Verdict:
+def attested(problem: Problem, verdict: Verdict, certify: bool) -> Verdict:
     """The verdict with the exact checker's word on its certificate; undecided where the checker refuses it."""
     if not certify or verdict.certificate is None:
         return verdict
     # Imported late: deciding in floats needs no checker.
     from harness.certificates.checker import check
 
-    result = check(instance, verdict.certificate)
+    result = check(problem, verdict.certificate)
     if not result.accepted:
         return Verdict("undecided", verdict.value, None, f"the exact checker refused the proof: {result.reason}")
     bound = verdict.bound if result.bound is None else float(result.bound)

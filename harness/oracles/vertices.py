@@ -10,27 +10,26 @@ from harness.certificates.vertices import MOST_VERTICES, count, features, is_dia
 from harness.oracles.products import cheaper, header
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import Verdict
-from harness.problem.limits import Limit
+from harness.problem.points import Point
 
 
-def decide_vertices(limit: Limit, certify: bool) -> Verdict | None:
+def decide_vertices(point: Point, certify: bool) -> Verdict | None:
     """The global verdict of a diagonal network; None for other networks, and where the vertices are too many."""
-    network = limit.instance.network
-    if not is_diagonal(network) or count(network, limit.instance.n) > MOST_VERTICES:
+    network = point.problem.network
+    if not is_diagonal(network) or count(network, point.problem.n) > MOST_VERTICES:
         return None
-    assert limit.value is not None
     best, cost = None, np.inf
-    for signs, table in features(limit.instance):
+    for signs, table in features(point.problem):
         beta, least = cheapest_vertex(np.array(table, dtype=float), network.depth)
         if least < cost:
             best, cost = (np.array(signs), beta), least
     if best is None:
         return None
-    if cost >= limit.value * (1.0 - SAFE_GAP):
+    if cost >= point.value * (1.0 - SAFE_GAP):
         reason = "no vertex is cheaper"
-        verdict = Verdict("optimal", limit.value, float(cost), reason, header(limit, "vertices", "global"))
-        return attested(limit.instance, verdict, certify)
-    return cheaper(limit, _weights(limit, *best), certify)
+        verdict = Verdict("optimal", point.value, float(cost), reason, header(point, "vertices", "global"))
+        return attested(point.problem, verdict, certify)
+    return cheaper(point, _weights(point, *best), certify)
 
 
 def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
@@ -54,9 +53,9 @@ def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
     return best, cost
 
 
-def _weights(limit: Limit, signs: np.ndarray, beta: np.ndarray) -> list[np.ndarray]:
+def _weights(point: Point, signs: np.ndarray, beta: np.ndarray) -> list[np.ndarray]:
     """A balanced theta with these products, its first weights of these signs."""
-    network = limit.instance.network
+    network = point.problem.network
     root = np.abs(beta) ** (1.0 / network.depth)
     theta = [np.zeros(size) for size in network.sizes]
     for layer, pattern in enumerate(network.patterns):

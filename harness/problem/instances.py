@@ -20,90 +20,88 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from harness.problem.fields import FieldError
-from harness.problem.networks import Network, forward
-from harness.problem.numbers import Rows, as_label, exact, exact_rows, rows_text
+from harness.problem.networks import Network
+from harness.problem.numbers import Rows, as_label, rows_text
+from harness.problem.problems import Problem, frozen
 from harness.problem.reading import Pairs, array, integer, number_rows, numbers, object_of, parse, string
 
 Loss = Literal["exponential", "logistic"]
+Row = Sequence[Fraction | float | int]
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One gradient flow problem.
+    """One gradient flow: problem, loss, and theta0, one row a layer, as long as the layer has parameters.
 
-    x: n rows of d numbers, none of them all zero.  y: n labels, 1 or -1.
-    theta0: one row a layer, as long as the layer has parameters.
-    Integers, Fractions and floats (at their binary value) are taken for numbers, and any sequence
-    for a row; they are stored as tuples of Fractions.  Raises FieldError.
+    Numbers are taken as by Problem.  Raises FieldError.
     """
 
-    network: Network
+    problem: Problem
     loss: Loss
-    x: Rows
-    y: tuple[int, ...]
     theta0: Rows
 
     def __post_init__(self) -> None:
         if self.loss not in ("exponential", "logistic"):
             raise FieldError("loss", 'must be "exponential" or "logistic"')
-        if not sum(self.network.sizes):
-            raise FieldError("network.patterns", "the network has no parameters")
-        x, theta0 = exact_rows(self.x, "x"), exact_rows(self.theta0, "theta0")
-        y = tuple(as_label(exact(a, f"y[{i}]"), f"y[{i}]") for i, a in enumerate(self.y))
-        if not x:
-            raise FieldError("x", "no data")
-        for i, row in enumerate(x):
-            if len(row) != self.network.widths[0]:
-                raise FieldError(f"x[{i}]", f"{len(row)} coordinates, but layer 1 has {self.network.widths[0]} columns")
-            if not any(row):
-                raise FieldError(f"x[{i}]", "the point is zero")
-        if len(y) != len(x):
-            raise FieldError("y", f"{len(y)} labels for {len(x)} points")
-        if len(theta0) != self.network.depth:
-            raise FieldError("theta0", f"{len(theta0)} rows for {self.network.depth} layers")
-        for depth, (row, size) in enumerate(zip(theta0, self.network.sizes, strict=True)):
-            if len(row) != size:
-                raise FieldError(f"theta0[{depth}]", f"{len(row)} numbers for {size} parameters")
         # A frozen dataclass is filled this way.
-        object.__setattr__(self, "x", x)
-        object.__setattr__(self, "y", y)
-        object.__setattr__(self, "theta0", theta0)
+        object.__setattr__(self, "theta0", self.problem.rows_of_theta(self.theta0, "theta0"))
+
+    @classmethod
+    def of(cls, network: Network, loss: Loss, x: Sequence[Row], y: Sequence[int], theta0: Sequence[Row]) -> Instance:
+        """In one go.  Raises FieldError."""
+        return cls(Problem(network, cast("Rows", x), tuple(y)), loss, cast("Rows", theta0))
+
+    def changed(self, **fields: Any) -> Instance:
+        """The same with another network, loss, x, y or theta0.  Raises FieldError."""
+        own = {"network": self.network, "loss": self.loss, "x": self.x, "y": self.y, "theta0": self.theta0}
+        return Instance.of(**{**own, **fields})
+
+    @property
+    def network(self) -> Network:
+        """Its problem's, as are the next six."""
+        return self.problem.network
+
+    @property
+    def x(self) -> Rows:
+        """The points."""
+        return self.problem.x
+
+    @property
+    def y(self) -> tuple[int, ...]:
+        """The labels."""
+        return self.problem.y
 
     @property
     def n(self) -> int:
         """The number of points."""
-        return len(self.x)
+        return self.problem.n
 
     @property
     def d(self) -> int:
         """The dimension of the points."""
-        return self.network.widths[0]
+        return self.problem.d
 
-    @cached_property
+    @property
     def x_float(self) -> np.ndarray:
         """The points as float64, shape (n, d), read-only."""
-        return _frozen([[float(a) for a in row] for row in self.x])
+        return self.problem.x_float
 
-    @cached_property
+    @property
     def y_float(self) -> np.ndarray:
         """The labels as float64, shape (n,), read-only."""
-        return _frozen(self.y)
+        return self.problem.y_float
 
     @cached_property
     def theta0_float(self) -> list[np.ndarray]:
         """The start as float64, one vector a layer, read-only."""
-        return [_frozen([float(a) for a in row]) for row in self.theta0]
-
-    def margins(self, theta: Sequence[Sequence[Fraction]]) -> list[Fraction]:
-        """q_i(theta) = y_i Phi(theta; x_i), exactly."""
-        return [label * forward(self.network, theta, row) for label, row in zip(self.y, self.x, strict=True)]
+        return [frozen([float(a) for a in row]) for row in self.theta0]
 
     @classmethod
     def from_json(cls, text: str) -> Instance:
@@ -125,12 +123,6 @@ class Instance:
         )
 
 
-def _frozen(values: object) -> np.ndarray:
-    array = np.array(values, dtype=np.float64)
-    array.setflags(write=False)
-    return array
-
-
 def _read_instance(value: object) -> Instance:
     # First: what a document of another format lacks, or has besides, is no fault of it.
     for key, number in value if isinstance(value, Pairs) else ():
@@ -150,7 +142,7 @@ def _read_instance(value: object) -> Instance:
     )
     activation: Any = string(network["activation"], "network.activation")
     loss: Any = string(top["loss"], "loss")
-    return Instance(
+    return Instance.of(
         Network(activation, patterns),
         loss,
         number_rows(top["x"], "x"),

@@ -26,12 +26,25 @@ import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
 from harness.problem.clarke import hull
-from harness.problem.limits import Kink
 from harness.problem.networks import Network
 from harness.tools.threads import limit_blas
 
 _EXACT = 1e-11
 _MOST_REPEATED = 40  # far more than it takes
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A hidden pre-activation that is exactly zero at the point.
+
+    sample counts from 0, layer and neuron from 1; coefficient is one choice of the Clarke
+    coefficient in [0, 1] with which the KKT conditions hold.
+    """
+
+    sample: int
+    layer: int
+    neuron: int
+    coefficient: float
 
 
 @dataclass(frozen=True)

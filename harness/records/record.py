@@ -108,7 +108,7 @@ class Record:
             small = max(abs(a) for u in point for a in u) / 10**6
             point = tuple(tuple(a if abs(a) > small else Fraction(0) for a in u) for u in point)
             # Scaled to least margin 1, and a little more, in place of a root.
-            scale = Fraction(float(min(self.instance.margins(point))) ** (-1.0 / self.instance.network.depth))
+            scale = Fraction(float(min(self.instance.problem.margins(point))) ** (-1.0 / self.instance.network.depth))
             scale *= 1 + Fraction(1, 10**12)
             return tuple(tuple(scale * a for a in u) for u in point)
         if self.layer is None or certificate["kind"] == "better":
@@ -206,7 +206,7 @@ def load(path: Path) -> Record:
         record = Record(json.loads(path.read_text(encoding="utf-8")))
         _ = record.claim, record.folder
         for theta in (record.limit, record.better):
-            record.instance.margins(theta)
+            record.instance.problem.margins(theta)
     except OSError as error:
         raise FieldError(str(path), error.strerror or "cannot be read") from None
     except FieldError as error:

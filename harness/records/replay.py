@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-import harness
 from harness.certificates import verify_file
+from harness.claims.judge import judge
 from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.records.record import RECORD, Record, load
@@ -34,20 +34,18 @@ class Replayed:
 
 def replay(record: Record) -> Replayed:
     """Follow the flow of a record's instance and judge its claim again."""
-    claim = CLAIMS[record.claim]
-    (limit,) = harness.drive([record.instance], record=True)
-    if limit.status != "converged" or limit.theta is None:
+    found = judge(CLAIMS[record.claim], record.instance, certify="always", record=True)
+    limit = found.limit
+    if limit.theta is None or found.verdicts is None:
         return Replayed(False, f"the flow is {limit.status.replace('_', ' ')} now: {limit.reason}")
     now, stored = np.concatenate(limit.theta), np.array([float(a) for u in record.limit for a in u])
     distance = float(np.linalg.norm(now - stored) / np.linalg.norm(stored))
     if distance > AGREEMENT:
         return Replayed(False, f"the flow ends elsewhere now, at a relative distance of {distance:.1e}")
-    verdicts = harness.decide(limit)
-    outcome = claim.judged(limit, verdicts)
-    if outcome != "violated":
-        return Replayed(False, f"the claim is not violated now, but {outcome}")
-    if record.mechanism in _OF_LOCAL and verdicts.mechanism != record.mechanism:
-        return Replayed(False, f"the mechanism is {verdicts.mechanism} now")
+    if found.outcome != "violated":
+        return Replayed(False, f"the claim is not violated now, but {found.outcome}")
+    if record.mechanism in _OF_LOCAL and found.verdicts.mechanism != record.mechanism:
+        return Replayed(False, f"the mechanism is {found.verdicts.mechanism} now")
     return Replayed(True, f"the flow ends at the stored limit, to {distance:.0e}, and the claim is violated")
 
 

@@ -140,7 +140,7 @@ def _limit(record: Record) -> str:
 
 def _better(record: Record) -> str:
     before, after = record.cost(record.limit), record.cost(record.better)
-    margins = record.instance.margins(record.better)
+    margins = record.instance.problem.margins(record.better)
     ends = "The best point, about, on the curve of the certificate.\n\n" if record.kind == "curve" else ""
     return (
         f"{ends}{_point(record, record.better)}\n\n"

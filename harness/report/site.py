@@ -160,7 +160,7 @@ def _normalised(record: Record, theta: Any) -> float:
     if found is not None:
         return (2.0 * found) ** (-0.5 * record.instance.network.depth)
     norm = sum(float(a) ** 2 for u in theta for a in u) ** 0.5
-    return float(min(record.instance.margins(theta))) / norm**record.instance.network.depth
+    return float(min(record.instance.problem.margins(theta))) / norm**record.instance.network.depth
 
 
 def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:

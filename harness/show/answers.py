@@ -27,17 +27,13 @@ def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
         "verdicts": None,
         "mechanism": None,
     }
-    if verdicts is None:
+    point = limit.point
+    if verdicts is None or point is None:
         return found
-    assert limit.theta is not None
-    assert limit.margins is not None
-    assert limit.multipliers is not None
-    assert limit.residual is not None
-    assert limit.value is not None
     found["limit"] = {
-        "theta": [_floats(u) for u in limit.theta],
-        "value": float(limit.value),
-        "margins": _floats(limit.margins),
+        "theta": [_floats(u) for u in point.theta],
+        "value": float(point.value),
+        "margins": _floats(point.margins),
         "kinks": [
             {
                 "sample": int(kink.sample),
@@ -45,11 +41,11 @@ def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
                 "neuron": int(kink.neuron),
                 "coefficient": float(kink.coefficient),
             }
-            for kink in limit.kinks
+            for kink in point.kinks
         ],
-        "zeros": limit.zeros,
+        "zeros": point.zeros,
     }
-    found["kkt"] = {"residual": float(limit.residual), "multipliers": _floats(limit.multipliers)}
+    found["kkt"] = {"residual": float(point.residual), "multipliers": _floats(point.multipliers)}
     found["assumptions"] = dict(verdicts.assumptions)
     found["verdicts"] = {
         "global": _verdict_object(verdicts.global_),
@@ -79,7 +75,8 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
     lines = [_instance_line(limit.instance), "", f"{found['status'].replace('_', ' ')}: {found['reason']}"]
     if limit.held:
         lines.append("An exact invariance holds the flow in a subspace; a start next to it may end elsewhere.")
-    if verdicts is None:
+    point = limit.point
+    if verdicts is None or point is None:
         return "\n".join(lines)
     value, residual = found["limit"]["value"], found["kkt"]["residual"]
     told = {key: {True: "yes", False: "no", None: "not known"}[v] for key, v in found["assumptions"].items()}
@@ -87,7 +84,7 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
         "",
         f"The limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {short(value)}, KKT residual {residual:.1e}",
         "",
-        *limit_lines(limit),
+        *limit_lines(point),
         "",
         f"every weight nonzero: {told['nonzero_weights']}; every hidden weight vector nonzero: "
         f"{told['nonzero_weight_vectors']}; every input to a hidden neuron nonzero: {told['nonzero_inputs']}",
@@ -104,7 +101,7 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
         ]
     width = max(len(name) for name, _ in rows)
     lines += [f"{name.ljust(width)}  {_verdict_text(verdict)}" for name, verdict in rows]
-    better = improvement_lines(limit, verdicts)
+    better = improvement_lines(point, verdicts)
     return "\n".join([*lines, "", *better] if better else lines)
 
 

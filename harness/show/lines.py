@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.problem.instances import Instance
-from harness.problem.limits import Limit
 from harness.problem.networks import preactivations
+from harness.problem.points import Point
+from harness.problem.problems import Problem
 
 if TYPE_CHECKING:
     from harness.oracles import Verdict, Verdicts
@@ -20,45 +20,40 @@ Theta = Sequence[Sequence[float]]
 STEPS = [2.0**-k for k in range(12)]
 
 
-def limit_lines(limit: Limit) -> list[str]:
+def limit_lines(point: Point) -> list[str]:
     """The limit, its gates and its points."""
-    assert limit.theta is not None
-    assert limit.margins is not None
-    assert limit.multipliers is not None
-    instance = limit.instance
-    signs = [np.asarray(block).tolist() for block in limit.signs or ()]
-    lines = neuron_table(instance, [u.tolist() for u in limit.theta], signs)
-    lines += ["", *_points(limit)]
-    shown = [k for k in limit.kinks if limit.multipliers[k.sample] > 0.0 and k.coefficient > 0.0]
+    problem = point.problem
+    signs = [np.asarray(block).tolist() for block in point.signs]
+    lines = neuron_table(problem, [u.tolist() for u in point.theta], signs)
+    lines += ["", *_points(point)]
+    shown = [k for k in point.kinks if point.multipliers[k.sample] > 0.0 and k.coefficient > 0.0]
     for kink in shown:
         lines.append(
             f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {kink.sample}: "
             f"Clarke coefficient {short(kink.coefficient)}"
         )
-    if instance.network.activation == "relu" and instance.network.depth > 1:
-        lines.append(_cells(limit, signs))
+    if problem.network.activation == "relu" and problem.network.depth > 1:
+        lines.append(_cells(point, signs))
     return lines
 
 
-def _points(limit: Limit) -> list[str]:
-    instance = limit.instance
-    assert limit.margins is not None
-    assert limit.multipliers is not None
+def _points(point: Point) -> list[str]:
+    problem = point.problem
     rows = [("point", "x", "label", "margin", "multiplier", "")]
-    for i, (x, y) in enumerate(zip(instance.x_float.tolist(), instance.y, strict=True)):
-        margin, weight = float(limit.margins[i]), float(limit.multipliers[i])
+    for i, (x, y) in enumerate(zip(problem.x_float.tolist(), problem.y, strict=True)):
+        margin, weight = float(point.margins[i]), float(point.multipliers[i])
         active = "active" if margin <= 1.0 + 1e-9 else ""
         rows.append((str(i), vector(x), f"{y:+d}", short(margin), short(weight), active))
     return table(rows)
 
 
-def _cells(limit: Limit, signs: Sequence[Sequence[Sequence[int]]]) -> str:
+def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
     """How many choices of gates are next to the limit."""
-    theta = [u.tolist() for u in limit.theta or ()]
+    theta = [u.tolist() for u in point.theta]
     kinks, zero = 0, 0
     for layer, block in enumerate(signs):
         for j in range(len(block[0])):
-            if _is_zero(limit.instance, theta, layer, j):
+            if _is_zero(point.problem, theta, layer, j):
                 zero += 1
             else:
                 kinks += sum(row[j] == 0 for row in block)
@@ -72,24 +67,24 @@ def _cells(limit: Limit, signs: Sequence[Sequence[Sequence[int]]]) -> str:
     return "; ".join(parts) + "."
 
 
-def _is_zero(instance: Instance, theta: Theta, layer: int, neuron: int) -> bool:
-    network = instance.network
+def _is_zero(problem: Problem, theta: Theta, layer: int, neuron: int) -> bool:
+    network = problem.network
     incoming = [theta[layer][k] for k in network.patterns[layer][neuron] if k >= 0]
     outgoing = [theta[layer + 1][row[neuron]] for row in network.patterns[layer + 1] if row[neuron] >= 0]
     return not any(incoming) or not any(outgoing)
 
 
-def neuron_table(instance: Instance, theta: Theta, signs: Sequence[Sequence[Sequence[int]]] | None = None) -> list[str]:
+def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequence[int]]] | None = None) -> list[str]:
     """One line a hidden neuron: weights in and out, and its input's sign on every point (+ on, - off, 0).
 
     signs: by layer, sample and neuron, where rounding hides them in theta.
     """
-    network = instance.network
-    inputs = [preactivations(network, [list(u) for u in theta], x) for x in instance.x_float.tolist()]
-    rows = [("neuron", "incoming weights", "outgoing weights", f"inputs on points 0..{instance.n - 1}")]
+    network = problem.network
+    inputs = [preactivations(network, [list(u) for u in theta], x) for x in problem.x_float.tolist()]
+    rows = [("neuron", "incoming weights", "outgoing weights", f"inputs on points 0..{problem.n - 1}")]
     for layer, pattern in enumerate(network.patterns[:-1]):
         for j, row in enumerate(pattern):
-            if _is_zero(instance, theta, layer, j):
+            if _is_zero(problem, theta, layer, j):
                 marks = "zero"
             elif signs is not None:
                 marks = " ".join(_mark(block[j]) for block in signs[layer])
@@ -104,27 +99,27 @@ def neuron_table(instance: Instance, theta: Theta, signs: Sequence[Sequence[Sequ
     return table(rows)
 
 
-def improvement_lines(limit: Limit, verdicts: Verdicts) -> list[str]:
+def improvement_lines(point: Point, verdicts: Verdicts) -> list[str]:
     """What is better than the limit, where that is known: nearby, elsewhere, or in one layer."""
     local, everywhere = verdicts.local, verdicts.global_
     if local.status == "not_optimal":
         mechanism = f" ({verdicts.mechanism})" if verdicts.mechanism else ""
-        return [f"What improves it nearby{mechanism}:", *_certificate(limit, local)]
+        return [f"What improves it nearby{mechanism}:", *_certificate(point, local)]
     if everywhere.status == "not_optimal":
-        return ["What is better elsewhere:", *_certificate(limit, everywhere)]
+        return ["What is better elsewhere:", *_certificate(point, everywhere)]
     for layer, pair in enumerate(verdicts.layers, start=1):
         for verdict, where in ((pair.local, "nearby"), (pair.global_, "elsewhere")):
             if verdict.status == "not_optimal":
-                return [f"What improves layer {layer} alone, {where}:", *_certificate(limit, verdict)]
+                return [f"What improves layer {layer} alone, {where}:", *_certificate(point, verdict)]
     return []
 
 
-def _certificate(limit: Limit, verdict: Verdict) -> list[str]:
+def _certificate(point: Point, verdict: Verdict) -> list[str]:
     certificate = verdict.certificate
     if certificate is None:
         return [verdict.reason]
     if certificate["kind"] == "curve":
-        return _curve(limit, certificate)
+        return _curve(point, certificate)
     assert verdict.bound is not None
     saved = f"{100.0 * (1.0 - verdict.bound / verdict.value):.3g} %"
     near = certificate["scope"] == "local"
@@ -134,27 +129,26 @@ def _certificate(limit: Limit, verdict: Verdict) -> list[str]:
         better = [floats(u) for u in certificate["better"]]
     else:
         layer = int(str(certificate["problem"]).split()[1]) - 1
-        better = [u.tolist() for u in limit.theta or ()]
+        better = [u.tolist() for u in point.theta]
         better[layer] = floats(certificate["better"])
-    return lines + neuron_table(limit.instance, better)
+    return lines + neuron_table(point.problem, better)
 
 
-def _curve(limit: Limit, certificate: dict[str, Any]) -> list[str]:
+def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
     """The curve, and the best of some points on it."""
-    assert limit.theta is not None
     d = [np.array(floats(u)) for u in certificate["d"]]
     e = [np.array(floats(u)) for u in certificate["e"]] if certificate["e"] else [np.zeros_like(u) for u in d]
     terms = "theta + s d" + (" + s^2 e" if certificate["e"] else "")
     lines = [f"the curve {terms}, along which the margins hold and the norm falls for small s > 0"]
-    best = (limit.value or np.inf, 0.0, limit.theta)
+    best = (point.value, 0.0, point.theta)
     for s in STEPS:
-        point = tuple(u + s * a + s * s * b for u, a, b in zip(limit.theta, d, e, strict=True))
+        moved = tuple(u + s * a + s * s * b for u, a, b in zip(point.theta, d, e, strict=True))
         q = min(
-            y * preactivations(limit.instance.network, [u.tolist() for u in point], x)[-1][0]
-            for x, y in zip(limit.instance.x_float.tolist(), limit.instance.y, strict=True)
+            y * preactivations(point.problem.network, [u.tolist() for u in moved], x)[-1][0]
+            for x, y in zip(point.problem.x_float.tolist(), point.problem.y, strict=True)
         )
         if q > 0.0:
-            scaled = tuple(u * q ** (-1.0 / limit.instance.network.depth) for u in point)
+            scaled = tuple(u * q ** (-1.0 / point.problem.network.depth) for u in moved)
             cost = 0.5 * sum(float(u @ u) for u in scaled)
             if cost < best[0]:
                 best = cost, s, scaled
@@ -164,7 +158,7 @@ def _curve(limit: Limit, certificate: dict[str, Any]) -> list[str]:
         lines.append(f"  neuron {neuron} of layer {layer} is {'on' if gate else 'off'} along it on point {i}")
     if best[1]:
         lines.append(f"at s = {short(best[1])}, scaled to a least margin of 1, the value is {short(best[0])}:")
-        lines += neuron_table(limit.instance, [u.tolist() for u in best[2]])
+        lines += neuron_table(point.problem, [u.tolist() for u in best[2]])
     return lines
 
 

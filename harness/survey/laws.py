@@ -129,7 +129,7 @@ def draw(cell: Cell, rng: np.random.Generator) -> Instance:
         outputs = rng.integers(2, size=cell.n) - 0.5
     labels: list[int] = np.where(outputs >= 0.0, 1, -1).tolist()
     rows: Any = [u.tolist() for u in theta0]
-    return Instance(network, cell.loss, x.tolist(), tuple(labels), rows)
+    return Instance.of(network, cell.loss, x.tolist(), tuple(labels), rows)
 
 
 @cache

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def coarser(instance: Instance, detail: tuple[int, bool] | None) -> Instance:
     if scaled:
         start = tuple(tuple(a * unit for a in row) for row in start)
     try:
-        return replace(instance, x=_rounded(instance.x, q), theta0=start)
+        return instance.changed(x=_rounded(instance.x, q), theta0=start)
     except FieldError:
         return instance
 

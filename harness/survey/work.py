@@ -13,7 +13,7 @@ from typing import Any, Literal
 import harness
 from harness.claims.table import CLAIMS
 from harness.flow.run import Settings
-from harness.oracles import Standing, Verdict
+from harness.oracles import Verdict
 from harness.problem.fields import FieldError
 from harness.problem.limits import Limit
 from harness.survey.features import FEATURES, KEYS
@@ -66,16 +66,12 @@ class Answers:
 
     def __init__(self, plan: Plan, limit: Limit, *, exact: bool) -> None:
         self.limit = limit
-        verdicts: Any = None
-        if limit.status == "converged":
-            verdicts = harness.decide(limit, certify=exact)
-            if not exact:
-                verdicts = Standing(verdicts)
+        verdicts = harness.decide(limit, certify=exact) if limit.status == "converged" else None
         self.statuses: dict[str, str | None] = {}
         if "local" in plan.verdicts:
-            self.statuses["local"] = verdicts and _status(verdicts.local)
+            self.statuses["local"] = verdicts and _status(verdicts.local, exact)
         if "global" in plan.verdicts:
-            self.statuses["global"] = verdicts and _status(verdicts.global_)
+            self.statuses["global"] = verdicts and _status(verdicts.global_, exact)
         self.claims = {claim: CLAIMS[claim].judged(limit, verdicts) for claim in plan.claims}
         self._verdicts = verdicts
         self._plan = plan
@@ -116,22 +112,24 @@ def compared(floats: Answers, exact: Answers) -> str:
     return "unproven" if all(after in (None, "undecided") for after in different) else "contradict"
 
 
-def _status(verdict: Verdict) -> str:
-    return verdict.status if verdict.certified else "undecided"
+def _status(verdict: Verdict, certify: bool) -> str:
+    """What a verdict says on its certificate, or, where none was asked for, on its word."""
+    return verdict.status if verdict.certified or not certify else "undecided"
 
 
 def _ending(limit: Limit) -> dict[str, Any]:
     outcome, separated = _outcome(limit)
+    point = limit.point
     return {
         "outcome": outcome,
         "separated": separated,
         "reason": None if outcome == "converged" else limit.reason,
-        "doubt": bool(limit.doubt),
+        "doubt": bool(point and point.doubt),
         "held": limit.held,
         "value": limit.value,
-        "residual": limit.residual,
+        "residual": point and point.residual,
         "log_norm": limit.log_norm,
-        "kinks": len(limit.kinks),
+        "kinks": len(point.kinks) if point else 0,
     }
 
 

@@ -1,10 +1,10 @@
 """A claim held against drawn instances: the loop that every property runs.
 
-draw -> drive -> decide -> judge.  What becomes of an example is counted; a violation is raised as the claim's own
+draw -> judge.  What becomes of an example is counted; a violation is raised as the claim's own
 exception, with the instance, so that Hypothesis shrinks it and a person can replay it.
 
-Certificates cost more than verdicts in floats.  So a verdict is first had in floats, and certified where the claim is
-violated and for one instance in AUDITED, which ones following from the instance alone.
+A verdict is certified where the claim is violated, and for one instance in AUDITED, which ones following from the
+instance alone.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 
-import harness
+from harness.claims.judge import judge
 from harness.claims.table import Claim, Outcome
-from harness.oracles import Standing
 from harness.problem.instances import Instance
 
 if TYPE_CHECKING:
@@ -46,27 +45,14 @@ class Check:
 
     def __call__(self, instance: Instance) -> None:
         """Raises the claim's own exception where it is violated."""
-        (limit,) = harness.drive([instance], record=self.claim.recorded)
-        outcome = judged(self.claim, limit)
-        self.counts[_column(limit, outcome)] += 1
-        if outcome == "violated":
+        found = judge(self.claim, instance, certify="always" if audited(instance) else "violations")
+        self.counts[_column(found.limit, found.outcome)] += 1
+        if found.outcome == "violated":
             raise self.claim.exception(violation(self.claim, instance), instance)
 
     @property
     def decided(self) -> int:
         return self.counts["held"] + self.counts["violated"]
-
-
-def judged(claim: Claim, limit: Limit) -> Outcome:
-    """What a limit says about a claim: violated only on certificates, and for the audited held only on them."""
-    if limit.status != "converged":
-        return claim.judged(limit, None)
-    if not audited(limit.instance):
-        screened: Any = Standing(harness.decide(limit, certify=False))
-        outcome = claim.judged(limit, screened)
-        if outcome != "violated":
-            return outcome
-    return claim.judged(limit, harness.decide(limit))
 
 
 def audited(instance: Instance) -> bool:

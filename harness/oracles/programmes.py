@@ -18,24 +18,24 @@ from typing import Literal
 
 import numpy as np
 
-from harness.oracles.depth2 import Point
+from harness.oracles.apart import Apart
 from harness.oracles.regions import Region, Slope, slope
 
 Name = Literal["full", "layer 1"]
 
 
 @dataclass(frozen=True)
-class Problem:
+class Programme:
     """name: which of the two.  point: the limit.  value: its cost.  active: the neurons that can move."""
 
     name: Name
-    point: Point
+    apart: Apart
     value: float
     active: tuple[int, ...]
 
     def weight(self, neuron: int) -> float:
         """What multiplies u_j in the margins."""
-        return 1.0 if self.name == "full" else abs(float(self.point.v[neuron]))
+        return 1.0 if self.name == "full" else abs(float(self.apart.v[neuron]))
 
     def bound(self, alpha: np.ndarray, slopes: Iterable[tuple[Region, Slope]]) -> float:
         """The lower bound that the slopes prove, up to rounding."""
@@ -50,61 +50,61 @@ class Problem:
         """The slope of every region at alpha; None where a region has too many cases."""
         out = []
         for region in regions:
-            found = slope(region, alpha, self.point.y)
+            found = slope(region, alpha, self.apart.y)
             if found is None:
                 return None
             out.append((region, found))
         return out
 
 
-def full_problem(point: Point, *, dead: bool = True) -> Problem:
+def full_problem(apart: Apart, *, dead: bool = True) -> Programme:
     """The margin problem; without `dead` the dead neurons are held at zero."""
-    value = 0.5 * sum(float(u @ u) for u in point.theta)
-    return Problem("full", point, value, tuple(j for j in point.live if dead or point.sign[j]))
+    value = 0.5 * sum(float(u @ u) for u in apart.theta)
+    return Programme("full", apart, value, tuple(j for j in apart.live if dead or apart.sign[j]))
 
 
-def layer_problem(point: Point) -> Problem:
+def layer_problem(apart: Apart) -> Programme:
     """The problem of the first layer; a neuron with v_j = 0 cannot contribute."""
-    value = 0.5 * float(point.theta[0] @ point.theta[0])
-    return Problem("layer 1", point, value, tuple(j for j in point.live if point.sign[j]))
+    value = 0.5 * float(apart.theta[0] @ apart.theta[0])
+    return Programme("layer 1", apart, value, tuple(j for j in apart.live if apart.sign[j]))
 
 
-def local_regions(problem: Problem) -> list[Region]:
+def local_regions(problem: Programme) -> list[Region]:
     """Near the limit: gates as they are, kinks free, dead neurons free with either sign."""
-    point, out = problem.point, []
-    everything = tuple(range(point.n))
+    apart, out = problem.apart, []
+    everything = tuple(range(apart.n))
     for j in problem.active:
-        patch = point.neurons[j].patch
-        if not point.relu:
-            out.append(Region(int(point.sign[j]) or 1, everything, (), (j,), patch))
-        elif point.sign[j]:
-            gate = point.gates[:, j]
+        patch = apart.neurons[j].patch
+        if not apart.relu:
+            out.append(Region(int(apart.sign[j]) or 1, everything, (), (j,), patch))
+        elif apart.sign[j]:
+            gate = apart.gates[:, j]
             on = tuple(np.flatnonzero(gate > 0).tolist())
             free = tuple(np.flatnonzero(gate == 0).tolist())
-            out.append(Region(int(point.sign[j]), on, free, (j,), patch))
-    dead = [j for j in problem.active if not point.sign[j]] if point.relu else []
-    return out + _anywhere(point, dead, (1, -1))
+            out.append(Region(int(apart.sign[j]), on, free, (j,), patch))
+    dead = [j for j in problem.active if not apart.sign[j]] if apart.relu else []
+    return out + _anywhere(apart, dead, (1, -1))
 
 
-def global_regions(problem: Problem) -> list[Region]:
+def global_regions(problem: Programme) -> list[Region]:
     """The whole space of every neuron; relu only.  In the full problem with either sign."""
-    point = problem.point
+    apart = problem.apart
     if problem.name == "full":
-        return _anywhere(point, list(problem.active), (1, -1))
+        return _anywhere(apart, list(problem.active), (1, -1))
     out = []
     for sign in (1, -1):
-        out += _anywhere(point, [j for j in problem.active if point.sign[j] == sign], (sign,))
+        out += _anywhere(apart, [j for j in problem.active if apart.sign[j] == sign], (sign,))
     return out
 
 
-def _anywhere(point: Point, neurons: list[int], signs: tuple[int, ...]) -> list[Region]:
+def _anywhere(apart: Apart, neurons: list[int], signs: tuple[int, ...]) -> list[Region]:
     """Free regions; neurons with the same patch share them."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for j in neurons:
-        groups.setdefault(point.neurons[j].inputs, []).append(j)
-    everything = tuple(range(point.n))
+        groups.setdefault(apart.neurons[j].inputs, []).append(j)
+    everything = tuple(range(apart.n))
     return [
-        Region(sign, (), everything, tuple(owners), point.neurons[owners[0]].patch)
+        Region(sign, (), everything, tuple(owners), apart.neurons[owners[0]].patch)
         for owners in groups.values()
         for sign in signs
     ]

@@ -1,4 +1,4 @@
-"""Depth 2 without shared weights: the network as neurons with patches, and a limit in the coordinates u_j.
+"""Depth 2 without shared weights: the network as neurons with patches, and a point in the coordinates u_j.
 
 Neuron j sees the patch x_i^(j) of every point, has the incoming parameters w_j and one outgoing weight v_j.  With
 balanced norms and u_j = |v_j| w_j, s_j = sign v_j the margin problem is
@@ -16,8 +16,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from harness.problem.instances import Instance
-from harness.problem.limits import Limit
+from harness.problem.points import Point
+from harness.problem.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,21 @@ class Neuron:
 
 
 @lru_cache(maxsize=256)
-def neurons_of(instance: Instance) -> tuple[Neuron, ...]:
+def neurons_of(problem: Problem) -> tuple[Neuron, ...]:
     """The hidden neurons in order.  Raises ValueError unless depth 2 without shared weights."""
-    network = instance.network
+    network = problem.network
     if network.depth != 2 or network.shared:
         raise ValueError("needs depth 2 without shared weights")
     neurons = []
     for row, outgoing in zip(network.patterns[0], network.patterns[1][0], strict=True):
         inputs = tuple(c for c, parameter in enumerate(row) if parameter >= 0)
         incoming = np.array([row[c] for c in inputs], dtype=int)
-        neurons.append(Neuron(incoming, inputs, outgoing, np.ascontiguousarray(instance.x_float[:, list(inputs)])))
+        neurons.append(Neuron(incoming, inputs, outgoing, np.ascontiguousarray(problem.x_float[:, list(inputs)])))
     return tuple(neurons)
 
 
-class Point:
-    """A limit of depth 2 without shared weights, neuron by neuron.
+class Apart:
+    """A point of depth 2 without shared weights, neuron by neuron.
 
     live: indices of the neurons that can contribute.  sign: s_j for every neuron, 0 for a dead one or one that is
     not live.  gates: (n, k), sign of w_j . x_i^(j), 0 throughout where s_j = 0; for linear networks all 1.
@@ -61,31 +61,29 @@ class Point:
     else 1 or 0 as the gate is on or off.
     """
 
-    def __init__(self, limit: Limit) -> None:
-        if limit.theta is None or limit.signs is None or limit.multipliers is None:
-            raise ValueError("the limit has no direction: it is not converged")
-        self.instance = limit.instance
-        self.relu = limit.instance.network.activation == "relu"
-        self.y = limit.instance.y_float
+    def __init__(self, point: Point) -> None:
+        self.problem = point.problem
+        self.relu = point.problem.network.activation == "relu"
+        self.y = point.problem.y_float
         self.n = len(self.y)
-        self.neurons = neurons_of(limit.instance)
+        self.neurons = neurons_of(point.problem)
         self.k = len(self.neurons)
         self.live = [j for j, neuron in enumerate(self.neurons) if neuron.live]
-        self.theta = limit.theta
-        self.w = [limit.theta[0][neuron.incoming] for neuron in self.neurons]
-        self.v = np.array([limit.theta[1][m.outgoing] if m.outgoing >= 0 else 0.0 for m in self.neurons])
-        self.alpha = np.maximum(np.asarray(limit.multipliers, float), 0.0)
+        self.theta = point.theta
+        self.w = [point.theta[0][neuron.incoming] for neuron in self.neurons]
+        self.v = np.array([point.theta[1][m.outgoing] if m.outgoing >= 0 else 0.0 for m in self.neurons])
+        self.alpha = np.maximum(np.asarray(point.multipliers, float), 0.0)
         self.sign = np.zeros(self.k, dtype=int)
         for j in self.live:
             self.sign[j] = int(np.sign(self.v[j]))
         if self.relu:
             # A zero patch has a zero input, whatever rounding made of it.
             present = np.array([neuron.patch.any(axis=1) for neuron in self.neurons]).T
-            self.gates = np.where((self.sign != 0) & present, limit.signs[0], 0).astype(int)
+            self.gates = np.where((self.sign != 0) & present, point.signs[0], 0).astype(int)
         else:
             self.gates = np.ones((self.n, self.k), dtype=int)
         self.slopes = (self.gates > 0).astype(float)
-        for kink in limit.kinks:
+        for kink in point.kinks:
             if self.sign[kink.neuron - 1]:
                 self.slopes[kink.sample, kink.neuron - 1] = kink.coefficient
         self.kinks = self.relu and bool((self.gates[:, self.sign != 0] == 0).any())

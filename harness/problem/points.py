@@ -1,0 +1,76 @@
+"""Point: parameters theta of a problem, and what is computed from them once.
+
+Wherever it comes from: the limit of a flow, or numbers that somebody brings.  The oracles read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.problem.kkt import Kink, kkt
+from harness.problem.problems import Problem
+
+ZERO = 1e-9  # of the norms that bound it: a pre-activation of a point that somebody brings counts as zero below this
+
+
+@dataclass(frozen=True)
+class Point:
+    """theta scaled to min_i q_i = 1: one float64 vector a layer; parameters that are zero are exactly 0.0.
+
+    value: 1/2 ||theta||^2.  margins: q_i, (n,).  multipliers: lambda_i, (n,), one choice.
+    residual: the KKT residual of docs/statements.md, section 4.
+    signs: per hidden layer an int8 array (n, width): the sign of each pre-activation, 0 where it is zero.
+    doubt: a sentence where zeros could not be told from tiny numbers, else ""; verdicts are then undecided.
+    """
+
+    problem: Problem
+    theta: tuple[np.ndarray, ...]
+    value: float
+    margins: np.ndarray
+    multipliers: np.ndarray
+    residual: float
+    kinks: tuple[Kink, ...]
+    signs: tuple[np.ndarray, ...]
+    doubt: str = ""
+
+    @property
+    def zeros(self) -> list[list[int]]:
+        """For each layer the indices of the parameters that are exactly zero."""
+        return [[k for k, value in enumerate(u) if value == 0.0] for u in self.theta]
+
+    @classmethod
+    def at(cls, problem: Problem, theta: Sequence[Sequence[float]], doubt: str = "") -> Point:
+        """The direction of theta (one row a layer, in floats), scaled to a least margin of 1.
+
+        Pre-activations below 1e-9 of the norms that bound them count as zero.  Raises ValueError where theta does not
+        separate the data, or where the subdifferential has no independent coefficients.
+        """
+        network = problem.network
+        vectors = [np.array(u, dtype=float) for u in theta]
+        signs, margins = _evaluated(problem, vectors)
+        least = float(margins.min())
+        if not least > 0.0:
+            raise ValueError("theta does not separate the data")
+        found = kkt(network, problem.x_float, problem.y_float, vectors, signs)
+        scaled = tuple(u * least ** (-1.0 / network.depth) for u in vectors)
+        value = 0.5 * sum(float(u @ u) for u in scaled)
+        return cls(
+            problem, scaled, value, margins / least, found.multipliers, found.residual, found.kinks, signs, doubt
+        )
+
+
+def _evaluated(problem: Problem, theta: Sequence[np.ndarray]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """The signs of the hidden pre-activations, an int8 array (n, width) a hidden layer, and q (n,)."""
+    network, h = problem.network, problem.x_float
+    signs: list[np.ndarray] = []
+    for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True), start=1):
+        matrix = np.append(u, 0.0)[np.array(pattern)]
+        a = h @ matrix.T
+        if layer < network.depth:
+            size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
+            signs.append(np.where(np.abs(a) <= ZERO * size, 0, np.sign(a)).astype(np.int8))
+        h = np.maximum(a, 0.0) if layer < network.depth and network.activation == "relu" else a
+    return tuple(signs), problem.y_float * h[:, 0]
