@@ -21,6 +21,7 @@ from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.margin_limits import margins_of
+from tests.support.draws import first
 
 CLOSE = 1e-9
 ANGLES = 360
@@ -29,20 +30,19 @@ CIRCLE = np.stack([np.cos(a := np.linspace(0.0, 2.0 * np.pi, ANGLES, endpoint=Fa
 
 @cache
 def limits(network: Network, points: int, count: int = 12) -> list[tuple[Limit, Verdicts]]:
-    """Limits of flows on small integers."""
+    """So many limits of flows on small integers."""
     rng = np.random.default_rng([4, points, *network.widths, network.depth])
-    out: list[tuple[Limit, Verdicts]] = []
-    for _ in range(20 * count):
-        if len(out) == count:
-            break
-        x = rng.integers(-3, 4, (points, network.widths[0]))
-        x[:, 0] += ~x.any(axis=1)
-        theta0 = tuple(tuple(rng.integers(-3, 4, size).tolist()) for size in network.sizes)
-        labels = tuple(rng.choice((-1, 1), points).tolist())
-        (found,) = drive([Instance(network, "exponential", tuple(map(tuple, x.tolist())), labels, theta0)])
-        if found.status == "converged" and not found.doubt:
-            out.append((found, decide(found)))
-    return out
+    drawn = (drive([small(rng, network, points)])[0] for _ in range(100 * count))
+    found = first(count, (limit for limit in drawn if limit.status == "converged" and not limit.doubt))
+    return [(limit, decide(limit)) for limit in found]
+
+
+def small(rng: np.random.Generator, network: Network, points: int) -> Instance:
+    x = rng.integers(-3, 4, (points, network.widths[0]))
+    x[:, 0] += ~x.any(axis=1)
+    theta0 = tuple(tuple(rng.integers(-3, 4, size).tolist()) for size in network.sizes)
+    labels = tuple(rng.choice((-1, 1), points).tolist())
+    return Instance(network, "exponential", tuple(map(tuple, x.tolist())), labels, theta0)
 
 
 # --- the whole problem, depth 2, relu: every neuron is a direction of the plane and a sign ---
@@ -58,11 +58,11 @@ def best_of(instance: Instance, width: int) -> float:
         return best
     for a, b in itertools.combinations(range(instance.n), 2):
         # Both margins are 1 at a vertex; the others must be at least that.
-        for first in rows:
-            det = first[a] * rows[:, b] - first[b] * rows[:, a]
+        for one in rows:
+            det = one[a] * rows[:, b] - one[b] * rows[:, a]
             with np.errstate(divide="ignore", invalid="ignore"):
-                p, q = (rows[:, b] - rows[:, a]) / det, (first[a] - first[b]) / det
-                fits = (p >= 0.0) & (q >= 0.0) & (np.outer(p, first) + q[:, None] * rows >= 1.0 - 1e-12).all(axis=1)
+                p, q = (rows[:, b] - rows[:, a]) / det, (one[a] - one[b]) / det
+                fits = (p >= 0.0) & (q >= 0.0) & (np.outer(p, one) + q[:, None] * rows >= 1.0 - 1e-12).all(axis=1)
                 best = min(best, float((p + q)[fits].min(initial=np.inf)))
     return best
 
