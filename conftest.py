@@ -118,7 +118,9 @@ def claim_of(node: Any) -> Claim | None:
     if name not in CLAIMS:
         near = ", ".join(get_close_matches(str(name), CLAIMS, n=1))
         asked = f": do you mean {near!r}?" if near else ""
-        raise pytest.Collector.CollectError(f"{node.name}: there is no claim {name!r}{asked}")
+        raise pytest.Collector.CollectError(
+            f"{node.name}: there is no claim {name!r} in harness/claims/table.py{asked}"
+        )
     if not isinstance(marker.kwargs.get("decided"), int):
         raise pytest.Collector.CollectError(f"{node.name}: the marker of {name} needs decided=, a number of examples")
     return CLAIMS[name]

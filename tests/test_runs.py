@@ -243,32 +243,6 @@ def test_an_open_claim_of_which_nothing_is_decided_fails(tmp_path: Path):
     assert "mine: 0 examples decided, fewer than 1" in output
 
 
-HANGS = """
-from numba import njit
-
-def test_hangs():
-    while True:
-        pass
-
-@njit
-def spin(number):
-    while number > 0:
-        number = 3 - number
-    return number
-
-def test_hangs_compiled():
-    spin(1)
-"""
-
-
-def test_what_hangs_fails_and_holds_up_nothing_else(tmp_path: Path):
-    limits = ("-o", "timeout=5", "-o", "faulthandler_timeout=8")
-    code, output = run(tmp_path, "-n", "1", *limits, "-k", "hangs or other", more=HANGS)
-    assert code == 1
-    assert "2 failed, 1 passed" in output
-    assert output.count("crashed while running") >= 2
-
-
 def test_a_longer_profile_has_more_time(tmp_path: Path):
     asks = "\ndef test_time(request):\n    assert request.node.get_closest_marker('timeout').args == (60.0,)\n"
     code, output = run(tmp_path, "-k", "time", "-o", "timeout=3", "--hypothesis-profile=nightly-hunt", more=asks)
