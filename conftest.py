@@ -78,6 +78,16 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A profile of more examples gives each test as much more time before it counts as hanging."""
+    longer = settings().max_examples / USUAL
+    if longer > 1.0:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(longer * float(config.getini("timeout"))))
+        # Its own time is the same for all; without it only compiled code that hangs is left to whoever started the run.
+        config.pluginmanager.unregister(name="faulthandler")
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     profile = settings.get_current_profile_name()
     return f"marginalia: device cpu, dtype float64, threads {os.environ['OMP_NUM_THREADS']}, profile {profile}"
@@ -108,7 +118,9 @@ def claim_of(node: Any) -> Claim | None:
     if name not in CLAIMS:
         near = ", ".join(get_close_matches(str(name), CLAIMS, n=1))
         asked = f": do you mean {near!r}?" if near else ""
-        raise pytest.Collector.CollectError(f"{node.name}: there is no claim {name!r}{asked}")
+        raise pytest.Collector.CollectError(
+            f"{node.name}: there is no claim {name!r} in harness/claims/table.py{asked}"
+        )
     if not isinstance(marker.kwargs.get("decided"), int):
         raise pytest.Collector.CollectError(f"{node.name}: the marker of {name} needs decided=, a number of examples")
     return CLAIMS[name]

@@ -296,4 +296,5 @@ def always_optimal(limit: Limit, *, certify: bool = True) -> Any:
         layers = tuple(LayerVerdicts(optimal, optimal) for _ in limit.instance.network.patterns)  # type: ignore[assignment]
         mechanism = None  # type: ignore[assignment]
 
+    assert limit.point is not None
     return Lie(limit.point, certify=False)

@@ -60,13 +60,13 @@ def test_a_tree_by_hand() -> None:
         "signs": [[[1, -1]]],
         "tree": tree,
     }
-    answer = check(instance.problem, certificate)
+    answer = check(instance, certificate)
     assert answer.accepted, answer.reason
     assert answer.bound == 0.5
     tree["on"] = {"alpha": [1]}
-    assert not check(instance.problem, certificate).accepted
+    assert not check(instance, certificate).accepted
     tree["on"] = nothing
-    assert not check(instance.problem, certificate).accepted
+    assert not check(instance, certificate).accepted
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_tree_by_hand() -> None:
 )
 def test_forged_trees_are_rejected(change: dict[str, Any]) -> None:
     instance, certificate = good()
-    answer = check(instance.problem, {**certificate, **change})
+    answer = check(instance, {**certificate, **change})
     assert not answer.accepted
 
 
@@ -106,7 +106,7 @@ def test_forged_trees_are_rejected(change: dict[str, Any]) -> None:
 def test_wrong_shapes_name_the_field(change: dict[str, Any], field: str) -> None:
     instance, certificate = good()
     with pytest.raises(FieldError, match=field):
-        check(instance.problem, {**certificate, **change})
+        check(instance, {**certificate, **change})
 
 
 def test_an_endless_tree_is_refused() -> None:
@@ -115,21 +115,21 @@ def test_an_endless_tree_is_refused() -> None:
     for _ in range(300):
         tree = {"split": [0, 1, 1], "on": tree, "off": tree}
     certificate["tree"] = tree
-    assert not check(instance.problem, certificate).accepted
+    assert not check(instance, certificate).accepted
 
 
 def test_a_better_point_must_be_feasible_cheaper_and_in_the_cell() -> None:
     instance, certificate = better()
-    assert check(instance.problem, certificate).accepted
+    assert check(instance, certificate).accepted
     z = [Fraction(v) for v in certificate["better"]]
     shorter = [str(v * Fraction(9, 10)) for v in z]
-    assert "not feasible" in check(instance.problem, {**certificate, "better": shorter}).reason
-    assert "cost less" in check(instance.problem, {**certificate, "better": [str(v * 2) for v in z]}).reason
+    assert "not feasible" in check(instance, {**certificate, "better": shorter}).reason
+    assert "cost less" in check(instance, {**certificate, "better": [str(v * 2) for v in z]}).reason
     # One neuron for both points: cheaper, but neuron 2 is off on its own point.
     away = {**certificate, "better": [1, 1, "-1/100", "-1/100"]}
-    assert not check(instance.problem, {**away, "scope": "local"}).accepted
+    assert not check(instance, {**away, "scope": "local"}).accepted
     weak = {**certificate, "alpha": [0, 0]}
-    assert not check(instance.problem, weak).accepted
+    assert not check(instance, weak).accepted
 
 
 def test_without_a_multiplier_the_floor_is_too_low() -> None:
@@ -137,7 +137,7 @@ def test_without_a_multiplier_the_floor_is_too_low() -> None:
     for i in range(2):
         alpha = list(certificate["alpha"])
         alpha[i] = 0
-        assert not check(instance.problem, {**certificate, "alpha": alpha}).accepted
+        assert not check(instance, {**certificate, "alpha": alpha}).accepted
 
 
 # --- each inequality by itself ---
@@ -188,10 +188,10 @@ def test_an_inequality_counts_on_its_side() -> None:
     network = Network("relu", (((0, -1), (-1, 0)), ((0, 1),)))
     instance = point(network, [[1, -1]], [1], [[1], [1, 1]]).problem
     signs = [[[1, -1]]]
-    assert check(instance.problem, tree([[1], [1, 1]], signs, alpha=[1])).accepted
+    assert check(instance, tree([[1], [1, 1]], signs, alpha=[1])).accepted
     # The sum is 2 then, and the bound a quarter.
     for nu in ([[0, 1, 1, 1]], [[0, 1, 2, 1]]):
-        assert "the bound is 0.125" in check(instance.problem, tree([[1], [1, 1]], signs, alpha=[1], nu=nu)).reason
+        assert "the bound is 0.125" in check(instance, tree([[1], [1, 1]], signs, alpha=[1], nu=nu)).reason
 
 
 def test_what_costs_as_much_is_not_better() -> None:
@@ -247,4 +247,4 @@ def test_nu_has_either_sign_at_zeros_only() -> None:
     assert "nu of sample 1, layer 1, neuron 1 is negative" in check(WEDGE.problem, forged).reason
     instance, certificate = better()
     for nu in ("1/1000", "-1/1000"):
-        assert check(instance.problem, {**certificate, "nu": [[0, 1, 2, nu]]}).accepted
+        assert check(instance, {**certificate, "nu": [[0, 1, 2, nu]]}).accepted

@@ -72,7 +72,7 @@ def _stored(name: str) -> str:
     assert verdict.status == "not_optimal", verdict.reason
     assert verdict.certificate is not None
     assert mechanism is not None
-    return json.dumps(Finding(claim, mechanism, found, verdict.certificate, 0, 1).record().data)
+    return json.dumps(Finding(claim, mechanism, as_limit(found), verdict.certificate, 0, 1).record().data)
 
 
 def stored(name: str) -> dict[str, Any]:

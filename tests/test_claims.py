@@ -149,7 +149,7 @@ def test_adding_a_claim_as_the_document_says_breaks_nothing(tmp_path: Path):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
-    table = tmp_path / "harness" / "claims.py"
+    table = tmp_path / "harness" / "claims" / "table.py"
     head, tail = table.read_text(encoding="utf-8").split("\n)\n\nCLAIMS = ")
     table.write_text(f"{head}\n{entry})\n\nCLAIMS = {tail}", encoding="utf-8")
     tests = ["tests/test_claims.py", "tests/test_families.py", "tests/test_tables.py"]

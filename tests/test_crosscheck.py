@@ -1,8 +1,8 @@
 """Verdicts and certificates against code that knows neither: ascent of min q / |theta|^m, and changed numbers.
 
 The ascent draws steps of every size from the limit and follows what pays; it may find no rise where the limit is said
-to be a local optimum, none at all from anywhere where it is said to be a global one, and where it is said to be
-neither it has to find one.
+to be a local optimum, and none at all from anywhere where it is said to be a global one.  Where it is said not to be a
+local one, what the certificate points to has to be better.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from harness.problem.limits import Limit
 from tests.certificate_examples import changed
 from tests.margin_limits import margins_of
 from tests.reference import margins_and_gradients
+from tests.support.draws import first
 
 CASES = [*FAMILIES, "diagonal relu, depth 3", "fully connected relu, depth 3"]
 # families whose limits no oracle proves globally optimal
@@ -39,15 +40,11 @@ RISE = 1e-7
 
 @cache
 def decided(family: str) -> list[tuple[Limit, Verdicts]]:
+    """Six limits of a family, of either kind of draws."""
     rng = np.random.default_rng([91, CASES.index(family)])
-    out: list[tuple[Limit, Verdicts]] = []
-    for t in range(120):
-        if len(out) == 6:
-            break
-        (limit,) = drive([draw(rng, family, "integer" if t % 2 else "generic")])
-        if limit.point is not None and not limit.point.doubt:
-            out.append((limit, decide(limit)))
-    return out
+    limits = (drive([draw(rng, family, "integer" if t % 2 else "generic")])[0] for t in range(120))
+    found = first(6, (limit for limit in limits if limit.point is not None and not limit.point.doubt))
+    return [(limit, decide(limit)) for limit in found]
 
 
 def split(instance: Instance, flat: np.ndarray) -> list[np.ndarray]:
@@ -89,30 +86,26 @@ def ascent(instance: Instance, flat: np.ndarray, rng: np.random.Generator, radiu
 @pytest.mark.parametrize("family", CASES)
 def test_ascent_agrees_with_the_local_verdicts(family: str) -> None:
     rng = np.random.default_rng(17)
-    seen: Counter[str] = Counter()
-    for limit, verdicts in decided(family):
-        seen[verdicts.local.status] += 1
+    optimal = [limit for limit, verdicts in decided(family) if verdicts.local.status == "optimal"]
+    assert len(optimal) >= 3
+    for limit in optimal:
         assert limit.theta is not None
         rise = ascent(limit.instance, np.concatenate(limit.theta), rng, 1e-4)
-        if verdicts.local.status == "optimal":
-            assert rise < RISE, limit.instance.to_json()
-    assert seen["optimal"] + seen["not_optimal"] >= 3
+        assert rise < RISE, limit.instance.to_json()
 
 
 @pytest.mark.parametrize("family", [family for family in CASES if family not in LOCAL_ONLY])
 def test_ascent_from_anywhere_stays_below_a_global_optimum(family: str) -> None:
     rng = np.random.default_rng(18)
-    assert any(verdicts.global_.status == "optimal" for _, verdicts in decided(family))
-    for limit, verdicts in decided(family):
-        if verdicts.global_.status != "optimal":
-            continue
+    optimal = [limit for limit, verdicts in decided(family) if verdicts.global_.status == "optimal"]
+    assert len(optimal) >= 2
+    for limit in optimal:
         assert limit.theta is not None
         top = quality(limit.instance, np.concatenate(limit.theta))
-        for _ in range(6):
-            start = rng.standard_normal(sum(limit.instance.network.sizes))
-            value = quality(limit.instance, start)
-            if value > 0.0:
-                assert value * (1.0 + ascent(limit.instance, start, rng, 1.0)) <= top * (1.0 + RISE)
+        starts = (rng.standard_normal(sum(limit.instance.network.sizes)) for _ in range(2000))
+        for start in first(2, (start for start in starts if quality(limit.instance, start) > 0.0)):
+            reached = quality(limit.instance, start) * (1.0 + ascent(limit.instance, start, rng, 1.0))
+            assert reached <= top * (1.0 + RISE), limit.instance.to_json()
 
 
 @pytest.mark.parametrize("family", CASES)
@@ -120,6 +113,7 @@ def test_two_oracles_never_contradict_each_other(family: str) -> None:
     """Balls and curves are for every network; at depth 2 without shared weights cells decide the same independently."""
     agreed = 0
     for limit, verdicts in decided(family):
+        assert limit.point is not None
         near = Expansion(limit.point)
         if near.unclear:
             continue
@@ -137,9 +131,10 @@ def test_what_is_not_optimal_can_be_left() -> None:
     seen: Counter[str] = Counter()
     for family in CASES:
         for limit, verdicts in decided(family):
-            certificate = verdicts.local.certificate
-            if verdicts.local.status != "not_optimal" or certificate is None:
+            if verdicts.local.status != "not_optimal":
                 continue
+            certificate = verdicts.local.certificate
+            assert certificate is not None
             assert limit.theta is not None
             flat = np.concatenate(limit.theta)
             top = quality(limit.instance, flat)
@@ -155,6 +150,7 @@ def test_what_is_not_optimal_can_be_left() -> None:
             along = [quality(limit.instance, flat + s * d + s * s * e) for s in 2.0 ** -np.arange(3, 20)]
             assert max(along) > top * (1 + 1e-12)
     assert seen["better"] >= 3
+    assert seen["curve"] >= 1
 
 
 def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -207,15 +203,16 @@ def test_no_changed_number_makes_a_dearer_point_optimal(family: str) -> None:
                     kinds[f"{forged['kind']} {checked.accepted}"] += 1
                     if checked.accepted:
                         assert cost(limit.instance, forged["theta"]) <= own * (1.0 + 3e-9), (path, new)
-    assert any(kind.endswith("False") for kind in kinds), kinds
+    # of either many are compared
+    assert sum(count for kind, count in kinds.items() if kind.endswith("False")) >= 30, kinds
+    assert sum(count for kind, count in kinds.items() if kind.endswith("True")) >= 30, kinds
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_hard_margin_svm_agrees_with_slsqp(seed: int) -> None:
     rng = np.random.default_rng([5, seed])
-    (limit,) = drive([draw(rng, "fully connected linear, depth 2", "generic")])
-    if limit.status != "converged":
-        return
+    limits = (drive([draw(rng, "fully connected linear, depth 2", "generic")])[0] for _ in range(20))
+    (limit,) = first(1, (limit for limit in limits if limit.status == "converged"))
     instance = limit.instance
     signed = instance.y_float[:, None] * instance.x_float
     solved = minimize(

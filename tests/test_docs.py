@@ -59,12 +59,21 @@ def test_citations_of_the_statements_lead_to_a_section() -> None:
     assert cited >= 15
 
 
+def quoted(path: Path) -> list[tuple[str, list[str]]]:
+    """Commands of marginalia with the options that are quoted with them, of which there may be none."""
+    found = re.findall(r"marginalia ([a-z]+)((?: [^`\n]*)?)", path.read_text(encoding="utf-8"))
+    return [(command, re.findall(r"(?<!\S)(--[a-z]+)", rest)) for command, rest in found]
+
+
+def test_options_are_quoted() -> None:
+    """Else the test below would pass whatever they are."""
+    assert sum(len(options) for path in DOCUMENTS for _, options in quoted(path)) >= 10
+
+
 @named
 def test_options_that_are_quoted_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every `marginalia COMMAND --option` is one that the command has."""
-    quoted = re.findall(r"marginalia ([a-z]+)((?: [^`\n]*)?)", path.read_text(encoding="utf-8"))
-    for command, rest in quoted:
-        options = re.findall(r"(?<!\S)(--[a-z]+)", rest)
+    for command, options in quoted(path):
         if not options:
             continue
         with pytest.raises(SystemExit) as caught:

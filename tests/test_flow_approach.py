@@ -59,7 +59,7 @@ def test_a_rest_is_told_from_a_slow_law() -> None:
 def test_a_small_neuron_is_not_taken_for_dead(index: int, zeros: list[list[int]]) -> None:
     """From a distance of a few hundredths a point without one of the small neurons of these limits looks right."""
     (limit,) = harness.drive([suite(202, index + 1, "generic")[index]])
-    assert limit.status == "converged"
+    assert limit.point is not None
     assert limit.point.zeros == zeros
     assert limit.evidence[-1][1] < 1e-3
 
@@ -71,8 +71,8 @@ def test_a_parameter_that_only_just_dies_is_exactly_zero(device: str) -> None:
     theta0: Any = ((2, 0), (2, -3))
     instance = Instance.of(diagonal("linear", 2, 2), "exponential", x, (1, -1), theta0)
     (limit,) = harness.drive([instance], device=device)
-    assert limit.status == "converged"
-    assert limit.point.doubt is None
+    assert limit.point is not None
+    assert limit.point.doubt == ""
     assert limit.point.zeros == [[0], [0]]
     assert limit.value == pytest.approx(1.0, rel=1e-14)
 
@@ -100,7 +100,7 @@ def test_a_point_that_a_kink_turns_into_a_saddle_is_left() -> None:
         (2.3012075158489957, 0.17573967710390437),
     )
     (limit,) = harness.drive([Instance.of(network, "exponential", x, (1, 1), theta0)])
-    assert limit.status == "converged"
+    assert limit.point is not None
     assert limit.value == pytest.approx(np.sqrt(2.0) / 3.0, rel=1e-12)
     assert limit.point.zeros == [[0, 1], [0]]
 

@@ -115,7 +115,7 @@ def test_the_draws_reach_every_branch() -> None:
     assert set(Counter(limit.status for limit in one)) == {"converged", "never_separates", "undecided"}
     assert {limit.instance.loss for limit in one if limit.status == "converged"} == {"exponential", "logistic"}
     assert {event["gate"] for limit in one for event in limit.events} == {"on", "off", "sliding"}
-    assert any(0.0 < kink.coefficient < 1.0 for limit in one for kink in limit.point.kinks)
+    assert any(0.0 < kink.coefficient < 1.0 for limit in one if limit.point for kink in limit.point.kinks)
     assert any(len(limit.events) >= 3 for limit in one if limit.status == "converged")
 
 
@@ -147,13 +147,14 @@ def test_one_bad_flow_leaves_the_others_alone() -> None:
 
 def test_how_often_the_host_looks_does_not_matter() -> None:
     instances = suite(2031, 8, "generic")
-    for one, two in zip(both()[0], follow_batch(instances, look=23), strict=False):
+    for one, two in zip(both()[0][:8], follow_batch(instances, look=23), strict=True):
         assert_same(one, two)
 
 
 def test_recorded_paths_agree() -> None:
     """The recorded steps are the same steps."""
     instances = [limit.instance for limit in both()[0][:12] if limit.status == "converged"]
+    assert len(instances) >= 6
     for instance, two in zip(instances, follow_batch(instances, record=True), strict=True):
         one = follow(instance, record=True)
         assert one.path is not None
@@ -172,6 +173,7 @@ def test_the_kernel_agrees() -> None:
     runs = started([*suite(3, 24, "generic"), *deep(3, 4)])
     for depth in (2, 3):
         chosen = [run for run in runs if run.instance.network.depth == depth]
+        assert len(chosen) >= 4
         lanes = build(chosen, Shape.of(chosen), torch.device("cpu"))
         theta = torch.zeros(len(chosen), lanes.basis.shape[1], dtype=torch.float64)
         for b, run in enumerate(chosen):
@@ -208,6 +210,7 @@ def test_the_velocity_and_its_jacobian_agree() -> None:
         theta[b, : len(run.constant)] = torch.from_numpy(run.theta)
     now = field(lanes, theta, rows=True)
     changes = jacobian(lanes, theta, now, None)
+    compared = 0
     for b, run in enumerate(flows):
         work, size = workspace(run.problem), len(run.constant)
         velocity = compiled_velocity(run.problem, run.theta, run.slides, workspace(run.problem))[0]
@@ -219,11 +222,13 @@ def test_the_velocity_and_its_jacobian_agree() -> None:
             expected = compiled_jacobian(run.problem, run.theta, run.slides, work, rho, run.subspace.basis)
             found = changes[b, :size, : expected.shape[1]].numpy()
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+            compared += 1
+    assert compared >= 10
 
 
 def test_drive_takes_it_for_other_devices() -> None:
     instances = suite(2031, 3, "generic")
-    for one, two in zip(both()[1], drive(instances, device="cpu:0"), strict=False):
+    for one, two in zip(both()[1][:3], drive(instances, device="cpu:0"), strict=True):
         assert_same(one, two)
 
 

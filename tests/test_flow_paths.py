@@ -13,6 +13,7 @@ from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import preactivations
 from tests.reference import euler_path, margins_and_gradients, smooth_path
+from tests.support.draws import first
 
 LINEAR = [name for name in FAMILIES if "linear" in name]
 RELU = [name for name in FAMILIES if "relu" in name]
@@ -22,6 +23,9 @@ TOLERANCE = 3e-5
 HIGHEST_MARGIN = 50.0
 EULER_STEP = 1e-3
 EULER_CLOCK = 1.0
+# So many paths are compared, and looked for among so many draws.
+COMPARED = 4
+DRAWS = 400
 
 
 def recorded(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
@@ -43,25 +47,26 @@ def starts_where_the_flow_starts(limit: Limit) -> bool:
     return bool(np.abs(first - theta0).max() <= 1e-12 * np.linalg.norm(theta0))
 
 
+def rows_within_reach(limit: Limit) -> np.ndarray:
+    """The rows of the path that the explicit reference comes to."""
+    _, theta = recorded(limit)
+    low = [margins_and_gradients(limit.instance, t)[0].min() < HIGHEST_MARGIN for t in theta if t @ t < 900.0]
+    return np.flatnonzero(low)
+
+
 @pytest.mark.parametrize("kind", ["generic", "integer"])
 @pytest.mark.parametrize("family", LINEAR)
 def test_linear_paths(family: str, kind: Kind) -> None:
     rng = np.random.default_rng([41, LINEAR.index(family)])
-    compared = 0
-    while compared < 4:
-        instance = draw(rng, family, kind, largest=2)
-        limit = follow(instance, record=True)
-        if limit.status != "converged":
-            continue
+    limits = (follow(draw(rng, family, kind, largest=2), record=True) for _ in range(DRAWS))
+    converged = (limit for limit in limits if limit.status == "converged")
+    for limit in first(COMPARED, (limit for limit in converged if len(rows_within_reach(limit)))):
+        instance = limit.instance
         assert starts_where_the_flow_starts(limit), instance.to_json()
         clock, theta = recorded(limit)
-        low = [margins_and_gradients(instance, t)[0].min() < HIGHEST_MARGIN for t in theta if t @ t < 900.0]
-        rows = np.flatnonzero(low)
-        if not len(rows):
-            continue
+        rows = rows_within_reach(limit)
         error = np.abs(directions(smooth_path(instance, clock[rows])) - directions(theta[rows])).max()
         assert error <= TOLERANCE, f"{error:.1e}\n{instance.to_json()}"
-        compared += 1
 
 
 def compare_with_euler(instance: Instance, limit: Limit) -> None:
@@ -93,36 +98,25 @@ def early_gates(limit: Limit) -> set[str]:
 @pytest.mark.parametrize("what", ["crossing", "sliding"])
 def test_relu_paths_through_kinks(family: str, what: str) -> None:
     rng = np.random.default_rng([43, RELU.index(family)])
-    compared = 0
-    for _ in range(400):
-        instance = draw(rng, family, "generic")
-        limit = follow(instance, record=True)
-        if limit.status != "converged" or not early_gates(limit):
-            continue
-        if ("sliding" in early_gates(limit)) == (what == "sliding"):
-            compare_with_euler(instance, limit)
-            compared += 1
-        if compared == 4:
-            return
-    pytest.fail(f"only {compared} of 400 draws do so and converge")
+    limits = (follow(draw(rng, family, "generic"), record=True) for _ in range(DRAWS))
+    converged = (limit for limit in limits if limit.status == "converged" and early_gates(limit))
+    does = (limit for limit in converged if ("sliding" in early_gates(limit)) == (what == "sliding"))
+    for limit in first(COMPARED, does):
+        compare_with_euler(limit.instance, limit)
+
+
+def starts_on_a_kink(instance: Instance) -> bool:
+    """Some pre-activation of the first layer is exactly zero."""
+    rows = [preactivations(instance.network, instance.theta0, x)[0] for x in instance.x]
+    return any(value == 0 for row in rows for value in row)
 
 
 @pytest.mark.parametrize("family", RELU)
 def test_relu_paths_from_kinks(family: str) -> None:
     """Starts at which some pre-activation is exactly zero, and from which one solution departs."""
     rng = np.random.default_rng([44, RELU.index(family)])
-    compared = 0
-    for _ in range(400):
-        instance = draw(rng, family, "integer", largest=2)
-        inputs = [preactivations(instance.network, instance.theta0, x)[0] for x in instance.x]
-        if not any(value == 0 for row in inputs for value in row):
-            continue
-        limit = follow(instance, record=True)
-        if limit.status != "converged":
-            continue
-        assert starts_where_the_flow_starts(limit), instance.to_json()
-        compare_with_euler(instance, limit)
-        compared += 1
-        if compared == 4:
-            return
-    pytest.fail(f"only {compared} of 400 draws do so and converge")
+    starts = (draw(rng, family, "integer", largest=2) for _ in range(DRAWS))
+    limits = (follow(instance, record=True) for instance in starts if starts_on_a_kink(instance))
+    for limit in first(COMPARED, (limit for limit in limits if limit.status == "converged")):
+        assert starts_where_the_flow_starts(limit), limit.instance.to_json()
+        compare_with_euler(limit.instance, limit)

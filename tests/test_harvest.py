@@ -215,7 +215,8 @@ def test_a_full_disk_does_not_end_the_hunt_and_the_instance_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
-    monkeypatch.setattr("harness.records.folders.write", full)
+    for place in ("harness.records.folders", "harness.tools.writing"):
+        monkeypatch.setattr(f"{place}.write", full)
     lines: list[str] = []
     result, _, pages = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=1)
     assert (result.found, result.path, result.written) == (True, None, False)
@@ -235,7 +236,8 @@ def test_what_is_missing_beside_a_record_is_named(
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    monkeypatch.setattr("harness.records.folders.write", nearly_full)
+    for place in ("harness.records.folders", "harness.tools.writing"):
+        monkeypatch.setattr(f"{place}.write", nearly_full)
     assert main(["harvest", "--claim", "depth2-local", "--out", str(tmp_path)]) == 1
     place = tmp_path / depth2_local(2).folder
     # The others are there, and the figure comes with the next harvest.

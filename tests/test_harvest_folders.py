@@ -194,7 +194,7 @@ def test_a_record_that_cannot_be_read_at_all(tmp_path: Path) -> None:
 # --- disks ---
 
 
-@pytest.mark.parametrize("failing", ["_write", "verify_file", "_sync"])
+@pytest.mark.parametrize("failing", ["write", "verify_file", "sync"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
 def test_a_failure_on_the_way_leaves_a_whole_record(
     failing: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -210,7 +210,7 @@ def test_a_failure_on_the_way_leaves_a_whole_record(
         store(small, tmp_path)
     (record,) = stored(tmp_path)
     # Once it has its name it stays, even if the disk could not be asked to keep it.
-    assert record.data == (small if failing == "_sync" else large).data
+    assert record.data == (small if failing == "sync" else large).data
     assert list(everything(tmp_path)) == [f"{small.folder}/{RECORD}"]
 
 

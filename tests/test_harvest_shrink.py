@@ -66,7 +66,9 @@ def test_it_asks_no_more_than_it_may_and_only_about_smaller_ones() -> None:
 
 def test_every_neighbour_is_an_instance_of_the_same_problem() -> None:
     for start in (LARGE, PATHS, FILTER):
-        for candidate in neighbours(start):
+        candidates = list(neighbours(start))
+        assert len(candidates) >= 10
+        for candidate in candidates:
             assert candidate.network.depth == start.network.depth
             assert Instance.from_json(candidate.to_json()) == candidate
 
@@ -78,6 +80,7 @@ TIED = instance(diagonal("linear", 2, 3), [[1, 1]], [[1, 1], [1, 1], [1, 1]], (1
 
 
 def test_changes_are_small_and_the_same_every_time() -> None:
+    assert len(list(starts(DEAD, 0, 5))) == len(list(data(DEAD, 0, 5))) == 5
     for changed, again in zip(starts(DEAD, 0, 5), starts(DEAD, 0, 5), strict=True):
         assert changed == again
         assert changed.x == DEAD.x

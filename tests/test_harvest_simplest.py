@@ -55,7 +55,7 @@ def test_the_oracle_finds_the_exact_point_where_integers_do() -> None:
 def test_a_rounded_point_becomes_the_simplest_one() -> None:
     record = clumsy()
     found = simplest(
-        record.instance, record.data["certificate"], lambda c: check(record.instance.problem, dict(c)).accepted
+        record.instance.problem, record.data["certificate"], lambda c: check(record.instance.problem, dict(c)).accepted
     )
     assert found["better"] == [[0, "1/2"], [0, "1/2"]]
     assert simplicity(found) == (2, Fraction(1, 4))
@@ -81,8 +81,8 @@ def test_what_the_simplest_point_keeps(verdict: Verdict) -> None:
         for found in (right_angle(), fc_relu_local(), nonzero_local(), active_global())
         if _accepted(found, certificate)
     )
-    found = simplest(instance, certificate, lambda c: check(instance.problem, dict(c)).accepted)
-    assert check(instance.problem, dict(found)).accepted
+    found = simplest(instance, certificate, lambda c: check(instance, dict(c)).accepted)
+    assert check(instance, dict(found)).accepted
     assert simplicity(found) <= simplicity(certificate)
     assert simplicity(found)[0] <= 24
     assert verdict.bound is not None
@@ -102,7 +102,7 @@ def test_nothing_simpler_was_passed_over() -> None:
     """All points of depth2-local in halves, one by one: what does is no simpler."""
     record = depth2_local()
     certificate = record.data["certificate"]
-    found = simplest(record.instance, certificate, lambda c: check(record.instance.problem, dict(c)).accepted)
+    found = simplest(record.instance.problem, certificate, lambda c: check(record.instance.problem, dict(c)).accepted)
     cap = (1 + cost(certificate)) / 2
     halves = [Fraction(k, 2) for k in range(-2, 3)]
     others = [
@@ -117,9 +117,9 @@ def test_nothing_simpler_was_passed_over() -> None:
 def test_what_no_simpler_point_is_found_for_stays() -> None:
     record = clumsy()
     certificate = record.data["certificate"]
-    assert simplest(record.instance, certificate, lambda c: False) is certificate
+    assert simplest(record.instance.problem, certificate, lambda c: False) is certificate
     curve = {"kind": "curve", "d": [[1], ["1/3"]], "e": None}
-    assert simplest(record.instance, curve, lambda c: True) is curve
+    assert simplest(record.instance.problem, curve, lambda c: True) is curve
     assert simplicity(curve) == (3, 0)
 
 

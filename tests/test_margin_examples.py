@@ -128,7 +128,7 @@ def test_a_better_point_is_what_it_says() -> None:
     certificate = decide(found).local.certificate
     assert certificate is not None
     better = [[Fraction(a) for a in u] for u in certificate["better"]]
-    assert min(found.problem.problem.margins(better)) >= 1
+    assert min(found.problem.margins(better)) >= 1
     assert sum(a * a for u in better for a in u) / 2 < 4
 
 

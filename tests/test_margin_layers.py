@@ -65,8 +65,8 @@ def test_a_deep_kink_that_does_not_pay_and_one_that_does() -> None:
 def driven() -> list[tuple[Limit, tuple[LayerVerdicts, ...]]]:
     """Limits of flows of shared and deep networks, and what is said of their layers."""
     families = [name for name in FAMILIES if "depth 3" in name or "convolutional" in name]
-    found = [limit for limit in drive(suite(11, 60, "integer", families)) if limit.status == "converged"]
-    return [(limit, decide(limit).layers) for limit in found if not limit.point.doubt]
+    found = [limit for limit in drive(suite(11, 60, "integer", families)) if limit.point and not limit.point.doubt]
+    return [(limit, decide(limit).layers) for limit in found]
 
 
 def test_every_layer_of_a_limit_is_decided() -> None:
@@ -86,18 +86,19 @@ def test_every_layer_of_a_limit_is_decided() -> None:
 
 def test_no_small_step_in_one_layer_beats_a_local_optimum() -> None:
     rng = np.random.default_rng(4)
-    for found, layers in driven():
+    optimal = [(f, k) for f, layers in driven() for k, pair in enumerate(layers) if pair.local.status == "optimal"]
+    assert len(optimal) > 50
+    for found, layer in optimal:
         assert found.theta is not None
         network = found.instance.network
-        for layer, pair in enumerate(layers):
-            u = found.theta[layer]
-            for radius in (1e-2, 1e-4):
-                for _ in range(20):
-                    step = radius * np.linalg.norm(u) * rng.standard_normal(len(u)) * rng.integers(0, 2, len(u))
-                    moved = [*found.theta[:layer], u + step, *found.theta[layer + 1 :]]
-                    q = margins_of(network, found.instance, moved).min()
-                    gain = q / np.linalg.norm(u + step) if q > 0 else 0.0
-                    assert pair.local.status != "optimal" or gain <= (1 + 1e-9) / np.linalg.norm(u)
+        u = found.theta[layer]
+        for radius in (1e-2, 1e-4):
+            for _ in range(20):
+                step = radius * np.linalg.norm(u) * rng.standard_normal(len(u)) * rng.integers(0, 2, len(u))
+                moved = [*found.theta[:layer], u + step, *found.theta[layer + 1 :]]
+                q = margins_of(network, found.instance, moved).min()
+                gain = q / np.linalg.norm(u + step) if q > 0 else 0.0
+                assert gain <= (1 + 1e-9) / np.linalg.norm(u)
 
 
 def test_a_doubtful_limit_stays_open() -> None:

@@ -98,11 +98,11 @@ def test_forged_product_bounds_are_rejected(reason: str, change: dict[str, Any])
     found = rank_one(3)
     certificate = copy.deepcopy(decide(found).global_.certificate)
     assert certificate is not None
-    answer = check(found.problem.problem, {**certificate, **change})
+    answer = check(found.problem, {**certificate, **change})
     assert not answer.accepted
     assert reason in answer.reason
     longer = [[*certificate["theta"][0][:2], "1/100", 0], *certificate["theta"][1:]]
-    assert not check(found.problem.problem, {**certificate, "theta": longer}).accepted
+    assert not check(found.problem, {**certificate, "theta": longer}).accepted
 
 
 def test_a_singular_value_that_is_too_small_is_rejected() -> None:
@@ -111,10 +111,10 @@ def test_a_singular_value_that_is_too_small_is_rejected() -> None:
     assert verdict is not None
     assert verdict.certificate is not None
     square = Fraction(verdict.certificate["square"])
-    answer = check(found.problem.problem, {**verdict.certificate, "square": str(square * Fraction(99, 100))})
+    answer = check(found.problem, {**verdict.certificate, "square": str(square * Fraction(99, 100))})
     assert "semidefinite" in answer.reason
     with pytest.raises(FieldError, match="square"):
-        check(found.problem.problem, {**verdict.certificate, "square": None})
+        check(found.problem, {**verdict.certificate, "square": None})
 
 
 def test_a_cheaper_point_must_be_feasible_and_cheaper() -> None:
@@ -124,11 +124,11 @@ def test_a_cheaper_point_must_be_feasible_and_cheaper() -> None:
     assert certificate is not None
     better = [[Fraction(v) for v in u] for u in certificate["better"]]
     small = [[str(v * Fraction(9, 10)) for v in u] for u in better]
-    assert "not feasible" in check(found.problem.problem, {**certificate, "better": small}).reason
+    assert "not feasible" in check(found.problem, {**certificate, "better": small}).reason
     large = [[str(v * 2) for v in u] for u in better]
-    assert "clearly less" in check(found.problem.problem, {**certificate, "better": large}).reason
+    assert "clearly less" in check(found.problem, {**certificate, "better": large}).reason
     with pytest.raises(FieldError, match="scope"):
-        check(found.problem.problem, {**certificate, "scope": "local"})
+        check(found.problem, {**certificate, "scope": "local"})
 
 
 def test_definite_matrices() -> None:

@@ -8,12 +8,12 @@ from harness.oracles import decide
 from harness.problem.networks import diagonal, fully_connected
 from harness.problem.points import Point
 from harness.show.answers import check_text
-from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, point
+from tests.margin_limits import active_global, as_limit, depth2_local, fc_relu_local, nonzero_local, point
 from tests.test_certificates_stored import deep, deep_gap, deep_kink
 
 
 def shown(found: Point) -> list[str]:
-    return check_text(found, decide(found)).splitlines()
+    return check_text(as_limit(found), decide(found)).splitlines()
 
 
 def section(lines: list[str], title: str) -> list[str]:

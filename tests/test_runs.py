@@ -243,6 +243,12 @@ def test_an_open_claim_of_which_nothing_is_decided_fails(tmp_path: Path):
     assert "mine: 0 examples decided, fewer than 1" in output
 
 
+def test_a_longer_profile_has_more_time(tmp_path: Path):
+    asks = "\ndef test_time(request):\n    assert request.node.get_closest_marker('timeout').args == (60.0,)\n"
+    code, output = run(tmp_path, "-k", "time", "-o", "timeout=3", "--hypothesis-profile=nightly-hunt", more=asks)
+    assert code == 0, output
+
+
 @pytest.mark.parametrize("profile", ["dev", "ci", "nightly-replay", "nightly-hunt"])
 def test_profiles_say_what_matters(profile: str):
     from hypothesis import Phase, settings

@@ -55,7 +55,7 @@ class Finding:
         def accepted(certificate: Mapping[str, Any]) -> bool:
             return verify(replace(self, certificate=certificate).record().data).accepted
 
-        return replace(self, certificate=simplest(self.instance, self.certificate, accepted))
+        return replace(self, certificate=simplest(self.instance.problem, self.certificate, accepted))
 
     def record(self) -> Record:
         """What is stored."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import product
 
-from harness.problem.instances import Instance
+from harness.problem.problems import Problem
 from harness.records.record import Exact, exact, value
 from harness.records.simplicity import Certificate, better_of, layers_of, one_layer
 
@@ -23,7 +23,7 @@ MOST = 10
 KEPT = Fraction(1, 2)
 
 
-def simplest(instance: Instance, certificate: Certificate, accepted: Callable[[Certificate], bool]) -> Certificate:
+def simplest(problem: Problem, certificate: Certificate, accepted: Callable[[Certificate], bool]) -> Certificate:
     """The certificate with the simplest better point that is accepted; as it is where none is found, or has no point.
 
     accepted: whether the exact checker accepts a certificate.
@@ -39,7 +39,7 @@ def simplest(instance: Instance, certificate: Certificate, accepted: Callable[[C
         theta = list(limit)
         for layer, row in zip(layers, rows, strict=True):
             theta[layer] = row
-        if min(instance.problem.margins(theta)) < 1:
+        if min(problem.margins(theta)) < 1:
             continue
         written = [[_text(a) for a in row] for row in theta]
         simpler = {**certificate, "better": written[layers[0]] if one_layer(certificate) else written}

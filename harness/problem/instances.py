@@ -60,7 +60,13 @@ class Instance:
 
     def changed(self, **fields: Any) -> Instance:
         """The same with another network, loss, x, y or theta0.  Raises FieldError."""
-        own = {"network": self.network, "loss": self.loss, "x": self.x, "y": self.y, "theta0": self.theta0}
+        own: dict[str, Any] = {
+            "network": self.network,
+            "loss": self.loss,
+            "x": self.x,
+            "y": self.y,
+            "theta0": self.theta0,
+        }
         return Instance.of(**{**own, **fields})
 
     @property
