@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.claims.table import Claim, register
     from harness.flow import drive
     from harness.oracles import Verdicts, decide
     from harness.problem.fields import FieldError
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from harness.problem.limits import Limit
     from harness.problem.networks import Network
 
-__all__ = ["FieldError", "Instance", "Limit", "Network", "Verdicts", "decide", "drive"]
+__all__ = ["Claim", "FieldError", "Instance", "Limit", "Network", "Verdicts", "decide", "drive", "register"]
 
 _HOME = {
     "drive": "harness.flow",
     "decide": "harness.oracles",
     "Verdicts": "harness.oracles",
+    "Claim": "harness.claims.table",
+    "register": "harness.claims.table",
     "Instance": "harness.problem.instances",
     "Limit": "harness.problem.limits",
     "Network": "harness.problem.networks",

@@ -12,7 +12,7 @@ import pytest
 from harness.survey.plan import CODE
 
 # A room is a folder or a file under harness/, or strategies/; it imports only rooms that come before it.  "harness" is
-# the door: harness/__init__.py, behind which the trainer and the oracles are loaded.
+# the door: harness/__init__.py, behind which the trainer, the oracles and the table of claims are loaded.
 ROOMS = [
     *(
         "tools",
@@ -21,8 +21,8 @@ ROOMS = [
         "retrace",
         "flow",
         "oracles",
-        "harness",
         "claims",
+        "harness",
         "strategies",
         "records",
         "show",

@@ -122,14 +122,14 @@ def test_too_few_decided_examples_fail(tmp_path: Path):
 
 CONJECTURE = """
 from harness.testing.check import examples
-from harness.claims.table import CLAIMS, Claim
+from harness import Claim, register
 from harness.claims.conclusions import Decision, Networks, locally_optimal
 from hypothesis import strategies as st
 
-CLAIMS["mine"] = Claim(
+register(Claim(
     "mine", "linear, depth 2", "", "CONCLUSION", "STATUS", "me",
     Decision(Networks("linear", NETWORKS), CONCLUDED),
-)
+))
 
 @pytest.mark.claim("NAME", decided=LEAST)
 @examples(30)
@@ -157,7 +157,7 @@ def conjecture(
 
 def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path):
     """Shrunk: without the second point, it would hold."""
-    code, output = conjecture(tmp_path, "open", FALSE, "--reports", "kept")
+    code, output = conjecture(tmp_path, "open", FALSE, "--marginalia-reports", "kept")
     assert code == 0, output
     place = tmp_path / "kept" / "conjectures" / "mine" / "instance.json"
     assert "mine: open, and violated: kept/conjectures/mine/instance.json" in output
@@ -181,8 +181,8 @@ def test_an_open_claim_that_was_violated_fails_nothing_when_it_is_replayed(tmp_p
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
-        ({"name": "mien"}, "test_mine: there is no claim 'mien' in harness/claims/table.py: do you mean 'mine'?"),
-        ({"name": "quite another"}, "test_mine: there is no claim 'quite another' in harness/claims/table.py"),
+        ({"name": "mien"}, "test_mine: there is no claim 'mien': do you mean 'mine'?"),
+        ({"name": "quite another"}, "test_mine: there is no claim 'quite another'"),
         ({"least": ""}, "test_mine: the marker of mine needs decided=, a number of examples"),
         (
             {"networks": '"shared", (4, 4)'},
