@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 import textwrap
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.installed import PROJECT, ROOT, blind, pytest_in, required, wheel
+from tests.support.installed import PROJECT, ROOT, blind, modules_of, pytest_in, required, wheel
+from tests.test_rooms import MODULES, ROOMS, imported, room
 
 STORED = ROOT / "reports" / "depth2-local--linear--zero-weight--fragile"
 EXTRAS = PROJECT["optional-dependencies"]
@@ -62,8 +65,8 @@ def test_a_command_that_lacks_its_extra_names_it_in_one_line(
     ("extra", "command"),
     [
         ("flow", ("check", STORED / "counterexample.json")),
-        ("report", ("report", "--out", "OUT")),
-        ("hunt", ("harvest", "--claim", "depth2-local", "--out", "OUT")),
+        ("report", ("report", "--reports", "REPORTS", "--out", "OUT")),
+        ("hunt", ("harvest", "--stored", "--out", "REPORTS")),
         ("survey", ("survey", "--claim", "depth2-local", "--instances", "30", "--processes", "1", "--out", "OUT")),
         ("survey", ("tables",)),
     ],
@@ -71,8 +74,38 @@ def test_a_command_that_lacks_its_extra_names_it_in_one_line(
 )
 def test_an_extra_brings_what_its_command_needs(extra: str, command: tuple[str | Path, ...], tmp_path: Path) -> None:
     """But for torch, which no command needs without --device, and which brings much that others would lack."""
-    done = blind(tmp_path, required(extra) - {"torch"}, *(tmp_path / "out" if c == "OUT" else c for c in command))
+    places = {"OUT": tmp_path / "out", "REPORTS": tmp_path / "reports"}
+    shutil.copytree(STORED, places["REPORTS"] / STORED.name)
+    done = blind(tmp_path, required(extra) - {"torch"}, *(places.get(str(part), part) for part in command))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "rooms"),
+    [
+        (
+            "flow",
+            {"tools", "problem", "certificates", "retrace", "claims", "flow", "oracles", "show", "harness", "cli"},
+        ),
+        ("report", {"report"}),
+        ("hunt", {"strategies", "records", "harvest"}),
+        ("cluster", {"survey", "tables"}),
+        ("test", {"testing", "nightly"}),
+    ],
+)
+def test_a_room_imports_only_what_its_extra_names(extra: str, rooms: set[str]) -> None:
+    """Within functions too, which a run may not come by."""
+    assert rooms <= {*ROOMS}
+    known = {"harness", "strategies", *sys.stdlib_module_names, *modules_of(required(extra))}
+    # what numba and jinja2 are made of
+    known |= {"llvmlite", "markupsafe"}
+    used = {
+        other.partition(".")[0]: path
+        for module, path in MODULES.items()
+        if room(module) in rooms
+        for other in imported(path)
+    }
+    assert not used.keys() - known, [f"{path} imports {name}" for name, path in used.items() if name not in known]
 
 
 def test_the_lock_has_everything() -> None:

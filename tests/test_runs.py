@@ -166,6 +166,14 @@ def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path
     assert table_row(output, "mine")["violated"] > 0
 
 
+def test_a_claim_of_ones_own_is_in_the_table_of_a_process_that_does_not_know_it(tmp_path: Path):
+    """With workers the controller imports no tests."""
+    code, output = conjecture(tmp_path, "theorem", "lambda limit, verdicts: True", "-n", "2")
+    assert code == 0, output
+    assert table_row(output, "mine")["held"] > 0
+    assert "held: 1 of 1 claims" in output
+
+
 def test_an_open_claim_that_was_violated_fails_nothing_when_it_is_replayed(tmp_path: Path):
     """The database's example comes first and ends the run, with fewer decided than are asked for elsewhere."""
     outputs = []

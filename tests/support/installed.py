@@ -65,16 +65,21 @@ def required(extra: str | None) -> set[str]:
     return found
 
 
-def modules(packages: set[str]) -> set[str]:
-    """The top-level modules of these packages and of all that they bring."""
+def with_all_that_they_bring(packages: set[str]) -> set[str]:
+    """These packages, those that they require, and so on."""
     brought, ahead = set[str](), set(packages)
     while ahead:
         brought |= ahead
         ahead = {name for package in ahead for name in _brought(package)} - brought
+    return brought
+
+
+def modules_of(packages: set[str]) -> set[str]:
+    """The top-level modules of these packages."""
     return {
         module
-        for module, packages in metadata.packages_distributions().items()
-        if brought & {canonicalize_name(package) for package in packages}
+        for module, owners in metadata.packages_distributions().items()
+        if packages & {canonicalize_name(owner) for owner in owners}
     }
 
 
@@ -90,7 +95,7 @@ def blind(folder: Path, packages: set[str], *command: str | Path) -> subprocess.
     script = folder / "blind.py"
     script.write_text(BLIND, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, script, ",".join(sorted(modules(packages))), *command],
+        [sys.executable, script, ",".join(sorted(modules_of(with_all_that_they_bring(packages)))), *command],
         cwd=ROOT,
         env={**_environment(), "PYTHONPATH": str(ROOT)},
         capture_output=True,
