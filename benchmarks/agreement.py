@@ -10,7 +10,6 @@ With --reference instead: limits of hard draws beside the independent reference 
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -25,6 +24,7 @@ from harness import drive
 from harness.flow import Settings, follow
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
+from harness.tools.processes import cores
 
 STRICT = Settings(rtol=1e-8, patience=1500, separation=30000, steps=100000)
 MOVED = 1e-9
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=600, help="flows of each kind or law")
     parser.add_argument("--reference", action="store_true", help="beside the reference, on hard draws")
     parser.add_argument("--draws", nargs="+", choices=LAWS, default=LAWS, help="their laws")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="for the reference")
+    parser.add_argument("--processes", type=int, default=cores(), help="for the reference")
     given = parser.parse_args(arguments)
     if given.reference:
         print(f"\n{opinions.table(given.draws, given.seed, given.count, given.processes)}")

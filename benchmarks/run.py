@@ -220,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--compared", type=int, default=16, help="flows of each kind that the other methods follow")
     parser.add_argument("--batch", type=int, nargs="*", default=[1024], help="sizes for the batched trainer")
     parser.add_argument("--device", default="cpu:0", help="of the batched trainer")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results.md"))
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the tables there too; default: print them only")
     given = parser.parse_args(arguments)
     start = time.perf_counter()
 
@@ -229,7 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     batches = list(zip(given.batch, cycle([given.device])))
     table = report(given.seed, given.count, given.compared, batches, say)
-    given.out.write_text(table)
+    if given.out is not None:
+        given.out.write_text(table, encoding="utf-8")
     print(table, end="")
 
 

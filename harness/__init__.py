@@ -8,23 +8,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.claims.judge import judge
+    from harness.claims.table import Claim, register
     from harness.flow import drive
     from harness.oracles import Verdicts, decide
     from harness.problem.fields import FieldError
     from harness.problem.instances import Instance
     from harness.problem.limits import Limit
     from harness.problem.networks import Network
+    from harness.problem.points import Point
+    from harness.problem.problems import Problem
 
-__all__ = ["FieldError", "Instance", "Limit", "Network", "Verdicts", "decide", "drive"]
+__all__ = [
+    "Claim",
+    "FieldError",
+    "Instance",
+    "Limit",
+    "Network",
+    "Point",
+    "Problem",
+    "Verdicts",
+    "decide",
+    "drive",
+    "judge",
+    "register",
+]
 
 _HOME = {
-    "drive": "harness.flow",
-    "decide": "harness.oracles",
-    "Verdicts": "harness.oracles",
+    "Claim": "harness.claims.table",
+    "FieldError": "harness.problem.fields",
     "Instance": "harness.problem.instances",
     "Limit": "harness.problem.limits",
     "Network": "harness.problem.networks",
-    "FieldError": "harness.problem.networks",
+    "Point": "harness.problem.points",
+    "Problem": "harness.problem.problems",
+    "Verdicts": "harness.oracles",
+    "decide": "harness.oracles",
+    "drive": "harness.flow",
+    "judge": "harness.claims.judge",
+    "register": "harness.claims.table",
 }
 
 

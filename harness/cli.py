@@ -66,13 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
-        code: int = options.command(options)
     except SystemExit:
         # After --help, say.
         sys.stdout.flush()
         raise
+    try:
+        code: int = options.command(options)
+    except ModuleNotFoundError as error:
+        raise _lacking(options.extra, error) from error
     sys.stdout.flush()
     return code
+
+
+def _lacking(extra: str | None, error: ModuleNotFoundError) -> Exception:
+    """Names the extra of a command that lacks a package; the error itself where no extra brings the module."""
+    package = (error.name or "").partition(".")[0]
+    if extra is None or package in {"", "harness", "strategies", *sys.stdlib_module_names}:
+        return error
+    return FieldError(package, f"not installed; this command needs pip install 'marginalia[{extra}]'")
 
 
 class _Output(io.TextIOBase):
@@ -117,6 +128,8 @@ def _give_up(stream: TextIO | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="marginalia", description=_ABOUT, epilog=_CODES, allow_abbrev=False)
+    # The extra of pyproject.toml that brings what a command needs; none where the base is enough.
+    parser.set_defaults(extra=None)
     parser.add_argument("--version", action=_Version, help="show the version and exit")
     unabbreviated: Any = partial(argparse.ArgumentParser, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=unabbreviated)
@@ -125,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("instance", metavar="INSTANCE.json", type=Path, help="or a stored counterexample.json")
     check.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     check.add_argument("--device", default="cpu", metavar="D", help="a torch device, default cpu")
-    check.set_defaults(command=_check)
+    check.set_defaults(command=_check, extra="flow")
 
     harvest = commands.add_parser("harvest", help="hunt counterexamples to the refuted claims; shrink, certify, store")
     hunted = harvest.add_mutually_exclusive_group()
@@ -133,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     hunted.add_argument("--stored", action="store_true", help="hunt nothing; simplify the proofs of what is stored")
     harvest.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
     harvest.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
-    harvest.set_defaults(command=_harvest)
+    harvest.set_defaults(command=_harvest, extra="hunt")
 
     verify = commands.add_parser("verify", help="check stored counterexamples in exact arithmetic")
     verify.add_argument("files", nargs="+", metavar="FILE.json", type=Path)
@@ -143,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
     report.add_argument("--out", type=Path, metavar="PATH", help="a folder, default site; a file with --figure")
     report.add_argument("--figure", metavar="ID", help="only the figure of this one: its folder's name, or its claim")
-    report.set_defaults(command=_report)
+    report.set_defaults(command=_report, extra="report")
 
     claims = commands.add_parser("claims", help="list the claims")
     claims.set_defaults(command=_claims)
@@ -166,7 +179,7 @@ def _add_long_runs(commands: Any) -> None:
     survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
-    survey.set_defaults(command=_survey)
+    survey.set_defaults(command=_survey, extra="survey")
 
     nightly = commands.add_parser("nightly", help="replay what is known, then hunt in rounds until the time is up")
     nightly.add_argument(
@@ -180,7 +193,7 @@ def _add_long_runs(commands: Any) -> None:
         metavar="FOLDER",
         help="what outlasts it; default .marginalia",
     )
-    nightly.set_defaults(command=_nightly)
+    nightly.set_defaults(command=_nightly, extra="test")
 
     tables = commands.add_parser("tables", help="the tables of the claims, filled in from runs")
     tables.add_argument("--run", action="store_true", help="run what fills them, or go on with it; print them then")
@@ -197,7 +210,7 @@ def _add_long_runs(commands: Any) -> None:
         help="of the surveys, default survey/tables",
     )
     tables.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
-    tables.set_defaults(command=_tables)
+    tables.set_defaults(command=_tables, extra="survey")
 
 
 class _Version(argparse.Action):
@@ -344,7 +357,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.figure is not None:
         first = write_figure(records, options.figure, options.out)
     else:
-        from harness.tables.fill import read
+        from harness.tables.measured import read
         from harness.tables.text import markdown
 
         measured = markdown(read(options.reports / "tables"), records, ".")
@@ -369,13 +382,15 @@ def _nightly(options: argparse.Namespace) -> int:
 
 def _tables(options: argparse.Namespace) -> int:
     from harness.records.record import stored
-    from harness.tables.fill import fill, read
+    from harness.tables.measured import read
     from harness.tables.text import markdown
 
     out = options.reports / "tables"
     if not options.run and not options.reports.is_dir():
         raise FieldError("reports", f"{options.reports} is no folder")
     if options.run:
+        from harness.tables.fill import fill
+
         with Progress() as progress:
             fill(
                 options.work,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import deep_relu, hunts, properties, rivals
 from benchmarks.families import suite
-from benchmarks.run import report, same_predictor, shares, timed
+from benchmarks.run import main, report, same_predictor, shares, timed
 from harness import drive
 from harness.harvest.spaces import SPACES
 from harness.problem.limits import Limit
@@ -62,6 +63,19 @@ def test_the_report_has_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "| generic | 16 |" in text
     assert "| this trainer | 2 " in text
     assert "| fully connected relu, depth 4, integer | 1 |" in text
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_report_is_printed_and_written_only_where_it_is_told(
+    asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    monkeypatch.setattr("benchmarks.run.report", lambda *_: "the tables\n")
+    main(["--out", "there.md"] if asked else [])
+    assert capsys.readouterr().out == "the tables\n"
+    written = {path.name: path.read_text() for path in tmp_path.rglob("*.md")}
+    assert written == ({"there.md": "the tables\n"} if asked else {})
 
 
 def test_what_does_not_separate_is_not_counted() -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,14 +18,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims.conclusions import Optimal, kkt_point
+from harness import Claim, register
+from harness.claims.conclusions import Decision, Networks, Optimal, kkt_point
 from harness.claims.table import CLAIMS, Violation
+from harness.cli import main
 from harness.oracles import Verdict
 from harness.oracles.verdict import LayerVerdicts
+from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 from harness.problem.points import Point
+from strategies import families
 
 
 def instance(network: Network, x: Any = ((1, 0), (0, 1)), y: Any = (1, 1)) -> Instance:
@@ -141,17 +146,17 @@ def test_runs_that_do_not_converge():
 
 
 def test_adding_a_claim_as_the_document_says_breaks_nothing(tmp_path: Path):
-    """Its entry goes into the table of a copy, whose tests of the table then run."""
+    """The claim that it registers goes into the table of a copy, whose tests of the table then run."""
     root = Path(__file__).parent.parent
     document = (root / "docs" / "adding-a-claim.md").read_text(encoding="utf-8")
-    (entry,) = re.findall(r"^ {8}Claim\(\n.*?^ {8}\),\n", document, re.MULTILINE | re.DOTALL)
+    (entry,) = re.findall(r"register\(\n( +Claim\(\n.*?^ {12}\))\n", document, re.MULTILINE | re.DOTALL)
     for name in ("harness", "strategies", "tests", "benchmarks"):
         shutil.copytree(root / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
     table = tmp_path / "harness" / "claims" / "table.py"
     head, tail = table.read_text(encoding="utf-8").split("\n)\n\nCLAIMS = ")
-    table.write_text(f"{head}\n{entry})\n\nCLAIMS = {tail}", encoding="utf-8")
+    table.write_text(f"{head}\n{entry},\n)\n\nCLAIMS = {tail}", encoding="utf-8")
     tests = ["tests/test_claims.py", "tests/test_families.py", "tests/test_tables.py"]
     # Those that follow flows would compile the trainer once more.
     left_out = "not adding_a_claim and not filling"
@@ -165,6 +170,32 @@ def test_adding_a_claim_as_the_document_says_breaks_nothing(tmp_path: Path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def mine() -> Iterator[Claim]:
+    """A claim of one's own, registered."""
+    networks = Networks("linear", depths=(2, 2))
+    yield register(Claim("mine", "linear", "", "as I say", "open", "me", Decision(networks, kkt_point)))
+    del CLAIMS["mine"]
+
+
+def test_a_claim_of_ones_own_is_known(mine: Claim, capsys: pytest.CaptureFixture[str]):
+    assert CLAIMS["mine"] is mine
+    assert families(mine).keys() == {
+        f"{kind} linear, depth 2" for kind in ("fully connected", "diagonal", "sparse", "convolutional")
+    }
+    assert main(["claims"]) == 0
+    assert "mine  (open)\n    linear: as I say  [me]\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("taken", ["mine", "kkt"])
+def test_an_id_that_is_taken_is_refused_in_one_line(mine: Claim, taken: str):
+    before = CLAIMS[taken]
+    with pytest.raises(FieldError) as caught:
+        register(dataclasses.replace(mine, id=taken))
+    assert str(caught.value) == f"{taken}: there is a claim of this id already"
+    assert CLAIMS[taken] is before
 
 
 # --- kkt: x = (1, 0), (0, 1), one neuron a point, each with a zero input on the other's ---

@@ -235,7 +235,7 @@ def test_what_is_missing_beside_a_record_is_named(
         path.write_bytes(content)
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    monkeypatch.setattr("harness.harvest.run.cores", lambda: 1)
     for place in ("harness.records.folders", "harness.tools.writing"):
         monkeypatch.setattr(f"{place}.write", nearly_full)
     assert main(["harvest", "--claim", "depth2-local", "--out", str(tmp_path)]) == 1

@@ -59,6 +59,7 @@ def test_what_is_kept_is_judged_again(tmp_path: Path) -> None:
 PLANTED = """
 import pytest
 from harness.claims.table import CLAIMS
+from harness.testing.plugin import REPORTED
 from tests.counterexamples import depth2_local
 
 def violate(claim):
@@ -76,7 +77,7 @@ def test_a_defect():
     raise ZeroDivisionError
 
 def test_passes(request):
-    request.node.user_properties.append(("claim", ["kkt", {"held": 3, "outside": 1}, []]))
+    request.node.user_properties.append((REPORTED, ["kkt", "theorem", {"held": 3, "outside": 1}, [], None]))
 
 @pytest.mark.claim("depth2-local", decided=1)
 def test_of_a_refuted_claim():

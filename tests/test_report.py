@@ -412,7 +412,7 @@ def test_a_run_in_short(tmp_path: Path) -> None:
         "fc-relu-local": Counter({"violated": 1}),
         "depth2-local": Counter({"violated": 1}),
     }
-    assert in_short(counts, tmp_path, []) == [
+    assert in_short(counts, {name: CLAIMS[name].status for name in counts}, tmp_path, []) == [
         "held: 1 of 4 claims",
         "VIOLATED: balance",
         f"refuted: fc-relu-local: {folder}/README.md",
@@ -420,4 +420,4 @@ def test_a_run_in_short(tmp_path: Path) -> None:
         "undecided: 1 of 16 examples, 6.2 %; not unique: 1",
         "new findings: none",
     ]
-    assert in_short({}, tmp_path, ["new: one"]) == ["held: 0 of 0 claims", "new: one"]
+    assert in_short({}, {}, tmp_path, ["new: one"]) == ["held: 0 of 0 claims", "new: one"]

@@ -12,22 +12,10 @@ import pytest
 from harness.survey.plan import CODE
 
 # A room is a folder or a file under harness/, or strategies/; it imports only rooms that come before it.  "harness" is
-# the door: harness/__init__.py, behind which the trainer and the oracles are loaded.
+# the door: harness/__init__.py, behind which the trainer, the oracles and the table of claims are loaded.
 ROOMS = [
-    *(
-        "tools",
-        "problem",
-        "certificates",
-        "retrace",
-        "flow",
-        "oracles",
-        "harness",
-        "claims",
-        "strategies",
-        "records",
-        "show",
-    ),
-    *("report", "harvest", "nightly", "testing", "survey", "tables", "cli"),
+    *("tools", "problem", "certificates", "retrace", "flow", "oracles", "claims", "harness", "judge", "strategies"),
+    *("records", "show", "report", "harvest", "nightly", "testing", "survey", "tables", "cli"),
 ]
 # What a sceptic reads, the trainer, the oracles, and who retraces the flow: all the rooms of ours that each may know.
 ALONE = {
@@ -36,6 +24,8 @@ ALONE = {
     "oracles": {"tools", "problem", "certificates"},
     "problem": {"tools"},
     "retrace": {"problem"},
+    # it opens judge too, which itself goes through the door: there a test can put another trainer
+    "harness": {"problem", "flow", "oracles", "claims", "judge"},
 }
 FILES = sorted([*Path("harness").rglob("*.py"), *Path("strategies").rglob("*.py")])
 MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
@@ -58,8 +48,8 @@ def room(module: str) -> str | None:
     top, *rest = module.split(".")
     if top in ("tests", "properties", "benchmarks", "conftest", "docs"):
         return top
-    if rest[:2] == ["claims", "retrace"]:
-        return "retrace"
+    if rest[:1] == ["claims"] and rest[1:2] in (["retrace"], ["judge"]):
+        return rest[1]
     return {"strategies": "strategies", "harness": rest[0] if rest else "harness"}.get(top)
 
 

@@ -122,14 +122,14 @@ def test_too_few_decided_examples_fail(tmp_path: Path):
 
 CONJECTURE = """
 from harness.testing.check import examples
-from harness.claims.table import CLAIMS, Claim
+from harness import Claim, register
 from harness.claims.conclusions import Decision, Networks, locally_optimal
 from hypothesis import strategies as st
 
-CLAIMS["mine"] = Claim(
+register(Claim(
     "mine", "linear, depth 2", "", "CONCLUSION", "STATUS", "me",
     Decision(Networks("linear", NETWORKS), CONCLUDED),
-)
+))
 
 @pytest.mark.claim("NAME", decided=LEAST)
 @examples(30)
@@ -157,13 +157,21 @@ def conjecture(
 
 def test_an_open_claim_that_is_violated_is_kept_and_fails_nothing(tmp_path: Path):
     """Shrunk: without the second point, it would hold."""
-    code, output = conjecture(tmp_path, "open", FALSE, "--reports", "kept")
+    code, output = conjecture(tmp_path, "open", FALSE, "--marginalia-reports", "kept")
     assert code == 0, output
     place = tmp_path / "kept" / "conjectures" / "mine" / "instance.json"
     assert "mine: open, and violated: kept/conjectures/mine/instance.json" in output
     kept = Instance.from_json(place.read_text(encoding="utf-8"))
     assert kept.n == 2
     assert table_row(output, "mine")["violated"] > 0
+
+
+def test_a_claim_of_ones_own_is_in_the_table_of_a_process_that_does_not_know_it(tmp_path: Path):
+    """With workers the controller imports no tests."""
+    code, output = conjecture(tmp_path, "theorem", "lambda limit, verdicts: True", "-n", "2")
+    assert code == 0, output
+    assert table_row(output, "mine")["held"] > 0
+    assert "held: 1 of 1 claims" in output
 
 
 def test_an_open_claim_that_was_violated_fails_nothing_when_it_is_replayed(tmp_path: Path):
@@ -181,8 +189,8 @@ def test_an_open_claim_that_was_violated_fails_nothing_when_it_is_replayed(tmp_p
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
-        ({"name": "mien"}, "test_mine: there is no claim 'mien' in harness/claims/table.py: do you mean 'mine'?"),
-        ({"name": "quite another"}, "test_mine: there is no claim 'quite another' in harness/claims/table.py"),
+        ({"name": "mien"}, "test_mine: there is no claim 'mien': do you mean 'mine'?"),
+        ({"name": "quite another"}, "test_mine: there is no claim 'quite another'"),
         ({"least": ""}, "test_mine: the marker of mine needs decided=, a number of examples"),
         (
             {"networks": '"shared", (4, 4)'},

@@ -29,7 +29,7 @@ from harness.report.charts import Axis, Level, Line, chart, strips
 from harness.report.film import FRAMES, film
 from harness.report.index import mechanism_section
 from harness.report.markdown import html, typeset
-from harness.tables.fill import read
+from harness.tables.measured import read
 from harness.tables.text import markdown
 from tests.counterexamples import depth2_local, fc_relu_local
 

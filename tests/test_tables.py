@@ -12,7 +12,8 @@ from harness.cli import main
 from harness.problem.fields import FieldError
 from harness.records.record import Record
 from harness.tables import fill as fill_module
-from harness.tables.fill import TABLES, fill, read
+from harness.tables.fill import fill
+from harness.tables.measured import TABLES, read
 from harness.tables.rows import ENTRIES, GROUPS, Group
 from harness.tables.text import markdown
 from tests.counterexamples import depth2_local, fc_relu_local

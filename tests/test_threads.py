@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.tools.processes import cores
+
 SCRIPT = """
 import json, sys
 import scipy.linalg
@@ -43,3 +45,14 @@ def test_one_thread_for_blas(use: str) -> None:
     )
     # numpy's library and scipy's
     assert done.stdout == "[[3, 3], [1, 1]]\n"
+
+
+def test_as_many_cores_as_the_system_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux says which it may use; macOS only how many there are."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert cores() == 2
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert cores() == 8
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert cores() == 1

@@ -35,6 +35,7 @@ from harness.claims.recorded import (
     outgoing_dominate,
     signs_kept,
 )
+from harness.problem.fields import FieldError
 
 if TYPE_CHECKING:
     from harness.oracles import Verdict, Verdicts
@@ -334,3 +335,11 @@ _TABLE = (
 )
 
 CLAIMS = {claim.id: claim for claim in _TABLE}
+
+
+def register(claim: Claim) -> Claim:
+    """Add a claim of one's own, for this process; returns it.  Raises FieldError for an id that is taken."""
+    if claim.id in CLAIMS:
+        raise FieldError(claim.id, "there is a claim of this id already")
+    CLAIMS[claim.id] = claim
+    return claim

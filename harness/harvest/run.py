@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import signal
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
-from harness.tools.processes import leave_with_parent, one_thread_each
+from harness.tools.processes import cores, leave_with_parent, one_thread_each
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -68,7 +67,7 @@ def run_harvest(
     wanted = _wanted(claims)
     make_writable(out)
     hunts = [(claim, quarry) for claim in wanted for quarry in quarries(claim)]
-    count = min(len(hunts), processes or len(os.sched_getaffinity(0)))
+    count = min(len(hunts), processes or cores())
     if count == 1:
         results = [harvest_one(*hunt, out, seed, _prefixed(progress, *hunt)) for hunt in hunts]
     else:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Generator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from harness.problem.fields import FieldError
-from harness.tools.processes import leave_with_parent, one_thread_each
+from harness.tools.processes import cores, leave_with_parent, one_thread_each
 
 
 @contextmanager
@@ -22,7 +21,7 @@ def engine(name: str, processes: int | None = None) -> Generator[tuple[Executor,
     """
     if processes is not None and processes < 1:
         raise FieldError("processes", "must be at least 1")
-    count = processes or len(os.sched_getaffinity(0))
+    count = processes or cores()
     kind, _, address = name.partition(":")
     if name == "local":
         with local(count) as pool:

@@ -1,4 +1,4 @@
 """The two tables of VSS, filled in from runs: what is measured in each cell, and how it is printed.
 
-rows (the cells as data) -> fill (surveys, counted) -> text (Markdown).
+rows (the cells as data) -> fill (surveys, counted) -> measured (the file) -> text (Markdown).
 """

@@ -5,8 +5,6 @@ A survey that is there is gone on with and not begun anew, so a run may be stopp
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 from collections import Counter
 from collections.abc import Callable
@@ -18,10 +16,9 @@ from harness.problem.fields import FieldError
 from harness.survey.counts import Counts
 from harness.survey.plan import Plan
 from harness.survey.runner import run
+from harness.tables.measured import FORMAT, TABLES, write
 from harness.tables.rows import GROUPS, Entry, Group
 
-FORMAT = 1
-TABLES = "tables.json"
 _PACKAGES = ("marginalia", "numpy", "scipy", "numba", "clarabel")
 _OUTCOMES = ("outside", "undecided", "holds", "violated")
 
@@ -50,7 +47,7 @@ def fill(
 
         counts = run(plan(group, share, seed), work / group.name, workers=processes, progress=told)
         measured[group.name] = _measured(group, counts)
-        _write(path, {"format": FORMAT, "seed": seed, "software": _software(), "groups": measured})
+        write(path, {"format": FORMAT, "seed": seed, "software": _software(), "groups": measured})
     return path
 
 
@@ -76,30 +73,6 @@ def _outcomes(entry: Entry, counts: Counts) -> dict[str, int]:
             found.update(tally.claims[entry.claim])
             found["drawn"] += tally.instances
     return {"drawn": found["drawn"], **{name: found[name] for name in _OUTCOMES}}
-
-
-def read(out: Path) -> dict[str, Any] | None:
-    """What was measured, None if nothing was.  Raises FieldError."""
-    path = out / TABLES
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        raise FieldError(str(path), "cannot be read") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise FieldError(str(path), f"not measured tables of format {FORMAT}")
-    return data
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        raise FieldError(str(path), error.strerror or "cannot be written") from None
 
 
 def _software() -> dict[str, str]:

@@ -22,7 +22,7 @@ NOTE = (
 def markdown(measured: dict[str, Any] | None, records: Sequence[Record], folder: str) -> str:
     """Both tables.
 
-    measured: as harness.tables.fill.read returns it.  records: the stored counterexamples, in `folder` as links go.
+    measured: as harness.tables.measured.read returns it.  records: the stored counterexamples, in `folder` as links go.
     """
     blocks = []
     for name in dict.fromkeys(entry.table for entry in ENTRIES):

@@ -19,6 +19,7 @@ from hypothesis import settings
 from harness.claims.judge import judge
 from harness.claims.table import Claim, Outcome
 from harness.problem.instances import Instance
+from harness.testing.profiles import USUAL, in_force
 
 if TYPE_CHECKING:
     from harness.problem.limits import Limit
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separating")
 _OUTCOMES: dict[Outcome, str] = {"holds": "held"}
 AUDITED = 100
-# max_examples of the profiles that check a change
-USUAL = 150
 
 
 def examples(count: int) -> settings:
-    """A decorator: so many examples where a change is checked, and in other profiles in proportion."""
-    return settings(max_examples=max(1, count * settings().max_examples // USUAL))
+    """A decorator: so many examples where a change is checked, and in other profiles in proportion.
+
+    The rest is as in the profile (harness/testing/profiles.py): no deadline, as the first flow waits for a compiler.
+    """
+    profile = in_force()
+    return settings(profile, max_examples=max(1, count * profile.max_examples // USUAL))
 
 
 @dataclass

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from harness.testing.plugin import REPORTED, claim_of
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--tally", type=Path, metavar="FILE", help="write counts and failures there, as JSON")
@@ -21,11 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    from harness.claims.table import CLAIMS
-
     def refuted(item: pytest.Item) -> bool:
-        marker = item.get_closest_marker("claim")
-        return marker is not None and CLAIMS[marker.args[0]].status == "refuted"
+        claim = claim_of(item)
+        return claim is not None and claim.status == "refuted"
 
     left = [item for item in items if refuted(item)]
     if left:
@@ -69,8 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for outcome, reports in terminalreporter.stats.items():
         for report in reports:
             properties = dict(getattr(report, "user_properties", []))
-            if getattr(report, "when", None) == "call" and "claim" in properties:
-                claim, found, *_ = properties["claim"]
+            if getattr(report, "when", None) == "call" and REPORTED in properties:
+                claim, _, found, *_ = properties[REPORTED]
                 counts.setdefault(claim, Counter()).update(found)
             if outcome in ("failed", "error") and "violation" not in properties:
                 failed.append(report.nodeid)

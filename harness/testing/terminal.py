@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.claims.table import CLAIMS
+from harness.claims.table import Status
 from harness.problem.fields import FieldError
 from harness.records.record import PAGE, RECORD, Record, load
 
@@ -24,18 +24,20 @@ def news(record: Record, reports: Path) -> str | None:
     return f"new: smaller than the stored {record.folder}; {again}" if record.size < stored.size else None
 
 
-def in_short(counts: Mapping[str, Counter[str]], reports: Path, new: Iterable[str]) -> list[str]:
+def in_short(
+    counts: Mapping[str, Counter[str]], statuses: Mapping[str, Status], reports: Path, new: Iterable[str]
+) -> list[str]:
     """One line each: claims held, violated, refuted with the pages of their counterexamples, undecided, new findings.
 
     counts: what became of the examples of each claim, with the names of harness.testing.check.COLUMNS.
+    statuses: of the same claims, which need not be in the table of this process.
     """
-    tried = [claim for claim in CLAIMS.values() if claim.id in counts]
-    refuted = [claim.id for claim in tried if claim.status == "refuted" and counts[claim.id]["violated"]]
-    violated = [claim.id for claim in tried if claim.status != "refuted" and counts[claim.id]["violated"]]
-    held = [claim.id for claim in tried if counts[claim.id]["held"] and claim.id not in (*refuted, *violated)]
+    refuted = [claim for claim in counts if statuses[claim] == "refuted" and counts[claim]["violated"]]
+    violated = [claim for claim in counts if statuses[claim] != "refuted" and counts[claim]["violated"]]
+    held = [claim for claim in counts if counts[claim]["held"] and claim not in (*refuted, *violated)]
     examples = sum(sum(found.values()) for found in counts.values())
     undecided, branching = (sum(found[column] for found in counts.values()) for column in ("undecided", "not unique"))
-    lines = [f"held: {len(held)} of {len(tried)} claims"]
+    lines = [f"held: {len(held)} of {len(counts)} claims"]
     if violated:
         lines.append(f"VIOLATED: {', '.join(violated)}")
     lines += [f"refuted: {claim}{_pages(claim, reports)}" for claim in refuted]

@@ -1,4 +1,4 @@
-"""Worker processes: one thread each, and none that outlives the process it works for."""
+"""Worker processes: how many, one thread each, and none that outlives the process it works for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def cores() -> int:
+    """How many cores this process may use: on Linux those that it is bound to, elsewhere all that there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

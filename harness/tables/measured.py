@@ -1,0 +1,38 @@
+"""What was measured for the tables, as a file.  Reading it needs nothing of what fills it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from harness.problem.fields import FieldError
+
+FORMAT = 1
+TABLES = "tables.json"
+
+
+def read(out: Path) -> dict[str, Any] | None:
+    """What was measured, None if nothing was.  Raises FieldError."""
+    path = out / TABLES
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise FieldError(str(path), "cannot be read") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise FieldError(str(path), f"not measured tables of format {FORMAT}")
+    return data
+
+
+def write(path: Path, data: dict[str, Any]) -> None:
+    """Replace what was measured, in one step.  Raises FieldError."""
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as error:
+        raise FieldError(str(path), error.strerror or "cannot be written") from None
