@@ -83,8 +83,8 @@ def test_options_that_are_quoted_exist(path: Path, capsys: pytest.CaptureFixture
         assert [option for option in options if option not in known] == [], command
 
 
-def test_the_instance_of_the_readme_is_one() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_instance_that_is_shown_is_one() -> None:
+    text = (ROOT / "docs" / "instance.md").read_text(encoding="utf-8")
     (block,) = re.findall(r'^    \{"format": 1,.*?\}$', text, re.MULTILINE | re.DOTALL)
     assert Instance.from_json(block).n == 2
 
