@@ -1,4 +1,4 @@
-"""What decides a claim about the whole flow on its recorded path: three-valued, as in deciding.py.
+"""What decides a claim about the whole flow on its recorded path: three-valued, as in conclusions.py.
 
 A recorded path is the trainer's, up to its own error: a quantity that is off by less than HOLDS, relative to its
 natural scale, holds, one that is off by more than VIOLATED does not, and between the two it is open.

@@ -6,7 +6,7 @@ counterexample.json, the record, and what is made from it (`rebuild`).  The reco
 written beside its place, verified in exact arithmetic as it lies on the disk, and moved there in one step, all
 under a lock that dies with its process.  So at every moment every record is a whole one, whoever is killed.
 
-What is found in the place of a record and is not to be trusted (trust.py) is set aside with its whole folder,
+What is found in the place of a record and is not to be trusted (replay.py) is set aside with its whole folder,
 never deleted.  A record is deleted only when a smaller one of the same kind, or the same one with a simpler proof or
 with its robustness measured, takes its place.
 """
