@@ -52,6 +52,7 @@ from harness.certificates.definite import exceeds
 from harness.certificates.gradients import Gates, backward, cut_off
 from harness.certificates.lagrangian import Lagrangian, Part
 from harness.certificates.numbers import (
+    GAP,
     Rejected,
     Vector,
     array,
@@ -72,7 +73,6 @@ from harness.problem.fields import FieldError
 from harness.problem.networks import preactivations
 from harness.problem.problems import Problem
 
-GAP = Fraction(1, 10**9)
 MAX_LEAVES = 1024
 # Gates on one path of a tree: below Python's own limit on recursion.
 MAX_DEPTH = 200

@@ -25,15 +25,12 @@ from harness.certificates.bounds import Cases, LowerBound, gated_slope, linear_s
 from harness.certificates.cells import Entry, joint_bounds, read_entries
 from harness.certificates.curves import check_curve
 from harness.certificates.layers import check_layer
-from harness.certificates.numbers import Rejected, Vector, choice, fields, float_up, rows, vector
+from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, rows, vector
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
 from harness.problem.problems import Problem
-
-# "optimal" means a proven lower bound of at least (1 - GAP) times the value.
-GAP = Fraction(1, 10**9)
 
 # Kinds with a file of their own, which have their own fields.
 OTHER_KINDS: dict[str, Callable[[Problem, object], Checked]] = {

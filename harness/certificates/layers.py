@@ -38,6 +38,7 @@ from typing import Any
 
 from harness.certificates.answer import Checked
 from harness.certificates.numbers import (
+    GAP,
     Rejected,
     Vector,
     array,
@@ -56,7 +57,6 @@ from harness.certificates.signs import Signs, Theta, activations, read_signs, re
 from harness.problem.fields import FieldError
 from harness.problem.problems import Problem
 
-GAP = Fraction(1, 10**9)
 MAX_LEAVES = 4096
 # Gates on one path of a tree: below Python's own limit on recursion.
 MAX_DEPTH = 200

@@ -18,6 +18,9 @@ from harness.problem.fields import FieldError
 
 Vector = tuple[Fraction, ...]
 
+# "optimal" means a proven lower bound of at least (1 - GAP) times the value.
+GAP = Fraction(1, 10**9)
+
 # Every float is a p/q of at most 325 digits a side; longer numbers only slow the checker down.
 MAX_DIGITS = 400
 _RATIONAL = re.compile(r"([+-]?[0-9]+)(?:/([0-9]+))?", re.ASCII)

@@ -32,6 +32,7 @@ from fractions import Fraction
 from harness.certificates.answer import Checked
 from harness.certificates.definite import positive_semidefinite
 from harness.certificates.numbers import (
+    GAP,
     Rejected,
     Vector,
     choice,
@@ -50,7 +51,6 @@ from harness.certificates.signs import Theta
 from harness.problem.networks import Network
 from harness.problem.problems import Problem
 
-GAP = Fraction(1, 10**9)
 # A cheaper point must undercut theta by more than points within 1e-9 of theta can.
 CLEAR = Fraction(1, 10**8)
 

@@ -22,6 +22,7 @@ from math import comb
 
 from harness.certificates.answer import Checked
 from harness.certificates.numbers import (
+    GAP,
     Rejected,
     choice,
     dot,
@@ -35,7 +36,6 @@ from harness.certificates.numbers import (
 from harness.problem.networks import Network
 from harness.problem.problems import Problem
 
-GAP = Fraction(1, 10**9)
 MOST_VERTICES = 20_000
 
 
