@@ -49,7 +49,8 @@ def verdicts(status: str, *, certified: bool = True, assumed: bool | None = True
     verdict = Verdict(status, 1.0, certified=certified)  # pyright: ignore[reportArgumentType]
     names = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
     layers = (LayerVerdicts(verdict, verdict),) * 2
-    return SimpleNamespace(local=verdict, global_=verdict, layers=layers, assumptions=dict.fromkeys(names, assumed))
+    assumptions = dict.fromkeys(names, assumed)
+    return SimpleNamespace(local=verdict, global_=verdict, layers=layers, assumptions=assumptions, certify=True)
 
 
 def spoken_of(claim: str) -> Network:

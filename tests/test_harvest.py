@@ -215,7 +215,7 @@ def test_a_full_disk_does_not_end_the_hunt_and_the_instance_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
-    for place in ("harness.records.folders", "harness.tools.writing"):
+    for place in ("harness.records.folders", "harness.records.writing"):
         monkeypatch.setattr(f"{place}.write", full)
     lines: list[str] = []
     result, _, pages = run_harvest(["depth2-local"], tmp_path, 0, lines.append, processes=1)
@@ -236,7 +236,7 @@ def test_what_is_missing_beside_a_record_is_named(
 
     monkeypatch.setattr("harness.harvest.search.hunt", hunting(depth2_local(3), depth2_local(2)))
     monkeypatch.setattr("harness.harvest.run.cores", lambda: 1)
-    for place in ("harness.records.folders", "harness.tools.writing"):
+    for place in ("harness.records.folders", "harness.records.writing"):
         monkeypatch.setattr(f"{place}.write", nearly_full)
     assert main(["harvest", "--claim", "depth2-local", "--out", str(tmp_path)]) == 1
     place = tmp_path / depth2_local(2).folder

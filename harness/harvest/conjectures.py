@@ -17,7 +17,7 @@ from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.sizes import size
 from harness.records.folders import store
-from harness.tools.writing import locked
+from harness.records.writing import locked
 
 FOLDER, FILE = "conjectures", "instance.json"
 

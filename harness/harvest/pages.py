@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.records.folders import places, set_aside
 from harness.records.record import Record, load
+from harness.records.writing import locked, replace, sweep
 from harness.report import index, pages
-from harness.tools.writing import locked, replace, sweep
 
 INDEX = "README.md"
 

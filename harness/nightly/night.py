@@ -28,7 +28,7 @@ from harness.nightly.violations import again
 from harness.problem.fields import FieldError
 from harness.records.folders import make_writable, store, trusted
 from harness.records.record import RECORD, load
-from harness.tools.writing import replace
+from harness.records.writing import replace
 
 PROPERTIES, STORED = "properties", "tests/test_reports.py"
 FOUND, DEFECT, VIOLATED = 0, 1, 3

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.nightly.violations import Violation
+from harness.records.writing import replace
 from harness.report.words import counted, table
-from harness.tools.writing import replace
 
 JSON, MARKDOWN = "summary.json", "summary.md"
 _COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separating")

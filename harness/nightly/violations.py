@@ -12,7 +12,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.sizes import size
-from harness.tools.writing import locked, replace
+from harness.records.writing import locked, replace
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""A counterexample as a file: read, written, compared, run again."""
+"""A counterexample as a file: read, written, compared, run again; locks, and files that are whole at every moment."""

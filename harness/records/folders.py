@@ -24,7 +24,7 @@ from harness.records.record import DERIVED, RECORD, Record, load, record_text
 from harness.records.replay import distrust
 from harness.records.same import same
 from harness.records.simplicity import simplicity
-from harness.tools.writing import NEW, locked, sweep, sync, write
+from harness.records.writing import NEW, locked, sweep, sync, write
 
 ASIDE = ".aside-"  # in the name of a folder that was set aside
 

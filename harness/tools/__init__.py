@@ -1,1 +1,1 @@
-"""Progress, processes, threads and whole files."""
+"""Progress, processes and threads."""
