@@ -17,7 +17,7 @@ from harness.oracles.multipliers import best_multipliers
 from harness.oracles.programmes import full_problem, global_regions
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from harness.problem.points import Point
-from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, point
+from tests.margin_limits import active_global, as_limit, depth2_local, fc_relu_local, nonzero_local, point
 
 BEST_OF_TWO_POINTS = 8.0 / 17.0**0.5
 FALSE = {"nonzero_weights": False, "nonzero_weight_vectors": False, "nonzero_inputs": False}
@@ -142,7 +142,7 @@ def test_without_certificates_nothing_is_certified() -> None:
 
 
 def test_not_converged_is_an_error() -> None:
-    found = replace(fc_relu_local(), status="undecided", theta=None)
+    found = replace(as_limit(fc_relu_local()), status="undecided", point=None)
     with pytest.raises(ValueError, match="converged"):
         decide(found)
 

@@ -36,6 +36,12 @@ def tampered(limit: Limit, **path: np.ndarray) -> Limit:
     return dataclasses.replace(limit, path={**limit.path, **path})
 
 
+def elsewhere(limit: Limit, theta: tuple[np.ndarray, ...], value: float) -> Limit:
+    """The same with another end."""
+    assert limit.point is not None
+    return dataclasses.replace(limit, point=dataclasses.replace(limit.point, theta=theta, value=value))
+
+
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 @pytest.mark.parametrize("claim", ON_PATHS)
 def test_a_faithful_flow_holds(claim: str, loss: str) -> None:
@@ -44,13 +50,13 @@ def test_a_faithful_flow_holds(claim: str, loss: str) -> None:
 
 def test_a_jump_to_a_worse_kkt_point_is_below_the_floor() -> None:
     """The second path alone is a KKT point too, at twice the cost."""
-    worse = dataclasses.replace(recorded(), theta=(np.array([0.0, 1.0]), np.array([0.0, 1.0])), value=1.0)
+    worse = elsewhere(recorded(), (np.array([0.0, 1.0]), np.array([0.0, 1.0])), 1.0)
     assert judged("margin-floor", worse) == "violated"
     assert judged("sign-kept", worse) == "holds"
 
 
 def test_a_jump_to_the_other_sign_is_seen() -> None:
-    turned = dataclasses.replace(recorded(), theta=tuple(-u for u in recorded().theta or ()))
+    turned = elsewhere(recorded(), tuple(-u for u in recorded().theta or ()), recorded().value or 0.0)
     assert judged("sign-kept", turned) == "violated"
     assert judged("margin-floor", turned) == "holds"
 

@@ -105,7 +105,9 @@ def test_a_record_has_to_come_to_its_limit() -> None:
     start = Instance.of(diagonal("linear", 2, 2), "exponential", ((5, 1),), (1,), ((1, 2), (1, 2)))
     (limit,) = drive([start], record=True)
     assert follows_flow(limit, verdicts("undecided")) is True
-    elsewhere = dataclasses.replace(limit, theta=(np.array([0.0, 1.0]), np.array([0.0, 1.0])), value=1.0)
+    assert limit.point is not None
+    point = dataclasses.replace(limit.point, theta=(np.array([0.0, 1.0]), np.array([0.0, 1.0])), value=1.0)
+    elsewhere = dataclasses.replace(limit, point=point)
     assert follows_flow(elsewhere, verdicts("undecided")) is False
 
 

@@ -18,6 +18,7 @@ import harness
 import numpy as np
 import pytest
 from harness.problem.limits import Limit
+from harness.problem.points import Point
 from hypothesis import given, settings
 from strategies import fully_connected_networks, instances
 
@@ -32,19 +33,16 @@ def honest(problems, stretch=1.0, **_):
     norm = abs(x) ** -0.5
     theta = (np.array([stretch * norm]), np.array([y * np.sign(x) * norm]))
     value, one = 0.5 * float(sum(u @ u for u in theta)), np.ones(1)
-    return [
-        Limit(
-            instance, "converged", "", theta, value, margins=stretch * one, multipliers=one / abs(x),
-            residual=0.0, signs=(np.sign([[x]]).astype(np.int8),),
-        )
-    ]
+    signs = (np.sign([[x]]).astype(np.int8),)
+    point = Point(instance.problem, theta, value, stretch * one, one / abs(x), 0.0, (), signs)
+    return [Limit(instance, "converged", "", point)]
 
 def anywhere(problems, **_):
     """Converged, whatever the problem is."""
     (instance,) = problems
     theta = tuple(np.ones(size) for size in instance.network.sizes)
     one, signs = np.ones(instance.n), (np.ones((instance.n, instance.network.widths[1]), np.int8),)
-    return [Limit(instance, "converged", "", theta, 1.0, margins=one, multipliers=one, residual=0.0, signs=signs)]
+    return [Limit(instance, "converged", "", Point(instance.problem, theta, 1.0, one, one, 0.0, (), signs))]
 
 def sabotaged(problems, **_):
     return honest(problems, stretch=2.0)
