@@ -18,11 +18,11 @@ from scipy.integrate import BDF
 from harness.flow.compiling import compiled
 from harness.flow.field import field as flow_field
 from harness.flow.field import jacobian, no_slides, rate, workspace
-from harness.flow.gates import Undecided
 from harness.flow.kernel import wiring
 from harness.flow.polish import SOLVED, polish
 from harness.flow.run import Run, Settings
 from harness.flow.settle import settle
+from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.kkt import kkt
 

@@ -24,9 +24,9 @@ from harness.flow.field import jacobian as compiled_jacobian
 from harness.flow.field import velocity as compiled_velocity
 from harness.flow.field import workspace
 from harness.flow.follow import follow
-from harness.flow.gates import Undecided
 from harness.flow.kernel import hessian_times as compiled_hessian_times
 from harness.flow.run import Run, Settings
+from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import forward as predict

@@ -54,7 +54,7 @@ def test_balanced_starts_are_unique_and_keep_their_balance() -> None:
     for _ in range(150):
         instance = balanced(rng)
         limit = follow(instance, record=True)
-        assert limit.reason != "The flow is not unique.", instance.to_json()
+        assert "not unique" not in limit.reason, instance.to_json()
         slid += any(event["gate"] == "sliding" for event in limit.events)
         assert limit.path is not None
         directions = limit.path["direction"]
@@ -102,4 +102,4 @@ def test_a_kink_right_behind_another_is_not_met_late() -> None:
     if limit.theta is not None:
         np.testing.assert_allclose(np.concatenate(limit.theta), np.concatenate(exact.theta), rtol=0, atol=1e-3)
     else:
-        assert limit.reason == "The flow passes a saddle or a kink too closely to tell what follows."
+        assert limit.reason.startswith("The flow passes a saddle or a kink")

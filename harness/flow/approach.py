@@ -20,6 +20,11 @@ SLOW = 0.125  # of the log-norm, at least, where the flow is slow
 SLOWEST = 0.3  # of the power of 1 / beta: slower modes are looked at before they are expected to be near
 FEWEST = 5  # polishes from which a rate is read
 REST = 0.6  # of the distance, at most, that may be left when the log-norm has grown without bound
+NEAR = 1e-3  # from direction to point: a hundred times the error that a step is allowed, and what rounding leaves late
+AIMED = 0.7  # of it: where the next polish is expected to find the direction, lest it be a little too early
+SAME_VALUE = 1e-9  # relative: of one point found twice, each time to a residual of 1e-10
+SAME_MARGINS = 1e-8  # relative: the same, for margins, which answer to the residual more than the value does
+ROUNDED = 0.01  # of a polish, that may be missing from the growth by rounding
 
 
 @dataclass
@@ -31,7 +36,7 @@ class Approach:
     """
 
     depth: int
-    near: float = 1e-3
+    near: float = NEAR
     long: int = 10
     evidence: list[tuple[float, float]] = field(default_factory=list)
     _value: float = -1.0
@@ -46,8 +51,8 @@ class Approach:
         """Whether the last polish found this point too; arguments as of `arrived`."""
         value = 0.5 * float(point @ point)
         # along a face of KKT points of one value the margins that are not active are as uncertain as the direction
-        slack = max(1e-8, distance_to(direction, point)) * (1.0 + np.abs(q))
-        return abs(value - self._value) <= 1e-9 * value and not np.any(np.abs(q - self._q) > slack)
+        slack = max(SAME_MARGINS, distance_to(direction, point)) * (1.0 + np.abs(q))
+        return abs(value - self._value) <= SAME_VALUE * value and not np.any(np.abs(q - self._q) > slack)
 
     def arrived(self, log_norm: float, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
         """Offer what a polish found: direction (N,) of the flow, point (N,) with margins q (n,), min q = 1."""
@@ -69,7 +74,7 @@ class Approach:
     def _watched(self) -> list[tuple[float, float]]:
         """The latest evidence over a growth in which `long` polishes have their place; empty if there is not enough."""
         for start in range(len(self.evidence) - FEWEST, -1, -1):
-            if self._places(self.evidence[start][0], self.evidence[-1][0]) >= self.long - 1.01:
+            if self._places(self.evidence[start][0], self.evidence[-1][0]) >= self.long - 1.0 - ROUNDED:
                 return self.evidence[start:]
         return []
 
@@ -92,7 +97,7 @@ class Approach:
                 seen = math.log(max(before / max(distance, self.near / 10.0), 1.0)) / (t - s)
                 rate = min(max(seen, SLOWEST * rate), rate)
             # a little further, since it costs less than a polish that is too early
-            wait = max(wait, math.log(max(distance / (0.7 * self.near), 1.0)) / rate)
+            wait = max(wait, math.log(max(distance / (AIMED * self.near), 1.0)) / rate)
         return now + wait
 
 

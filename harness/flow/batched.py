@@ -20,8 +20,8 @@ from harness.flow.batched_integrator import RUNNING, Batch, Limits, marks, maske
 from harness.flow.batched_lanes import Shape, State, build, joined, put, take, theta_of
 from harness.flow.batched_polish import polish
 from harness.flow.follow import Ending, arrived, without_limit
-from harness.flow.gates import Undecided
 from harness.flow.run import Run, Settings
+from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 

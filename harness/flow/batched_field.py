@@ -23,9 +23,11 @@ from harness.flow.batched_kernel import (
     values,
 )
 from harness.flow.batched_lanes import Lanes
+from harness.flow.events import ENDED
+from harness.flow.field import LARGEST_EXPONENT, RIDGE
 from harness.flow.kernel import SMALLEST
 
-_BIG = 1e300
+_BIG = 1e300  # a violation below all others, and finite, so that sums of it are no NaN
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def softmax(lanes: Lanes, q: Tensor) -> Tensor:
 def loss_below(lanes: Lanes, q: Tensor) -> Tensor:
     """Whether L < loss(0), (B,)."""
     if not lanes.any_logistic:
-        return torch.exp((-q).clamp(max=700.0)).sum(1) < 1.0
+        return torch.exp((-q).clamp(max=LARGEST_EXPONENT)).sum(1) < 1.0
     logistic = torch.log1p(torch.exp(-q.abs())) + (-q).clamp(min=0.0)
-    exponential = torch.exp((-q).clamp(max=700.0))
+    exponential = torch.exp((-q).clamp(max=LARGEST_EXPONENT))
     total = torch.where(lanes.logistic, logistic, exponential).sum(1)
     start = torch.where(lanes.logistic[:, 0], math.log(2.0), torch.ones_like(total))
     return total < start
@@ -107,7 +109,7 @@ def tangency(lanes: Lanes, now: Field) -> Tangency:
     gram = normals @ normals.transpose(1, 2)
     trace = gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
     # dependent normals: any solution gives the same velocity, a tiny ridge picks one
-    gram = gram + torch.diag_embed(torch.where(lanes.line, 1e-14 * trace, 1.0))
+    gram = gram + torch.diag_embed(torch.where(lanes.line, RIDGE * trace, 1.0))
     lu, pivots, _ = torch.linalg.lu_factor_ex(gram)
     omega = -torch.linalg.lu_solve(lu, pivots, normals @ now.f.unsqueeze(2)).squeeze(2)
     return Tangency(normals, (lu, pivots), omega)
@@ -199,7 +201,7 @@ def violations(lanes: Lanes, theta: Tensor) -> tuple[list[Tensor], Tensor | None
     if now is None:
         return units, None, at
     coefficients, jumps = slide_coefficients(lanes, now, tangency(lanes, now))
-    past = 0.01 * torch.maximum(torch.maximum(-coefficients, coefficients - 1.0), jumps)
+    past = ENDED * torch.maximum(torch.maximum(-coefficients, coefficients - 1.0), jumps)
     return units, torch.where(lanes.line, past, -_BIG), at
 
 
@@ -229,7 +231,7 @@ def return_to_kinks(lanes: Lanes, theta: Tensor) -> Tensor:
         normals = torch.cat([normals, backward(lanes.net, at).grad[:, lanes.kinks]], dim=1)
         gap = torch.cat([gap, values(lanes.net, at)[:, lanes.kinks]], dim=1)
     gram = normals @ normals.transpose(1, 2)
-    ridge = 1e-14 * gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
+    ridge = RIDGE * gram.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)
     gram = gram + torch.diag_embed(torch.where(lanes.line, ridge, 1.0))
     solution, _ = torch.linalg.solve_ex(gram, gap.unsqueeze(2))
     step = -(normals.transpose(1, 2) @ solution).squeeze(2)

@@ -29,18 +29,32 @@ from harness.flow.batched_field import (
 )
 from harness.flow.batched_kernel import Forward, by_parameter, forward, weights_of
 from harness.flow.batched_lanes import Lanes, State, put, take, theta_of
-from harness.flow.events import GRAZE, LANDED, OFF
-from harness.flow.integrator import DUE, EVENT, OUT_OF_STEPS, STATIONARY, STUCK
-from harness.flow.rodas import DENSE, GAMMA, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
+from harness.flow.events import GRAZE, LANDED, OFF, SHORTEST, TRIALS
+from harness.flow.integrator import (
+    AT_REST,
+    DUE,
+    EVENT,
+    GROW,
+    HALVED,
+    LEAST_ERROR,
+    LEAST_STEP,
+    OUT_OF_STEPS,
+    SAFETY,
+    SHRINK,
+    STATIONARY,
+    STUCK,
+    VANISHED,
+)
+from harness.flow.rodas import DENSE, FLOOR, GAMMA, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
 
 RUNNING = -1
 _MOST_HALVINGS = 60
-_TRIALS = 80
+_LARGEST_EXCESS = 1e300  # so that an infinite margin has a logarithm
 
 
 @dataclass(frozen=True)
 class Limits:
-    """rtol; freeze: the level of min q at which theta is halved, over 4; polish_from: min q from which DUE is told."""
+    """rtol; freeze: as in Settings; polish_from: min q from which DUE is told."""
 
     rtol: float
     freeze: float
@@ -169,9 +183,9 @@ def marks(lanes: Lanes, state: State) -> tuple[list[Tensor], Tensor | None]:
 def _freeze(
     state: State, limits: Limits, flowing: Tensor, theta: Tensor, at: Forward, q: Tensor
 ) -> tuple[Tensor, Forward, Tensor]:
-    """Halve theta, exactly, until min q <= 4 freeze; everything already evaluated is scaled, not evaluated anew."""
+    """Halve theta, exactly, until min q <= HALVED * freeze; what is already evaluated is scaled, not evaluated anew."""
     m = len(at.pre)
-    excess = (q.amin(1) / (4.0 * limits.freeze)).clamp(min=1.0, max=1e300)
+    excess = (q.amin(1) / (HALVED * limits.freeze)).clamp(min=1.0, max=_LARGEST_EXCESS)
     count = torch.ceil(torch.log2(excess) / m).clamp(max=_MOST_HALVINGS)
     count = torch.where(flowing & torch.isfinite(count), count, 0.0)
     powers = 0.5 ** torch.arange(_MOST_HALVINGS + 1, dtype=theta.dtype, device=theta.device)
@@ -192,8 +206,8 @@ def _stop_before(lanes: Lanes, state: State, limits: Limits, flowing: Tensor, no
     """DUE, STATIONARY and OUT_OF_STEPS, in this order."""
     rho = now.rho[:, 0]
     due = (now.q.amin(1) >= limits.polish_from) & (state.booked + torch.log(rho) >= state.target)
-    still = f0.abs().amax(1) <= torch.where(state.separated, 0.0, 1e-13 * rho)
-    still |= rho < 1e-20 * state.first_norm
+    still = f0.abs().amax(1) <= torch.where(state.separated, 0.0, AT_REST * rho)
+    still |= rho < VANISHED * state.first_norm
     out = state.attempts >= state.steps
     code = torch.where(due, DUE, torch.where(still, STATIONARY, torch.where(out, OUT_OF_STEPS, RUNNING)))
     state.code = torch.where(flowing, code, state.code)
@@ -244,17 +258,17 @@ def _error(
     """The error of the step relative to its tolerance, (B,)."""
     theta_new = theta_of(lanes, state.constant, z_new)
     change = lanes.basis @ last.unsqueeze(2)
-    scaled = change.squeeze(2) / (torch.maximum(theta.abs(), theta_new.abs()) + 0.01 * now.rho)
+    scaled = change.squeeze(2) / (torch.maximum(theta.abs(), theta_new.abs()) + FLOOR * now.rho)
     error = torch.sqrt((scaled * scaled).sum(1) / lanes.size) / limits.rtol
     margin = (now.rows.grad[:, : lanes.samples] @ change).squeeze(2).abs() / SOFTMAX_ERROR
     return torch.maximum(error, torch.where(now.p > WEIGHTY, margin, 0.0).amax(1))
 
 
 def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> None:
-    smaller = torch.where(torch.isfinite(error), (0.9 * error**-0.25).clamp(min=0.2), 0.2)
-    larger = (0.9 * error.clamp(min=1e-6) ** -0.25).clamp(max=6.0)
+    smaller = torch.where(torch.isfinite(error), (SAFETY * error**-0.25).clamp(min=SHRINK), SHRINK)
+    larger = (SAFETY * error.clamp(min=LEAST_ERROR) ** -0.25).clamp(max=GROW)
     state.h = torch.where(flowing, state.h * torch.where(accepted, larger, smaller), state.h)
-    state.code = torch.where(flowing & ~accepted & (state.h < 1e-13), STUCK, state.code)
+    state.code = torch.where(flowing & ~accepted & (state.h < LEAST_STEP), STUCK, state.code)
 
 
 def _first_event(
@@ -313,7 +327,7 @@ def _sway(lanes: Lanes, now: Field) -> Tensor:
     """As harness.flow.events._sway, for the first layer (B, n, k_1)."""
     weights = now.at.weights[0]
     there = lanes.net.index[:, : weights[0].numel()].reshape(weights.shape) != lanes.basis.shape[1] - 1
-    room = (weights.abs() + 0.01 * now.rho.unsqueeze(2)) * there
+    room = (weights.abs() + FLOOR * now.rho.unsqueeze(2)) * there
     moved = lanes.net.x[:, : lanes.samples].abs() @ room.transpose(1, 2)
     return moved / (now.rho.unsqueeze(2) * lanes.reach)
 
@@ -354,8 +368,8 @@ def _trial(state: State) -> Tensor:
 
 def _give_up_locating(state: State, shift: Tensor, trial: Tensor) -> None:
     """Lanes that cannot come closer take the upper end of their interval for the event."""
-    closed = ~((state.lo < trial) & (trial < state.hi)) | (state.hi - state.lo < 1e-14 * state.span)
-    closed |= state.trial >= _TRIALS
+    closed = ~((state.lo < trial) & (trial < state.hi)) | (state.hi - state.lo < SHORTEST * state.span)
+    closed |= state.trial >= TRIALS
     _land(state, (state.code == RUNNING) & state.locating & (state.trial >= 0) & closed, shift)
 
 

@@ -24,9 +24,21 @@ from harness.flow.batched_kernel import (
     values,
 )
 from harness.flow.batched_lanes import put, take
-from harness.flow.polish import ACTIVE, REFINED
+from harness.flow.polish import (
+    ACTIVE,
+    DAMPED_AT_LEAST,
+    DAMPING,
+    JOINING,
+    LAST_TRY,
+    MORE_DAMPING,
+    NEGATIVE,
+    REFINED,
+    RIDGE,
+    SOLVED_AT,
+    VIOLATED,
+)
 
-SOLVED_AT = 1e-10  # residual relative to ||theta||
+_EXACT = 1e-15  # of the residual relative to ||theta||: rounding, of sums in another order than in harness.flow.polish
 _LOOK = 4
 _ROUNDS, _STEPS, _TRIES = 6, 40, 8
 
@@ -154,7 +166,7 @@ def _first_multipliers(system: System, z: Tensor, active: Tensor) -> Tensor:
     top = gram.diagonal(dim1=1, dim2=2).amax(1, keepdim=True)
     both = active.unsqueeze(1) & active.unsqueeze(2)
     gram = torch.where(both, gram, 0.0)
-    lu, pivots, _ = torch.linalg.lu_factor_ex(gram + torch.diag_embed((1e-6 * top).expand_as(active)))
+    lu, pivots, _ = torch.linalg.lu_factor_ex(gram + torch.diag_embed((RIDGE * top).expand_as(active)))
     right = torch.where(active, times(grad, z), 0.0).unsqueeze(2)
     found = torch.zeros_like(right)
     for _ in range(REFINED):
@@ -204,11 +216,13 @@ def _pass(system: System, search: _Search) -> None:
     s.steps = torch.where(taken, torch.where(s.opening, 0, s.steps + 1), s.steps)
     s.tries = torch.where(taken, 0, s.tries + refused)
     scale = torch.linalg.vector_norm(s.z, dim=1)
-    fresh = (s.error * s.error / (scale * scale)).clamp(min=1e-13, max=1.0)
-    s.damping = torch.where(taken, fresh, torch.where(refused, (30.0 * s.damping).clamp(min=1e-10), s.damping))
+    fresh = (s.error * s.error / (scale * scale)).clamp(min=DAMPING, max=1.0)
+    s.damping = torch.where(
+        taken, fresh, torch.where(refused, (MORE_DAMPING * s.damping).clamp(min=DAMPED_AT_LEAST), s.damping)
+    )
     s.opening = s.opening & ~taken
-    settled = (s.error <= 1e-15 * scale) | (s.stalled >= 2) | (s.steps >= _STEPS)
-    given_up = (s.tries >= _TRIES) | (old < 1e-12 * scale_old)
+    settled = (s.error <= _EXACT * scale) | (s.stalled >= 2) | (s.steps >= _STEPS)
+    given_up = (s.tries >= _TRIES) | (old < LAST_TRY * scale_old)
     broken = ~torch.isfinite(s.error) | (scale == 0.0)
     ended = is_open & (broken | (taken & settled) | (refused & given_up))
     _change_active_set(system, s, ended & (broken | ~(s.error < SOLVED_AT * scale)), ended)
@@ -218,8 +232,8 @@ def _change_active_set(system: System, s: _Search, failed: Tensor, ended: Tensor
     """Where Newton's method has ended: drop the most negative multiplier, else add the most violated sample."""
     samples = system.samples
     largest = torch.where(samples, s.lam.abs(), 0.0).amax(1, keepdim=True)
-    negative = samples & s.active & (s.lam < -1e-10 * largest)
-    violated = samples & ~s.active & (s.value < 1.0 - 1e-9)
+    negative = samples & s.active & (s.lam < -NEGATIVE * largest)
+    violated = samples & ~s.active & (s.value < 1.0 - VIOLATED)
     drop = negative.any(1)
     add = ~drop & violated.any(1)
     worst_drop = torch.where(negative, s.lam, torch.inf).argmin(1)
@@ -230,7 +244,7 @@ def _change_active_set(system: System, s: _Search, failed: Tensor, ended: Tensor
     s.rounds = s.rounds + changing
     status = torch.where(failed | (s.rounds >= _ROUNDS), -1, torch.where(changing, 0, 1))
     s.status = torch.where(ended, status, s.status)
-    floor = 1e-3 * torch.where(samples, s.first, -torch.inf).amax(1, keepdim=True)
+    floor = JOINING * torch.where(samples, s.first, -torch.inf).amax(1, keepdim=True)
     again = torch.where(samples, torch.where(s.active, torch.maximum(s.first, floor), 0.0), s.first)
     s.z = torch.where(changing.unsqueeze(1), s.start, s.z)
     s.lam = torch.where(changing.unsqueeze(1), again, s.lam)

@@ -15,9 +15,22 @@ from torch import Tensor
 from harness.flow.batched_field import field
 from harness.flow.batched_kernel import hessian_times
 from harness.flow.batched_lanes import Lanes, take
-from harness.flow.batched_newton import SOLVED_AT, System, evaluation, newton, times
+from harness.flow.batched_newton import System, evaluation, newton, times
 from harness.flow.kernel import Wiring
-from harness.flow.polish import FAILED, LATE, LEADING, SADDLE, SOLVED, removals, without_units
+from harness.flow.polish import (
+    FAILED,
+    FLAT,
+    INDEPENDENT,
+    LATE,
+    LEADING,
+    POSITIVE,
+    PUSHED,
+    SADDLE,
+    SOLVED,
+    SOLVED_AT,
+    removals,
+    without_units,
+)
 
 
 def polish(
@@ -87,7 +100,7 @@ def _within(
     error = torch.maximum(error, torch.linalg.vector_norm(rest, dim=1) / norm)
     solved = torch.isfinite(error) & (error < SOLVED_AT)
     curvature = _largest_curvature(system, point, torch.where(solved.unsqueeze(1), lam, 0.0))
-    code = torch.where(solved, torch.where(curvature <= 1e-6, SOLVED, SADDLE), FAILED)
+    code = torch.where(solved, torch.where(curvature <= FLAT, SOLVED, SADDLE), FAILED)
     margins, multipliers = now.value[:, : lanes.samples], lam[:, : lanes.samples]
     return tuple(part.cpu().numpy() for part in (code, point, margins, multipliers))
 
@@ -100,11 +113,11 @@ def _largest_curvature(system: System, theta: Tensor, lam: Tensor) -> Tensor:
     now = evaluation(system.net, theta)
     grad = now.back.grad @ system.part
     top = torch.where(system.samples, lam, 0.0).amax(1, keepdim=True)
-    tight = system.curved | (system.samples & (lam > 1e-9 * top))
+    tight = system.curved | (system.samples & (lam > POSITIVE * top))
     lengths = torch.linalg.vector_norm(grad, dim=2, keepdim=True)
     rows = torch.where(tight.unsqueeze(2) & (lengths > 0.0), grad / torch.where(lengths > 0.0, lengths, 1.0), 0.0)
     _, sizes, right = torch.linalg.svd(torch.nan_to_num(rows), full_matrices=False)
-    right = right * (sizes > 1e-9).unsqueeze(2)
+    right = right * (sizes > INDEPENDENT).unsqueeze(2)
     r = grad.shape[2]
     identity = torch.eye(r, dtype=theta.dtype, device=theta.device)
     columns = torch.diag_embed((system.part.abs().amax(1) > 0.0).to(theta.dtype))
@@ -112,7 +125,7 @@ def _largest_curvature(system: System, theta: Tensor, lam: Tensor) -> Tensor:
     projector = columns - right.transpose(1, 2) @ right
     curvature = hessian_times(system.net, now.at, now.back, lam, system.along) @ system.part - identity
     curvature = torch.nan_to_num(0.5 * (curvature + curvature.transpose(1, 2)), posinf=0.0, neginf=0.0)
-    shift = 10.0 * (curvature.abs().amax((1, 2)) + 1.0)
+    shift = PUSHED * (curvature.abs().amax((1, 2)) + 1.0)
     reduced = projector @ curvature @ projector - shift[:, None, None] * (identity - projector)
     free = projector.diagonal(dim1=1, dim2=2).sum(1).round()
     return torch.where(free > 0.5, torch.linalg.eigvalsh(reduced).amax(1), -1.0)

@@ -21,6 +21,14 @@ from harness.flow.kernel import dot, lu_factor, lu_solve
 MOST_CELLS = 200
 PARALLEL = 1e-9  # of normals that are one kink
 NEARLY = 1e-9  # relative: signs of numbers below it are not known
+# The following are rounding, each of what it is taken of, after one sum over samples or after some cells.
+CANCELLED = 1e-12  # of the terms of P: it is zero
+ALONG = 1e-15  # of the neuron: it has no part along P
+ACROSS = 1e-14  # of ||x_i||: an input does not move with P
+LANDED = 1e-13  # of ||w|| ||x_i||: an input that is on its kink
+MEETING = 1e-11  # the same, of other kinks at the moment when one is crossed, or of w itself
+AT_ONCE = 1e-13  # of E: a root at the start
+OUTSIDE = 1e-12  # of [0, 1], by which a Clarke coefficient has left it
 
 
 @compiled
@@ -47,13 +55,13 @@ def rate_of(x, mu, w, v, gates):
         for i in range(n):
             if gates[i] > 0:
                 total += abs(mu[i]) * lengths[i]
-        if p <= 1e-12 * total:
+        if p <= CANCELLED * total:
             # nothing moves, or the rest cancels on the kinks that slide
             return 0.0
         a = dot(pull, w) / p
         size = np.sqrt(dot(w, w)) + abs(v)
         growing, shrinking = 0.5 * (a + v), 0.5 * (a - v)
-        if abs(growing) <= 1e-15 * size:
+        if abs(growing) <= ALONG * size:
             growing = 0.0
         time, hit = _next_kink(x, lengths, gates, w, pull, p, growing, shrinking, a)
         # a slide on which the outgoing weight passes zero is left in more than one way
@@ -117,7 +125,7 @@ def _pull(x, mu, gates, v, out):
         if not lu_factor(gram, piv):
             return False
         lu_solve(gram, piv, right)
-        worst, which = 1e-12, -1
+        worst, which = OUTSIDE, -1
         for s in range(count):
             c = right[s] / mu[on[s]]
             if not np.isfinite(c) or mu[on[s]] * v > 0.0:
@@ -144,14 +152,14 @@ def _next_kink(x, lengths, gates, w, pull, p, growing, shrinking, a):
             continue
         side = 1.0 if gates[i] == 1 else -1.0
         slope = dot(x[i], pull) / p
-        if abs(slope) <= 1e-14 * lengths[i]:
+        if abs(slope) <= ACROSS * lengths[i]:
             continue
         rest = dot(x[i], w) - slope * a
         # side * (rest + slope * (growing E + shrinking / E)) turns negative at E = exp(p t) > 1
         c2, c1, c0 = side * slope * growing, side * rest, side * slope * shrinking
         now = c2 + c1 + c0
         drift = c2 - c0
-        if now <= 1e-13 * size * lengths[i]:
+        if now <= LANDED * size * lengths[i]:
             # on its kink: the gate says on which side it goes on
             if drift >= 0.0:
                 now = 0.0
@@ -182,7 +190,7 @@ def _first_root(c2, c1, c0):
     low, high = min(one, other), max(one, other)
     if c2 > 0.0:
         # negative between the roots
-        return low if low > 1.0 + 1e-13 else np.inf
+        return low if low > 1.0 + AT_ONCE else np.inf
     return max(high, 1.0)
 
 
@@ -192,12 +200,12 @@ def _cross(x, mu, lengths, gates, w, v, hit):
     n, d = x.shape
     size = np.sqrt(dot(w, w))
     normal = x[hit]
-    if d > 1 and size <= 1e-11 * abs(v):
+    if d > 1 and size <= MEETING * abs(v):
         return False  # all kinks meet where w is zero
     for i in range(n):
         if i == hit or gates[i] < 0 or gates[i] == 2:
             continue
-        if abs(dot(x[i], w)) <= 1e-11 * size * lengths[i] and not _parallel(x[i], normal):
+        if abs(dot(x[i], w)) <= MEETING * size * lengths[i] and not _parallel(x[i], normal):
             return False
     entering = gates[hit] == 0
     # the motion along the normal with the kink's samples on its negative side, and on its positive one

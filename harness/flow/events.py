@@ -11,11 +11,15 @@ import numpy as np
 from harness.flow.compiling import compiled
 from harness.flow.field import field, slide_coefficients
 from harness.flow.kernel import dot, lift, margins, unit_sizes
-from harness.flow.rodas import interpolate, rosenbrock_step
+from harness.flow.rodas import FLOOR, interpolate, rosenbrock_step
 
 LANDED = 1e-11  # a pre-activation this small relative to its unit and its sample is on its kink
 # A dip as near to the kink as so many times rtol may be on either side of it.
 GRAZE = 3.0
+ENDED = 0.01  # a coefficient or a jump that is so far past its end counts like one whole relative pre-activation
+LOOKED = 1e-6  # of the step: how near the dense output says where an event is; the rest is its error
+SHORTEST = 1e-14  # of the step: no trial lies between two this near to each other
+TRIALS = 80  # bisections alone would need half as many, and every fourth is one
 OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and if it is deeper: the rest is rounding
 
 
@@ -65,7 +69,7 @@ def violation(problem, slides, guard, theta, work, mark):
         jumps = np.empty(s)
         slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps)
         for h in range(s):
-            value = 0.01 * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
+            value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)
             if mark:
                 ended[h] = value >= -LANDED
@@ -108,7 +112,7 @@ def locate(frame, linear, guard, z, h, work, stages):
         return hi, z_hi, False
     weight_lo, weight_hi, near = 1.0, 1.0, 0.0
     first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
-    while last - first > 1e-6:
+    while last - first > LOOKED:
         s = 0.5 * (first + last)
         z_s = interpolate(z, z_hi, stages, s)
         g = violation(problem, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
@@ -118,7 +122,7 @@ def locate(frame, linear, guard, z, h, work, stages):
             first, behind = s, g
     slope = (ahead - behind) / ((last - first) * h)
     trial = last * h
-    for attempt in range(80):
+    for attempt in range(TRIALS):
         if attempt > 0:
             if g_lo < -LANDED and attempt % 4 != 3:
                 a, b = weight_lo * g_lo, weight_hi * g_hi
@@ -127,7 +131,7 @@ def locate(frame, linear, guard, z, h, work, stages):
                 trial = 0.5 * (lo + hi)
             if attempt < 4 and slope > 0.0 and lo < near < hi:
                 trial = near
-        if not lo < trial < hi or hi - lo < 1e-14 * h:
+        if not lo < trial < hi or hi - lo < SHORTEST * h:
             break
         z_trial = rosenbrock_step(frame, linear, z, trial, work, stages)
         g = violation(problem, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
@@ -180,7 +184,7 @@ def sway(net, theta, rho, x, unit, reach):
     total = 0.0
     for e in range(net.ptr[0], net.ptr[1]):
         if net.row[e] == unit:
-            total += abs(x[net.col[e]]) * (abs(theta[net.par[e]]) + 0.01 * rho)
+            total += abs(x[net.col[e]]) * (abs(theta[net.par[e]]) + FLOOR * rho)
     return total / (rho * reach)
 
 

@@ -29,6 +29,10 @@ FURTHER = 3.0  # units of log-norm
 SAME = 1e-9  # relative: two polishes of one limit differ by less
 FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
+NO_DIRECTION = 1e-9  # of the largest: singular values below it are rounding
+ACTIVE = 1e-9  # of a margin of 1: as exact as the polish
+INDEPENDENT = 1e-7  # of unit columns: nearer to dependent ones the multipliers are less exact than they differ
+SPREAD = 1e-9  # of the largest multiplier: ends that differ by less are one
 MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
 
 
@@ -218,13 +222,13 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
     balance v^2 - ||w||^2 that is conserved (NaN where none is), a part `room` of the neuron's size away.
     """
     left, values, _ = np.linalg.svd(basis, full_matrices=False)
-    left = left[:, values > 1e-9]
+    left = left[:, values > NO_DIRECTION]
     size = np.sqrt(own @ own)
     steps = _directions(left.shape[1]) @ left.T
     near = own + room * size * steps / np.sqrt(len(own))
     if len(slides):
         _, values, right = np.linalg.svd(slides)
-        along = right[: int(np.sum(values > 1e-9 * values[0]))]
+        along = right[: int(np.sum(values > NO_DIRECTION * values[0]))]
         near[:, :-1] -= near[:, :-1] @ along.T @ along
     if np.isfinite(balance):
         squares = (near[:, :-1] ** 2).sum(axis=1) + balance
@@ -245,12 +249,12 @@ def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:
     theta = sum_i lambda_i grad_i + sum_r nu_r move_r over the active samples and their kinks, 0 <= nu_r <= lambda_i.
     """
     instance = gates.instance
-    active = np.flatnonzero(settled.margins <= 1.0 + 1e-9)
+    active = np.flatnonzero(settled.margins <= 1.0 + ACTIVE)
     limit = np.concatenate(settled.theta)
     gradients, owners, moves = _generators(gates, settled, limit, active)
     columns = np.vstack([gradients, *moves])
     lengths = np.linalg.norm(columns, axis=1)
-    if lengths.all() and np.linalg.matrix_rank(columns / lengths[:, None], tol=1e-7) == len(columns):
+    if lengths.all() and np.linalg.matrix_rank(columns / lengths[:, None], tol=INDEPENDENT) == len(columns):
         return settled.multipliers[None]
     count, kinks = len(active), len(moves)
     below = np.zeros((kinks, count + kinks))
@@ -267,13 +271,13 @@ def _ends_of_multipliers(gates: Gates, settled: Settled) -> np.ndarray:
     ends = np.zeros((1 + len(found), instance.n))
     ends[0] = settled.multipliers
     ends[1:, active] = [end[:count] for end in found] if found else np.zeros((0, count))
-    return ends if np.ptp(ends, axis=0).max() > 1e-9 * settled.multipliers.max() else ends[:1]
+    return ends if np.ptp(ends, axis=0).max() > SPREAD * settled.multipliers.max() else ends[:1]
 
 
 def _ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) -> list[np.ndarray] | None:
     """The two ends of {z >= 0 : z columns = limit, below z <= 0} where it is a segment; None where it is not."""
     left, values, right = np.linalg.svd(columns.T)
-    rank = int(np.sum(values > 1e-9 * values[0]))
+    rank = int(np.sum(values > NO_DIRECTION * values[0]))
     if rank != len(columns) - 1:
         return None
     one = right[:rank].T @ ((left[:, :rank].T @ limit) / values[:rank])

@@ -17,6 +17,9 @@ import numpy as np
 from harness.flow.compiling import compiled, inlined
 from harness.flow.kernel import dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient, unit_sizes
 
+RIDGE = 1e-14  # of the trace: above rounding, and what it takes from a velocity is below every other error
+LARGEST_EXPONENT = 700.0  # exp of it is a float, and its inverse a normal one
+
 
 def workspace(problem) -> tuple[np.ndarray, ...]:
     """The arrays (q, grad, pre, delta, p, slope, f) that the compiled field fills."""
@@ -84,7 +87,7 @@ def softmax(q, logistic, p, slope):
     total = 0.0
     for i in range(q.shape[0]):
         p[i] = np.exp(log_weight(q[i], logistic) - top)
-        slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], 700.0))) if logistic else 1.0
+        slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], LARGEST_EXPONENT))) if logistic else 1.0
         total += p[i]
     for i in range(q.shape[0]):
         p[i] /= total
@@ -98,7 +101,7 @@ def loss_below(q, logistic):
         if logistic:
             total += np.log1p(np.exp(-abs(q[i]))) + max(-q[i], 0.0)
         else:
-            total += np.exp(min(-q[i], 700.0))
+            total += np.exp(min(-q[i], LARGEST_EXPONENT))
     return total < (np.log(2.0) if logistic else 1.0)
 
 
@@ -234,7 +237,7 @@ def factor_gram(slides):
         trace += gram[h, h]
     # a tiny ridge picks one of the solutions
     for h in range(s):
-        gram[h, h] += 1e-14 * trace
+        gram[h, h] += RIDGE * trace
     lu_factor(gram, piv)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.flow import integrator
-from harness.flow.gates import Undecided
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.settle import Settled
+from harness.flow.undecided import ELSEWHERE, NOWHERE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
 
@@ -91,8 +91,10 @@ def arrived(run: Run, settled: Settled) -> Ending:
         goal = np.concatenate(settled.theta)
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
         again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
-        if again.theta is None or not same_point(np.concatenate(again.theta), goal):
-            return Ending.undecided(Undecided("the flow passes a saddle or a kink too closely to tell what follows"))
+        if again.theta is None:
+            return Ending.undecided(Undecided(NOWHERE))
+        if not same_point(np.concatenate(again.theta), goal):
+            return Ending.undecided(Undecided(ELSEWHERE))
     return Ending.converged(settled)
 
 

@@ -16,16 +16,33 @@ import numpy as np
 from harness.flow.field import Slides, field, slides_of, workspace
 from harness.flow.kernel import Wiring, unit_gradient, unit_sizes
 from harness.flow.kinks import Line, Pair, depart, gather
+from harness.flow.undecided import (
+    ALIKE,
+    BOTH_WAYS,
+    CLOSED,
+    CROWDED,
+    FAINT,
+    NO_NORMAL,
+    TOUCHING,
+    TWO_VELOCITIES,
+    UNANSWERED,
+    UNANSWERED_BESIDE,
+    UNANSWERED_DEEP,
+    UNCERTAIN_START,
+    Undecided,
+)
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
 
-NOT_UNIQUE = "the flow is not unique"
-DEGENERATE = "a kink is degenerate to first order"
-FAINT = "the speed across a kink is too small for the floats"
+# Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
+# some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
+PARALLEL = 1e-9
+ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
+NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
+# What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
+SECOND_ORDER = 1e-9
 
-
-class Undecided(Exception):
-    """The flow cannot be followed further; the message is the reason, a sentence without its full stop."""
+_TROUBLES = {"not unique": TWO_VELOCITIES, "faint": FAINT, "crowded": CROWDED, "closed": CLOSED}
 
 
 class Gates:
@@ -111,7 +128,7 @@ class Gates:
             matrix = np.append(u, 0.0)[np.array(pattern)].T
             size = np.abs(matrix)
             # what is rounded: the weights, every product and the sums of at most len(matrix) terms
-            error = error @ size * (1.0 + 1e-9) + np.abs(h) @ size * ((len(matrix) + 3) * 2.0**-52)
+            error = error @ size * (1.0 + SECOND_ORDER) + np.abs(h) @ size * ((len(matrix) + 3) * 2.0**-52)
             h = h @ matrix
             sure &= (np.abs(h) > error).all(axis=1)
             self.gates[:, start : start + h.shape[1]] = h > 0.0
@@ -187,11 +204,13 @@ class Gates:
             if self._dead(unit, theta, pre) or self._below_what_is_off(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
             elif not rates.any():
-                raise Undecided(DEGENERATE)
-            elif {u for _, u in pairs} == {unit} and self.instance.network.depth == 2:
-                drive, base, terms = self._second_order(unit, p, pre, float(rates[0]))
+                raise Undecided(UNANSWERED)
+            elif self.instance.network.depth > 2:
+                raise Undecided(UNANSWERED_DEEP)
+            elif {u for _, u in pairs} != {unit}:
+                raise Undecided(UNANSWERED_BESIDE)
             else:
-                raise Undecided(DEGENERATE)
+                drive, base, terms = self._second_order(unit, p, pre, float(rates[0]))
         lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
         normals = [self._direction(line) for line in lines]
         for pair in pairs:
@@ -203,17 +222,13 @@ class Gates:
         plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
         minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
         departure = depart(normals, base, terms, plus, minus)
-        if departure.status == "not unique":
-            raise Undecided(NOT_UNIQUE)
-        if departure.status == "faint":
-            raise Undecided(FAINT)
         if departure.status != "unique":
-            raise Undecided("too many kinks meet in one point, or none of their faces can be entered")
+            raise Undecided(_TROUBLES[departure.status])
         for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
             if side:
                 self.set_side(line, side)
             elif jump == 0.0:
-                raise Undecided(DEGENERATE)
+                raise Undecided(ALIKE)
             elif line.flat:
                 self.slides.append(line)
             else:
@@ -224,12 +239,12 @@ class Gates:
         normal = self.curved_normal(pair, theta)
         length = float(np.linalg.norm(normal))
         if length == 0.0:
-            raise Undecided(DEGENERATE)
+            raise Undecided(NO_NORMAL)
         for line, other in zip(lines, normals, strict=True):
             scale = float(normal @ other) / float(other @ other)
-            if np.abs(normal - scale * other).max() <= 1e-9 * length:
+            if np.abs(normal - scale * other).max() <= PARALLEL * length:
                 if line.flat:
-                    raise Undecided(DEGENERATE)  # a flat kink and a curved one only touch here
+                    raise Undecided(TOUCHING)
                 line.members.append((*pair, Fraction(scale)))
                 return
         lines.append(Line(False, [(*pair, Fraction(1))]))
@@ -238,8 +253,8 @@ class Gates:
     def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The drive, the field and its terms where a unit's outgoing weight v is zero: w starts to move with v'."""
         active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
-        if abs(rate) <= 1e-12 * float(p[active] @ np.abs(pre[active, unit])):
-            raise Undecided(DEGENERATE)
+        if abs(rate) <= NO_RATE * float(p[active] @ np.abs(pre[active, unit])):
+            raise Undecided(UNCERTAIN_START)
         drive = np.zeros_like(pre)
         drive[:, unit] = p * self.instance.y_float * rate
         normals = self.float_normals[active, unit - self.first.start]
@@ -262,7 +277,7 @@ class Gates:
                     w for w, c in zip(theta[self.net.par[entries]], self.net.col[entries], strict=True) if c in waking
                 ]
                 if any(w > 0 for w in awake) and any(w < 0 for w in awake):
-                    raise Undecided(DEGENERATE)
+                    raise Undecided(BOTH_WAYS)
                 if any(w > 0 for w in awake):
                     self.gates[sample, u] = 1.0
                     waking.add(u)
@@ -319,7 +334,7 @@ class Gates:
         rows = np.zeros((0, self.size))
         for line, pair in zip(self.slides, self.flat_representatives(), strict=True):
             wider = np.vstack([rows, self._direction(line)])
-            if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=1e-9 * np.abs(wider).max()) == len(wider):
+            if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
                 rows = wider
                 chosen.append(pair)
         return chosen
@@ -365,7 +380,7 @@ class Gates:
         out = np.zeros(self.gates.shape, dtype=np.int8)
         if not self.relu:
             return out
-        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > 1e-9 * self._lengths
+        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self._lengths
         sides = np.where(self.gates > 0, 1, -1)
         first = slice(self.first.start, self.first.stop)
         out[:, first] = np.where(moves, sides[:, first], 0)
@@ -393,7 +408,7 @@ class Gates:
             if u in self.first:
                 unwatched[i, u - self.first.start] = False
         sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
-        on_kink = np.abs(pre) <= 1e-9 * sizes * self._lengths
+        on_kink = np.abs(pre) <= ON_KINK * sizes * self._lengths
         return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
 
 

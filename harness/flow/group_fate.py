@@ -27,6 +27,8 @@ MOST_PAIRS = 12  # of a sample and a unit, whose gate choices are listed
 _STEP = 0.02  # of the time in which it can grow by a factor e
 _STEPS = 6000
 _STEADY = 1500  # steps without a change of gates, after which the rate is read
+_LAST, _EVENLY = 100, 1e-9  # over the last steps the rate varies by no more: far less than EVEN
+_TINY = 1e-300  # keeps a divisor from zero
 
 
 def of_rates(rates: list[float]) -> Fate:
@@ -149,7 +151,7 @@ def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) 
 
 def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> float:
     """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
-    step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), 1e-300)
+    step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), _TINY)
     size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
     if size == 0.0:
         return 0.0
@@ -164,7 +166,7 @@ def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> 
         size = np.sqrt(moved @ moved)
         w, v = moved[: len(w)] / size, moved[len(w) :] / size
         grown.append(float(np.log(size)) / step)
-    steady = _STEPS - since > _STEADY and np.ptp(grown[-100:]) <= 1e-9
+    steady = _STEPS - since > _STEADY and np.ptp(grown[-_LAST:]) <= _EVENLY
     return grown[-1] if steady else float("nan")
 
 

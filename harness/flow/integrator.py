@@ -7,7 +7,7 @@ projected on the kinks that slide.  What the subspace excludes cannot grow, what
 Freeze: once min q exceeds FREEZE the flow is followed less its growth: d theta / d sigma = f - s theta, with
 s = f . theta / rho^2 at the start of every step and s h booked in the log-norm.  By homogeneity the direction is that
 of a flow whose softmax stays at this inverse temperature, and steps are no longer bounded by the norm's growth, which
-matters where the direction moves slowly.  A start beyond 4 * FREEZE is halved first, exactly.
+matters where the direction moves slowly.  A start beyond HALVED * FREEZE is halved first, exactly.
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ from harness.flow.kernel import dot, lift
 from harness.flow.rodas import UNIT_ERROR, balance_gaps, rosenbrock_step, stages_of, step_error, unit_error
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
+# The usual control of the step size (Hairer & Wanner, section IV.8): a tenth below the size that the error asks for,
+# changed by no more than these factors at once.
+SAFETY, SHRINK, GROW = 0.9, 0.2, 6.0
+LEAST_ERROR = 1e-6  # below it the step grows by GROW anyhow
+LEAST_STEP = 1e-13  # in sigma, in which the flow moves at rates of 1: below it steps are lost in rounding
+HALVED = 4.0  # times the freeze: a start beyond is halved, one below it only shrinks
+AT_REST = 1e-13  # of ||theta||: a speed that is only the rounding of its terms
+VANISHED = 1e-20  # of the norm at the start: it tends to zero
 
 
 @compiled
@@ -57,10 +65,10 @@ def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages
             balance_gaps(problem[0], theta_new, balance, state[0] + linear[2] * h, sizes, errors)
             error = max(error, np.abs(errors).max() / UNIT_ERROR)
         if error <= 1.0:
-            state[2] = h * min(6.0, 0.9 * max(error, 1e-6) ** -0.25)
+            state[2] = h * min(GROW, SAFETY * max(error, LEAST_ERROR) ** -0.25)
             return z_new, h
-        h *= max(0.2, 0.9 * error**-0.25) if np.isfinite(error) else 0.2
-        if h < 1e-13:
+        h *= max(SHRINK, SAFETY * error**-0.25) if np.isfinite(error) else SHRINK
+        if h < LEAST_STEP:
             return z, np.inf
     state[2] = h
     return z, np.nan
@@ -119,7 +127,7 @@ def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limit
         if state[3] == 0.0 and loss_below(q, logistic):
             state[3] = 1.0
         low = q.min()
-        if low > 4.0 * limits[1]:
+        if low > HALVED * limits[1]:
             z *= 0.5
             c *= 0.5
             state[0] += np.log(2.0)
@@ -132,7 +140,7 @@ def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limit
             speed = add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy())
         for a in range(r):
             f0[a] = speed[pivots[a]]
-        if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else 1e-13 * rho) or rho < 1e-20 * state[6]:
+        if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else AT_REST * rho) or rho < VANISHED * state[6]:
             return STATIONARY
         along = jacobian(problem, theta, slides, work, rho, basis)
         for a in range(r):

@@ -28,7 +28,6 @@ from math import isqrt, lcm
 import numpy as np
 from scipy.linalg import qr
 
-from harness.flow.gates import Undecided
 from harness.flow.kernel import Wiring
 from harness.flow.kinks import Pair
 from harness.flow.modular import (
@@ -42,11 +41,13 @@ from harness.flow.modular import (
     still,
 )
 from harness.flow.proving import Prover, Setting, Vector, integers, meets
+from harness.flow.undecided import Undecided
 
 _MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
 _SHORT = 2048  # numerators and denominators that one prime shows beyond chance
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
+_CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Subspace:
         orthonormal = self.basis if whole else np.linalg.qr(self.basis)[0]
         if len(normals):
             _, values, right = np.linalg.svd(normals @ orthonormal)
-            orthonormal = orthonormal @ right[int(np.sum(values > 1e-9)) :].T
+            orthonormal = orthonormal @ right[int(np.sum(values > _CROSSES)) :].T
         return np.ascontiguousarray(orthonormal)
 
 

@@ -21,9 +21,13 @@ from scipy.optimize import lsq_linear
 Pair = tuple[int, int]  # sample, unit
 FAINT = 1e-290  # speeds below it have lost their digits
 MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
-_PARALLEL = 1e-9
+# Relative: exact normals, rounded once, that are parallel or dependent are so to 1e-16; the rest is for small angles,
+# which make the velocities uncertain by as much.
+_PARALLEL = _DEPENDENT = 1e-9
 _EQUAL = 1e-11  # relative to the terms of a speed across a kink: what is smaller may be their rounding
 _SAME = 1e-9  # two velocities closer than this are one, found in two closed faces
+_SOLVER, _SOLVED = 1e-14, 1e2  # what the bounded least squares are asked for; times the rounding: what they are held to
+_TINY = 1e-300  # keeps bounds apart, and divisors from zero
 
 
 @dataclass
@@ -54,7 +58,7 @@ def gather(pairs: list[Pair], normal_of) -> list[Line]:
 
 @dataclass(frozen=True)
 class Departure:
-    """status: "unique", "not unique", "faint" (beyond the floats) or "undecided".
+    """status: "unique", "not unique", "faint" (beyond the floats), "crowded" (too many faces) or "closed" (none is it).
 
     sides: +1, -1 or 0 (sliding) for every line.
     """
@@ -75,7 +79,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
         return _depart_one(normals[0], base, terms, float(plus[0]), float(minus[0]))
     faces = _faces(normals)
     if faces is None:
-        return Departure("undecided")
+        return Departure("crowded")
     gram = normals @ normals.T
     inner, rounded, coupled = normals @ base, np.abs(normals) @ terms, np.abs(gram)
     sizes = rounded + coupled @ (np.abs(plus) + np.abs(minus))
@@ -98,7 +102,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
             found.append((omega, tuple(int(s) for s in sides)))
     if len(found) == 1:
         return Departure("unique", found[0][1])
-    return Departure("not unique" if found else "undecided")
+    return Departure("not unique" if found else "closed")
 
 
 def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:
@@ -120,7 +124,7 @@ def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: f
             found.append((omega, side))
     if len(found) == 1:
         return Departure("unique", (found[0][1],))
-    return Departure("not unique" if found else "undecided")
+    return Departure("not unique" if found else "closed")
 
 
 def _between(omega: float, one: float, other: float, room: float) -> bool:
@@ -165,7 +169,7 @@ def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarr
     small = _EQUAL * (rounded + np.abs(gram) @ np.abs(omega))[on]
     if len(on) == 1:
         solution = -rest / block[0]
-    elif np.linalg.matrix_rank(block, tol=1e-9 * np.diag(block).max()) == len(on):
+    elif np.linalg.matrix_rank(block, tol=_DEPENDENT * np.diag(block).max()) == len(on):
         solution = -np.linalg.solve(block, rest)
     else:
         # dependent normals: any admissible choice gives the same velocity
@@ -173,9 +177,9 @@ def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarr
         target = -np.linalg.lstsq(root.T, rest, rcond=None)[0]
         # the solver is as exact as the widest of the bounds
         small = small + _EQUAL * np.abs(block) @ np.maximum(np.abs(lower), np.abs(upper))
-        wide = np.maximum(upper, lower + 1e-300 + small / np.diag(block))
-        solution = lsq_linear(root, target, bounds=(lower, wide), method="bvls", tol=1e-14).x
-        if np.abs(root.T @ (root @ solution - target)).max() > 1e2 * small.max():
+        wide = np.maximum(upper, lower + _TINY + small / np.diag(block))
+        solution = lsq_linear(root, target, bounds=(lower, wide), method="bvls", tol=_SOLVER).x
+        if np.abs(root.T @ (root @ solution - target)).max() > _SOLVED * small.max():
             return None
     room = (small + _EQUAL * np.abs(block) @ np.abs(solution)) / np.diag(block)
     if not all(map(_between, solution, lower, upper, room)):

@@ -23,6 +23,18 @@ FLAT = 1e-6  # largest curvature that is taken for zero
 ACTIVE = 1e-5  # softmax weight above which a sample is first taken to be active
 LEADING = 0.5  # the same relative to the largest, where Newton's method fails with more
 LATE = 1e4  # min q from which that is tried
+# Of the KKT residual relative to ||theta||.  Newton's method converges quadratically, or, where the point is a double
+# root, by halves down to the square root of rounding: what it calls solved is below both.
+SOLVED_AT = 1e-10
+LAST_TRY = 1e-12  # of it: a step refused here is refused by rounding, and a larger damping will not do
+DAMPING, DAMPED_AT_LEAST, MORE_DAMPING = 1e-13, 1e-10, 30.0  # the least; the least after a refusal; its growth
+NEGATIVE = 1e-10  # of the largest multiplier, as exact as the residual: one below minus this leaves the active set
+VIOLATED = 1e-9  # of a margin of 1: an inactive sample below it joins
+JOINING = 1e-3  # of the largest first multiplier: with it, at least, a sample joins
+RIDGE = 1e-6  # of the largest squared gradient: dependent gradients get multipliers of least norm, refined afterwards
+POSITIVE = 1e-9  # of the largest multiplier: a margin with less is not tight to the second-order test
+INDEPENDENT = 1e-9  # of a gradient's length: less of it is left by rounding after the others are taken away
+PUSHED = 10.0  # times the largest curvature: so far out of the way are directions off the critical subspace
 
 
 @compiled
@@ -120,7 +132,7 @@ def _newton(problem, theta, basis, curved, active, lam, work):
             return np.inf
         if error <= EXACT * scale or stalled >= 2:
             break
-        damping = max(1e-13, min(1.0, error * error / (scale * scale)))
+        damping = max(DAMPING, min(1.0, error * error / (scale * scale)))
         before = error
         for _ in range(8):
             step = _damped_step(matrix, residual, damping)
@@ -133,8 +145,8 @@ def _newton(problem, theta, basis, curved, active, lam, work):
                 z, lam[:], theta[:] = z_new, lam_new, theta_new
                 residual, matrix, error = residual_new, matrix_new, error_new
                 break
-            damping = max(damping * 30.0, 1e-10)
-            if error < 1e-12 * scale:
+            damping = max(damping * MORE_DAMPING, DAMPED_AT_LEAST)
+            if error < LAST_TRY * scale:
                 break
         if error == before:
             break
@@ -156,14 +168,14 @@ def _is_maximum(problem, theta, basis, curved, lam, work):
     count = 0
     top = lam[:n].max()
     for i in range(lam.shape[0]):
-        if i >= n or lam[i] > 1e-9 * top:
+        if i >= n or lam[i] > POSITIVE * top:
             v = gb[i].copy()
             length = np.sqrt(dot(v, v))
             for _ in range(2):
                 for j in range(count):
                     v -= dot(v, span[j]) * span[j]
             rest = np.sqrt(dot(v, v))
-            if rest > 1e-9 * length and rest > 0.0:
+            if rest > INDEPENDENT * length and rest > 0.0:
                 span[count] = v / rest
                 count += 1
     if count == r:
@@ -176,7 +188,7 @@ def _is_maximum(problem, theta, basis, curved, lam, work):
     for a in range(r):
         curvature[a, a] -= 1.0
     reduced = projector @ (0.5 * (curvature + curvature.T)) @ projector
-    shift = 10.0 * (np.abs(curvature).max() + 1.0)
+    shift = PUSHED * (np.abs(curvature).max() + 1.0)
     for a in range(r):
         for b in range(r):
             unit = 1.0 if a == b else 0.0
@@ -221,7 +233,7 @@ def _first_multipliers(target, grad, active):
             right[i] = 0.0
     factors = gram.copy()
     for i in range(count):
-        factors[i, i] += 1e-6 * top
+        factors[i, i] += RIDGE * top
     piv = np.empty(count, dtype=np.int64)
     found = np.zeros(count)
     if lu_factor(factors, piv):
@@ -244,22 +256,22 @@ def _solve(problem, theta, basis, curved, active, lam, work):
         theta[:] = start
         lam[:] = first
         # a sample that is new to the set has to start somewhere
-        least = 1e-3 * first[:n].max() if attempt > 0 else -np.inf
+        least = JOINING * first[:n].max() if attempt > 0 else -np.inf
         for i in range(n):
             lam[i] = max(first[i], least) if active[i] else 0.0
         error = _newton(problem, theta, basis, curved, active, lam, work)
-        if not error < 1e-10:
+        if not error < SOLVED_AT:
             return error
         _evaluate(problem, theta, curved, work)
         worst = -1
         for i in range(n):
-            if active[i] and lam[i] < -1e-10 * np.abs(lam[:n]).max() and (worst < 0 or lam[i] < lam[worst]):
+            if active[i] and lam[i] < -NEGATIVE * np.abs(lam[:n]).max() and (worst < 0 or lam[i] < lam[worst]):
                 worst = i
         if worst >= 0:
             active[worst] = False
             continue
         for i in range(n):
-            if not active[i] and q[i] < 1.0 - 1e-9 and (worst < 0 or q[i] < q[worst]):
+            if not active[i] and q[i] < 1.0 - VIOLATED and (worst < 0 or q[i] < q[worst]):
                 worst = i
         if worst < 0:
             return error
@@ -313,7 +325,7 @@ def where_zero(basis, small):
     _, values, right = np.linalg.svd(basis[small])
     kept = 0
     for v in values:
-        if v > 1e-9:
+        if v > INDEPENDENT:
             kept += 1
     return basis @ np.ascontiguousarray(right[kept:].T)
 
@@ -340,7 +352,7 @@ def _polish_within(problem, theta, basis, part, curved, p, late, lam, work):
     first, near = active.copy(), theta.copy()
     error = _solve(problem, theta, part, curved, active, lam, work)
     for attempt in range(2 if late else 1):
-        if error < 1e-10:
+        if error < SOLVED_AT:
             break
         # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell;
         # of margins that even the last temperature hardly tells apart only the least may be active
@@ -351,7 +363,7 @@ def _polish_within(problem, theta, basis, part, curved, p, late, lam, work):
         lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / (net.ptr.shape[0] - 1)
         theta[:] = near
         error = _solve(problem, theta, part, curved, active, lam, work)
-    if not error < 1e-10:
+    if not error < SOLVED_AT:
         return error
     lam[:n] = np.maximum(lam[:n], 0.0)
     rest = np.ascontiguousarray(basis.T) @ (theta - grad.T @ lam)
@@ -390,7 +402,7 @@ def polish(problem, theta, basis, curved, q, multipliers):
                 continue
         theta[:] = flow
         error = _polish_within(problem, theta, basis, part, curved, p, late and trial == 0, lam, work)
-        if error < 1e-10:
+        if error < SOLVED_AT:
             maximum = _is_maximum(problem, theta, basis, curved, lam, work)
             q[:] = work[0][:n]
             multipliers[:] = lam[:n]

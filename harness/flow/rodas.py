@@ -12,6 +12,7 @@ from harness.flow.compiling import compiled
 from harness.flow.field import add_multiples, factor_gram, velocity
 from harness.flow.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient, unit_sizes
 
+FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
 UNIT_ERROR = 0.1  # error allowed in the weights of a unit, relative to them: small ones, too, keep their direction
 
@@ -179,7 +180,7 @@ def step_error(grad, weight, theta, theta_new, err_theta, rho, rtol):
     size = theta.shape[0]
     total = 0.0
     for a in range(size):
-        scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + 0.01 * rho)
+        scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + FLOOR * rho)
         total += scaled * scaled
     error = np.sqrt(total / size) / rtol
     for i in range(weight.shape[0]):

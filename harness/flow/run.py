@@ -16,13 +16,14 @@ from harness.flow.approach import SPACING, Approach, distance_to
 from harness.flow.events import GRAZE, reaches, sway
 from harness.flow.fate import Ends, dying, fate, still_turning
 from harness.flow.field import field, slide_coefficients, velocity, workspace
-from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
+from harness.flow.gates import Gates
 from harness.flow.integrator import integrate
 from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
 from harness.flow.kinks import Pair
 from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
 from harness.flow.settle import Settled, settle
+from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
@@ -33,6 +34,14 @@ LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave th
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
 CROWD = 10.0  # times rtol: kinks farther off than this from an event are not near it, whatever their sway
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
+FIRST_STEP = 1e-2  # in sigma, at the start and after an event: the error control finds the right one within a few steps
+CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
+FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
+BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks add their own
+EXACT = 1e-13  # KKT residual that is only rounding
+SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
+SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
+SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Run:
         )  # fmt: skip
         # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start, log-norm of
         # the last kink grazed
-        self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0, -math.inf])
+        self.state = np.array([0.0, 0.0, FIRST_STEP, 0.0, 0.0, 0.0, 0.0, -math.inf])
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
@@ -102,14 +111,14 @@ class Run:
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
         self.z = theta[subspace.pivots].copy()
-        if np.abs(self.theta - theta).max() > 1e-7 * np.linalg.norm(theta):
+        if np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace.basis)
         self.balance = self.gates.balance(subspace.basis, self.constant)
         self.tangent: np.ndarray | None = None
         if self.gates.resting(theta, self.problem, self.watch):
-            raise Undecided(DEGENERATE)
+            raise Undecided(RESTING)
 
     @property
     def theta(self) -> np.ndarray:
@@ -169,7 +178,7 @@ class Run:
             self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
         if rtol < self.settings.rtol and self.state[7] > -math.inf:
-            raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
+            raise Undecided(GRAZES)
         self.passed_closely(float(self.state[7]))
         self.state[7] = -math.inf
         return code
@@ -212,7 +221,7 @@ class Run:
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
                 if jumps[h] > -SLIGHT:
-                    raise Undecided(NOT_UNIQUE)
+                    raise Undecided(SLIDE_FADES)
                 gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
         if pairs:
             gates.resolve(theta, pairs, self.problem)
@@ -258,14 +267,14 @@ class Run:
         )
 
     def _changed(self) -> None:
-        self.state[2] = min(self.state[2], 1e-2)
+        self.state[2] = min(self.state[2], FIRST_STEP)
         # what passed the second-order test under the gates before may be a saddle under these
         self.approach.forget()
 
     def _moves(self, pair: Pair, theta: np.ndarray) -> bool:
         """Whether a deeper pre-activation can move at all within the invariant subspace."""
         normal = self.gates.curved_normal(pair, theta)
-        return float(np.abs(normal @ self.subspace.basis).max()) > 1e-12 * float(np.abs(normal).max() + 1e-300)
+        return float(np.abs(normal @ self.subspace.basis).max()) > FIXED * float(np.abs(normal).max() + SMALLEST_NORMAL)
 
     def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         work = workspace(self.problem)
@@ -315,7 +324,7 @@ class Run:
         if not self.approach.arrived(self.log_norm, direction, point, q) and not self._at_goal(point):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
-        if settled is None or settled.residual > 1e-9:
+        if settled is None or settled.residual > BELIEVED:
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting = self._not_yet(theta, settled)
@@ -356,10 +365,11 @@ class Run:
         # a unit that is small but alive has a value of its own, of second order in its size; where others are tied to
         # the tiny ones the point may be another of the same value
         moved = np.linalg.norm(exact - point)
-        if code != SOLVED or abs(exact @ exact - size * size) > 1e-12 * size * size or moved > 10.0 * DYING * size:
+        another = abs(exact @ exact - size * size) > SAME_VALUE * size * size or moved > 10.0 * DYING * size
+        if code != SOLVED or another:
             return None
         settled = settle(self.instance, exact, multipliers, self.gates)
-        return settled if settled is not None and settled.residual <= 1e-13 and not settled.doubt else None
+        return settled if settled is not None and settled.residual <= EXACT and not settled.doubt else None
 
 
 def _require_squares(instance: Instance) -> None:
@@ -372,4 +382,4 @@ def _require_squares(instance: Instance) -> None:
 
 def same_point(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two KKT points (N,) are one, up to the errors of a flow that may end anywhere on a face of them."""
-    return bool(np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(other))
+    return bool(np.linalg.norm(one - other) <= SAME_POINT * np.linalg.norm(other))

@@ -11,14 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.flow.gates import Gates, Undecided
+from harness.flow.gates import Gates
 from harness.flow.kernel import evaluate
+from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.kkt import kkt
 from harness.problem.limits import Kink
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
-_ZERO, _CLEAR = 1e-10, 1e-6  # relative to ||theta||, and to ||theta|| ||x_i|| for inputs
+# Relative to ||theta||, and to ||theta|| ||x_i|| for inputs: the polish is exact to 1e-10, and to its square root or so
+# where it has a double root; between the two nothing is known.
+_ZERO, _CLEAR = 1e-10, 1e-6
+_KEPT = 0.5  # min q, which is 1, of a point that has only lost what is below _ZERO
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     pre, delta = np.empty(gates.gates.shape), np.empty(gates.gates.shape)
     evaluate(net, point, x.copy(), instance.y_float.copy(), gates.gates, q, grad, pre, delta)
     lowest = float(q.min())
-    if not lowest > 0.5:
+    if not lowest > _KEPT:
         return None
     # an input of layer l is compared with the norms that bound it
     lengths = np.sqrt((x * x).sum(axis=1))
