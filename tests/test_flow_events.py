@@ -127,7 +127,7 @@ def test_a_clean_crossing_is_what_any_event_comes_to(kind: Kind, monkeypatch: py
 
     def refuse(run: Run, pair: tuple[int, int], theta: np.ndarray) -> bool:
         nonlocal passed
-        passed += run.subspace.whole and run.gates.crossing(pair, theta, run.problem) != 0
+        passed += run.subspace.whole and run.gates.crossing(pair, theta) != 0
         return False
 
     monkeypatch.setattr(Run, "_passes", refuse)

@@ -21,6 +21,7 @@ from harness.flow.batched_lanes import Shape, State, build, joined, put, take, t
 from harness.flow.batched_polish import polish
 from harness.flow.follow import Ending, arrived, without_limit
 from harness.flow.run import Run, Settings
+from harness.flow.state import ATTEMPTS, BOOKED, FIRST_NORM, SEPARATED, SIGMA, STEP_SIZE
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
@@ -28,6 +29,7 @@ from harness.problem.limits import Limit
 _LARGEST_BUCKET = 4096
 _SMALLEST_BUCKET = 128  # smaller ones are not worth the operations of their own
 _TAIL = 16
+_SHARED = (BOOKED, SIGMA, STEP_SIZE, SEPARATED, ATTEMPTS)  # what the device changes of a flow's state, in this order
 _PATIENCE = 10  # looks that a lane waits for company when it is due for a polish
 
 
@@ -174,8 +176,8 @@ class _Bucket:
             run = self.flows[lane].run
             run.z = z[k, : len(run.z)].copy()
             run.constant = constant[k, : len(run.constant)].copy()
-            run.state[:5] = numbers[k, :5]
-            run.passed_closely(float(numbers[k, 5]))
+            run.state[list(_SHARED)] = numbers[k, : len(_SHARED)]
+            run.passed_closely(float(numbers[k, -1]))
         crossing = stopped[codes[stopped] == integrator.EVENT]
         if not len(crossing):
             return
@@ -185,7 +187,7 @@ class _Bucket:
         on_lines = lines.cpu().numpy() if lines is not None else np.zeros((len(crossing), 0), dtype=bool)
         for k, lane in enumerate(crossing):
             run = self.flows[lane].run
-            uptr = run.problem[0].uptr
+            uptr = run.gates.net.uptr
             run.hit = np.zeros(run.gates.gates.shape, dtype=np.bool_)
             for layer, on in enumerate(on_units):
                 width = int(uptr[layer + 2] - uptr[layer + 1])
@@ -224,7 +226,7 @@ class _Bucket:
         codes, points, margins, multipliers = polish(
             lanes,
             theta_of(lanes, state.constant, state.z),
-            [run.problem[0] for run in runs],
+            [run.gates.net for run in runs],
             [run.tangent_basis() for run in runs],
         )
         return {
@@ -293,8 +295,9 @@ def _state(flows: list[_Flow], shape: Shape, device: torch.device) -> State:
     return State(
         z=torch.from_numpy(z).to(device),
         constant=torch.from_numpy(constant).to(device),
-        booked=numbers[:, 0].clone(), sigma=numbers[:, 1].clone(), h=numbers[:, 2].clone(),
-        separated=numbers[:, 3] > 0.0, attempts=numbers[:, 4].to(torch.int64), first_norm=numbers[:, 6].clone(),
+        booked=numbers[:, BOOKED].clone(), sigma=numbers[:, SIGMA].clone(), h=numbers[:, STEP_SIZE].clone(),
+        separated=numbers[:, SEPARATED] > 0.0, attempts=numbers[:, ATTEMPTS].to(torch.int64),
+        first_norm=numbers[:, FIRST_NORM].clone(),
         code=torch.full_like(zeros(torch.int64), RUNNING), target=targets,
         steps=torch.tensor([flow.steps for flow in flows], device=device),
         locating=zeros(torch.bool), lo=zeros(), hi=zeros(), g_lo=zeros(), g_hi=zeros(),

@@ -222,7 +222,7 @@ class _Padded:
 
     def write(self, b: int, run: Run) -> None:
         """Fill row b."""
-        instance, slides, uptr = run.instance, run.slides, run.problem[0].uptr
+        instance, slides, uptr = run.instance, run.slides, run.gates.net.uptr
         curved, flat = len(slides.curved), len(slides.normals) - len(slides.curved)
         others = _others(run)
         pairs = [*slides.curved, *((slides.sample[e], slides.unit[e]) for e in others)]
@@ -260,7 +260,7 @@ class _Padded:
     def _place(self, run: Run, unit: int) -> tuple[int, int]:
         """The layer of a hidden unit, and its place among all padded hidden units."""
         layer = run.gates.layer(unit)
-        return layer, int(self.starts[layer - 1] + unit - run.problem[0].uptr[layer])
+        return layer, int(self.starts[layer - 1] + unit - run.gates.net.uptr[layer])
 
 
 def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:

@@ -6,6 +6,8 @@ first layer it is a cubic of the place in the step, as the dense output is, and 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from harness.flow.compiling import compiled
@@ -23,6 +25,20 @@ TRIALS = 80  # bisections alone would need half as many, and every fourth is one
 OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and if it is deeper: the rest is rounding
 
 
+class Guard(NamedTuple):
+    """What events are: watch (n, units) int8, as of `integrate`; reach (n,) and depths (units,), as of `reaches`.
+
+    sizes (units,): overwritten.  hit (n, units), ended (s,): filled with what happened.
+    """
+
+    watch: np.ndarray
+    reach: np.ndarray
+    depths: np.ndarray
+    sizes: np.ndarray
+    hit: np.ndarray
+    ended: np.ndarray
+
+
 @compiled
 def reaches(net, x):
     """||x_i|| (n,) and the layer of every unit (units,), with which pre-activations are compared."""
@@ -36,23 +52,23 @@ def reaches(net, x):
 
 
 @compiled
-def violation(problem, slides, guard, theta, work, mark):
+def violation(cell, slides, guard, theta, work, mark):
     """How far theta is past the nearest event: negative before it, zero on it.
 
     A watched pre-activation of layer l counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit, a
     coefficient that leaves [0, 1] or a jump that turns positive, relative to what its pairs can contribute, by a
     hundredth.  With mark, fills hit and ended with what is within LANDED.
     """
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     watch, reach, depths, sizes, hit, ended = guard
-    q, grad, pre, delta, p, slope, f = work
+    pre = work.pre
     n, units = gates.shape
     s = slides.normals.shape[0]
     if s == 0:
-        margins(net, theta, x, y, gates, q, pre)
+        margins(net, theta, x, y, gates, work.q, pre)
         rho = np.sqrt(dot(theta, theta))
     else:
-        rho = field(problem, theta, work)
+        rho = field(cell, theta, work)
     unit_sizes(net, theta, sizes)
     for u in range(units):
         sizes[u] *= rho ** (depths[u] - 1.0)
@@ -67,7 +83,7 @@ def violation(problem, slides, guard, theta, work, mark):
     if s > 0:
         coefficients = np.empty(s)
         jumps = np.empty(s)
-        slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps)
+        slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps)
         for h in range(s):
             value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)
@@ -82,12 +98,11 @@ def _later(frame, shift, time, z, theta):
 
     Its constant part shrinks by the growth that the step books.
     """
-    problem, c, basis, pivots, slides = frame
-    lift(c, basis, z, theta)
+    lift(frame.c, frame.basis, z, theta)
     if shift != 0.0:
         lost = -np.expm1(-shift * time)
         for a in range(theta.shape[0]):
-            theta[a] -= lost * c[a]
+            theta[a] -= lost * frame.c[a]
     return theta
 
 
@@ -99,15 +114,15 @@ def locate(frame, linear, guard, z, h, work, stages):
     of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.  A start that has
     landed a hair beyond a kink has to come back to where it is.
     """
-    problem, c, basis, pivots, slides = frame
-    shift = linear[2]
+    cell, c, basis, pivots, slides = frame
+    shift = linear.shift
     theta = np.empty(c.shape[0])
     lo, hi = 0.0, h
-    g_lo = violation(problem, slides, guard, lift(c, basis, z, theta), work, False)
+    g_lo = violation(cell, slides, guard, lift(c, basis, z, theta), work, False)
     level = min(max(g_lo, 0.0), LANDED)
     g_lo -= level
     z_hi = rosenbrock_step(frame, linear, z, hi, work, stages)
-    g_hi = violation(problem, slides, guard, _later(frame, shift, hi, z_hi, theta), work, False) - level
+    g_hi = violation(cell, slides, guard, _later(frame, shift, hi, z_hi, theta), work, False) - level
     if g_hi <= LANDED:
         return hi, z_hi, False
     weight_lo, weight_hi, near = 1.0, 1.0, 0.0
@@ -115,7 +130,7 @@ def locate(frame, linear, guard, z, h, work, stages):
     while last - first > LOOKED:
         s = 0.5 * (first + last)
         z_s = interpolate(z, z_hi, stages, s)
-        g = violation(problem, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
+        g = violation(cell, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
         if g > 0.0:
             last, ahead = s, g
         else:
@@ -134,7 +149,7 @@ def locate(frame, linear, guard, z, h, work, stages):
         if not lo < trial < hi or hi - lo < SHORTEST * h:
             break
         z_trial = rosenbrock_step(frame, linear, z, trial, work, stages)
-        g = violation(problem, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
+        g = violation(cell, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
         # half of what counts as landed beyond the kink
         near = trial + (0.5 * LANDED - g) / slope
         if g > 0.0:
@@ -147,7 +162,7 @@ def locate(frame, linear, guard, z, h, work, stages):
             lo, g_lo = trial, g
             weight_lo = 1.0
             weight_hi *= 0.5
-    violation(problem, slides, guard, _later(frame, shift, hi, z_hi, theta), work, True)
+    violation(cell, slides, guard, _later(frame, shift, hi, z_hi, theta), work, True)
     return hi, z_hi, True
 
 
@@ -195,18 +210,18 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
     looks (4, n, units): the first row holds the pre-activations at z, the others are filled.  graze: the distance
     from the kink, relative to ||theta||^l ||x_i||, at which a dip counts as grazing.
     """
-    problem, c, basis, pivots, slides = frame
-    net, x, y, gates, logistic = problem
+    cell, c, basis, pivots, slides = frame
+    net, x = cell.net, cell.x
     watch, reach, depths, sizes, hit, ended = guard
     theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
     rho = np.sqrt(dot(theta, theta))
     place, touched = 2.0, 2.0
     for look in range(1, 4):
         s = look / 3.0
-        _later(frame, linear[2], s * h, interpolate(z, z_new, stages, s) if look < 3 else z_new, there)
-        if violation(problem, slides, guard, there, work, False) > LANDED:
+        _later(frame, linear.shift, s * h, interpolate(z, z_new, stages, s) if look < 3 else z_new, there)
+        if violation(cell, slides, guard, there, work, False) > LANDED:
             place = min(place, s)
-        looks[look] = work[2]
+        looks[look] = work.pre
     unit_sizes(net, theta, sizes)
     for u in range(watch.shape[1]):
         if sizes[u] == 0.0:
@@ -223,7 +238,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
                 if s < 1.0 and start > OFF:
                     near = graze * sway(net, theta, rho, x[i], u, reach[i])
                     # late, what tends to zero relative to the norm wavers by its rounding
-                    if abs(value) < near and start - value > (OFF if linear[2] == 0.0 else near):
+                    if abs(value) < near and start - value > (OFF if linear.shift == 0.0 else near):
                         touched = min(touched, s)
     if place > 1.0:
         return h, z_new, False, touched < 1.0

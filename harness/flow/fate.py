@@ -90,8 +90,9 @@ def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:
     """The weights p of the samples (n,), which drive what is small: near the limit they are as its multipliers."""
     instance = gates.instance
     q, pre, p = np.empty(instance.n), np.empty(gates.gates.shape), np.empty(instance.n)
-    margins(gates.net, theta, instance.x_float, instance.y_float, gates.gates, q, pre)
-    softmax(q, instance.loss == "logistic", p, np.empty(instance.n))
+    net, x, y, opened, logistic = gates.cell
+    margins(net, theta, x, y, opened, q, pre)
+    softmax(q, logistic, p, np.empty(instance.n))
     return np.where(p > FAINTEST, p, 0.0)
 
 
@@ -113,9 +114,7 @@ def _together(gates: Gates, units: list[int]) -> list[list[int]]:
     return [sorted(members) for _, members in groups]
 
 
-def still_turning(
-    gates: Gates, watch: np.ndarray, problem, theta: np.ndarray, settled: Settled, units: list[int]
-) -> bool:
+def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: Settled, units: list[int]) -> bool:
     """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
 
     What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.  An
@@ -130,9 +129,9 @@ def still_turning(
     zero[:, units] = False
     if not zero.any():
         return False
-    work = workspace(problem)
-    rho = field(problem, theta, work)
-    _, _, pre, delta, _, _, velocity = work
+    work = workspace(gates.cell)
+    rho = field(gates.cell, theta, work)
+    pre, delta, velocity = work.pre, work.delta, work.f
     growth = float(velocity @ theta) / rho**2
     for i, u in np.argwhere(zero & (delta != 0.0)).tolist():
         speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - (gates.layer(u) - 1) * pre[i, u]
@@ -299,7 +298,7 @@ def _generators(
         opened[place] = 0.0
     q, grad = np.empty(instance.n), np.empty((instance.n, len(limit)))
     pre, delta = np.empty(opened.shape), np.empty(opened.shape)
-    evaluate(net, limit, instance.x_float, instance.y_float, opened, q, grad, pre, delta)
+    evaluate(net, limit, gates.cell.x, gates.cell.y, opened, q, grad, pre, delta)
     heard = [(i, u) for i, u in places if i in active and delta[i, u]]
     moves = [delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
     return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

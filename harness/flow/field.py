@@ -15,19 +15,42 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiling import compiled, inlined
-from harness.flow.kernel import dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient, unit_sizes
+from harness.flow.kernel import Wiring, dot, evaluate, hessian_times, lu_factor, lu_solve, unit_gradient, unit_sizes
 
 RIDGE = 1e-14  # of the trace: above rounding, and what it takes from a velocity is below every other error
 LARGEST_EXPONENT = 700.0  # exp of it is a float, and its inverse a normal one
 
 
-def workspace(problem) -> tuple[np.ndarray, ...]:
-    """The arrays (q, grad, pre, delta, p, slope, f) that the compiled field fills."""
-    net, x, _, gates, _ = problem
-    n, units = gates.shape
-    size = int(net.par.max()) + 1
+class Cell(NamedTuple):
+    """What the flow follows while no gate changes: x (n, d), y (n,), gates (n, units) in {0, 1}."""
+
+    net: Wiring
+    x: np.ndarray
+    y: np.ndarray
+    gates: np.ndarray
+    logistic: bool
+
+
+class Work(NamedTuple):
+    """What the field fills: margins q, their gradients, pre-activations and delta = dq/dpre as of `evaluate`.
+
+    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq; f (N,): the field.
+    """
+
+    q: np.ndarray
+    grad: np.ndarray
+    pre: np.ndarray
+    delta: np.ndarray
+    p: np.ndarray
+    slope: np.ndarray
+    f: np.ndarray
+
+
+def workspace(cell: Cell) -> Work:
+    n, units = cell.gates.shape
+    size = int(cell.net.par.max()) + 1
     # zeros: the field leaves the columns of the inputs alone
-    return (
+    return Work(
         np.zeros(n),
         np.zeros((n, size)),
         np.zeros((n, units)),
@@ -119,9 +142,9 @@ def growth(rho, depth):
 
 
 @inlined
-def field(problem, theta, work):
+def field(cell, theta, work):
     """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     q, grad, pre, delta, p, slope, f = work
     evaluate(net, theta, x, y, gates, q, grad, pre, delta)
     softmax(q, logistic, p, slope)
@@ -136,13 +159,13 @@ def field(problem, theta, work):
 
 
 @inlined
-def rate(problem, theta, work):
+def rate(cell, theta, work):
     """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
 
     Fills q, p, slope and f of work, leaves grad, and needs pre and delta for itself; samples with the same gates
     everywhere are one sample to the backward pass.
     """
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     row, col, par, ptr, uptr = net
     q, grad, pre, delta, p, slope, f = work
     n, d = x.shape
@@ -208,13 +231,12 @@ def weighted_point(x, y, p):
 
 
 @compiled
-def pull(slides, problem, theta, f):
+def pull(slides, cell, theta, f):
     """omega (s,) with f + sum_h omega_h n_h tangent to all sliding kinks; refills the curved normals at theta."""
-    net, x, y, gates, logistic = problem
     flat = slides.normals.shape[0] - slides.curved.shape[0]
     for t in range(slides.curved.shape[0]):
         i, u = slides.curved[t]
-        unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
+        unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, slides.normals[flat + t])
     s = slides.normals.shape[0]
     if flat < s:
         factor_gram(slides)
@@ -251,19 +273,19 @@ def add_multiples(normals, omega, v):
 
 
 @inlined
-def velocity(problem, theta, slides, work):
+def velocity(cell, theta, slides, work):
     """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho; without slides it is the f of work itself."""
-    rho = rate(problem, theta, work)
-    f = work[6]
+    rho = rate(cell, theta, work)
+    f = work.f
     if slides.normals.shape[0] > 0:
-        return add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy()), rho
+        return add_multiples(slides.normals, pull(slides, cell, theta, f), f.copy()), rho
     return f, rho
 
 
 @compiled
-def jacobian(problem, theta, slides, work, rho, basis):
+def jacobian(cell, theta, slides, work, rho, basis):
     """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     q, grad, pre, delta, p, slope, f = work
     n, units = gates.shape
     size, r = basis.shape
@@ -280,7 +302,7 @@ def jacobian(problem, theta, slides, work, rho, basis):
         seeds[0, units - 1] = 1.0
     omega = np.zeros(s)
     if s > 0:
-        omega = pull(slides, problem, theta, f)
+        omega = pull(slides, cell, theta, f)
         for t in range(s - flat):
             i, u = slides.curved[t]
             seeds[i, u] += omega[flat + t] / factor
@@ -312,27 +334,26 @@ def jacobian(problem, theta, slides, work, rho, basis):
         for k in range(r):
             out[a, k] = factor * out[a, k] + radial * tb[k]
     if s > 0:
-        _keep_tangent(problem, theta, slides, f + slides.normals.T @ omega, basis, out)
+        _keep_tangent(cell, theta, slides, f + slides.normals.T @ omega, basis, out)
     return out
 
 
 @compiled
-def _keep_tangent(problem, theta, slides, v, basis, out):
+def _keep_tangent(cell, theta, slides, v, basis, out):
     """Take from the derivative out (N, r) of the velocity v (N,) what would leave the slides.
 
     Tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v.
     """
-    net, x, y, gates, logistic = problem
     size, r = basis.shape
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
     right = slides.normals @ out
     for t in range(s - flat):
         i, u = slides.curved[t]
-        seeds = np.zeros(gates.shape)
+        seeds = np.zeros(cell.gates.shape)
         seeds[i, u] = 1.0
         bend = np.empty((size, 1))
-        hessian_times(net, theta, x, gates, seeds, v.reshape(size, 1), bend)
+        hessian_times(cell.net, theta, cell.x, cell.gates, seeds, v.reshape(size, 1), bend)
         for k in range(r):
             for a in range(size):
                 right[flat + t, k] += bend[a, 0] * basis[a, k]
@@ -345,21 +366,21 @@ def _keep_tangent(problem, theta, slides, v, basis, out):
 
 
 @compiled
-def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
+def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
     """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
 
     work is the state that `field` left at theta.  The jumps are relative to what their pairs can contribute:
     p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
     negative.
     """
-    q, grad, pre, delta, p, slope, f = work
-    factor = growth(rho, problem[0].ptr.shape[0] - 1)
+    p, delta = work.p, work.delta
+    factor = growth(rho, cell.net.ptr.shape[0] - 1)
     s = slides.normals.shape[0]
-    omega = pull(slides, problem, theta, f)
+    omega = pull(slides, cell, theta, work.f)
     plus = np.zeros(s)
     minus = np.zeros(s)
     bound = np.zeros(s)
-    sizes = unit_sizes(problem[0], theta, np.empty(delta.shape[1]))
+    sizes = unit_sizes(cell.net, theta, np.empty(delta.shape[1]))
     flat = s - slides.curved.shape[0]
     own = np.empty(theta.shape[0])
     for e in range(slides.line.shape[0]):
@@ -367,7 +388,7 @@ def slide_coefficients(slides, problem, theta, work, rho, coefficients, jumps):
         scale = slides.scale[e]
         if slides.line[e] >= flat:
             normal = slides.normals[slides.line[e]]
-            unit_gradient(problem[0], theta, problem[1][i], problem[3][i], u, own)
+            unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, own)
             scale = dot(own, normal) / dot(normal, normal)
         weight = factor * p[i] * delta[i, u] * scale
         # what leads from the unit to the output is bounded by its own size and ||theta||^(m - 2)

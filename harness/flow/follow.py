@@ -11,6 +11,7 @@ from harness.flow import integrator
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.settle import Settled
+from harness.flow.state import ROWS, SIGMA
 from harness.flow.undecided import ELSEWHERE, NOWHERE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
@@ -59,7 +60,7 @@ def follow(instance: Instance, settings: Settings = DEFAULT, record: bool = Fals
         ending = _to_the_end(run)
     except Undecided as why:
         ending = Ending.undecided(why)
-    return ending.limit(instance, run, run.record[: int(run.state[5])] if run and record else None)
+    return ending.limit(instance, run, run.record[: int(run.state[ROWS])] if run and record else None)
 
 
 def _to_the_end(run: Run) -> Ending:
@@ -108,7 +109,7 @@ def without_limit(run: Run, code: int, steps: int) -> Ending | None:
 
 def _without_limit(run: Run, code: int, steps: int) -> tuple[Status, str]:
     if code == integrator.STATIONARY:
-        still = not len(run.z) or (run.state[1] == 0.0 and stationary_start(run.instance))
+        still = not len(run.z) or (run.state[SIGMA] == 0.0 and stationary_start(run.instance))
         if not run.separated and still:
             return "never_separates", "Stationary: every gradient vanishes exactly, and no other solution departs."
         proof = None if run.separated else proof_of_no_separation(run.instance)

@@ -13,7 +13,7 @@ from math import lcm
 
 import numpy as np
 
-from harness.flow.field import Slides, field, slides_of, workspace
+from harness.flow.field import Cell, Slides, field, slides_of, workspace
 from harness.flow.kernel import Wiring, unit_gradient, unit_sizes
 from harness.flow.kinks import Line, Pair, depart, gather
 from harness.flow.undecided import (
@@ -46,8 +46,9 @@ _TROUBLES = {"not unique": TWO_VELOCITIES, "faint": FAINT, "crowded": CROWDED, "
 
 
 class Gates:
-    """gates (n, units) in {0, 1} for the kernel, and the kinks on which the flow slides.
+    """The cell that the flow is in, of which this is the owner, and the kinks on which it slides.
 
+    cell: for the kernel; its gates are changed here and nowhere else.
     slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
     """
 
@@ -58,7 +59,8 @@ class Gates:
         self.hidden = range(int(net.uptr[1]), int(net.uptr[-2]))
         self.first = range(int(net.uptr[1]), int(net.uptr[2]) if network.depth > 1 else int(net.uptr[1]))
         self.size = sum(network.sizes)
-        self.gates = np.ones((instance.n, int(net.uptr[-1])))
+        gates = np.ones((instance.n, int(net.uptr[-1])))
+        self.cell = Cell(net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
         self.slides: list[Line] = []
         self.curved: list[tuple[Pair, ...]] = []
         self.relu = network.activation == "relu" and network.depth > 1
@@ -79,6 +81,11 @@ class Gates:
             self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += instance.x_float[:, net.col[e]]
         self._lengths = np.abs(self.float_normals).max(axis=2)
 
+    @property
+    def gates(self) -> np.ndarray:
+        """Those of the cell, (n, units) in {0, 1}."""
+        return self.cell.gates
+
     def layer(self, unit: int) -> int:
         return int(np.searchsorted(self.net.uptr, unit, side="right")) - 1
 
@@ -98,7 +105,7 @@ class Gates:
         """The gradient (N,) of the pre-activation of a deeper unit at theta."""
         out = np.empty(self.size)
         sample, unit = pair
-        unit_gradient(self.net, theta, self.instance.x_float[sample].copy(), self.gates[sample], unit, out)
+        unit_gradient(self.net, theta, self.cell.x[sample], self.gates[sample], unit, out)
         return out
 
     def idle(self, pair: Pair) -> bool:
@@ -136,10 +143,10 @@ class Gates:
             start += h.shape[1]
         return np.flatnonzero(~sure).tolist()
 
-    def resolve(self, theta: np.ndarray, zero: Iterable[Pair], problem) -> None:
+    def resolve(self, theta: np.ndarray, zero: Iterable[Pair]) -> None:
         """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
 
-        problem: the kernel's arguments with this object's gates.  Raises Undecided.
+        Raises Undecided.
         """
         pairs = set(zero)
         for pair in pairs:
@@ -153,23 +160,23 @@ class Gates:
         else:
             groups = self._by_block(pairs)
         for group in groups:
-            self._resolve_together(theta, group, problem)
+            self._resolve_together(theta, group)
 
-    def crossing(self, pair: Pair, theta: np.ndarray, problem) -> int:
+    def crossing(self, pair: Pair, theta: np.ndarray) -> int:
         """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
         if self.instance.network.depth != 2 or self.slides:
             return 0
         sample, unit = pair
         before, self.gates[pair] = self.gates[pair], 0.0
-        work = workspace(problem)
-        field(problem, theta, work)
+        work = workspace(self.cell)
+        field(self.cell, theta, work)
         self.gates[pair] = before
-        _, grad, _, delta, p, _, base = work
+        delta, p = work.delta, work.p
         if not delta[:, unit].any():
             return 0
         normal = self.float_normals[sample, unit - self.first.start]
-        terms = p @ np.abs(grad)
-        departure = depart(normal[None, :], base, terms, np.array([p[sample] * delta[pair]]), np.zeros(1))
+        terms = p @ np.abs(work.grad)
+        departure = depart(normal[None, :], work.f, terms, np.array([p[sample] * delta[pair]]), np.zeros(1))
         return departure.sides[0] if departure.status == "unique" else 0
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
@@ -187,16 +194,16 @@ class Gates:
         self.slides = [line for line in self.slides if block(line.members[0][1]) not in groups]
         return [sorted(groups[key]) for key in sorted(groups)]
 
-    def _resolve_together(self, theta: np.ndarray, pairs: list[Pair], problem) -> None:
+    def _resolve_together(self, theta: np.ndarray, pairs: list[Pair]) -> None:
         for pair in pairs:
             self.gates[pair] = 0.0
         self._open_idle_units(pairs, theta)
-        work = workspace(problem)
-        field(problem, theta, work)
-        _, grad, pre, delta, p, _, base = work
+        work = workspace(self.cell)
+        field(self.cell, theta, work)
+        pre, delta, p, base = work.pre, work.delta, work.p, work.f
         rho = float(np.linalg.norm(theta))
         weights = p * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
-        drive, terms = weights[:, None] * delta, weights @ np.abs(grad)
+        drive, terms = weights[:, None] * delta, weights @ np.abs(work.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
@@ -309,6 +316,10 @@ class Gates:
         for i, u, scale in line.members:
             self.gates[i, u] = 1.0 if (scale > 0) == (side > 0) else 0.0
 
+    def put(self, pair: Pair, side: int) -> None:
+        """Put one pair on its positive (1) or negative (-1) side."""
+        self.gates[pair] = float(side > 0)
+
     def end_slide(self, index: int, side: int) -> None:
         """Leave a slide, counted as in compiled_slides, to one side."""
         if index < len(self.slides):
@@ -369,7 +380,7 @@ class Gates:
         anything else, and c is zero there.
         """
         if np.isnan(self.conserved).all():
-            return self.conserved
+            return self.conserved.copy()
         support = (basis != 0.0).astype(float)
         within, total = self._sides @ support, support.sum(axis=0)
         mixed = ((within > 0.0) & (within < total)).any(axis=(0, 2))
@@ -392,7 +403,7 @@ class Gates:
             out[pair] = 0
         return out
 
-    def resting(self, theta: np.ndarray, problem, watch: np.ndarray) -> bool:
+    def resting(self, theta: np.ndarray, watch: np.ndarray) -> bool:
         """Whether an unwatched pair lies on its kink although its gate would now make a difference.
 
         Kinks below units that were off matter again when these switch on; which way they go is not known to first
@@ -400,10 +411,10 @@ class Gates:
         """
         if self.instance.network.depth == 2 or not self.relu:
             return False
-        work = workspace(problem)
-        field(problem, theta, work)
+        work = workspace(self.cell)
+        field(self.cell, theta, work)
         first = slice(self.first.start, self.first.stop)
-        pre, delta, unwatched = work[2][:, first], work[3][:, first], watch[:, first] == 0
+        pre, delta, unwatched = work.pre[:, first], work.delta[:, first], watch[:, first] == 0
         for i, u in self.sliding_pairs():
             if u in self.first:
                 unwatched[i, u - self.first.start] = False

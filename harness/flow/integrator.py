@@ -12,13 +12,25 @@ matters where the direction moves slowly.  A start beyond HALVED * FREEZE is hal
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from harness.flow.compiling import compiled
-from harness.flow.events import GRAZE, first_event, reaches
-from harness.flow.field import add_multiples, field, jacobian, loss_below, pull
+from harness.flow.events import GRAZE, Guard, first_event, reaches
+from harness.flow.field import Work, add_multiples, field, jacobian, loss_below, pull
 from harness.flow.kernel import dot, lift
-from harness.flow.rodas import UNIT_ERROR, balance_gaps, rosenbrock_step, stages_of, step_error, unit_error
+from harness.flow.rodas import (
+    UNIT_ERROR,
+    Frame,
+    Linear,
+    balance_gaps,
+    rosenbrock_step,
+    stages_of,
+    step_error,
+    unit_error,
+)
+from harness.flow.state import ATTEMPTS, BOOKED, FIRST_NORM, GRAZED, ROWS, SEPARATED, SIGMA, STEP_SIZE
 
 DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
 # The usual control of the step size (Hairer & Wanner, section IV.8): a tenth below the size that the error asks for,
@@ -31,15 +43,40 @@ AT_REST = 1e-13  # of ||theta||: a speed that is only the rounding of its terms
 VANISHED = 1e-20  # of the norm at the start: it tends to zero
 
 
+class Limits(NamedTuple):
+    """When to stop: at the log-norm `target` once min q is not below polish_from, or after so many steps.
+
+    rtol: the error allowed.  freeze: min q from which the growth is booked.
+    """
+
+    rtol: float
+    freeze: float
+    target: float
+    polish_from: float
+    steps: int
+
+
+class Room(NamedTuple):
+    """Room for what the error of a step is found with, overwritten; balanced: whether a unit conserves anything."""
+
+    weight: np.ndarray
+    theta_new: np.ndarray
+    err_theta: np.ndarray
+    still: np.ndarray
+    sizes: np.ndarray
+    errors: np.ndarray
+    balanced: bool
+
+
 @compiled
 def _write(record, state, theta):
     """A row of the record, while there is room."""
-    if state[5] < record.shape[0]:
-        row = record[int(state[5])]
-        row[0] = state[0]
-        row[1] = state[1]
+    if state[ROWS] < record.shape[0]:
+        row = record[int(state[ROWS])]
+        row[0] = state[BOOKED]
+        row[1] = state[SIGMA]
         row[2:] = theta
-        state[5] += 1.0
+        state[ROWS] += 1.0
 
 
 @compiled
@@ -49,28 +86,28 @@ def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages
     The size is NaN where the steps are used up, and infinite where it would underflow.  balance: as of `integrate`.
     Units come to kinks, and grow from next to nothing, at their own scale.
     """
-    problem, c, basis, pivots, slides = frame
+    net, c, basis = frame.cell.net, frame.c, frame.basis
     weight, theta_new, err_theta, still, sizes, errors, balanced = room
     for i in range(weight.shape[0]):
-        weight[i] = work[4][i]
-    h = state[2]
-    while state[4] < limits[4]:
-        state[4] += 1.0
+        weight[i] = work.p[i]
+    h = state[STEP_SIZE]
+    while state[ATTEMPTS] < limits.steps:
+        state[ATTEMPTS] += 1.0
         z_new = rosenbrock_step(frame, linear, z, h, work, stages)
-        lift(still, basis, stages[0][5], err_theta)
-        error = step_error(work[1], weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits[0])
+        lift(still, basis, stages.k[5], err_theta)
+        error = step_error(work.grad, weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits.rtol)
         if not error > 1.0:
-            error = max(error, unit_error(problem[0], theta_new, err_theta, sizes, errors))
+            error = max(error, unit_error(net, theta_new, err_theta, sizes, errors))
         if balanced and not error > 1.0:
-            balance_gaps(problem[0], theta_new, balance, state[0] + linear[2] * h, sizes, errors)
+            balance_gaps(net, theta_new, balance, state[BOOKED] + linear.shift * h, sizes, errors)
             error = max(error, np.abs(errors).max() / UNIT_ERROR)
         if error <= 1.0:
-            state[2] = h * min(GROW, SAFETY * max(error, LEAST_ERROR) ** -0.25)
+            state[STEP_SIZE] = h * min(GROW, SAFETY * max(error, LEAST_ERROR) ** -0.25)
             return z_new, h
         h *= max(SHRINK, SAFETY * error**-0.25) if np.isfinite(error) else SHRINK
         if h < LEAST_STEP:
             return z, np.inf
-    state[2] = h
+    state[STEP_SIZE] = h
     return z, np.nan
 
 
@@ -91,84 +128,82 @@ def _keep_balance(net, theta, balance, booked, pivots, z, sizes, gaps):
 
 
 @compiled
-def integrate(problem, z, c, basis, pivots, watch, balance, slides, state, limits, record, hit, ended):
+def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, record, hit, ended):
     """Follow the flow in place until something happens; returns one of the codes above.
 
-    problem: (net, x, y, gates, logistic).
-    state: [log-norm booked, sigma, h, separated (0/1), attempted steps, rows of record written, norm at the start,
-    log-norm of the last kink grazed].
-    limits: [rtol, freeze level, log-norm at which to stop, min q below which not to stop, most attempted steps].
+    state: as of harness.flow.state.
     watch (n, units) int8: +1 where the pre-activation must stay >= 0, -1 where <= 0, 0 unwatched.
     balance (units,): v^2 - ||w||^2 of every unit at the start, NaN where it is not conserved.
     hit (n, units), ended (s,): filled with what happened when the code is EVENT.
     record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
     """
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     size, r = basis.shape
     n, units = gates.shape
-    frame = (problem, c, basis, pivots, slides)
+    frame = Frame(cell, c, basis, pivots, slides)
     # made here and not by a function: arrays known to be contiguous make the loops faster
     q, grad, pre, delta = np.empty(n), np.empty((n, size)), np.empty((n, units)), np.empty((n, units))
     p, slope, f = np.empty(n), np.empty(n), np.empty(size)
-    work = (q, grad, pre, delta, p, slope, f)
+    work = Work(q, grad, pre, delta, p, slope, f)
     stages = stages_of(size, r)
     reach, depths = reaches(net, x)
     sizes, gaps = np.empty(units), np.empty(units)
-    guard = (watch, reach, depths, sizes, hit, ended)
+    guard = Guard(watch, reach, depths, sizes, hit, ended)
     looks = np.empty((4, n, units))
     theta = np.empty(size)
     balanced = not np.all(np.isnan(balance))
-    room = (np.empty(n), np.empty(size), np.empty(size), np.zeros(size), np.empty(units), np.empty(units), balanced)
+    room = Room(np.empty(n), np.empty(size), np.empty(size), np.zeros(size), np.empty(units), np.empty(units), balanced)
     f0, jac = np.empty(r), np.empty((r, r))
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     while True:
-        rho = field(problem, lift(c, basis, z, theta), work)
+        rho = field(cell, lift(c, basis, z, theta), work)
         looks[0] = pre
-        if state[3] == 0.0 and loss_below(q, logistic):
-            state[3] = 1.0
+        if state[SEPARATED] == 0.0 and loss_below(q, logistic):
+            state[SEPARATED] = 1.0
         low = q.min()
-        if low > HALVED * limits[1]:
+        if low > HALVED * limits.freeze:
             z *= 0.5
             c *= 0.5
-            state[0] += np.log(2.0)
+            state[BOOKED] += np.log(2.0)
             continue
         _write(record, state, theta)
-        if low >= limits[3] and state[0] + np.log(rho) >= limits[2]:
+        if low >= limits.polish_from and state[BOOKED] + np.log(rho) >= limits.target:
             return DUE
         speed = f
         if slides.normals.shape[0] > 0:
-            speed = add_multiples(slides.normals, pull(slides, problem, theta, f), f.copy())
+            speed = add_multiples(slides.normals, pull(slides, cell, theta, f), f.copy())
         for a in range(r):
             f0[a] = speed[pivots[a]]
-        if r == 0 or np.abs(f0).max() <= (0.0 if state[3] else AT_REST * rho) or rho < VANISHED * state[6]:
+        least = 0.0 if state[SEPARATED] else AT_REST * rho
+        if r == 0 or np.abs(f0).max() <= least or rho < VANISHED * state[FIRST_NORM]:
             return STATIONARY
-        along = jacobian(problem, theta, slides, work, rho, basis)
+        along = jacobian(cell, theta, slides, work, rho, basis)
         for a in range(r):
             for b in range(r):
                 jac[a, b] = along[pivots[a], b]
         shift = 0.0
-        if low > limits[1]:
+        if low > limits.freeze:
             shift = dot(f, theta) / (rho * rho)
             for a in range(r):
                 f0[a] -= shift * z[a]
                 jac[a, a] -= shift
-        linear = (f0, jac, shift)
+        linear = Linear(f0, jac, shift)
         z_new, h = _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False
         if eventful:
             h, z_new, met, grazes = first_event(
-                frame, linear, guard, looks, z, z_new, h, GRAZE * limits[0], work, stages
+                frame, linear, guard, looks, z, z_new, h, GRAZE * limits.rtol, work, stages
             )
         z[:] = z_new
-        state[1] += h
-        state[0] += shift * h
+        state[SIGMA] += h
+        state[BOOKED] += shift * h
         c *= np.exp(-shift * h)
         if balanced:
-            _keep_balance(net, lift(c, basis, z, theta), balance, state[0], pivots, z, sizes, gaps)
+            _keep_balance(net, lift(c, basis, z, theta), balance, state[BOOKED], pivots, z, sizes, gaps)
         if grazes:
             lift(c, basis, z, theta)
-            state[7] = state[0] + 0.5 * np.log(dot(theta, theta))
+            state[GRAZED] = state[BOOKED] + 0.5 * np.log(dot(theta, theta))
         if met:
             return EVENT

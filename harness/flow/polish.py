@@ -9,6 +9,8 @@ inside V has positive curvature sum lambda_i Hessian(q_i) - I: else it is a sadd
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from harness.flow.compiling import compiled
@@ -37,10 +39,19 @@ INDEPENDENT = 1e-9  # of a gradient's length: less of it is left by rounding aft
 PUSHED = 10.0  # times the largest curvature: so far out of the way are directions off the critical subspace
 
 
+class Rows(NamedTuple):
+    """As of `evaluate`, with a row in q and grad for every curved kink below those of the samples."""
+
+    q: np.ndarray
+    grad: np.ndarray
+    pre: np.ndarray
+    delta: np.ndarray
+
+
 @compiled
-def _evaluate(problem, theta, curved, work):
+def _evaluate(cell, theta, curved, work):
     """q and grad with a row for every curved kink below the samples': its pre-activation and normal."""
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     q, grad, pre, delta = work
     n = x.shape[0]
     evaluate(net, theta, x, y, gates, q[:n], grad[:n], pre, delta)
@@ -51,9 +62,9 @@ def _evaluate(problem, theta, curved, work):
 
 
 @compiled
-def _lagrangian_hessian(problem, theta, curved, lam, basis):
+def _lagrangian_hessian(cell, theta, curved, lam, basis):
     """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis; lam (n + t,) holds lambda, mu."""
-    net, x, y, gates, logistic = problem
+    net, x, y, gates, logistic = cell
     n = x.shape[0]
     points = x
     seeds = np.zeros(gates.shape)
@@ -72,19 +83,19 @@ def _lagrangian_hessian(problem, theta, curved, lam, basis):
 
 
 @compiled
-def _system(problem, theta, basis, curved, active, lam, work):
+def _system(cell, theta, basis, curved, active, lam, work):
     """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity."""
     q, grad, pre, delta = work
     size, r = basis.shape
-    n = problem[1].shape[0]
-    _evaluate(problem, theta, curved, work)
+    n = cell.x.shape[0]
+    _evaluate(cell, theta, curved, work)
     weights = np.where(active, lam, 0.0)
     gb = grad @ basis
     count = lam.shape[0]
     residual = np.zeros(r + count)
     matrix = np.zeros((r + count, r + count))
     stationary = basis.T @ (theta - grad.T @ weights)
-    curvature = _lagrangian_hessian(problem, theta, curved, weights, basis)
+    curvature = _lagrangian_hessian(cell, theta, curved, weights, basis)
     for a in range(r):
         residual[a] = stationary[a]
         for b in range(r):
@@ -118,12 +129,12 @@ def _damped_step(matrix, residual, damping):
 
 
 @compiled
-def _newton(problem, theta, basis, curved, active, lam, work):
+def _newton(cell, theta, basis, curved, active, lam, work):
     """Solve on a fixed active set in place; the final residual norm relative to ||theta||."""
     r = basis.shape[1]
     z = basis.T @ theta
     theta[:] = basis @ z
-    residual, matrix = _system(problem, theta, basis, curved, active, lam, work)
+    residual, matrix = _system(cell, theta, basis, curved, active, lam, work)
     error = np.sqrt(dot(residual, residual))
     stalled = 0
     for _ in range(40):
@@ -139,7 +150,7 @@ def _newton(problem, theta, basis, curved, active, lam, work):
             z_new = z + step[:r]
             lam_new = lam + np.where(active, step[r:], 0.0)
             theta_new = basis @ z_new
-            residual_new, matrix_new = _system(problem, theta_new, basis, curved, active, lam_new, work)
+            residual_new, matrix_new = _system(cell, theta_new, basis, curved, active, lam_new, work)
             error_new = np.sqrt(dot(residual_new, residual_new))
             if error_new < error:
                 z, lam[:], theta[:] = z_new, lam_new, theta_new
@@ -155,15 +166,15 @@ def _newton(problem, theta, basis, curved, active, lam, work):
 
 
 @compiled
-def _is_maximum(problem, theta, basis, curved, lam, work):
+def _is_maximum(cell, theta, basis, curved, lam, work):
     """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace inside the basis."""
     q, grad, pre, delta = work
     size, r = basis.shape
-    n = problem[1].shape[0]
-    _evaluate(problem, theta, curved, work)
+    n = cell.x.shape[0]
+    _evaluate(cell, theta, curved, work)
     gb = grad @ basis
     # orthonormalise the active gradients, then push them out of the way by a large positive shift
-    curvature = _lagrangian_hessian(problem, theta, curved, lam, basis)
+    curvature = _lagrangian_hessian(cell, theta, curved, lam, basis)
     span = np.zeros((lam.shape[0], r))
     count = 0
     top = lam[:n].max()
@@ -246,10 +257,10 @@ def _first_multipliers(target, grad, active):
 
 
 @compiled
-def _solve(problem, theta, basis, curved, active, lam, work):
+def _solve(cell, theta, basis, curved, active, lam, work):
     """Newton with changes of the active set, in place; the residual, infinite when the set keeps changing."""
-    q = work[0]
-    n = problem[1].shape[0]
+    q = work.q
+    n = cell.x.shape[0]
     start, first = theta.copy(), lam.copy()
     error = np.inf
     for attempt in range(6):
@@ -259,10 +270,10 @@ def _solve(problem, theta, basis, curved, active, lam, work):
         least = JOINING * first[:n].max() if attempt > 0 else -np.inf
         for i in range(n):
             lam[i] = max(first[i], least) if active[i] else 0.0
-        error = _newton(problem, theta, basis, curved, active, lam, work)
+        error = _newton(cell, theta, basis, curved, active, lam, work)
         if not error < SOLVED_AT:
             return error
-        _evaluate(problem, theta, curved, work)
+        _evaluate(cell, theta, curved, work)
         worst = -1
         for i in range(n):
             if active[i] and lam[i] < -NEGATIVE * np.abs(lam[:n]).max() and (worst < 0 or lam[i] < lam[worst]):
@@ -331,26 +342,26 @@ def where_zero(basis, small):
 
 
 @compiled
-def _polish_within(problem, theta, basis, part, curved, p, late, lam, work):
+def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
     """Newton's method from theta within the part of the basis; the KKT residual against the whole basis.
 
     late: whether to try with the LEADING samples alone.
     """
-    net = problem[0]
-    n = problem[1].shape[0]
-    margins_, grad = work[0], work[1]
+    net = cell.net
+    n = cell.x.shape[0]
+    grad = work.grad
     theta[:] = part @ (np.ascontiguousarray(part.T) @ theta)
-    _evaluate(problem, theta, curved, work)
-    low = margins_[:n].min()
+    _evaluate(cell, theta, curved, work)
+    low = work.q[:n].min()
     if not low > 0.0:
         return np.inf
     theta *= low ** (-1.0 / (net.ptr.shape[0] - 1))
     active = np.ones(lam.shape[0], dtype=np.bool_)
     active[:n] = p > ACTIVE
-    _evaluate(problem, theta, curved, work)
+    _evaluate(cell, theta, curved, work)
     lam[:] = _first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
     first, near = active.copy(), theta.copy()
-    error = _solve(problem, theta, part, curved, active, lam, work)
+    error = _solve(cell, theta, part, curved, active, lam, work)
     for attempt in range(2 if late else 1):
         if error < SOLVED_AT:
             break
@@ -362,7 +373,7 @@ def _polish_within(problem, theta, basis, part, curved, p, late, lam, work):
         lam[n:] = 0.0
         lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / (net.ptr.shape[0] - 1)
         theta[:] = near
-        error = _solve(problem, theta, part, curved, active, lam, work)
+        error = _solve(cell, theta, part, curved, active, lam, work)
     if not error < SOLVED_AT:
         return error
     lam[:n] = np.maximum(lam[:n], 0.0)
@@ -371,7 +382,7 @@ def _polish_within(problem, theta, basis, part, curved, p, late, lam, work):
 
 
 @compiled
-def polish(problem, theta, basis, curved, q, multipliers):
+def polish(cell, theta, basis, curved, q, multipliers):
     """From a direction of the flow to the KKT point it points at, in place.
 
     theta (N,), a point of the flow, is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the
@@ -381,14 +392,14 @@ def polish(problem, theta, basis, curved, q, multipliers):
     those of the whole.
     Returns (code, residual relative to ||theta||).
     """
-    net = problem[0]
-    n = problem[1].shape[0]
+    net = cell.net
+    n = cell.x.shape[0]
     count = n + curved.shape[0]
-    pre, delta = np.empty(problem[3].shape), np.empty(problem[3].shape)
-    work = (np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
+    pre, delta = np.empty(cell.gates.shape), np.empty(cell.gates.shape)
+    work = Rows(np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
     p = np.empty(n)
-    margins(net, theta, problem[1], problem[2], problem[3], q, pre)
-    softmax(q, problem[4], p, np.empty(n))
+    margins(net, theta, cell.x, cell.y, cell.gates, q, pre)
+    softmax(q, cell.logistic, p, np.empty(n))
     late = q.min() > LATE
     lam = np.empty(count)
     flow = theta.copy()
@@ -401,10 +412,10 @@ def polish(problem, theta, basis, curved, q, multipliers):
             if part.shape[1] == 0:
                 continue
         theta[:] = flow
-        error = _polish_within(problem, theta, basis, part, curved, p, late and trial == 0, lam, work)
+        error = _polish_within(cell, theta, basis, part, curved, p, late and trial == 0, lam, work)
         if error < SOLVED_AT:
-            maximum = _is_maximum(problem, theta, basis, curved, lam, work)
-            q[:] = work[0][:n]
+            maximum = _is_maximum(cell, theta, basis, curved, lam, work)
+            q[:] = work.q[:n]
             multipliers[:] = lam[:n]
             if maximum:
                 return SOLVED, error

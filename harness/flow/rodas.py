@@ -6,10 +6,12 @@ factorisation a step.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from harness.flow.compiling import compiled
-from harness.flow.field import add_multiples, factor_gram, velocity
+from harness.flow.field import Cell, Slides, add_multiples, factor_gram, velocity
 from harness.flow.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient, unit_sizes
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
@@ -45,19 +47,44 @@ DENSE = np.array(
 )
 
 
+class Frame(NamedTuple):
+    """The coordinates z of theta = c + basis z, basis (N, r) with the identity in the rows `pivots` (r,)."""
+
+    cell: Cell
+    c: np.ndarray
+    basis: np.ndarray
+    pivots: np.ndarray
+    slides: Slides
+
+
+class Linear(NamedTuple):
+    """The field f0 (r,) less shift times theta where a step starts, and its Jacobian (r, r)."""
+
+    f0: np.ndarray
+    jac: np.ndarray
+    shift: float
+
+
+class Stages(NamedTuple):
+    """The stages k (6, r) of a step, and room for what it needs on the way: nothing is allocated within steps."""
+
+    k: np.ndarray
+    lhs: np.ndarray
+    piv: np.ndarray
+    rhs: np.ndarray
+    theta: np.ndarray
+
+
 @compiled
 def stages_of(size, r):
-    """Room for the stages (6, r) of a step, and for what it needs on the way: nothing is allocated within steps."""
-    return np.empty((6, r)), np.empty((r, r)), np.empty(r, dtype=np.int64), np.empty(r), np.empty(size)
+    """Room for steps of r coordinates and `size` parameters."""
+    return Stages(np.empty((6, r)), np.empty((r, r)), np.empty(r, dtype=np.int64), np.empty(r), np.empty(size))
 
 
 @compiled
 def rosenbrock_step(frame, linear, z, h, work, stages):
-    """One RODAS4 step of size h from z; fills the stages, as of `stages_of`; returns the new z, NaN if singular.
-
-    frame: (problem, c, basis, pivots, slides).  linear: (f0, jac, shift), of the field less shift times theta.
-    """
-    problem, c, basis, pivots, slides = frame
+    """One RODAS4 step of size h from z; fills the stages; returns the new z, NaN if singular."""
+    cell, c, basis, pivots, slides = frame
     f0, jac, shift = linear
     k, lhs, piv, rhs, theta = stages
     r = z.shape[0]
@@ -79,7 +106,7 @@ def rosenbrock_step(frame, linear, z, h, work, stages):
                         stage[a] += STAGE[s, j] * k[j, a]
                 else:
                     stage[a] += k[4, a]
-            v, _ = velocity(problem, lift(c, basis, stage, theta), slides, work)
+            v, _ = velocity(cell, lift(c, basis, stage, theta), slides, work)
             for a in range(r):
                 rhs[a] = v[pivots[a]] - shift * stage[a]
         for a in range(r):
@@ -98,9 +125,8 @@ def rosenbrock_step(frame, linear, z, h, work, stages):
 @compiled
 def _return_to_kinks(frame, z, work):
     """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding."""
-    problem, c, basis, pivots, slides = frame
-    net, x, y, gates, logistic = problem
-    q, grad, pre, delta, p, slope, f = work
+    cell, c, basis, pivots, slides = frame
+    net, x, y, gates, logistic = cell
     flat = slides.normals.shape[0] - slides.curved.shape[0]
     theta = np.empty(c.shape[0])
     for _ in range(3 if slides.curved.shape[0] > 0 else 1):
@@ -109,11 +135,11 @@ def _return_to_kinks(frame, z, work):
         for h in range(flat):
             gap[h] = dot(slides.normals[h], theta)
         if slides.curved.shape[0] > 0:
-            margins(net, theta, x, y, gates, q, pre)
+            margins(net, theta, x, y, gates, work.q, work.pre)
         for t in range(slides.curved.shape[0]):
             i, u = slides.curved[t]
             unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
-            gap[flat + t] = pre[i, u]
+            gap[flat + t] = work.pre[i, u]
         if flat < slides.normals.shape[0]:
             factor_gram(slides)
         lu_solve(slides.gram, slides.piv, gap)
@@ -125,7 +151,7 @@ def _return_to_kinks(frame, z, work):
 @compiled
 def interpolate(z0, z1, stages, s):
     """Dense output of the step at fraction s."""
-    k = stages[0]
+    k = stages.k
     out = np.empty_like(z0)
     for a in range(z0.shape[0]):
         d1 = 0.0

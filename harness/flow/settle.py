@@ -55,7 +55,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     point = np.where(small, 0.0, point)
     q, grad = np.empty(instance.n), np.empty((instance.n, len(point)))
     pre, delta = np.empty(gates.gates.shape), np.empty(gates.gates.shape)
-    evaluate(net, point, x.copy(), instance.y_float.copy(), gates.gates, q, grad, pre, delta)
+    evaluate(net, point, gates.cell.x, gates.cell.y, gates.gates, q, grad, pre, delta)
     lowest = float(q.min())
     if not lowest > _KEPT:
         return None
