@@ -4,7 +4,7 @@ Two successive polishes find the same point, and the flow's direction has come a
 From further away a point that is nearly right, one with a small unit taken for dead say, looks the same.  Slow modes
 come near too late to wait for: for them all polishes, over a growth in which ten would have their place, find the
 direction closer, at a rate at which the distance will vanish.  The second-order test has been passed before
-(harness.flow.polish).
+(harness.flow.second_order).
 """
 
 from __future__ import annotations

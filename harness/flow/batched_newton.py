@@ -1,6 +1,6 @@
 """The damped Newton method on the KKT system of many flows, with changes of the active set.
 
-The system and the rules are those of harness.flow.polish.  One pass of the loop here is one trial step of every open
+The system and the rules are those of harness.flow.newton.  One pass of the loop here is one trial step of every open
 lane; a lane whose active set changes spends a pass on starting again.  The host looks every few passes and closes up
 the batch when half of it is done.
 """
@@ -24,21 +24,20 @@ from harness.flow.batched_kernel import (
     values,
 )
 from harness.flow.batched_lanes import put, take
-from harness.flow.polish import (
-    ACTIVE,
+from harness.flow.multipliers import REFINED, RIDGE
+from harness.flow.newton import (
     DAMPED_AT_LEAST,
     DAMPING,
     JOINING,
     LAST_TRY,
     MORE_DAMPING,
     NEGATIVE,
-    REFINED,
-    RIDGE,
     SOLVED_AT,
     VIOLATED,
 )
+from harness.flow.polish import ACTIVE
 
-_EXACT = 1e-15  # of the residual relative to ||theta||: rounding, of sums in another order than in harness.flow.polish
+_EXACT = 1e-15  # of the residual relative to ||theta||: rounding, of sums in another order than in harness.flow.newton
 _LOOK = 4
 _ROUNDS, _STEPS, _TRIES = 6, 40, 8
 

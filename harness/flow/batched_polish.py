@@ -17,20 +17,10 @@ from harness.flow.batched_kernel import hessian_times
 from harness.flow.batched_lanes import Lanes, take
 from harness.flow.batched_newton import System, evaluation, newton, times
 from harness.flow.kernel import Wiring
-from harness.flow.polish import (
-    FAILED,
-    FLAT,
-    INDEPENDENT,
-    LATE,
-    LEADING,
-    POSITIVE,
-    PUSHED,
-    SADDLE,
-    SOLVED,
-    SOLVED_AT,
-    removals,
-    without_units,
-)
+from harness.flow.newton import SOLVED_AT
+from harness.flow.polish import FAILED, LATE, LEADING, SADDLE, SOLVED
+from harness.flow.removals import removals, without_units
+from harness.flow.second_order import FLAT, INDEPENDENT, POSITIVE, PUSHED
 
 
 def polish(

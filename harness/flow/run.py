@@ -21,7 +21,8 @@ from harness.flow.integrator import Limits, integrate
 from harness.flow.invariants import Invariants, Subspace
 from harness.flow.kernel import wiring
 from harness.flow.kinks import Pair
-from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
+from harness.flow.polish import FAILED, SADDLE, SOLVED, polish
+from harness.flow.removals import where_zero
 from harness.flow.settle import Settled, settle
 from harness.flow.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
 from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
