@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.integrate import BDF
 
-from harness.flow.compiling import compiled
-from harness.flow.field import Cell, jacobian, no_slides, rate, workspace
-from harness.flow.field import field as flow_field
-from harness.flow.kernel import wiring
-from harness.flow.polish import SOLVED, polish
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.field import Cell, jacobian, no_slides, rate, workspace
+from harness.flow.compiled.field import field as flow_field
+from harness.flow.compiled.kernel import wiring
 from harness.flow.run import Run, Settings
-from harness.flow.settle import settle
+from harness.flow.settling.polish import SOLVED, polish
+from harness.flow.settling.settle import settle
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.kkt import kkt
@@ -213,7 +213,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 
 
 def numpy_field(instance: Instance, theta: np.ndarray) -> np.ndarray:
-    """The field of harness.flow.field, all samples at once."""
+    """The field of harness.flow.compiled.field, all samples at once."""
     network, y = instance.network, instance.y_float
     parts = np.split(theta, np.cumsum(network.sizes)[:-1])
     matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, parts, strict=True)]

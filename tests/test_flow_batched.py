@@ -15,16 +15,16 @@ import torch
 
 from benchmarks.families import suite
 from harness import drive
-from harness.flow.batched import follow_batch
-from harness.flow.batched_field import field, jacobian
-from harness.flow.batched_kernel import backward, forward, hessian_times, values
-from harness.flow.batched_lanes import Shape, build
-from harness.flow.field import field as compiled_field
-from harness.flow.field import jacobian as compiled_jacobian
-from harness.flow.field import velocity as compiled_velocity
-from harness.flow.field import workspace
+from harness.flow.batched.field import field, jacobian
+from harness.flow.batched.follow import follow_batch
+from harness.flow.batched.kernel import backward, forward, hessian_times, values
+from harness.flow.batched.lanes import Shape, build
+from harness.flow.compiled.field import field as compiled_field
+from harness.flow.compiled.field import jacobian as compiled_jacobian
+from harness.flow.compiled.field import velocity as compiled_velocity
+from harness.flow.compiled.field import workspace
+from harness.flow.compiled.kernel import hessian_times as compiled_hessian_times
 from harness.flow.follow import follow
-from harness.flow.kernel import hessian_times as compiled_hessian_times
 from harness.flow.run import Run, Settings
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance

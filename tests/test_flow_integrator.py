@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from harness.flow.field import Cell, field, jacobian, no_slides, slides_of, softmax, velocity, workspace
-from harness.flow.kernel import wiring
-from harness.flow.rodas import Frame, Linear, Stages, interpolate, rosenbrock_step, stages_of
+from harness.flow.compiled.field import Cell, field, jacobian, no_slides, slides_of, softmax, velocity, workspace
+from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.rodas import Frame, Linear, Stages, interpolate, rosenbrock_step, stages_of
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 NETWORKS: dict[str, Network] = {

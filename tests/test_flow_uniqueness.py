@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from benchmarks.families import draw
-from harness.flow import follow, kinks
+from harness.flow import follow
+from harness.flow.kinks import departure
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import convolutional, fully_connected, preactivations
@@ -193,9 +194,9 @@ def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch
     normals = rng.standard_normal((count, 2)) @ rng.standard_normal((2, 5))
     base = rng.standard_normal(5) * rng.integers(0, 2)
     plus, minus = rng.standard_normal(count) * rng.integers(0, 2, count), rng.standard_normal(count)
-    found = kinks.depart(normals, base, np.abs(base), plus, minus)
-    monkeypatch.setattr(kinks, "_PARALLEL", -1.0)
-    assert found == kinks.depart(normals, base, np.abs(base), plus, minus)
+    found = departure.depart(normals, base, np.abs(base), plus, minus)
+    monkeypatch.setattr(departure, "_PARALLEL", -1.0)
+    assert found == departure.depart(normals, base, np.abs(base), plus, minus)
 
 
 def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:
@@ -203,10 +204,10 @@ def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:
     angles = np.linspace(0.1, 3.0, 10)
     normals = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     base = np.array([-10.0, 1.0])
-    found = kinks.depart(normals, base, np.abs(base), np.full(10, 0.01), np.full(10, 0.01))
+    found = departure.depart(normals, base, np.abs(base), np.full(10, 0.01), np.full(10, 0.01))
     assert found.status == "unique"
     assert list(found.sides) == np.sign(normals @ base).tolist()
-    assert kinks.depart(normals, np.zeros(2), np.zeros(2), np.ones(10), np.zeros(10)).status == "not unique"
+    assert departure.depart(normals, np.zeros(2), np.zeros(2), np.ones(10), np.zeros(10)).status == "not unique"
 
 
 def test_a_neuron_below_a_weight_that_only_starts_at_zero_is_not_dead() -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.flow import integrator
+from harness.flow.compiled import integrator
+from harness.flow.compiled.state import ROWS, SIGMA
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
-from harness.flow.settle import Settled
-from harness.flow.state import ROWS, SIGMA
+from harness.flow.settling.settle import Settled
 from harness.flow.undecided import ELSEWHERE, NOWHERE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status

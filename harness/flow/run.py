@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from harness.flow.approach import SPACING, Approach, distance_to
-from harness.flow.events import GRAZE, reaches, sway
-from harness.flow.fate import Ends, dying, fate, still_turning
-from harness.flow.field import field, slide_coefficients, velocity, workspace
-from harness.flow.gates import Gates
-from harness.flow.integrator import Limits, integrate
-from harness.flow.invariants import Invariants, Subspace
-from harness.flow.kernel import wiring
-from harness.flow.kinks import Pair
-from harness.flow.polish import FAILED, SADDLE, SOLVED, polish
-from harness.flow.removals import where_zero
-from harness.flow.settle import Settled, settle
-from harness.flow.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
+from harness.flow.compiled.events import GRAZE, reaches, sway
+from harness.flow.compiled.field import field, slide_coefficients, velocity, workspace
+from harness.flow.compiled.integrator import Limits, integrate
+from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
+from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.gates import Gates
+from harness.flow.settling.approach import SPACING, Approach, distance_to
+from harness.flow.settling.fate import Ends, dying, fate, still_turning
+from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
+from harness.flow.settling.removals import where_zero
+from harness.flow.settling.settle import Settled, settle
 from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
 
