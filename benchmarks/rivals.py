@@ -10,19 +10,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.integrate import BDF
 
-from harness.flow.compiling import compiled
-from harness.flow.field import field as flow_field
-from harness.flow.field import jacobian, no_slides, rate, workspace
-from harness.flow.gates import Undecided
-from harness.flow.kernel import wiring
-from harness.flow.polish import SOLVED, polish
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.field import Cell, jacobian, no_slides, rate, workspace
+from harness.flow.compiled.field import field as flow_field
+from harness.flow.compiled.kernel import wiring
 from harness.flow.run import Run, Settings
-from harness.flow.settle import settle
+from harness.flow.settling.polish import SOLVED, polish
+from harness.flow.settling.settle import settle
+from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.kkt import kkt
 
@@ -92,25 +91,25 @@ def log_loss(q, logistic):
 
 
 @compiled
-def descend(problem, theta, work, state, steps, relu, grow):
+def descend(cell, theta, work, state, steps, relu, grow):
     """Gradient descent with the loss-based rate: theta -= a grad L / L, in place; `a` follows the loss.
 
     state: [a, log L].  grow: the factor on theta after these steps, 1 for plain gradient descent.
     """
-    net, x, y, gates, logistic = problem
-    q, f = work[0], work[6]
+    net, x, y, gates, logistic = cell
+    q, f = work.q, work.f
     m = net.ptr.shape[0] - 1
     rho = 0.0
     for _ in range(steps):
         open_gates(net, theta, x, gates, relu)
-        rho = rate(problem, theta, work)
+        rho = rate(cell, theta, work)
         before = log_loss(q, logistic)
         if rho > LARGEST:
             return
         step = state[0] * rho ** (m - 2)
         trial = theta + step * f
         open_gates(net, trial, x, gates, relu)
-        rate(problem, trial, work)
+        rate(cell, trial, work)
         if log_loss(q, logistic) <= before:
             theta[:] = trial
             state[0] *= GROWTH
@@ -134,12 +133,12 @@ def rescaling(instance: Instance) -> Reached:
 
 
 def _descend(instance: Instance, grow: Callable[[int], float]) -> Reached:
-    problem, theta = kernel_problem(instance)
-    work, state, reached = workspace(problem), np.array([1e-2, 0.0]), Reached()
+    cell, theta = kernel_cell(instance)
+    work, state, reached = workspace(cell), np.array([1e-2, 0.0]), Reached()
     done, chunk = 0, 100
     while done < DESCENT_STEPS:
         start = time.process_time()
-        descend(problem, theta, work, state, chunk, instance.network.activation == "relu", grow(done))
+        descend(cell, theta, work, state, chunk, instance.network.activation == "relu", grow(done))
         reached.spent += time.process_time() - start
         done += chunk
         chunk = max(100, done // 8)
@@ -164,23 +163,23 @@ def bdf_plain(instance: Instance) -> Reached:
 
 
 def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
-    problem, theta0 = kernel_problem(instance)
-    net, x, _, gates, _ = problem
+    cell, theta0 = kernel_cell(instance)
+    net, x, _, gates, _ = cell
     relu = instance.network.activation == "relu"
-    work, whole, reached = workspace(problem), np.eye(len(theta0)), Reached()
+    work, whole, reached = workspace(cell), np.eye(len(theta0)), Reached()
 
     def velocity(_: float, theta: np.ndarray) -> np.ndarray:
         open_gates(net, theta, x, gates, relu)
-        rate(problem, theta, work)
-        return work[6].copy()
+        rate(cell, theta, work)
+        return work.f.copy()
 
     def in_numpy(_: float, theta: np.ndarray) -> np.ndarray:
         return numpy_field(instance, theta)
 
     def derivative(_: float, theta: np.ndarray) -> np.ndarray:
         open_gates(net, theta, x, gates, relu)
-        rho = flow_field(problem, theta, work)
-        return jacobian(problem, theta, no_slides(len(theta)), work, rho, whole)
+        rho = flow_field(cell, theta, work)
+        return jacobian(cell, theta, no_slides(len(theta)), work, rho, whole)
 
     start = time.process_time()
     fields = (in_numpy, None) if plain else (velocity, derivative)
@@ -198,7 +197,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
             start = time.process_time()
             if float(np.log(np.linalg.norm(theta))) >= due:
                 velocity(0.0, theta)
-                if work[0].min() > Settings.polish_from:
+                if work.q.min() > Settings.polish_from:
                     due = float(np.log(np.linalg.norm(theta))) + 1.0
                     point = _polished(instance, theta)
                     reached.spent += time.process_time() - start
@@ -214,7 +213,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 
 
 def numpy_field(instance: Instance, theta: np.ndarray) -> np.ndarray:
-    """The field of harness.flow.field, all samples at once."""
+    """The field of harness.flow.compiled.field, all samples at once."""
     network, y = instance.network, instance.y_float
     parts = np.split(theta, np.cumsum(network.sizes)[:-1])
     matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, parts, strict=True)]
@@ -242,18 +241,19 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
     """The KKT point that the polish finds from theta, None if none is to be believed."""
     try:
         run = Run(instance, Settings(), record=False)
-        open_gates(run.problem[0], theta, run.problem[1], run.gates.gates, run.gates.relu)
+        cell = run.gates.cell
+        open_gates(cell.net, theta, cell.x, cell.gates, run.gates.relu)
         point, q, multipliers = theta.copy(), np.empty(instance.n), np.empty(instance.n)
-        code, _ = polish(run.problem, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q, multipliers)
+        code, _ = polish(cell, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q, multipliers)
         settled = settle(instance, point, multipliers, run.gates) if code == SOLVED else None
     except Undecided:
         return None
     return np.concatenate(settled.theta) if settled is not None and settled.residual <= LEVELS[-1] else None
 
 
-def kernel_problem(instance: Instance) -> tuple[tuple[Any, ...], np.ndarray]:
+def kernel_cell(instance: Instance) -> tuple[Cell, np.ndarray]:
     """The kernel's arguments with gates of their own, and theta at the start."""
     net = wiring(instance.network)
     gates = np.ones((instance.n, int(net.uptr[-1])))
-    problem = (net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
-    return problem, np.concatenate(instance.theta0_float)
+    cell = Cell(net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
+    return cell, np.concatenate(instance.theta0_float)

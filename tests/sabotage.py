@@ -12,8 +12,8 @@ import numpy as np
 
 import harness
 from harness.claims.retrace import Field
-from harness.flow.gates import Gates
-from harness.flow.invariants import Invariants, Subspace
+from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.kinks.gates import Gates
 from harness.oracles import Verdict, Verdicts
 from harness.oracles.verdict import LayerVerdicts
 from harness.problem.instances import Instance

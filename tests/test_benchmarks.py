@@ -43,11 +43,11 @@ def test_the_others_come_near(linear: list[Limit], method: rivals.Method, monkey
 
 def test_the_two_fields_are_one() -> None:
     for instance in suite(6, 16, "generic"):
-        problem, theta = rivals.kernel_problem(instance)
-        rivals.open_gates(problem[0], theta, problem[1], problem[3], instance.network.activation == "relu")
-        work = rivals.workspace(problem)
-        rivals.rate(problem, theta, work)
-        np.testing.assert_allclose(work[6], rivals.numpy_field(instance, theta), rtol=1e-10, atol=1e-12)
+        cell, theta = rivals.kernel_cell(instance)
+        rivals.open_gates(cell.net, theta, cell.x, cell.gates, instance.network.activation == "relu")
+        work = rivals.workspace(cell)
+        rivals.rate(cell, theta, work)
+        np.testing.assert_allclose(work.f, rivals.numpy_field(instance, theta), rtol=1e-10, atol=1e-12)
 
 
 def test_a_predictor_is_told_from_another(linear: list[Limit]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from harness import cli
 from harness.cli import main
-from harness.flow import keeping
+from harness.flow.compiled import keeping
 from tests.bad_inputs import good_object
 
 COMMAND = [sys.executable, "-m", "harness.cli"]

@@ -10,7 +10,7 @@ import pytest
 import harness
 from benchmarks.families import suite
 from harness.flow import Settings
-from harness.flow.approach import Approach, vanishing
+from harness.flow.settling.approach import Approach, vanishing
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal
 

@@ -15,18 +15,18 @@ import torch
 
 from benchmarks.families import suite
 from harness import drive
-from harness.flow.batched import follow_batch
-from harness.flow.batched_field import field, jacobian
-from harness.flow.batched_kernel import backward, forward, hessian_times, values
-from harness.flow.batched_lanes import Shape, build
-from harness.flow.field import field as compiled_field
-from harness.flow.field import jacobian as compiled_jacobian
-from harness.flow.field import velocity as compiled_velocity
-from harness.flow.field import workspace
+from harness.flow.batched.field import field, jacobian
+from harness.flow.batched.follow import follow_batch
+from harness.flow.batched.kernel import backward, forward, hessian_times, values
+from harness.flow.batched.lanes import Shape, build
+from harness.flow.compiled.field import field as compiled_field
+from harness.flow.compiled.field import jacobian as compiled_jacobian
+from harness.flow.compiled.field import velocity as compiled_velocity
+from harness.flow.compiled.field import workspace
+from harness.flow.compiled.kernel import hessian_times as compiled_hessian_times
 from harness.flow.follow import follow
-from harness.flow.gates import Undecided
-from harness.flow.kernel import hessian_times as compiled_hessian_times
 from harness.flow.run import Run, Settings
+from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import forward as predict
@@ -184,12 +184,12 @@ def test_the_kernel_agrees() -> None:
         weights = torch.nn.functional.pad(weights, (0, lanes.net.x.shape[1] - lanes.samples))
         second = hessian_times(lanes.net, at, back, weights, lanes.along)
         for b, run in enumerate(chosen):
-            net, x, y, gates, _ = run.problem
+            net, x, y, gates, _ = run.gates.cell
             n, size = len(x), len(run.constant)
-            work = workspace(run.problem)
-            compiled_field(run.problem, run.theta, work)
-            np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work[0], rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work[1], rtol=1e-12, atol=1e-12)
+            work = workspace(run.gates.cell)
+            compiled_field(run.gates.cell, run.theta, work)
+            np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work.q, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work.grad, rtol=1e-12, atol=1e-12)
             assert not back.grad[b, :, size:].any()
             seeds = np.zeros(gates.shape)
             seeds[:, -1] = y * weights[b, :n].numpy()
@@ -212,14 +212,15 @@ def test_the_velocity_and_its_jacobian_agree() -> None:
     changes = jacobian(lanes, theta, now, None)
     compared = 0
     for b, run in enumerate(flows):
-        work, size = workspace(run.problem), len(run.constant)
-        velocity = compiled_velocity(run.problem, run.theta, run.slides, workspace(run.problem))[0]
-        rho = compiled_field(run.problem, run.theta, work)
-        np.testing.assert_allclose(work[6], velocity, rtol=1e-12, atol=1e-12)
+        cell, size = run.gates.cell, len(run.constant)
+        work = workspace(cell)
+        velocity = compiled_velocity(cell, run.theta, run.slides, workspace(cell))[0]
+        rho = compiled_field(cell, run.theta, work)
+        np.testing.assert_allclose(work.f, velocity, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(now.f[b, :size].numpy(), velocity, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(field(lanes, theta).f[b].numpy(), now.f[b].numpy(), rtol=1e-12, atol=1e-12)
         if rho > 0.0:
-            expected = compiled_jacobian(run.problem, run.theta, run.slides, work, rho, run.subspace.basis)
+            expected = compiled_jacobian(cell, run.theta, run.slides, work, rho, run.subspace.basis)
             found = changes[b, :size, : expected.shape[1]].numpy()
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
             compared += 1

@@ -15,8 +15,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 
-from harness.flow.invariants import Invariants, Subspace
-from harness.flow.kernel import wiring
+from harness.flow.compiled.kernel import wiring
+from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 
 Vector = list[Fraction]

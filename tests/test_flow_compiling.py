@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from numba import njit
 
-from harness.flow import integrator, keeping
-from harness.flow.compiling import keep
-from harness.flow.keeping import Kept, digest, folders, read, write
+from harness.flow.compiled import integrator, keeping
+from harness.flow.compiled.compiling import keep
+from harness.flow.compiled.keeping import Kept, digest, folders, read, write
 
 SOURCES = keeping.SOURCES
 
@@ -164,11 +164,12 @@ def test_kernels_are_not_kept_under_the_name_of_sources_that_have_changed_since(
 
 
 def test_a_change_in_one_source_gives_another_folder(tmp_path: Path) -> None:
-    (tmp_path / "callee.py").write_text("one = 1\n")
-    (tmp_path / "caller.py").write_text("from callee import one\n")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "callee.py").write_text("one = 1\n")
+    (tmp_path / "caller.py").write_text("from deeper.callee import one\n")
     before = digest(tmp_path)
     assert digest(tmp_path) == before
-    (tmp_path / "callee.py").write_text("one = 2\n")
+    (tmp_path / "deeper" / "callee.py").write_text("one = 2\n")
     assert digest(tmp_path) != before
 
 
@@ -185,8 +186,8 @@ def test_a_change_of_the_compiler_gives_another_folder(name: str, monkeypatch: p
 
 
 CALLER = """
-from harness.flow.compiling import compiled
-from harness.flow.callee import two
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.callee import two
 
 @compiled
 def four(a):
@@ -200,12 +201,12 @@ print(four(1), sum(four.stats.cache_hits.values()))
 def package(tmp_path: Path) -> Path:
     """A package like the trainer, with one kernel that calls another one, on whose folder nothing can be written."""
     flow = tmp_path / "harness" / "flow"
-    flow.mkdir(parents=True)
+    (flow / "compiled").mkdir(parents=True)
     for name in ("compiling.py", "keeping.py"):
-        shutil.copy(SOURCES / name, flow)
+        shutil.copy(SOURCES / "compiled" / name, flow / "compiled")
     (flow / "caller.py").write_text(CALLER)
-    (flow / "callee.py").write_text(
-        "from harness.flow.compiling import compiled\n\n@compiled\ndef two(a):\n    return a + 1\n"
+    (flow / "compiled" / "callee.py").write_text(
+        "from harness.flow.compiled.compiling import compiled\n\n@compiled\ndef two(a):\n    return a + 1\n"
     )
     (flow / "__pycache__").write_text("")
     return tmp_path
@@ -230,7 +231,7 @@ def test_read_only_package_and_a_change_in_a_callee(package: Path) -> None:
     assert called(package, HOME=home) == ("4 0", "")
     assert called(package, HOME=home) == ("4 1", "")
     # Of the same length, and as old.
-    callee = package / "harness" / "flow" / "callee.py"
+    callee = package / "harness" / "flow" / "compiled" / "callee.py"
     status = callee.stat()
     callee.write_text(callee.read_text().replace("a + 1", "a + 2"))
     os.utime(callee, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -238,7 +239,7 @@ def test_read_only_package_and_a_change_in_a_callee(package: Path) -> None:
 
 
 def test_read_only_package_without_a_home(package: Path) -> None:
-    nowhere = str(package / "harness" / "flow" / "callee.py" / "home")
+    nowhere = str(package / "harness" / "flow" / "compiled" / "callee.py" / "home")
     for _ in range(2):
         out, err = called(package, HOME=nowhere)
         assert out == "4 0"

@@ -13,9 +13,9 @@ from scipy.integrate import solve_ivp
 
 from benchmarks.families import Kind, suite
 from harness.flow import follow
-from harness.flow.batched import follow_batch
-from harness.flow.batched_integrator import lowest as batched_lowest
-from harness.flow.events import lowest
+from harness.flow.batched.follow import follow_batch
+from harness.flow.batched.integrator import lowest as batched_lowest
+from harness.flow.compiled.events import lowest
 from harness.flow.run import Run
 from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected, sparse
@@ -127,7 +127,7 @@ def test_a_clean_crossing_is_what_any_event_comes_to(kind: Kind, monkeypatch: py
 
     def refuse(run: Run, pair: tuple[int, int], theta: np.ndarray) -> bool:
         nonlocal passed
-        passed += run.subspace.whole and run.gates.crossing(pair, theta, run.problem) != 0
+        passed += run.subspace.whole and run.gates.crossing(pair, theta) != 0
         return False
 
     monkeypatch.setattr(Run, "_passes", refuse)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from harness.flow import follow, run
-from harness.flow.decoupled import rate_of
-from harness.flow.group_fate import EVEN, Beside, of_rates
+from harness.flow.settling.decoupled import rate_of
+from harness.flow.settling.group_fate import EVEN, Beside, of_rates
 from harness.problem.instances import Instance
 from harness.problem.networks import diagonal, fully_connected
 from tests.test_reference import VALUES, case

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from harness.flow.field import field, jacobian, no_slides, slides_of, softmax, velocity, workspace
-from harness.flow.kernel import wiring
-from harness.flow.rodas import interpolate, rosenbrock_step, stages_of
+from harness.flow.compiled.field import Cell, field, jacobian, no_slides, slides_of, softmax, velocity, workspace
+from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.rodas import Frame, Linear, Stages, interpolate, rosenbrock_step, stages_of
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
 
 NETWORKS: dict[str, Network] = {
@@ -30,7 +28,7 @@ class Setting:
         net = wiring(network)
         self.size = sum(network.sizes)
         n = 4
-        self.problem: Any = (
+        self.cell = Cell(
             net, rng.standard_normal((n, network.widths[0])), rng.choice([-1.0, 1.0], n),
             np.ones((n, int(net.uptr[-1]))), logistic,
         )  # fmt: skip
@@ -46,7 +44,7 @@ class Setting:
 
     def add_slides(self, curved: bool) -> None:
         """Slides on one flat kink of the first layer, and on one curved one of the second where there is one."""
-        net, x, _, gates, _ = self.problem
+        net, x, _, gates, _ = self.cell
         unit = int(net.uptr[1])
         flat = np.zeros((1, self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
@@ -67,23 +65,23 @@ class Setting:
         )  # fmt: skip
 
     def rate(self, z: np.ndarray) -> np.ndarray:
-        return velocity(self.problem, self.c + self.basis @ z, self.slides, workspace(self.problem))[0]
+        return velocity(self.cell, self.c + self.basis @ z, self.slides, workspace(self.cell))[0]
 
     def jacobian(self) -> np.ndarray:
-        work = workspace(self.problem)
+        work = workspace(self.cell)
         theta = self.c + self.basis @ self.z
-        rho = field(self.problem, theta, work)
-        return jacobian(self.problem, theta, self.slides, work, rho, self.basis)
+        rho = field(self.cell, theta, work)
+        return jacobian(self.cell, theta, self.slides, work, rho, self.basis)
 
-    def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:
         """One step of size h from z: its end, and its stages."""
         held, self.z = self.z, z
         jac = self.jacobian()[self.pivots]
         self.z = held
         stages = stages_of(len(self.c), len(z))
         end = rosenbrock_step(
-            (self.problem, self.c, self.basis, self.pivots, self.slides), (self.rate(z)[self.pivots], jac, 0.0), z, h,
-            workspace(self.problem), stages,
+            Frame(self.cell, self.c, self.basis, self.pivots, self.slides),
+            Linear(self.rate(z)[self.pivots], jac, 0.0), z, h, workspace(self.cell), stages,
         )  # fmt: skip
         return end, stages
 
@@ -178,12 +176,12 @@ def test_the_field_is_homogeneous() -> None:
     for name, network in NETWORKS.items():
         setting = Setting(network, False, 5)
         theta = setting.c + setting.basis @ setting.z
-        n = len(setting.problem[2])
+        n = len(setting.cell.y)
         # one sample alone always has weight 1
-        single = (setting.problem[0], setting.problem[1][:1].copy(), setting.problem[2][:1].copy(),
-                  setting.problem[3][:1].copy(), False)  # fmt: skip
+        net, x, y, gates, _ = setting.cell
+        single = Cell(net, x[:1].copy(), y[:1].copy(), gates[:1].copy(), False)
         assert n > 1
         one, two = workspace(single), workspace(single)
         field(single, theta, one)
         field(single, 2.0 * theta, two)
-        np.testing.assert_allclose(two[6], 2.0 * one[6], rtol=1e-13, err_msg=name)
+        np.testing.assert_allclose(two.f, 2.0 * one.f, rtol=1e-13, err_msg=name)

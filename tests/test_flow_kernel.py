@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.flow.kernel import evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient, wiring
+from harness.flow.compiled.kernel import evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient, wiring
 from harness.problem.networks import Network
 
 CASES = [(depth, shared, seed) for depth in (1, 2, 3, 4) for shared in (False, True) for seed in range(4)]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.uniqueness import balanced
-from harness.flow import Settings, follow, kinks
+from harness.flow import Settings, follow
+from harness.flow.kinks import departure
 from harness.problem.instances import Instance
 
 CASES = Path(__file__).parent / "cases"
@@ -54,7 +55,7 @@ def test_balanced_starts_are_unique_and_keep_their_balance() -> None:
     for _ in range(150):
         instance = balanced(rng)
         limit = follow(instance, record=True)
-        assert limit.reason != "The flow is not unique.", instance.to_json()
+        assert "not unique" not in limit.reason, instance.to_json()
         slid += any(event["gate"] == "sliding" for event in limit.events)
         assert limit.path is not None
         directions = limit.path["direction"]
@@ -76,21 +77,21 @@ def test_balanced_starts_are_unique_and_keep_their_balance() -> None:
 def test_a_slow_crossing_beside_a_large_jump() -> None:
     """Both sides push to the on side, one 1e10 times as fast as the other."""
     normal, base = np.array([[3.0, -1.0, 0.0]]), np.array([1e-10, 1e-10, 5.0])
-    found = kinks.depart(normal, base, np.abs(base), np.array([2.0]), np.zeros(1))
+    found = departure.depart(normal, base, np.abs(base), np.array([2.0]), np.zeros(1))
     assert (found.status, found.sides) == ("unique", (1,))
-    twice = kinks.depart(np.eye(3)[:2], base, np.abs(base), np.array([2.0, -1e-12]), np.zeros(2))
+    twice = departure.depart(np.eye(3)[:2], base, np.abs(base), np.array([2.0, -1e-12]), np.zeros(2))
     assert (twice.status, twice.sides) == ("unique", (1, 1))
 
 
 def test_a_speed_that_cancels_is_zero_by_its_terms() -> None:
     """The same speed as the rounding of larger terms is none: either side may be taken."""
     normal, base = np.array([[1.0, 0.0]]), np.array([1e-13, 0.0])
-    found = kinks.depart(normal, base, np.array([1.0, 0.0]), np.array([2.0]), np.zeros(1))
+    found = departure.depart(normal, base, np.array([1.0, 0.0]), np.array([2.0]), np.zeros(1))
     assert found.status == "not unique"
 
 
 def test_speeds_beyond_the_floats_are_said_to_be() -> None:
-    found = kinks.depart(np.eye(2)[:1], np.array([1e-300, 1.0]), np.array([1e-300, 1.0]), np.zeros(1), np.zeros(1))
+    found = departure.depart(np.eye(2)[:1], np.array([1e-300, 1.0]), np.array([1e-300, 1.0]), np.zeros(1), np.zeros(1))
     assert found.status == "faint"
 
 
@@ -102,4 +103,4 @@ def test_a_kink_right_behind_another_is_not_met_late() -> None:
     if limit.theta is not None:
         np.testing.assert_allclose(np.concatenate(limit.theta), np.concatenate(exact.theta), rtol=0, atol=1e-3)
     else:
-        assert limit.reason == "The flow passes a saddle or a kink too closely to tell what follows."
+        assert limit.reason.startswith("The flow passes a saddle or a kink")

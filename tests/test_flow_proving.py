@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from harness.flow import follow
-from harness.flow.invariants import prime_below
-from harness.flow.kernel import wiring
-from harness.flow.proving import Prover, Setting, integers, meets
+from harness.flow.compiled.kernel import wiring
+from harness.flow.invariants.proving import Prover, Setting, integers, meets
+from harness.flow.invariants.subspaces import prime_below
 from harness.problem.instances import Instance
 from harness.problem.networks import convolutional, diagonal, fully_connected
 from tests.test_reference import VALUES, case

@@ -29,7 +29,7 @@ print(json.dumps([before, threads()]))
     [
         "import harness.problem.kkt",
         "import harness.oracles.cone",
-        "import harness.flow.field",
+        "import harness.flow.compiled.field",
         "from harness import drive",
     ],
 )

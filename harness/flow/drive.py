@@ -34,7 +34,7 @@ def drive(
         return [follow(instance, settings or Settings(), record=record) for instance in instances]
     _check_device(device)
     # torch takes a second to import, and the compiled trainer does without
-    from harness.flow.batched import follow_batch
+    from harness.flow.batched.follow import follow_batch
 
     return follow_batch(instances, settings, device, record=record)
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.flow import integrator
-from harness.flow.gates import Undecided
+from harness.flow.compiled import integrator
+from harness.flow.compiled.state import ROWS, SIGMA
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
+from harness.flow.undecided import ELSEWHERE, NOWHERE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
 from harness.problem.points import Point
@@ -59,7 +60,7 @@ def follow(instance: Instance, settings: Settings = DEFAULT, record: bool = Fals
         ending = _to_the_end(run)
     except Undecided as why:
         ending = Ending.undecided(why)
-    return ending.limit(instance, run, run.record[: int(run.state[5])] if run and record else None)
+    return ending.limit(instance, run, run.record[: int(run.state[ROWS])] if run and record else None)
 
 
 def _to_the_end(run: Run) -> Ending:
@@ -91,8 +92,10 @@ def arrived(run: Run, settled: Point) -> Ending:
         goal = np.concatenate(settled.theta)
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
         again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
-        if again.theta is None or not same_point(np.concatenate(again.theta), goal):
-            return Ending.undecided(Undecided("the flow passes a saddle or a kink too closely to tell what follows"))
+        if again.theta is None:
+            return Ending.undecided(Undecided(NOWHERE))
+        if not same_point(np.concatenate(again.theta), goal):
+            return Ending.undecided(Undecided(ELSEWHERE))
     return Ending.converged(settled)
 
 
@@ -106,7 +109,7 @@ def without_limit(run: Run, code: int, steps: int) -> Ending | None:
 
 def _without_limit(run: Run, code: int, steps: int) -> tuple[Status, str]:
     if code == integrator.STATIONARY:
-        still = not len(run.z) or (run.state[1] == 0.0 and stationary_start(run.instance))
+        still = not len(run.z) or (run.state[SIGMA] == 0.0 and stationary_start(run.instance))
         if not run.separated and still:
             return "never_separates", "Stationary: every gradient vanishes exactly, and no other solution departs."
         proof = None if run.separated else proof_of_no_separation(run.instance)

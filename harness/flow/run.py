@@ -12,17 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from harness.flow.approach import SPACING, Approach, distance_to
-from harness.flow.events import GRAZE, reaches, sway
-from harness.flow.fate import Ends, dying, fate, still_turning
-from harness.flow.field import field, slide_coefficients, velocity, workspace
-from harness.flow.gates import DEGENERATE, NOT_UNIQUE, Gates, Undecided
-from harness.flow.integrator import integrate
-from harness.flow.invariants import Invariants, Subspace
-from harness.flow.kernel import wiring
-from harness.flow.kinks import Pair
-from harness.flow.polish import FAILED, SADDLE, SOLVED, polish, where_zero
-from harness.flow.settle import settle
+from harness.flow.compiled.events import GRAZE, reaches, sway
+from harness.flow.compiled.field import field, slide_coefficients, velocity, workspace
+from harness.flow.compiled.integrator import Limits, integrate
+from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
+from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.gates import Gates
+from harness.flow.settling.approach import SPACING, Approach, distance_to
+from harness.flow.settling.fate import Ends, dying, fate, still_turning
+from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
+from harness.flow.settling.removals import where_zero
+from harness.flow.settling.settle import settle
+from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -34,6 +37,13 @@ LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave th
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
 CROWD = 10.0  # times rtol: kinks farther off than this from an event are not near it, whatever their sway
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
+CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
+FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
+BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks add their own
+EXACT = 1e-13  # KKT residual that is only rounding
+SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
+SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
+SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
 
 
 @dataclass(frozen=True)
@@ -73,12 +83,6 @@ class Run:
         self.record = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
         net = wiring(instance.network)
         self.gates = Gates(instance, net)
-        self.problem = (
-            net, instance.x_float.copy(), instance.y_float.copy(), self.gates.gates, instance.loss == "logistic",
-        )  # fmt: skip
-        # log-norm booked, sigma, step size, separated, attempted steps, rows recorded, norm at the start, log-norm of
-        # the last kink grazed
-        self.state = np.array([0.0, 0.0, 1e-2, 0.0, 0.0, 0.0, 0.0, -math.inf])
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.depth)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
@@ -87,30 +91,30 @@ class Run:
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
         theta0 = np.concatenate(instance.theta0_float)
+        self.state = at_start(float(np.linalg.norm(theta0)))
         self.invariants = Invariants(net, instance.x, instance.y, self.gates.normal)
         zero = self.gates.start() if self.gates.relu else []
         if zero:
-            self.gates.resolve(theta0, zero, self.problem)
+            self.gates.resolve(theta0, zero)
         exact = [v for row in instance.theta0 for v in row]
         subspace = self.invariants.start(
             exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
         )
         self.held = subspace.basis.shape[1] + int(subspace.constant.sum()) < len(theta0)
-        self.state[6] = np.linalg.norm(theta0)
         self._enter(subspace, theta0)
 
     def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
         self.z = theta[subspace.pivots].copy()
-        if np.abs(self.theta - theta).max() > 1e-7 * np.linalg.norm(theta):
+        if np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace.basis)
         self.balance = self.gates.balance(subspace.basis, self.constant)
         self.tangent: np.ndarray | None = None
-        if self.gates.resting(theta, self.problem, self.watch):
-            raise Undecided(DEGENERATE)
+        if self.gates.resting(theta, self.watch):
+            raise Undecided(RESTING)
 
     @property
     def theta(self) -> np.ndarray:
@@ -120,11 +124,11 @@ class Run:
     def log_norm(self) -> float:
         theta = self.theta
         size = math.sqrt(theta @ theta)
-        return float(self.state[0]) + math.log(size) if size else -math.inf
+        return float(self.state[BOOKED]) + math.log(size) if size else -math.inf
 
     @property
     def separated(self) -> bool:
-        return bool(self.state[3])
+        return bool(self.state[SEPARATED])
 
     @property
     def _strict(self) -> float:
@@ -139,13 +143,13 @@ class Run:
     @property
     def _behind(self) -> bool:
         """Whether the kinks and saddles that errors are kept smaller for are behind."""
-        return self.log_norm >= self._strict and self.state[1] >= self.settings.clock
+        return self.log_norm >= self._strict and self.state[SIGMA] >= self.settings.clock
 
     def stands_still(self) -> bool:
         """Whether the flow has not separated the data and hardly moves any more."""
         if self.separated:
             return False
-        speed, rho = velocity(self.problem, self.theta, self.slides, workspace(self.problem))
+        speed, rho = velocity(self.gates.cell, self.theta, self.slides, workspace(self.gates.cell))
         return float(np.linalg.norm(speed)) <= SLUGGISH * rho
 
     def cap(self, steps: int) -> int:
@@ -164,35 +168,35 @@ class Run:
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
-        limits = np.array([rtol, settings.freeze, target, settings.polish_from, steps])
+        limits = Limits(float(rtol), float(settings.freeze), float(target), float(settings.polish_from), int(steps))
         code = integrate(
-            self.problem, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
+            self.gates.cell, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
             self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
-        if rtol < self.settings.rtol and self.state[7] > -math.inf:
-            raise Undecided("the flow grazes a kink too closely to tell whether it crosses it")
-        self.passed_closely(float(self.state[7]))
-        self.state[7] = -math.inf
+        if rtol < self.settings.rtol and self.state[GRAZED] > -math.inf:
+            raise Undecided(GRAZES)
+        self.passed_closely(float(self.state[GRAZED]))
+        self.state[GRAZED] = -math.inf
         return code
 
     def _crowded(self, theta: np.ndarray) -> bool:
         """Whether another kink is so near to this event, and its input moving, that either may come first."""
-        net, x, _, _, _ = self.problem
-        work = workspace(self.problem)
-        rho = field(self.problem, theta, work)
-        reach, depths = reaches(net, x)
-        near = self.watch * work[2] < CROWD * self._rtol * reach[:, None] * rho**depths
+        cell = self.gates.cell
+        work = workspace(cell)
+        rho = field(cell, theta, work)
+        reach, depths = reaches(cell.net, cell.x)
+        near = self.watch * work.pre < CROWD * self._rtol * reach[:, None] * rho**depths
         for i, u in np.argwhere(near & (self.watch != 0) & ~self.hit).tolist():
-            room = GRAZE * self._rtol * sway(net, theta, rho, x[i], u, reach[i]) * reach[i] * rho ** depths[u]
-            speed = float(self.gates.curved_normal((i, u), theta) @ work[6])
-            if abs(work[2][i, u]) < min(room, abs(speed)):
+            room = GRAZE * self._rtol * sway(cell.net, theta, rho, cell.x[i], u, reach[i]) * reach[i] * rho ** depths[u]
+            speed = float(self.gates.curved_normal((i, u), theta) @ work.f)
+            if abs(work.pre[i, u]) < min(room, abs(speed)):
                 return True
         return False
 
     def passed_closely(self, log_norm: float) -> None:
         """Keep the log-norm, and now, until when a saddle or a kink was so near that errors matter; -inf for none."""
         if log_norm > -math.inf:
-            self.left, self.left_at = max(self.left, log_norm), float(self.state[1])
+            self.left, self.left_at = max(self.left, log_norm), float(self.state[SIGMA])
 
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
@@ -213,10 +217,10 @@ class Run:
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
                 if jumps[h] > -SLIGHT:
-                    raise Undecided(NOT_UNIQUE)
+                    raise Undecided(SLIDE_FADES)
                 gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
         if pairs:
-            gates.resolve(theta, pairs, self.problem)
+            gates.resolve(theta, pairs)
         sliding = gates.sliding_pairs()
         changed = {(int(i), int(u)) for i, u in np.argwhere(before != gates.gates)} | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):
@@ -238,12 +242,13 @@ class Run:
         blocks = self.subspace.blocks
         if not self.subspace.whole or np.count_nonzero(blocks == blocks[pair[0]]) > 1:
             return False
-        side = self.gates.crossing(pair, theta, self.problem)
+        side = self.gates.crossing(pair, theta)
         if side == 0:
             return False
-        before, self.gates.gates[pair] = self.gates.gates[pair], float(side > 0)
+        before = 1 if self.gates.gates[pair] else -1
+        self.gates.put(pair, side)
         if not self.invariants.as_free(self.subspace, self.gates.gates):
-            self.gates.gates[pair] = before
+            self.gates.put(pair, before)
             return False
         self.watch[pair] = side
         self._tell(pair, "on" if side > 0 else "off")
@@ -253,26 +258,26 @@ class Run:
     def _tell(self, pair: Pair, gate: str) -> None:
         sample, unit = pair
         layer = self.gates.layer(unit)
-        neuron = unit - int(self.problem[0].uptr[layer]) + 1
+        neuron = unit - int(self.gates.net.uptr[layer]) + 1
         self.events.append(
             {"log_norm": self.log_norm, "sample": sample, "layer": layer, "neuron": neuron, "gate": gate}
         )
 
     def _changed(self) -> None:
-        self.state[2] = min(self.state[2], 1e-2)
+        self.state[STEP_SIZE] = min(self.state[STEP_SIZE], FIRST_STEP)
         # what passed the second-order test under the gates before may be a saddle under these
         self.approach.forget()
 
     def _moves(self, pair: Pair, theta: np.ndarray) -> bool:
         """Whether a deeper pre-activation can move at all within the invariant subspace."""
         normal = self.gates.curved_normal(pair, theta)
-        return float(np.abs(normal @ self.subspace.basis).max()) > 1e-12 * float(np.abs(normal).max() + 1e-300)
+        return float(np.abs(normal @ self.subspace.basis).max()) > FIXED * float(np.abs(normal).max() + SMALLEST_NORMAL)
 
     def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        work = workspace(self.problem)
-        rho = field(self.problem, theta, work)
+        work = workspace(self.gates.cell)
+        rho = field(self.gates.cell, theta, work)
         coefficients, jumps = np.empty(len(self.slides.normals)), np.empty(len(self.slides.normals))
-        slide_coefficients(self.slides, self.problem, theta, work, rho, coefficients, jumps)
+        slide_coefficients(self.slides, self.gates.cell, theta, work, rho, coefficients, jumps)
         return coefficients, jumps
 
     def tangent_basis(self) -> np.ndarray:
@@ -292,7 +297,7 @@ class Run:
     def polish(self) -> Point | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
         point, q, multipliers = self.theta, np.empty(self.instance.n), np.empty(self.instance.n)
-        code, _ = polish(self.problem, point, self.tangent_basis(), self.slides.curved, q, multipliers)
+        code, _ = polish(self.gates.cell, point, self.tangent_basis(), self.slides.curved, q, multipliers)
         return self.offer(code, point, q, multipliers)
 
     def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Point | None:
@@ -316,7 +321,7 @@ class Run:
         if not self.approach.arrived(self.log_norm, direction, point, q) and not self._at_goal(point):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
-        if settled is None or settled.residual > 1e-9:
+        if settled is None or settled.residual > BELIEVED:
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting = self._not_yet(theta, settled)
@@ -325,13 +330,13 @@ class Run:
     def _not_yet(self, theta: np.ndarray, settled: Point) -> str | None:
         """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
         small = dying(self.gates, self.subspace, theta, settled)
-        fates = fate(self.gates, self.subspace, theta, float(self.state[0]), settled, small, self.ends)
+        fates = fate(self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.ends)
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
         if fates != "dies":
             return "a small neuron is still on its way"
-        if still_turning(self.gates, self.watch, self.problem, theta, settled, small):
+        if still_turning(self.gates, self.watch, theta, settled, small):
             return "an input of a neuron is still on its way to zero"
         return None
 
@@ -353,14 +358,15 @@ class Run:
         # the polish takes its active samples from a softmax, so from a sharp one
         exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.depth)
         q, multipliers = np.empty(self.instance.n), np.empty(self.instance.n)
-        code, _ = polish(self.problem, exact, part, self.slides.curved, q, multipliers)
+        code, _ = polish(self.gates.cell, exact, part, self.slides.curved, q, multipliers)
         # a unit that is small but alive has a value of its own, of second order in its size; where others are tied to
         # the tiny ones the point may be another of the same value
         moved = np.linalg.norm(exact - point)
-        if code != SOLVED or abs(exact @ exact - size * size) > 1e-12 * size * size or moved > 10.0 * DYING * size:
+        another = abs(exact @ exact - size * size) > SAME_VALUE * size * size or moved > 10.0 * DYING * size
+        if code != SOLVED or another:
             return None
         settled = settle(self.instance, exact, multipliers, self.gates)
-        return settled if settled is not None and settled.residual <= 1e-13 and not settled.doubt else None
+        return settled if settled is not None and settled.residual <= EXACT and not settled.doubt else None
 
 
 def _require_squares(instance: Instance) -> None:
@@ -373,4 +379,4 @@ def _require_squares(instance: Instance) -> None:
 
 def same_point(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two KKT points (N,) are one, up to the errors of a flow that may end anywhere on a face of them."""
-    return bool(np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(other))
+    return bool(np.linalg.norm(one - other) <= SAME_POINT * np.linalg.norm(other))

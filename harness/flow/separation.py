@@ -18,6 +18,9 @@ from harness.problem.elimination import echelon
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
 
+_SUPPORT = 1e-9  # of weights that sum to 1: what the linear program means by zero; the proof itself is exact
+_TINY = 1e-300  # keeps a divisor from zero
+
 
 def proof_of_no_separation(instance: Instance) -> str | None:
     """A sentence that proves from the instance alone that the flow never separates, or None."""
@@ -82,7 +85,7 @@ def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
     if not seen:
         return (Fraction(1),) + (Fraction(0),) * (instance.n - 1)
     matrix = np.array([[float(v) for v in row] for row in rows])
-    matrix = matrix / np.maximum(np.abs(matrix).max(axis=1, keepdims=True), 1e-300)
+    matrix = matrix / np.maximum(np.abs(matrix).max(axis=1, keepdims=True), _TINY)
     solution = linprog(
         np.zeros(instance.n),
         A_eq=np.vstack([matrix.T, np.ones(instance.n)]),
@@ -90,7 +93,7 @@ def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
     )
     if not solution.success:
         return None
-    support = [i for i in range(instance.n) if solution.x[i] > 1e-9]
+    support = [i for i in range(instance.n) if solution.x[i] > _SUPPORT]
     alpha = _null_vector([rows[i] for i in support])
     if alpha is None or any(a < 0 for a in alpha):
         return None

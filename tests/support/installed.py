@@ -121,7 +121,7 @@ def pytest_in(folder: Path, site: Path, *options: str) -> subprocess.CompletedPr
 def _environment() -> dict[str, str]:
     """Nothing that this run of pytest was told, or told its threads; the kernels that are compiled already."""
 
-    from harness.flow.keeping import SOURCES, folders
+    from harness.flow.compiled.keeping import SOURCES, folders
 
     left_out = ("PYTEST_", "COV_", "HYPOTHESIS_")
     plain = {k: v for k, v in os.environ.items() if not k.startswith(left_out) and not k.endswith("_NUM_THREADS")}

@@ -1,0 +1,247 @@
+"""Where a step of the flow meets a kink or the end of a slide, compiled.
+
+Between the steps a watched pre-activation is looked at three times, and once where it comes closest to its kink: of the
+first layer it is a cubic of the place in the step, as the dense output is, and is known from four looks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.field import field, slide_coefficients
+from harness.flow.compiled.kernel import dot, lift, margins, unit_sizes
+from harness.flow.compiled.rodas import FLOOR, interpolate, rosenbrock_step
+
+LANDED = 1e-11  # a pre-activation this small relative to its unit and its sample is on its kink
+# A dip as near to the kink as so many times rtol may be on either side of it.
+GRAZE = 3.0
+ENDED = 0.01  # a coefficient or a jump that is so far past its end counts like one whole relative pre-activation
+LOOKED = 1e-6  # of the step: how near the dense output says where an event is; the rest is its error
+SHORTEST = 1e-14  # of the step: no trial lies between two this near to each other
+TRIALS = 80  # bisections alone would need half as many, and every fourth is one
+OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and if it is deeper: the rest is rounding
+
+
+class Guard(NamedTuple):
+    """What events are: watch (n, units) int8, as of `integrate`; reach (n,) and depths (units,), as of `reaches`.
+
+    sizes (units,): overwritten.  hit (n, units), ended (s,): filled with what happened.
+    """
+
+    watch: np.ndarray
+    reach: np.ndarray
+    depths: np.ndarray
+    sizes: np.ndarray
+    hit: np.ndarray
+    ended: np.ndarray
+
+
+@compiled
+def reaches(net, x):
+    """||x_i|| (n,) and the layer of every unit (units,), with which pre-activations are compared."""
+    reach = np.empty(x.shape[0])
+    for i in range(x.shape[0]):
+        reach[i] = np.sqrt(dot(x[i], x[i]))
+    depths = np.empty(net.uptr[-1])
+    for layer in range(net.uptr.shape[0] - 1):
+        depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
+    return reach, depths
+
+
+@compiled
+def violation(cell, slides, guard, theta, work, mark):
+    """How far theta is past the nearest event: negative before it, zero on it.
+
+    A watched pre-activation of layer l counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit, a
+    coefficient that leaves [0, 1] or a jump that turns positive, relative to what its pairs can contribute, by a
+    hundredth.  With mark, fills hit and ended with what is within LANDED.
+    """
+    net, x, y, gates, logistic = cell
+    watch, reach, depths, sizes, hit, ended = guard
+    pre = work.pre
+    n, units = gates.shape
+    s = slides.normals.shape[0]
+    if s == 0:
+        margins(net, theta, x, y, gates, work.q, pre)
+        rho = np.sqrt(dot(theta, theta))
+    else:
+        rho = field(cell, theta, work)
+    unit_sizes(net, theta, sizes)
+    for u in range(units):
+        sizes[u] *= rho ** (depths[u] - 1.0)
+    worst = -np.inf
+    for i in range(n):
+        for u in range(units):
+            if watch[i, u] != 0 and sizes[u] > 0.0:
+                value = -watch[i, u] * pre[i, u] / (reach[i] * sizes[u])
+                worst = max(worst, value)
+                if mark:
+                    hit[i, u] = value >= -LANDED
+    if s > 0:
+        coefficients = np.empty(s)
+        jumps = np.empty(s)
+        slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps)
+        for h in range(s):
+            value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
+            worst = max(worst, value)
+            if mark:
+                ended[h] = value >= -LANDED
+    return worst
+
+
+@compiled
+def _later(frame, shift, time, z, theta):
+    """theta (N,) at coordinates z, in place, some time after the start of a step.
+
+    Its constant part shrinks by the growth that the step books.
+    """
+    lift(frame.c, frame.basis, z, theta)
+    if shift != 0.0:
+        lost = -np.expm1(-shift * time)
+        for a in range(theta.shape[0]):
+            theta[a] -= lost * frame.c[a]
+    return theta
+
+
+@compiled
+def locate(frame, linear, guard, z, h, work, stages):
+    """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
+
+    (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
+    of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.  A start that has
+    landed a hair beyond a kink has to come back to where it is.
+    """
+    cell, c, basis, pivots, slides = frame
+    shift = linear.shift
+    theta = np.empty(c.shape[0])
+    lo, hi = 0.0, h
+    g_lo = violation(cell, slides, guard, lift(c, basis, z, theta), work, False)
+    level = min(max(g_lo, 0.0), LANDED)
+    g_lo -= level
+    z_hi = rosenbrock_step(frame, linear, z, hi, work, stages)
+    g_hi = violation(cell, slides, guard, _later(frame, shift, hi, z_hi, theta), work, False) - level
+    if g_hi <= LANDED:
+        return hi, z_hi, False
+    weight_lo, weight_hi, near = 1.0, 1.0, 0.0
+    first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
+    while last - first > LOOKED:
+        s = 0.5 * (first + last)
+        z_s = interpolate(z, z_hi, stages, s)
+        g = violation(cell, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
+        if g > 0.0:
+            last, ahead = s, g
+        else:
+            first, behind = s, g
+    slope = (ahead - behind) / ((last - first) * h)
+    trial = last * h
+    for attempt in range(TRIALS):
+        if attempt > 0:
+            if g_lo < -LANDED and attempt % 4 != 3:
+                a, b = weight_lo * g_lo, weight_hi * g_hi
+                trial = (lo * b - hi * a) / (b - a)
+            else:
+                trial = 0.5 * (lo + hi)
+            if attempt < 4 and slope > 0.0 and lo < near < hi:
+                trial = near
+        if not lo < trial < hi or hi - lo < SHORTEST * h:
+            break
+        z_trial = rosenbrock_step(frame, linear, z, trial, work, stages)
+        g = violation(cell, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
+        # half of what counts as landed beyond the kink
+        near = trial + (0.5 * LANDED - g) / slope
+        if g > 0.0:
+            hi, z_hi, g_hi = trial, z_trial, g
+            weight_hi = 1.0
+            weight_lo *= 0.5
+            if g <= LANDED:
+                break
+        else:
+            lo, g_lo = trial, g
+            weight_lo = 1.0
+            weight_hi *= 0.5
+    violation(cell, slides, guard, _later(frame, shift, hi, z_hi, theta), work, True)
+    return hi, z_hi, True
+
+
+@compiled
+def lowest(a, b, c, d):
+    """The place in (0, 1) of the local minimum of the cubic with these values at 0, 1/3, 2/3, 1, and its value there.
+
+    The place is 2 if there is none.
+    """
+    first = 0.5 * (-11.0 * a + 18.0 * b - 9.0 * c + 2.0 * d)
+    second = 4.5 * (2.0 * a - 5.0 * b + 4.0 * c - d)
+    third = 4.5 * (-a + 3.0 * b - 3.0 * c + d)
+    square = second * second - 3.0 * first * third
+    if not square > 0.0:
+        return 2.0, a
+    # the other root of the derivative is the maximum
+    denominator = second + np.sqrt(square)
+    if denominator == 0.0:
+        return 2.0, a
+    s = -first / denominator
+    if not 0.0 < s < 1.0:
+        return 2.0, a
+    return s, a + s * (first + s * (second + s * third))
+
+
+@compiled
+def sway(net, theta, rho, x, unit, reach):
+    """How far a pre-activation moves with the error that a step is allowed in theta, relative to both and to rtol.
+
+    x (d,): the sample, reach its norm.  Of deeper units not more is said than that it is below 1.
+    """
+    if unit >= net.uptr[2]:
+        return 1.0
+    total = 0.0
+    for e in range(net.ptr[0], net.ptr[1]):
+        if net.row[e] == unit:
+            total += abs(x[net.col[e]]) * (abs(theta[net.par[e]]) + FLOOR * rho)
+    return total / (rho * reach)
+
+
+@compiled
+def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
+    """The accepted step (h, z_new) or a shorter one, whether it ends on an event, and whether it grazes a kink.
+
+    looks (4, n, units): the first row holds the pre-activations at z, the others are filled.  graze: the distance
+    from the kink, relative to ||theta||^l ||x_i||, at which a dip counts as grazing.
+    """
+    cell, c, basis, pivots, slides = frame
+    net, x = cell.net, cell.x
+    watch, reach, depths, sizes, hit, ended = guard
+    theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
+    rho = np.sqrt(dot(theta, theta))
+    place, touched = 2.0, 2.0
+    for look in range(1, 4):
+        s = look / 3.0
+        _later(frame, linear.shift, s * h, interpolate(z, z_new, stages, s) if look < 3 else z_new, there)
+        if violation(cell, slides, guard, there, work, False) > LANDED:
+            place = min(place, s)
+        looks[look] = work.pre
+    unit_sizes(net, theta, sizes)
+    for u in range(watch.shape[1]):
+        if sizes[u] == 0.0:
+            continue
+        power = rho ** depths[u]
+        for i in range(watch.shape[0]):
+            if watch[i, u] != 0:
+                scale = watch[i, u] / (reach[i] * power)
+                start = scale * looks[0, i, u]
+                s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])
+                own = rho / sizes[u]
+                if s < 1.0 and own * start > OFF and own * value < -LANDED:
+                    place = min(place, s)
+                if s < 1.0 and start > OFF:
+                    near = graze * sway(net, theta, rho, x[i], u, reach[i])
+                    # late, what tends to zero relative to the norm wavers by its rounding
+                    if abs(value) < near and start - value > (OFF if linear.shift == 0.0 else near):
+                        touched = min(touched, s)
+    if place > 1.0:
+        return h, z_new, False, touched < 1.0
+    taken, z_new, met = locate(frame, linear, guard, z, place * h, work, stages)
+    # what comes after the event is another flow's
+    return taken, z_new, met, touched * h <= taken

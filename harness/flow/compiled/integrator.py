@@ -1,0 +1,209 @@
+"""The integrator: RODAS4 on the reparametrised flow, from one event to the next, compiled.
+
+The field is that of harness.flow.compiled.field.  The state is z with theta = c + B z: B spans the flow's invariant
+subspace exactly (harness.flow.invariants), c holds parameters that the gates keep constant, and z' is the pivot rows of
+f, projected on the kinks that slide.  What the subspace excludes cannot grow, whatever the rounding.
+
+Freeze: once min q exceeds FREEZE the flow is followed less its growth: d theta / d sigma = f - s theta, with
+s = f . theta / rho^2 at the start of every step and s h booked in the log-norm.  By homogeneity the direction is that
+of a flow whose softmax stays at this inverse temperature, and steps are no longer bounded by the norm's growth, which
+matters where the direction moves slowly.  A start beyond HALVED * FREEZE is halved first, exactly.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.events import GRAZE, Guard, first_event, reaches
+from harness.flow.compiled.field import Work, add_multiples, field, jacobian, loss_below, pull
+from harness.flow.compiled.kernel import dot, lift
+from harness.flow.compiled.rodas import (
+    UNIT_ERROR,
+    Frame,
+    Linear,
+    balance_gaps,
+    rosenbrock_step,
+    stages_of,
+    step_error,
+    unit_error,
+)
+from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_NORM, GRAZED, ROWS, SEPARATED, SIGMA, STEP_SIZE
+
+DUE, EVENT, STATIONARY, OUT_OF_STEPS, STUCK = range(5)
+# The usual control of the step size (Hairer & Wanner, section IV.8): a tenth below the size that the error asks for,
+# changed by no more than these factors at once.
+SAFETY, SHRINK, GROW = 0.9, 0.2, 6.0
+LEAST_ERROR = 1e-6  # below it the step grows by GROW anyhow
+LEAST_STEP = 1e-13  # in sigma, in which the flow moves at rates of 1: below it steps are lost in rounding
+HALVED = 4.0  # times the freeze: a start beyond is halved, one below it only shrinks
+AT_REST = 1e-13  # of ||theta||: a speed that is only the rounding of its terms
+VANISHED = 1e-20  # of the norm at the start: it tends to zero
+
+
+class Limits(NamedTuple):
+    """When to stop: at the log-norm `target` once min q is not below polish_from, or after so many steps.
+
+    rtol: the error allowed.  freeze: min q from which the growth is booked.
+    """
+
+    rtol: float
+    freeze: float
+    target: float
+    polish_from: float
+    steps: int
+
+
+class Room(NamedTuple):
+    """Room for what the error of a step is found with, overwritten; balanced: whether a unit conserves anything."""
+
+    weight: np.ndarray
+    theta_new: np.ndarray
+    err_theta: np.ndarray
+    still: np.ndarray
+    sizes: np.ndarray
+    errors: np.ndarray
+    balanced: bool
+
+
+@compiled
+def _write(record, state, theta):
+    """A row of the record, while there is room."""
+    if state[ROWS] < record.shape[0]:
+        row = record[int(state[ROWS])]
+        row[0] = state[BOOKED]
+        row[1] = state[SIGMA]
+        row[2:] = theta
+        state[ROWS] += 1.0
+
+
+@compiled
+def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room):
+    """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
+
+    The size is NaN where the steps are used up, and infinite where it would underflow.  balance: as of `integrate`.
+    Units come to kinks, and grow from next to nothing, at their own scale.
+    """
+    net, c, basis = frame.cell.net, frame.c, frame.basis
+    weight, theta_new, err_theta, still, sizes, errors, balanced = room
+    for i in range(weight.shape[0]):
+        weight[i] = work.p[i]
+    h = state[STEP_SIZE]
+    while state[ATTEMPTS] < limits.steps:
+        state[ATTEMPTS] += 1.0
+        z_new = rosenbrock_step(frame, linear, z, h, work, stages)
+        lift(still, basis, stages.k[5], err_theta)
+        error = step_error(work.grad, weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits.rtol)
+        if not error > 1.0:
+            error = max(error, unit_error(net, theta_new, err_theta, sizes, errors))
+        if balanced and not error > 1.0:
+            balance_gaps(net, theta_new, balance, state[BOOKED] + linear.shift * h, sizes, errors)
+            error = max(error, np.abs(errors).max() / UNIT_ERROR)
+        if error <= 1.0:
+            state[STEP_SIZE] = h * min(GROW, SAFETY * max(error, LEAST_ERROR) ** -0.25)
+            return z_new, h
+        h *= max(SHRINK, SAFETY * error**-0.25) if np.isfinite(error) else SHRINK
+        if h < LEAST_STEP:
+            return z, np.inf
+    state[STEP_SIZE] = h
+    return z, np.nan
+
+
+@compiled
+def _keep_balance(net, theta, balance, booked, pivots, z, sizes, gaps):
+    """Put each unit of depth 2 back on its conserved v^2 - ||w||^2, by a Newton step along (-w, v), into z in place.
+
+    w only changes its length: no kink is left.  A unit that shrinks would else feel the errors of its larger days, and
+    v change its sign where it cannot.
+    """
+    balance_gaps(net, theta, balance, booked, sizes, gaps)
+    for e in range(net.ptr[1]):
+        theta[net.par[e]] *= 1.0 + 0.5 * gaps[net.row[e]]
+    for e in range(net.ptr[1], net.ptr[2]):
+        theta[net.par[e]] *= 1.0 - 0.5 * gaps[net.col[e]]
+    for a in range(pivots.shape[0]):
+        z[a] = theta[pivots[a]]
+
+
+@compiled
+def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, record, hit, ended):
+    """Follow the flow in place until something happens; returns one of the codes above.
+
+    state: as of harness.flow.compiled.state.
+    watch (n, units) int8: +1 where the pre-activation must stay >= 0, -1 where <= 0, 0 unwatched.
+    balance (units,): v^2 - ||w||^2 of every unit at the start, NaN where it is not conserved.
+    hit (n, units), ended (s,): filled with what happened when the code is EVENT.
+    record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
+    """
+    net, x, y, gates, logistic = cell
+    size, r = basis.shape
+    n, units = gates.shape
+    frame = Frame(cell, c, basis, pivots, slides)
+    # made here and not by a function: arrays known to be contiguous make the loops faster
+    q, grad, pre, delta = np.empty(n), np.empty((n, size)), np.empty((n, units)), np.empty((n, units))
+    p, slope, f = np.empty(n), np.empty(n), np.empty(size)
+    work = Work(q, grad, pre, delta, p, slope, f)
+    stages = stages_of(size, r)
+    reach, depths = reaches(net, x)
+    sizes, gaps = np.empty(units), np.empty(units)
+    guard = Guard(watch, reach, depths, sizes, hit, ended)
+    looks = np.empty((4, n, units))
+    theta = np.empty(size)
+    balanced = not np.all(np.isnan(balance))
+    room = Room(np.empty(n), np.empty(size), np.empty(size), np.zeros(size), np.empty(units), np.empty(units), balanced)
+    f0, jac = np.empty(r), np.empty((r, r))
+    eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
+    while True:
+        rho = field(cell, lift(c, basis, z, theta), work)
+        looks[0] = pre
+        if state[SEPARATED] == 0.0 and loss_below(q, logistic):
+            state[SEPARATED] = 1.0
+        low = q.min()
+        if low > HALVED * limits.freeze:
+            z *= 0.5
+            c *= 0.5
+            state[BOOKED] += np.log(2.0)
+            continue
+        _write(record, state, theta)
+        if low >= limits.polish_from and state[BOOKED] + np.log(rho) >= limits.target:
+            return DUE
+        speed = f
+        if slides.normals.shape[0] > 0:
+            speed = add_multiples(slides.normals, pull(slides, cell, theta, f), f.copy())
+        for a in range(r):
+            f0[a] = speed[pivots[a]]
+        least = 0.0 if state[SEPARATED] else AT_REST * rho
+        if r == 0 or np.abs(f0).max() <= least or rho < VANISHED * state[FIRST_NORM]:
+            return STATIONARY
+        along = jacobian(cell, theta, slides, work, rho, basis)
+        for a in range(r):
+            for b in range(r):
+                jac[a, b] = along[pivots[a], b]
+        shift = 0.0
+        if low > limits.freeze:
+            shift = dot(f, theta) / (rho * rho)
+            for a in range(r):
+                f0[a] -= shift * z[a]
+                jac[a, a] -= shift
+        linear = Linear(f0, jac, shift)
+        z_new, h = _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room)
+        if not np.isfinite(h):
+            return OUT_OF_STEPS if np.isnan(h) else STUCK
+        met = grazes = False
+        if eventful:
+            h, z_new, met, grazes = first_event(
+                frame, linear, guard, looks, z, z_new, h, GRAZE * limits.rtol, work, stages
+            )
+        z[:] = z_new
+        state[SIGMA] += h
+        state[BOOKED] += shift * h
+        c *= np.exp(-shift * h)
+        if balanced:
+            _keep_balance(net, lift(c, basis, z, theta), balance, state[BOOKED], pivots, z, sizes, gaps)
+        if grazes:
+            lift(c, basis, z, theta)
+            state[GRAZED] = state[BOOKED] + 0.5 * np.log(dot(theta, theta))
+        if met:
+            return EVENT

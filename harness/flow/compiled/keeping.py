@@ -1,0 +1,158 @@
+"""Where compiled kernels are kept from one process to the next.
+
+A kernel is one file, named by all that its machine code depends on: every source of this package, since a caller
+contains what it calls; the function's own file; Python, numba, LLVM, numpy and numba's settings; the processor; the
+types of the arguments.  After a change its name is another one, so that no stale kernel is found, wherever it lies.
+A file begins with the digest of the rest: a damaged one is compiled again and replaced.  What cannot be kept is
+compiled and used all the same.
+
+The folder is NUMBA_CACHE_DIR if that is set; else __pycache__ beside the sources, or the user's cache folder where
+that one cannot be written.  Loading a kernel runs it, so a folder that others may have filled is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+import platform
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from pickle import loads
+from typing import Any
+
+import llvmlite
+import numba
+import numpy as np
+from numba.core import compiler
+from numba.core.serialize import dumps
+
+SOURCES = Path(__file__).parents[1]
+FIRST = "compiling the trainer, which takes about a minute, once"
+
+_CompileResult: Any = compiler.CompileResult  # to make it again from its parts is for numba's caches only
+_log = logging.getLogger(__name__)
+said = set[str]()
+_DIGEST = hashlib.sha256().digest_size
+# Where numba keeps its results, and with how many threads it works, changes none of them.
+_NO_MATTER = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")
+
+
+def digest(sources: Path) -> str:
+    """Of everything that all kernels depend on."""
+    settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
+    settings = [line for line in settings if not line.startswith(_NO_MATTER)]
+    versions = [sys.version, str(sys.flags.optimize), numba.__version__, llvmlite.__version__, np.__version__]
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(sources.rglob("*.py"))]
+    return _short(*settings, *versions, *contents)
+
+
+def folders(sources: Path) -> list[Path]:
+    """The folders that kernels are looked for in, and kept in the first of them that can be written."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    parents = [Path(given)] if given else [sources / "__pycache__", *_users()]
+    return [parent / f"kernels-{digest(sources)}" for parent in parents]
+
+
+def _users() -> Iterator[Path]:
+    """The user's cache folder; none where there is no home."""
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if given.is_absolute():  # others are invalid, says its specification
+        yield given / "marginalia"
+        return
+    with suppress(RuntimeError):
+        home = Path.home()
+        if home.is_absolute():
+            yield home / ("Library/Caches" if platform.system() == "Darwin" else ".cache") / "marginalia"
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+class Kept:
+    """The kernels of one function, as numba asks its caches for them.
+
+    current: whether the sources are still those that the folders are named by.
+    """
+
+    def __init__(self, function: Callable[..., Any], places: Sequence[Path], current: Callable[[], bool]) -> None:
+        self._places, self._current = places, current
+        self._title = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
+        # A function outside this package, say of a benchmark, is in no folder's name.
+        self._source = Path(inspect.getfile(function)).read_text(encoding="utf-8")
+
+    @property
+    def cache_path(self) -> str:
+        """For numba's statistics."""
+        return str(self._places[0])
+
+    def _name(self, signature: Any, codegen: Any) -> str:
+        return f"{self._title}-{_short(self._source, str(signature), str(codegen.magic_tuple()))}.kernel"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        name = self._name(sig, target_context.codegen())
+        for place in self._places:
+            payload = read(place / name)
+            if payload is not None:
+                of, compiled = loads(payload)
+                if of == sig:
+                    return _CompileResult._rebuild(target_context, *compiled)
+        _say_once(logging.INFO, FIRST)
+        return None
+
+    def save_overload(self, sig: Any, compiled: Any) -> None:
+        # Addresses of this process are of no use to another one.
+        if compiled.library.has_dynamic_globals or not self._current():
+            return
+        payload = dumps((sig, compiled._reduce()))
+        troubles: list[str] = []
+        for place in self._places:
+            try:
+                write(place / self._name(sig, compiled.codegen), payload)
+            except OSError as error:
+                troubles.append(f"{place}: {error.strerror or error}")
+            else:
+                return
+        _say_once(logging.WARNING, f"what is compiled cannot be kept for the next time ({'; '.join(troubles)})")
+
+
+def read(path: Path) -> bytes | None:
+    """What write was given; None where there is nothing, or nothing to be trusted."""
+    try:
+        content = path.read_bytes() if _ours(path.parent) else b""
+    except OSError:
+        return None
+    payload = content[_DIGEST:]
+    return payload if payload and hashlib.sha256(payload).digest() == content[:_DIGEST] else None
+
+
+def write(path: Path, payload: bytes) -> None:
+    """Keep it, in one step: whoever reads meanwhile finds the old or the new.  Raises OSError."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not _ours(path.parent):
+        raise PermissionError(0, "others may write there")
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(hashlib.sha256(payload).digest() + payload)
+        os.replace(beside, path)
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _ours(folder: Path) -> bool:
+    """Whether only those could write into a folder who may run what they like here anyway.  Raises OSError."""
+    status = folder.stat()
+    return status.st_uid in (os.geteuid(), 0, SOURCES.stat().st_uid) and not status.st_mode & stat.S_IWOTH
+
+
+def _say_once(level: int, message: str) -> None:
+    if message not in said:
+        said.add(message)
+        _log.log(level, message)

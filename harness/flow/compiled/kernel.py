@@ -1,0 +1,277 @@
+"""The network with its gates held fixed: margins, gradients and Hessians, compiled.
+
+With the gate of every hidden unit on every sample fixed, q_i is a multilinear form in the layers.
+One description of the network serves everything here, a `Wiring`: the non-zero entries of all
+layers as coordinate lists.  Units are numbered through all layers, inputs first, output last.
+
+    row[e], col[e], par[e]   entry e of W^l is theta[par[e]], from unit col[e] to unit row[e]
+    ptr[l] .. ptr[l+1]       the entries of layer l + 1
+    uptr[l] .. uptr[l+1]     the units of layer l (0 = inputs)
+
+Arrays: x (n, d), y (n,), gates (n, units) in {0, 1}, theta (N,).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.flow.compiled.compiling import compiled, compiled_sums, inlined
+from harness.problem.networks import Network
+
+SMALLEST = 1e-100  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
+
+
+class Wiring(NamedTuple):
+    row: np.ndarray
+    col: np.ndarray
+    par: np.ndarray
+    ptr: np.ndarray
+    uptr: np.ndarray
+
+
+@lru_cache(maxsize=256)
+def wiring(network: Network) -> Wiring:
+    """The coordinate lists of a network; parameters of all layers are numbered through.  Not to be written to."""
+    row: list[int] = []
+    col: list[int] = []
+    par: list[int] = []
+    ptr = [0]
+    uptr = np.concatenate([[0], np.cumsum(network.widths)])
+    offset = 0
+    for layer, pattern in enumerate(network.patterns):
+        for r, indices in enumerate(pattern):
+            for c, k in enumerate(indices):
+                if k >= 0:
+                    row.append(uptr[layer + 1] + r)
+                    col.append(uptr[layer] + c)
+                    par.append(offset + k)
+        ptr.append(len(row))
+        offset += network.sizes[layer]
+    return Wiring(*(np.array(a, dtype=np.int64) for a in (row, col, par, ptr, uptr)))
+
+
+@compiled_sums
+def dot(a, b):
+    """The inner product of two short vectors."""
+    total = 0.0
+    for k in range(a.shape[0]):
+        total += a[k] * b[k]
+    return total
+
+
+@inlined
+def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
+    """Fill q (n,), grad = dq/dtheta (n, N), pre-activations and delta = dq/dpre (both (n, units))."""
+    row, col, par, ptr, uptr = net
+    n, d = x.shape
+    units = gates.shape[1]
+    layers = ptr.shape[0] - 1
+    h = np.empty(units)
+    back = np.empty(units)
+    grad[:, :] = 0.0
+    for i in range(n):
+        for c in range(d):
+            h[c] = x[i, c]
+            pre[i, c] = x[i, c]
+        for u in range(d, units):
+            pre[i, u] = 0.0
+        for layer in range(layers):
+            for e in range(ptr[layer], ptr[layer + 1]):
+                pre[i, row[e]] += theta[par[e]] * h[col[e]]
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
+                h[u] = gates[i, u] * pre[i, u]
+        q[i] = y[i] * pre[i, units - 1]
+        for u in range(units):
+            back[u] = 0.0
+        back[units - 1] = y[i]
+        for layer in range(layers - 1, -1, -1):
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
+                delta[i, u] = back[u]
+                if layer < layers - 1:
+                    back[u] *= gates[i, u]
+            for e in range(ptr[layer], ptr[layer + 1]):
+                b = back[row[e]]
+                grad[i, par[e]] += b * h[col[e]]
+                back[col[e]] += b * theta[par[e]]
+
+
+@inlined
+def margins(net, theta, x, y, gates, q, pre):
+    """q (n,) and the pre-activations (n, units) alone."""
+    row, col, par, ptr, uptr = net
+    n, d = x.shape
+    units = gates.shape[1]
+    h = np.empty(units)
+    for i in range(n):
+        for c in range(d):
+            h[c] = x[i, c]
+            pre[i, c] = x[i, c]
+        for u in range(d, units):
+            pre[i, u] = 0.0
+        for layer in range(ptr.shape[0] - 1):
+            for e in range(ptr[layer], ptr[layer + 1]):
+                pre[i, row[e]] += theta[par[e]] * h[col[e]]
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
+                h[u] = gates[i, u] * pre[i, u]
+        q[i] = y[i] * pre[i, units - 1]
+
+
+@inlined
+def unit_sizes(net, theta, out):
+    """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
+
+    0 where it is below SMALLEST of ||theta||: such a unit is not looked at.
+    """
+    row, col, par, ptr, uptr = net
+    out[:] = 0.0
+    for e in range(row.shape[0]):
+        square = theta[par[e]] * theta[par[e]]
+        out[row[e]] += square
+        out[col[e]] += square
+    least = SMALLEST * np.sqrt(dot(theta, theta))
+    for u in range(out.shape[0]):
+        out[u] = np.sqrt(out[u])
+        if out[u] < least:
+            out[u] = 0.0
+    return out
+
+
+@compiled
+def unit_gradient(net, theta, x, gates, unit, out):
+    """out (N,) = d pre_unit / d theta for one sample: x (d,), gates (units,)."""
+    row, col, par, ptr, uptr = net
+    units = gates.shape[0]
+    h = np.zeros(units)
+    back = np.zeros(units)
+    h[: x.shape[0]] = x
+    out[:] = 0.0
+    for layer in range(ptr.shape[0] - 1):
+        for e in range(ptr[layer], ptr[layer + 1]):
+            h[row[e]] += theta[par[e]] * h[col[e]]
+        for u in range(uptr[layer + 1], uptr[layer + 2]):
+            h[u] *= gates[u]
+    back[unit] = 1.0
+    for layer in range(ptr.shape[0] - 2, -1, -1):
+        for u in range(uptr[layer + 1], uptr[layer + 2]):
+            if u != unit:
+                back[u] *= gates[u]
+        for e in range(ptr[layer], ptr[layer + 1]):
+            b = back[row[e]]
+            if b != 0.0:
+                out[par[e]] += b * h[col[e]]
+                back[col[e]] += b * theta[par[e]]
+
+
+@compiled
+def hessian_times(net, theta, x, gates, seeds, directions, out):
+    """out (N, r) = sum_iu seeds_iu Hessian(pre_iu) directions, directions of shape (N, r).
+
+    seeds (n, units): y_i w_i in the output's column gives sum w_i Hessian(q_i).  Forward-over-reverse
+    differentiation, all directions at once for each sample.
+    """
+    row, col, par, ptr, uptr = net
+    n, d = x.shape
+    r = directions.shape[1]
+    units = gates.shape[1]
+    layers = ptr.shape[0] - 1
+    h = np.empty(units)
+    back = np.empty(units)
+    tangent = np.empty((units, r))
+    back_t = np.empty((units, r))
+    out[:, :] = 0.0
+    for i in range(n):
+        idle = True
+        for u in range(d, units):
+            idle = idle and seeds[i, u] == 0.0
+        if idle:
+            continue
+        for u in range(units):
+            h[u] = x[i, u] if u < d else 0.0
+            back[u] = 0.0
+            for k in range(r):
+                tangent[u, k] = 0.0
+                back_t[u, k] = 0.0
+        for layer in range(layers):
+            for e in range(ptr[layer], ptr[layer + 1]):
+                a, b, p = row[e], col[e], par[e]
+                h[a] += theta[p] * h[b]
+                for k in range(r):
+                    tangent[a, k] += theta[p] * tangent[b, k] + directions[p, k] * h[b]
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
+                g = gates[i, u]
+                if g != 1.0:
+                    h[u] *= g
+                    for k in range(r):
+                        tangent[u, k] *= g
+        for layer in range(layers - 1, -1, -1):
+            for u in range(uptr[layer + 1], uptr[layer + 2]):
+                g = gates[i, u]
+                if g != 1.0:
+                    back[u] *= g
+                    for k in range(r):
+                        back_t[u, k] *= g
+                back[u] += seeds[i, u]
+            for e in range(ptr[layer], ptr[layer + 1]):
+                a, b, p = row[e], col[e], par[e]
+                for k in range(r):
+                    out[p, k] += back_t[a, k] * h[b] + back[a] * tangent[b, k]
+                    back_t[b, k] += back_t[a, k] * theta[p] + back[a] * directions[p, k]
+                back[b] += back[a] * theta[p]
+
+
+@compiled
+def lu_factor(a, piv):
+    """LU with partial pivoting in place; False when a pivot vanishes."""
+    n = a.shape[0]
+    for k in range(n):
+        best = k
+        for i in range(k + 1, n):
+            if abs(a[i, k]) > abs(a[best, k]):
+                best = i
+        piv[k] = best
+        if not abs(a[best, k]) > 0.0:
+            return False
+        if best != k:
+            for j in range(n):
+                a[k, j], a[best, j] = a[best, j], a[k, j]
+        inverse = 1.0 / a[k, k]
+        for i in range(k + 1, n):
+            if a[i, k] != 0.0:
+                a[i, k] *= inverse
+                factor = a[i, k]
+                for j in range(k + 1, n):
+                    a[i, j] -= factor * a[k, j]
+    return True
+
+
+@compiled_sums
+def lu_solve(a, piv, b):
+    """Solve in place with the factors of lu_factor."""
+    n = a.shape[0]
+    for k in range(n):
+        if piv[k] != k:
+            b[k], b[piv[k]] = b[piv[k]], b[k]
+    for k in range(1, n):
+        total = 0.0
+        for j in range(k):
+            total += a[k, j] * b[j]
+        b[k] -= total
+    for k in range(n - 1, -1, -1):
+        total = 0.0
+        for j in range(k + 1, n):
+            total += a[k, j] * b[j]
+        b[k] = (b[k] - total) / a[k, k]
+
+
+@compiled_sums
+def lift(c, basis, z, theta):
+    """theta (N,) = c + basis @ z, in place: for so small a product a library call costs more than the sums."""
+    for a in range(theta.shape[0]):
+        total = 0.0
+        for k in range(z.shape[0]):
+            total += basis[a, k] * z[k]
+        theta[a] = c[a] + total
+    return theta

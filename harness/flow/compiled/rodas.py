@@ -1,0 +1,215 @@
+"""RODAS4, a stiffly accurate Rosenbrock method of order 4 (3), on the coordinates of the flow, compiled.
+
+Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.7: six stages, one Jacobian and one
+factorisation a step.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.field import Cell, Slides, add_multiples, factor_gram, velocity
+from harness.flow.compiled.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient, unit_sizes
+
+FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
+SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
+UNIT_ERROR = 0.1  # error allowed in the weights of a unit, relative to them: small ones, too, keep their direction
+
+# the stage points, the terms c_ij / h of the right-hand sides, the dense output
+GAMMA = 0.25
+STAGE = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [1.544, 0.0, 0.0, 0.0, 0.0],
+        [0.9466785280815826, 0.2557011698983284, 0.0, 0.0, 0.0],
+        [3.314825187068521, 2.896124015972201, 0.9986419139977817, 0.0, 0.0],
+        [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 0.0],
+    ]
+)
+STEP = np.array(
+    [
+        [0.0, 0.0, 0.0, 0.0, 0.0],
+        [-5.6688, 0.0, 0.0, 0.0, 0.0],
+        [-2.430093356833875, -0.2063599157091915, 0.0, 0.0, 0.0],
+        [-0.1073529058151375, -9.594562251023355, -20.47028614809616, 0.0, 0.0],
+        [7.496443313967647, -10.24680431464352, -33.99990352819905, 11.70890893206160, 0.0],
+        [8.083246795921522, -7.981132988064893, -31.52159432874371, 16.31930543123136, -6.058818238834054],
+    ]
+)
+DENSE = np.array(
+    [
+        [10.12623508344586, -7.487995877610167, -34.80091861555747, -7.992771707568823, 1.025137723295662],
+        [-0.6762803392806898, 6.087714651680015, 16.43084320892478, 24.76722511418386, -6.594389125716872],
+    ]
+)
+
+
+class Frame(NamedTuple):
+    """The coordinates z of theta = c + basis z, basis (N, r) with the identity in the rows `pivots` (r,)."""
+
+    cell: Cell
+    c: np.ndarray
+    basis: np.ndarray
+    pivots: np.ndarray
+    slides: Slides
+
+
+class Linear(NamedTuple):
+    """The field f0 (r,) less shift times theta where a step starts, and its Jacobian (r, r)."""
+
+    f0: np.ndarray
+    jac: np.ndarray
+    shift: float
+
+
+class Stages(NamedTuple):
+    """The stages k (6, r) of a step, and room for what it needs on the way: nothing is allocated within steps."""
+
+    k: np.ndarray
+    lhs: np.ndarray
+    piv: np.ndarray
+    rhs: np.ndarray
+    theta: np.ndarray
+
+
+@compiled
+def stages_of(size, r):
+    """Room for steps of r coordinates and `size` parameters."""
+    return Stages(np.empty((6, r)), np.empty((r, r)), np.empty(r, dtype=np.int64), np.empty(r), np.empty(size))
+
+
+@compiled
+def rosenbrock_step(frame, linear, z, h, work, stages):
+    """One RODAS4 step of size h from z; fills the stages; returns the new z, NaN if singular."""
+    cell, c, basis, pivots, slides = frame
+    f0, jac, shift = linear
+    k, lhs, piv, rhs, theta = stages
+    r = z.shape[0]
+    for a in range(r):
+        for b in range(r):
+            lhs[a, b] = -jac[a, b]
+        lhs[a, a] += 1.0 / (h * GAMMA)
+        rhs[a] = f0[a]
+    stage = z.copy()
+    if not lu_factor(lhs, piv):
+        stage[:] = np.nan
+        return stage
+    for s in range(6):
+        if s > 0:
+            for a in range(r):
+                if s < 5:
+                    stage[a] = z[a]
+                    for j in range(s):
+                        stage[a] += STAGE[s, j] * k[j, a]
+                else:
+                    stage[a] += k[4, a]
+            v, _ = velocity(cell, lift(c, basis, stage, theta), slides, work)
+            for a in range(r):
+                rhs[a] = v[pivots[a]] - shift * stage[a]
+        for a in range(r):
+            for j in range(s):
+                rhs[a] += STEP[s, j] * k[j, a] / h
+        lu_solve(lhs, piv, rhs)
+        for a in range(r):
+            k[s, a] = rhs[a]
+    for a in range(r):
+        stage[a] += k[5, a]
+    if slides.normals.shape[0] > 0:
+        _return_to_kinks(frame, stage, work)
+    return stage
+
+
+@compiled
+def _return_to_kinks(frame, z, work):
+    """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding."""
+    cell, c, basis, pivots, slides = frame
+    net, x, y, gates, logistic = cell
+    flat = slides.normals.shape[0] - slides.curved.shape[0]
+    theta = np.empty(c.shape[0])
+    for _ in range(3 if slides.curved.shape[0] > 0 else 1):
+        lift(c, basis, z, theta)
+        gap = np.empty(slides.normals.shape[0])
+        for h in range(flat):
+            gap[h] = dot(slides.normals[h], theta)
+        if slides.curved.shape[0] > 0:
+            margins(net, theta, x, y, gates, work.q, work.pre)
+        for t in range(slides.curved.shape[0]):
+            i, u = slides.curved[t]
+            unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
+            gap[flat + t] = work.pre[i, u]
+        if flat < slides.normals.shape[0]:
+            factor_gram(slides)
+        lu_solve(slides.gram, slides.piv, gap)
+        step = add_multiples(slides.normals, gap, np.zeros(theta.shape[0]))
+        for a in range(z.shape[0]):
+            z[a] -= step[pivots[a]]
+
+
+@compiled
+def interpolate(z0, z1, stages, s):
+    """Dense output of the step at fraction s."""
+    k = stages.k
+    out = np.empty_like(z0)
+    for a in range(z0.shape[0]):
+        d1 = 0.0
+        d2 = 0.0
+        for j in range(5):
+            d1 += DENSE[0, j] * k[j, a]
+            d2 += DENSE[1, j] * k[j, a]
+        out[a] = z0[a] * (1 - s) + s * (z1[a] + (1 - s) * (d1 + s * d2))
+    return out
+
+
+@compiled
+def unit_error(net, theta_new, err_theta, sizes, errors):
+    """The error of a step in the unit where it is largest for its size, 1 where it is just allowed.
+
+    sizes, errors (units,): overwritten.
+    """
+    unit_sizes(net, theta_new, sizes)
+    unit_sizes(net, err_theta, errors)
+    worst = 0.0
+    for u in range(net.uptr[1], sizes.shape[0] - 1):
+        if sizes[u] > 0.0:
+            worst = max(worst, errors[u] / sizes[u])
+    return worst / UNIT_ERROR
+
+
+@compiled
+def balance_gaps(net, theta, balance, booked, sizes, gaps):
+    """How far each unit of depth 2 is from the v^2 - ||w||^2 that it conserves, relative to v^2 + ||w||^2, (units,).
+
+    0 where nothing is conserved, balance (units,) is NaN there, and where the unit is not looked at.  booked: the
+    log-norm by which theta is smaller than on the path.
+    """
+    unit_sizes(net, theta, sizes)
+    shrunk = np.exp(-2.0 * booked)
+    for u in range(gaps.shape[0]):
+        gaps[u] = -shrunk * balance[u]
+    for e in range(net.row.shape[0]):
+        square = theta[net.par[e]] * theta[net.par[e]]
+        gaps[net.row[e]] -= square
+        gaps[net.col[e]] += square
+    for u in range(gaps.shape[0]):
+        gaps[u] = gaps[u] / (sizes[u] * sizes[u]) if sizes[u] > 0.0 and not np.isnan(balance[u]) else 0.0
+
+
+@compiled
+def step_error(grad, weight, theta, theta_new, err_theta, rho, rtol):
+    """The error of a step, 1 where it is just allowed; weight (n,): the softmax at its start.
+
+    At large margins a small error in theta is a large one in the softmax, and the next step pays for it.
+    """
+    size = theta.shape[0]
+    total = 0.0
+    for a in range(size):
+        scaled = err_theta[a] / (max(abs(theta[a]), abs(theta_new[a])) + FLOOR * rho)
+        total += scaled * scaled
+    error = np.sqrt(total / size) / rtol
+    for i in range(weight.shape[0]):
+        if weight[i] > WEIGHTY:
+            error = max(error, abs(dot(grad[i], err_theta)) / SOFTMAX_ERROR)
+    return error

@@ -1,0 +1,382 @@
+"""The invariant subspace of the flow, found exactly.
+
+With the gates fixed every q_i is a multilinear form of the layers, and the flow from theta0 stays
+in V: the smallest subspace that contains theta0 and, for every v in V, all gradients grad q_i(v)
+(projected on the kinks that slide).  Zeros, ties and balance are such subspaces, and so is any
+rational rotation of one.  The integrator's state is a coordinate vector of V, so that nothing
+outside V can be excited by rounding.
+
+Samples may be symmetric to each other: where exchanging them together with parameters leaves data and start as they
+are, their weights p stay equal for ever, and V need only be closed under the gradients of the sums over a block of such
+samples.  The blocks are the coarsest partition that is consistent: samples of equal q at the start, split where their q
+differ on the closure.
+
+V is found modulo primes of 31 bits, where arithmetic is cheap, and lifted to rationals.  That V is everything that the
+gates let move needs no proof.  Anything smaller is proven in integers (proving.py) before it is believed, and
+tried with other primes where the proof fails.  Where V has no small basis, and is as large as that of any start, there
+is nothing to keep, and all that moves is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, cached_property, lru_cache
+from math import isqrt, lcm
+
+import numpy as np
+from scipy.linalg import qr
+
+from harness.flow.compiled.kernel import Wiring
+from harness.flow.invariants.modular import (
+    closure,
+    flat_normals,
+    intersect,
+    outputs,
+    residues,
+    signed_ties,
+    split,
+    still,
+)
+from harness.flow.invariants.proving import Prover, Setting, Vector, integers, meets
+from harness.flow.kinks.departure import Pair
+from harness.flow.undecided import Undecided
+
+_MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
+_SHORT = 2048  # numerators and denominators that one prime shows beyond chance
+_LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
+_TRIES = 24  # sets of primes, where the subspace that one shows is refuted
+_CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The invariant subspace under the gates of the moment.
+
+    rows: a basis in integers of what the flow has been proven to stay in, reduced at `leading`, without the constant
+    coordinates.
+    basis (N, r) float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
+    gates hold still, which the basis leaves out.  exact: whether basis is V itself (else a superset).
+    blocks (n,): a number a sample; samples of one block have equal margins for as long as the gates stay.
+    """
+
+    rows: list[Vector]
+    basis: np.ndarray
+    pivots: np.ndarray
+    constant: np.ndarray
+    exact: bool
+    blocks: np.ndarray
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is everything that the gates let move."""
+        return len(self.rows) + int(self.constant.sum()) == len(self.constant)
+
+    def tangent(self, normals: np.ndarray) -> np.ndarray:
+        """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
+        # one nonzero number a column, each in a row of its own: unit vectors already
+        whole = np.count_nonzero(self.basis) == self.basis.shape[1]
+        orthonormal = self.basis if whole else np.linalg.qr(self.basis)[0]
+        if len(normals):
+            _, values, right = np.linalg.svd(normals @ orthonormal)
+            orthonormal = orthonormal @ right[int(np.sum(values > _CROSSES)) :].T
+        return np.ascontiguousarray(orthonormal)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What one prime shows: a reduced basis (r, N), its pivots (r,), ascending, and the blocks (n,)."""
+
+    basis: np.ndarray
+    pivots: np.ndarray
+    blocks: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Spanned:
+    """A subspace that the flow is in: rows(prime) span it modulo a prime, exact() in integers.
+
+    blocks(prime): the samples of equal margins.  anywhere(prime): rows and blocks of a start in general position; None
+    where there is none to compare with.
+    """
+
+    rows: Callable[[int], np.ndarray]
+    exact: Callable[[], list[Vector]]
+    blocks: Callable[[int], np.ndarray]
+    anywhere: Callable[[int], tuple[np.ndarray, np.ndarray]] | None
+
+
+class Invariants:
+    """Finds the subspaces of one instance; x (n, d) exact, y (n,) labels, normal(sample, unit) that of a flat kink."""
+
+    def __init__(
+        self,
+        net: Wiring,
+        x: Sequence[Sequence[Fraction]],
+        y: Sequence[int],
+        normal: Callable[[int, int], Sequence[Fraction]],
+    ) -> None:
+        self.net = net
+        self._points = x
+        self._y = np.array(y, dtype=np.int64)
+        self._normal = normal
+        self._seen = np.array([[v != 0 for v in row] for row in x])
+        self._x: dict[int, np.ndarray] = {}
+        self._seed = hash(tuple(v.numerator for row in x for v in row)) % 2147483647
+
+    @cached_property
+    def _prover(self) -> Prover:
+        return Prover(self.net, self._points, self._y.tolist())
+
+    def x(self, prime: int) -> np.ndarray:
+        """The points (n, d) modulo a prime.  Raises ZeroDivisionError where it divides one of their numbers."""
+        if prime not in self._x:
+            flat = [v for row in self._points for v in row]
+            self._x[prime] = residues(flat, prime).reshape(len(self._points), -1)
+        return self._x[prime]
+
+    def start(
+        self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
+    ) -> Subspace:
+        """V at the start; slides and curved as in `after`."""
+        together = np.zeros(len(self._y), dtype=np.int64)
+
+        @lru_cache(maxsize=1)
+        def rows(prime: int) -> np.ndarray:
+            return residues(theta0, prime)[None, :]
+
+        def blocks(prime: int) -> np.ndarray:
+            return split(together, outputs(self.net, rows(prime)[0], self.x(prime), self._y, gates, prime))
+
+        def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
+            theta = np.random.default_rng(self._seed).integers(1, prime, len(theta0))
+            return theta[None, :], split(together, outputs(self.net, theta, self.x(prime), self._y, gates, prime))
+
+        spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
+        return self._close(spanned, len(theta0), gates, slides, curved)
+
+    def after(
+        self,
+        old: Subspace,
+        theta: np.ndarray,
+        gates: np.ndarray,
+        kinks: Sequence[Pair],
+        slides: Sequence[Pair],
+        curved: Sequence[Pair],
+    ) -> Subspace:
+        """V after a change of gates at a point on the kinks; slides and curved are those it now slides on.
+
+        kinks, slides: flat ones; the normals of slides must be independent.  curved: of deeper layers.
+        """
+        size = theta.shape[0]
+        frozen = [k for k in range(size) if old.constant[k] and theta[k] != 0.0]
+        units = [[int(a == k) for a in range(size)] for k in frozen]
+
+        @lru_cache(maxsize=1)
+        def exact() -> list[Vector]:
+            return meets(old.rows + units, [self._normal(*pair) for pair in kinks])
+
+        def spanning(prime: int) -> np.ndarray:
+            if old.whole:
+                rows = np.eye(size, dtype=np.int64)[[k for k in range(size) if not old.constant[k] or k in frozen]]
+                if not kinks:
+                    return rows
+                return intersect(rows, flat_normals(self.net, self.x(prime), _array(kinks), size, prime), prime)
+            return np.array([[v % prime for v in row] for row in exact()], dtype=np.int64).reshape(-1, size)
+
+        anywhere = (lambda prime: (spanning(prime), old.blocks)) if old.whole else None
+        return self._close(_Spanned(spanning, exact, lambda _: old.blocks, anywhere), size, gates, slides, curved)
+
+    def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
+        """Whether the same parameters are constant under other gates, without slides."""
+        return np.array_equal(still(self.net, self._seen, gates, _array(()), len(old.constant)), old.constant)
+
+    def _close(
+        self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
+    ) -> Subspace:
+        """V from a subspace that the flow is in."""
+        normals, flat, bent = [self._normal(*pair) for pair in slides], _array(slides), _array(curved)
+        constant = still(self.net, self._seen, gates, bent, size)
+        for normal in normals:
+            # the projection on a sliding kink moves every weight that the kink depends on
+            constant[[k for k in range(size) if normal[k]]] = False
+        free = size - int(constant.sum())
+
+        def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
+            x, lines = self.x(prime), flat_normals(self.net, self.x(prime), flat, size, prime)
+            basis, pivots, found = closure(
+                self.net, rows, x, self._y, gates, lines, bent, blocks, constant, self._seed, prime
+            )
+            if basis.shape[1] < size:
+                raise ZeroDivisionError(f"a determinant is divisible by {prime}")
+            if len(pivots) == free:
+                # everything: which basis it is shown by does not matter
+                return _Candidate(basis, pivots, found)
+            order = np.argsort(pivots)
+            return _Candidate(basis[order], pivots[order], found)
+
+        def candidate(prime: int) -> _Candidate:
+            return closed(spanned.rows(prime), spanned.blocks(prime), prime)
+
+        candidates = self._candidates(candidate)
+        for _ in range(_TRIES):
+            prime, first = next(candidates)
+            if len(first.pivots) == free:
+                return _everything(constant, first.blocks)
+            setting = Setting(gates, normals, curved, constant, first.blocks)
+            shown = _Growing(candidates, prime, first)
+            for most in (1, 3, _MOST_PRIMES):
+                if most > 3 and spanned.anywhere and len(signed_ties(first.basis, prime)[1]) == free:
+                    generic = closed(*spanned.anywhere(prime), prime)
+                    if len(generic.pivots) == len(first.pivots):
+                        return _everything(constant, first.blocks)
+                lifted = shown.lift(most)
+                if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), spanned.exact(), setting):
+                    return _as_coordinates(lifted, first, constant)
+        raise Undecided("the invariant subspace could not be proven")
+
+    def _candidates(self, candidate: Callable[[int], _Candidate]) -> Iterator[tuple[int, _Candidate]]:
+        """What one prime after the other shows, without those that divide a number of the instance."""
+        for k in range(100 * _MOST_PRIMES):
+            try:
+                found = candidate(prime_below(k))
+            except ZeroDivisionError:
+                continue
+            yield prime_below(k), found
+        raise Undecided("every prime that is tried divides a number of the instance")
+
+
+class _Growing:
+    """Residues of one reduced basis modulo more and more primes, until it can be lifted."""
+
+    def __init__(self, candidates: Iterator[tuple[int, _Candidate]], prime: int, first: _Candidate) -> None:
+        self._candidates = candidates
+        self._first = first
+        self._entries = [(int(r), int(k)) for r, k in np.argwhere(first.basis)]
+        self._values = [int(first.basis[r, k]) for r, k in self._entries]
+        self._modulus = prime
+        self._count = 1
+
+    def lift(self, most: int) -> list[Vector] | None:
+        """The basis in integers, from at most so many primes; None if they show no rational one."""
+        if most == 1:
+            return self._rational(_SHORT)
+        while self._count < most:
+            for _ in range(min(max(2, self._count // 2), most - self._count)):
+                prime, other = next(self._candidates)
+                if not np.array_equal(other.pivots, self._first.pivots) or np.any(
+                    (other.basis != 0) != (self._first.basis != 0)
+                ):
+                    return None
+                inverse = pow(self._modulus, -1, prime)
+                for t, (r, k) in enumerate(self._entries):
+                    value = self._values[t]
+                    self._values[t] = value + self._modulus * ((int(other.basis[r, k]) - value) * inverse % prime)
+                self._modulus *= prime
+                self._count += 1
+            # a word of 31 bits is left over to tell a fraction from chance
+            rows = self._rational(isqrt(self._modulus >> 31) // 2)
+            if rows is not None:
+                return rows
+        return None
+
+    def _rational(self, bound: int) -> list[Vector] | None:
+        rows: list[dict[int, tuple[int, int]]] = [{} for _ in self._first.pivots]
+        for value, (r, k) in zip(self._values, self._entries, strict=True):
+            found = (1, 1) if value == 1 else _fraction(value, self._modulus, bound)
+            if found is None:
+                return None
+            rows[r][k] = found
+        out: list[Vector] = []
+        for row in rows:
+            common = lcm(*(q for _, q in row.values()))
+            out.append([0] * self._first.basis.shape[1])
+            for k, (p, q) in row.items():
+                out[-1][k] = p * (common // q)
+        return out
+
+
+def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
+    """All that the gates let move."""
+    rows, basis, pivots = _axes(constant.tobytes())
+    return Subspace(rows, basis, pivots, constant, True, blocks)
+
+
+@lru_cache(maxsize=256)
+def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray, np.ndarray]:
+    """Rows, basis (N, r) and pivots of what is not constant.  Not to be written to."""
+    pivots = np.flatnonzero(np.frombuffer(constant, dtype=np.bool_) == 0)
+    unit = np.eye(len(constant))[:, pivots]
+    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit), pivots
+
+
+def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:
+    """The subspace of these rows, with other pivots where its reduced basis is badly conditioned."""
+    pivots = first.pivots
+    basis = _floats(rows, pivots.tolist(), len(constant))
+    if len(rows) and np.abs(basis).max() > _LARGEST_ENTRY:
+        # the largest volume makes all entries small
+        order = qr(basis.T, mode="economic", pivoting=True)[-1]
+        pivots = np.sort(order[: len(rows)])
+        basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
+    return Subspace(rows, basis, pivots, constant, True, first.blocks)
+
+
+def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
+    """The reduced basis (N, r) as floats, exact where its numbers are."""
+    out = np.zeros((size, len(rows)))
+    for r, (row, k) in enumerate(zip(rows, pivots, strict=True)):
+        out[:, r] = [a / row[k] if a else 0.0 for a in row]
+    return out
+
+
+def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
+    """Rows of the same span that are reduced at other pivots."""
+    rows = [list(row) for row in rows]
+    for t, k in enumerate(pivots):
+        chosen = max(range(t, len(rows)), key=lambda r: abs(rows[r][k]))
+        rows[t], rows[chosen] = rows[chosen], rows[t]
+        lead = rows[t][k]
+        for r, row in enumerate(rows):
+            if r != t and row[k]:
+                factor = row[k]
+                rows[r] = integers([Fraction(lead * a - factor * b) for a, b in zip(row, rows[t], strict=True)])
+    return rows
+
+
+def _array(pairs: Sequence[Pair]) -> np.ndarray:
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+@cache
+def prime_below(k: int) -> int:
+    """The k-th prime below 2^31, from 0 downwards."""
+    candidate = 2147483647 if k == 0 else prime_below(k - 1) - 2
+    while not _is_prime(candidate):
+        candidate -= 2
+    return candidate
+
+
+def _is_prime(n: int) -> bool:
+    """Miller and Rabin's test, which these bases decide for odd n from 10 to 3.2e9."""
+    odd, twos = n - 1, 0
+    while odd % 2 == 0:
+        odd, twos = odd // 2, twos + 1
+    for base in (2, 3, 5, 7):
+        power = pow(base, odd, n)
+        if power not in (1, n - 1) and all((power := power * power % n) != n - 1 for _ in range(twos - 1)):
+            return False
+    return True
+
+
+def _fraction(a: int, modulus: int, bound: int) -> tuple[int, int] | None:
+    """The p and q > 0 with p/q = a modulo the modulus and |p|, q <= bound, by the Euclidean algorithm."""
+    r0, r1, t0, t1 = modulus, a, 0, 1
+    while r1 > bound:
+        quotient = r0 // r1
+        r0, r1 = r1, r0 - quotient * r1
+        t0, t1 = t1, t0 - quotient * t1
+    if not 0 < abs(t1) <= bound:
+        return None
+    return (r1, t1) if t1 > 0 else (-r1, -t1)

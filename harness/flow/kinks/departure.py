@@ -1,0 +1,189 @@
+"""Which way the flow leaves a kink, and whether it has a choice.
+
+At a point where pre-activations of the first hidden layer are zero the field is piecewise constant to
+first order: f + sum_h omega_h n_h, one line n_h for all (sample, unit) pairs with parallel normals.
+On the positive side of line h, omega_h = plus_h, the contribution of the pairs that switch on there; on
+the negative side omega_h = -minus_h; sliding, anything between (docs/statements.md, section 2; A. F. Filippov,
+Differential Equations with Discontinuous Righthand Sides, section 4).  Every sign vector tau names a face
+and has at most one velocity d; it departs into its own face iff sign(d . n_h) = tau_h for all h.  If two
+different velocities do, the flow is not unique.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+Pair = tuple[int, int]  # sample, unit
+FAINT = 1e-290  # speeds below it have lost their digits
+MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
+# Relative: exact normals, rounded once, that are parallel or dependent are so to 1e-16; the rest is for small angles,
+# which make the velocities uncertain by as much.
+_PARALLEL = _DEPENDENT = 1e-9
+_EQUAL = 1e-11  # relative to the terms of a speed across a kink: what is smaller may be their rounding
+_SAME = 1e-9  # two velocities closer than this are one, found in two closed faces
+_SOLVER, _SOLVED = 1e-14, 1e2  # what the bounded least squares are asked for; times the rounding: what they are held to
+_TINY = 1e-300  # keeps bounds apart, and divisors from zero
+
+
+@dataclass
+class Line:
+    """Pairs that share one kink, flat or curved: (sample, unit, scale), scale times one normal being the pair's own."""
+
+    flat: bool
+    members: list[tuple[int, int, Fraction]]
+
+
+def gather(pairs: list[Pair], normal_of) -> list[Line]:
+    """Group pairs on flat kinks by parallel normals; pairs with a zero normal (a zero patch) are dropped.
+
+    normal_of(sample, unit): exact, (N,).
+    """
+    if len(pairs) == 1:
+        return [Line(True, [(*pairs[0], Fraction(1))])] if any(normal_of(*pairs[0])) else []
+    lines: dict[tuple[Fraction, ...], Line] = {}
+    for sample, unit in pairs:
+        normal = normal_of(sample, unit)
+        scale = next((v for v in normal if v), None)
+        if scale is None:
+            continue
+        direction = tuple(v / scale if v else v for v in normal)
+        lines.setdefault(direction, Line(True, [])).members.append((sample, unit, scale))
+    return list(lines.values())
+
+
+@dataclass(frozen=True)
+class Departure:
+    """status: "unique", "not unique", "faint" (beyond the floats), "crowded" (too many faces) or "closed" (none is it).
+
+    sides: +1, -1 or 0 (sliding) for every line.
+    """
+
+    status: str
+    sides: tuple[int, ...] = ()
+
+
+def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> Departure:
+    """Resolve the lines through one point.
+
+    normals (L, N), base (N,) the field with every pair of these lines off, terms (N,) the sum of the absolute values
+    that it is summed from, plus and minus (L,): the factors of n_h that the pairs on either side of line h add (minus
+    is subtracted).  A speed is compared with its own terms: units and samples may differ by any order of magnitude.
+    """
+    count = len(plus)
+    if count == 1:
+        return _depart_one(normals[0], base, terms, float(plus[0]), float(minus[0]))
+    faces = _faces(normals)
+    if faces is None:
+        return Departure("crowded")
+    gram = normals @ normals.T
+    inner, rounded, coupled = normals @ base, np.abs(normals) @ terms, np.abs(gram)
+    sizes = rounded + coupled @ (np.abs(plus) + np.abs(minus))
+    if not sizes.any():
+        return Departure("unique", (-1,) * count)
+    if sizes[sizes > 0.0].min() < FAINT:
+        return Departure("faint")
+    found: list[tuple[np.ndarray, tuple[int, ...]]] = []
+    for face in faces:
+        omega = _face_velocity(face, normals, gram, inner, rounded, plus, minus)
+        if omega is None:
+            continue
+        slope = inner + gram @ omega
+        small = _EQUAL * (rounded + coupled @ np.abs(omega))
+        sides = np.where(np.abs(slope) <= small, 0, np.sign(slope)).astype(int)
+        # a velocity along the kink belongs to the closed faces beside it, but is the sliding face's own
+        if any(t != 0 and s not in (0, t) for t, s in zip(face, sides, strict=True)):
+            continue
+        if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
+            found.append((omega, tuple(int(s) for s in sides)))
+    if len(found) == 1:
+        return Departure("unique", found[0][1])
+    return Departure("not unique" if found else "closed")
+
+
+def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:
+    """The same for one line, by far the most frequent case: its three faces are compared as numbers."""
+    square, inner, rounded = float(normal @ normal), float(normal @ base), float(np.abs(normal) @ terms)
+    size = rounded + square * (abs(plus) + abs(minus))
+    if size == 0.0:
+        return Departure("unique", (-1,))
+    if size < FAINT:
+        return Departure("faint")
+    found: list[tuple[float, int]] = []
+    for face, omega in ((-1, -minus), (1, plus), (0, -inner / square)):
+        slope = inner + square * omega if face else 0.0
+        small = _EQUAL * (rounded + square * abs(omega))
+        side = 0 if abs(slope) <= small else 1 if slope > 0.0 else -1
+        if side not in (0, face) or not (face or _between(omega, -minus, plus, _EQUAL * rounded / square)):
+            continue
+        if not any(square * abs(omega - other) <= _SAME * size for other, _ in found):
+            found.append((omega, side))
+    if len(found) == 1:
+        return Departure("unique", (found[0][1],))
+    return Departure("not unique" if found else "closed")
+
+
+def _between(omega: float, one: float, other: float, room: float) -> bool:
+    """Whether a factor lies between two others, up to the rounding of each and so much room."""
+    low, high = min(one, other), max(one, other)
+    return low - _EQUAL * abs(low) - room <= omega <= high + _EQUAL * abs(high) + room
+
+
+def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
+    """Sign vectors (L,), all those of the faces around the point among them; None if they are too many to list.
+
+    Normals in one plane (a neuron with two weights that both become zero, say) cut it into sectors.
+    """
+    count = len(normals)
+    if count > 2:
+        scaled = normals / np.linalg.norm(normals, axis=1)[:, None]
+        _, values, right = np.linalg.svd(scaled, full_matrices=False)
+        if np.sum(values > _PARALLEL * values[0]) <= 2:
+            plane = scaled @ right[:2].T
+            along = np.arctan2(plane[:, 0], -plane[:, 1])
+            rays = np.sort(np.concatenate([along, along + np.pi]) % (2.0 * np.pi))
+            between = 0.5 * (rays + np.append(rays[1:], rays[0] + 2.0 * np.pi))
+            angles = np.concatenate([rays, between])
+            heights = plane @ np.array([np.cos(angles), np.sin(angles)])
+            signs = np.where(np.abs(heights) <= _PARALLEL, 0, np.sign(heights)).astype(int)
+            return [*np.unique(signs.T, axis=0), np.zeros(count, dtype=int)]
+    if count > MOST_LINES:
+        return None
+    return [np.array(face) for face in product((-1, 1, 0), repeat=count)]
+
+
+def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarray | None:
+    """The factors omega (L,) of the velocity that stays in a face, None if no choice of coefficients does."""
+    omega = np.where(face > 0, plus, np.where(face < 0, -minus, 0.0))
+    on = np.flatnonzero(face == 0)
+    if not len(on):
+        return omega
+    rest = (inner + gram @ omega)[on]
+    block = gram[np.ix_(on, on)]
+    lower = np.minimum(-minus[on], plus[on])
+    upper = np.maximum(-minus[on], plus[on])
+    small = _EQUAL * (rounded + np.abs(gram) @ np.abs(omega))[on]
+    if len(on) == 1:
+        solution = -rest / block[0]
+    elif np.linalg.matrix_rank(block, tol=_DEPENDENT * np.diag(block).max()) == len(on):
+        solution = -np.linalg.solve(block, rest)
+    else:
+        # dependent normals: any admissible choice gives the same velocity
+        root = normals[on].T
+        target = -np.linalg.lstsq(root.T, rest, rcond=None)[0]
+        # the solver is as exact as the widest of the bounds
+        small = small + _EQUAL * np.abs(block) @ np.maximum(np.abs(lower), np.abs(upper))
+        wide = np.maximum(upper, lower + _TINY + small / np.diag(block))
+        solution = lsq_linear(root, target, bounds=(lower, wide), method="bvls", tol=_SOLVER).x
+        if np.abs(root.T @ (root @ solution - target)).max() > _SOLVED * small.max():
+            return None
+    room = (small + _EQUAL * np.abs(block) @ np.abs(solution)) / np.diag(block)
+    if not all(map(_between, solution, lower, upper, room)):
+        return None
+    omega = omega.copy()
+    omega[on] = solution
+    return omega

@@ -1,0 +1,441 @@
+"""The gates of a relu network along the flow: on, off or sliding, and how they change at kinks.
+
+Every (sample, hidden unit) pair has a gate.  The kinks of the first hidden layer are flat: a linear functional of
+theta, known exactly.  Those of deeper layers are curved.  A pair above the first layer all of whose inputs are off
+has a pre-activation that is zero without being a kink; it is given a gate when an input switches on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import lcm
+
+import numpy as np
+
+from harness.flow import undecided
+from harness.flow.compiled.field import Cell, Slides, field, slides_of, workspace
+from harness.flow.compiled.kernel import Wiring, unit_gradient, unit_sizes
+from harness.flow.kinks.departure import Line, Pair, depart, gather
+from harness.flow.undecided import Undecided
+from harness.problem.instances import Instance
+from harness.problem.networks import preactivations
+
+# Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
+# some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
+PARALLEL = 1e-9
+ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
+NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
+# What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
+SECOND_ORDER = 1e-9
+
+_TROUBLES = {
+    "not unique": undecided.TWO_VELOCITIES,
+    "faint": undecided.FAINT,
+    "crowded": undecided.CROWDED,
+    "closed": undecided.CLOSED,
+}
+
+
+class Gates:
+    """The cell that the flow is in, of which this is the owner, and the kinks on which it slides.
+
+    cell: for the kernel; its gates are changed here and nowhere else.
+    slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
+    """
+
+    def __init__(self, instance: Instance, net: Wiring) -> None:
+        self.instance = instance
+        self.net = net
+        network = instance.network
+        self.hidden = range(int(net.uptr[1]), int(net.uptr[-2]))
+        self.first = range(int(net.uptr[1]), int(net.uptr[2]) if network.depth > 1 else int(net.uptr[1]))
+        self.size = sum(network.sizes)
+        gates = np.ones((instance.n, int(net.uptr[-1])))
+        self.cell = Cell(net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
+        self.slides: list[Line] = []
+        self.curved: list[tuple[Pair, ...]] = []
+        self.relu = network.activation == "relu" and network.depth > 1
+        self._normals: dict[Pair, tuple[Fraction, ...]] = {}
+        self.conserved = np.full(int(net.uptr[-1]), np.nan)
+        if not self.relu:
+            return
+        if network.depth == 2 and not network.shared:
+            self.conserved[list(self.hidden)] = _balances(instance)
+            self._sides = np.zeros((2, len(self.conserved), self.size))
+            self._sides[0, net.row[: net.ptr[1]], net.par[: net.ptr[1]]] = 1.0
+            self._sides[1, net.col[net.ptr[1] :], net.par[net.ptr[1] :]] = 1.0
+        self._blocks = _blocks(network.patterns[0])
+        self._inputs = {u: net.col[net.row == u] for u in self.hidden}
+        self._outgoing = {u: net.par[net.col == u] for u in self.hidden}
+        self.float_normals = np.zeros((instance.n, len(self.first), self.size))
+        for e in range(int(net.ptr[0]), int(net.ptr[1])):
+            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += instance.x_float[:, net.col[e]]
+        self._lengths = np.abs(self.float_normals).max(axis=2)
+
+    @property
+    def gates(self) -> np.ndarray:
+        """Those of the cell, (n, units) in {0, 1}."""
+        return self.cell.gates
+
+    def layer(self, unit: int) -> int:
+        return int(np.searchsorted(self.net.uptr, unit, side="right")) - 1
+
+    def normal(self, sample: int, unit: int) -> tuple[Fraction, ...]:
+        """The exact gradient (N,) of the pre-activation of a unit of the first hidden layer."""
+        key = (sample, unit)
+        if key not in self._normals:
+            out = [Fraction(0)] * self.size
+            row = self.instance.network.patterns[0][unit - self.first.start]
+            for value, k in zip(self.instance.x[sample], row, strict=True):
+                if k >= 0:
+                    out[k] += value
+            self._normals[key] = tuple(out)
+        return self._normals[key]
+
+    def curved_normal(self, pair: Pair, theta: np.ndarray) -> np.ndarray:
+        """The gradient (N,) of the pre-activation of a deeper unit at theta."""
+        out = np.empty(self.size)
+        sample, unit = pair
+        unit_gradient(self.net, theta, self.cell.x[sample], self.gates[sample], unit, out)
+        return out
+
+    def idle(self, pair: Pair) -> bool:
+        """Whether the pair is above the first layer and all of its inputs are off."""
+        sample, unit = pair
+        return unit not in self.first and not self.gates[sample, self._inputs[unit]].any()
+
+    def start(self) -> list[Pair]:
+        """Set the gates from the exact pre-activations at theta0; returns the pairs that are on a kink."""
+        zero: list[Pair] = []
+        for i in self._start_from_floats():
+            x = self.instance.x[i]
+            layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
+            for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
+                self.gates[i, unit] = 1.0 if value > 0 else 0.0
+                if value == 0 and not self.idle((i, unit)):
+                    zero.append((i, unit))
+        return zero
+
+    def _start_from_floats(self) -> list[int]:
+        """Set the gates of the samples whose pre-activations floats tell from zero; returns the other samples."""
+        h, error = self.instance.x_float, np.abs(self.instance.x_float)
+        error = 2.0**-53 * error
+        sure = np.ones(self.instance.n, dtype=bool)
+        start = self.first.start
+        for pattern, u in zip(self.instance.network.patterns[:-1], self.instance.theta0_float, strict=False):
+            matrix = np.append(u, 0.0)[np.array(pattern)].T
+            size = np.abs(matrix)
+            # what is rounded: the weights, every product and the sums of at most len(matrix) terms
+            error = error @ size * (1.0 + SECOND_ORDER) + np.abs(h) @ size * ((len(matrix) + 3) * 2.0**-52)
+            h = h @ matrix
+            sure &= (np.abs(h) > error).all(axis=1)
+            self.gates[:, start : start + h.shape[1]] = h > 0.0
+            h = np.maximum(h, 0.0)
+            start += h.shape[1]
+        return np.flatnonzero(~sure).tolist()
+
+    def resolve(self, theta: np.ndarray, zero: Iterable[Pair]) -> None:
+        """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
+
+        Raises Undecided.
+        """
+        pairs = set(zero)
+        for pair in pairs:
+            self.gates[pair] = 0.0
+        # the kink of a unit whose inputs have just gone off is theirs
+        pairs = {pair for pair in pairs if not self.idle(pair)}
+        if self.curved or any(unit not in self.first for _, unit in pairs):
+            pairs |= self.sliding_pairs()
+            groups = [sorted(pairs)] if pairs else []
+            self.slides, self.curved = [], []
+        else:
+            groups = self._by_block(pairs)
+        for group in groups:
+            self._resolve_together(theta, group)
+
+    def crossing(self, pair: Pair, theta: np.ndarray) -> int:
+        """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
+        if self.instance.network.depth != 2 or self.slides:
+            return 0
+        sample, unit = pair
+        before, self.gates[pair] = self.gates[pair], 0.0
+        work = workspace(self.cell)
+        field(self.cell, theta, work)
+        self.gates[pair] = before
+        delta, p = work.delta, work.p
+        if not delta[:, unit].any():
+            return 0
+        normal = self.float_normals[sample, unit - self.first.start]
+        terms = p @ np.abs(work.grad)
+        departure = depart(normal[None, :], work.f, terms, np.array([p[sample] * delta[pair]]), np.zeros(1))
+        return departure.sides[0] if departure.status == "unique" else 0
+
+    def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
+        """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
+
+        def block(unit: int) -> int:
+            return self._blocks[unit - self.first.start]
+
+        groups: dict[int, set[Pair]] = {}
+        for pair in pairs:
+            groups.setdefault(block(pair[1]), set()).add(pair)
+        for line in self.slides:
+            if block(line.members[0][1]) in groups:
+                groups[block(line.members[0][1])].update((i, u) for i, u, _ in line.members)
+        self.slides = [line for line in self.slides if block(line.members[0][1]) not in groups]
+        return [sorted(groups[key]) for key in sorted(groups)]
+
+    def _resolve_together(self, theta: np.ndarray, pairs: list[Pair]) -> None:
+        for pair in pairs:
+            self.gates[pair] = 0.0
+        self._open_idle_units(pairs, theta)
+        work = workspace(self.cell)
+        field(self.cell, theta, work)
+        pre, delta, p, base = work.pre, work.delta, work.p, work.f
+        rho = float(np.linalg.norm(theta))
+        weights = p * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        drive, terms = weights[:, None] * delta, weights @ np.abs(work.grad)
+        # units whose gates make no difference yet: their incoming weights stand still
+        unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        for unit in sorted(unmoved):
+            rates = base[self._outgoing[unit]]
+            if self._dead(unit, theta, pre) or self._below_what_is_off(unit):
+                pairs = [pair for pair in pairs if pair[1] != unit]
+            elif not rates.any():
+                raise Undecided(undecided.UNANSWERED)
+            elif self.instance.network.depth > 2:
+                raise Undecided(undecided.UNANSWERED_DEEP)
+            elif {u for _, u in pairs} != {unit}:
+                raise Undecided(undecided.UNANSWERED_BESIDE)
+            else:
+                drive, base, terms = self._second_order(unit, p, pre, float(rates[0]))
+        lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
+        normals = [self._direction(line) for line in lines]
+        for pair in pairs:
+            if pair[1] not in self.first:
+                self._gather_curved(pair, theta, lines, normals)
+        if not lines:
+            return
+        normals = np.array(normals)
+        plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
+        minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
+        departure = depart(normals, base, terms, plus, minus)
+        if departure.status != "unique":
+            raise Undecided(_TROUBLES[departure.status])
+        for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
+            if side:
+                self.set_side(line, side)
+            elif jump == 0.0:
+                raise Undecided(undecided.ALIKE)
+            elif line.flat:
+                self.slides.append(line)
+            else:
+                self.curved.append(tuple((i, u) for i, u, _ in line.members))
+
+    def _gather_curved(self, pair: Pair, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
+        """Add a deeper pair to the line whose normal is parallel to its own, or as a line of its own."""
+        normal = self.curved_normal(pair, theta)
+        length = float(np.linalg.norm(normal))
+        if length == 0.0:
+            raise Undecided(undecided.NO_NORMAL)
+        for line, other in zip(lines, normals, strict=True):
+            scale = float(normal @ other) / float(other @ other)
+            if np.abs(normal - scale * other).max() <= PARALLEL * length:
+                if line.flat:
+                    raise Undecided(undecided.TOUCHING)
+                line.members.append((*pair, Fraction(scale)))
+                return
+        lines.append(Line(False, [(*pair, Fraction(1))]))
+        normals.append(normal)
+
+    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The drive, the field and its terms where a unit's outgoing weight v is zero: w starts to move with v'."""
+        active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
+        if abs(rate) <= NO_RATE * float(p[active] @ np.abs(pre[active, unit])):
+            raise Undecided(undecided.UNCERTAIN_START)
+        drive = np.zeros_like(pre)
+        drive[:, unit] = p * self.instance.y_float * rate
+        normals = self.float_normals[active, unit - self.first.start]
+        return drive, drive[active, unit] @ normals, np.abs(drive[active, unit]) @ np.abs(normals)
+
+    def _open_idle_units(self, pairs: list[Pair], theta: np.ndarray) -> None:
+        """Give idle units above a kink the gates that they have just on its on side.
+
+        What the kink's pair adds to the field there depends on them; on its off side they stay idle.
+        """
+        if self.instance.network.depth == 2:
+            return
+        for sample in {i for i, _ in pairs}:
+            idle = [u for u in self.hidden if self.idle((sample, u))]
+            waking = {u for i, u in pairs if i == sample}
+            for u in idle:
+                # only signs are known: of the weights, and that what wakes is positive
+                entries = self.net.row == u
+                awake = [
+                    w for w, c in zip(theta[self.net.par[entries]], self.net.col[entries], strict=True) if c in waking
+                ]
+                if any(w > 0 for w in awake) and any(w < 0 for w in awake):
+                    raise Undecided(undecided.BOTH_WAYS)
+                if any(w > 0 for w in awake):
+                    self.gates[sample, u] = 1.0
+                    waking.add(u)
+                else:
+                    self.gates[sample, u] = 0.0
+
+    def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
+        """Whether a unit is off on all samples and its outgoing weights v are zero.
+
+        It stays so, by Gronwall's inequality for (w - w(0), v).
+        """
+        on = (self.gates[:, unit] > 0) & (pre[:, unit] > 0.0)
+        return not on.any() and not theta[self._outgoing[unit]].any()
+
+    def _below_what_is_off(self, unit: int) -> bool:
+        """Whether every hidden unit that a unit feeds is off on every sample."""
+        fed = self.net.row[self.net.col == unit]
+        return bool(np.isin(fed, self.hidden).all()) and not self.gates[:, fed].any()
+
+    def _shares(self, unit: int) -> bool:
+        """Whether the incoming weights of a unit are also another's."""
+        if unit in self.first:
+            return self._blocks.count(self._blocks[unit - self.first.start]) > 1
+        incoming = self.net.par[self.net.row == unit]
+        return bool(np.isin(self.net.par[self.net.row != unit], incoming).any())
+
+    def set_side(self, line: Line, side: int) -> None:
+        """Put the pairs of a line on its positive (1) or negative (-1) side."""
+        for i, u, scale in line.members:
+            self.gates[i, u] = 1.0 if (scale > 0) == (side > 0) else 0.0
+
+    def put(self, pair: Pair, side: int) -> None:
+        """Put one pair on its positive (1) or negative (-1) side."""
+        self.gates[pair] = float(side > 0)
+
+    def end_slide(self, index: int, side: int) -> None:
+        """Leave a slide, counted as in compiled_slides, to one side."""
+        if index < len(self.slides):
+            self.set_side(self.slides.pop(index), side)
+        else:
+            pairs = self.curved.pop(index - len(self.slides))
+            # parallel normals of deeper pairs point the same way: their inputs are not negative
+            for pair in pairs:
+                self.gates[pair] = 1.0 if side > 0 else 0.0
+
+    def _direction(self, line: Line) -> np.ndarray:
+        """The normal (N,) of a flat line, to which the scales of its members refer."""
+        sample, unit, scale = line.members[0]
+        return self.float_normals[sample, unit - self.first.start] / float(scale)
+
+    def flat_representatives(self) -> list[Pair]:
+        """One pair of every flat slide."""
+        return [line.members[0][:2] for line in self.slides]
+
+    def independent_slides(self) -> list[Pair]:
+        """One pair of every flat slide whose normal does not depend on those of earlier ones."""
+        chosen: list[Pair] = []
+        rows = np.zeros((0, self.size))
+        for line, pair in zip(self.slides, self.flat_representatives(), strict=True):
+            wider = np.vstack([rows, self._direction(line)])
+            if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
+                rows = wider
+                chosen.append(pair)
+        return chosen
+
+    def compiled_slides(self) -> Slides:
+        """The slides in the form that the integrator takes, flat ones first, with unit normals."""
+        flat = len(self.slides)
+        normals = np.zeros((flat + len(self.curved), self.size))
+        members: list[tuple[int, int, int, float]] = []
+        for h, line in enumerate(self.slides):
+            normal = self._direction(line)
+            length = float(np.linalg.norm(normal))
+            normals[h] = normal / length
+            members += [(h, i, u, float(t) * length) for i, u, t in line.members]
+        members += [(flat + t, i, u, 1.0) for t, pairs in enumerate(self.curved) for i, u in pairs]
+        columns = list(zip(*members, strict=True)) if members else [(), (), (), ()]
+        line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
+        curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
+        return slides_of(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
+
+    def sliding_pairs(self) -> set[Pair]:
+        return {(i, u) for line in self.slides for i, u, _ in line.members}.union(*self.curved)
+
+    def representatives(self) -> list[Pair]:
+        """One pair of every curved slide."""
+        return [pairs[0] for pairs in self.curved]
+
+    def balance(self, basis: np.ndarray, constant: np.ndarray) -> np.ndarray:
+        """v^2 - ||w||^2 at the start of every unit that is to be put back on it, NaN for others, (units,).
+
+        These are the units whose w and v can change in length alone: V, c + the span of the basis, mixes neither with
+        anything else, and c is zero there.
+        """
+        if np.isnan(self.conserved).all():
+            return self.conserved.copy()
+        support = (basis != 0.0).astype(float)
+        within, total = self._sides @ support, support.sum(axis=0)
+        mixed = ((within > 0.0) & (within < total)).any(axis=(0, 2))
+        return np.where(mixed | (self._sides @ np.abs(constant) > 0.0).any(axis=0), np.nan, self.conserved)
+
+    def watch(self, basis: np.ndarray) -> np.ndarray:
+        """+1 / -1 where a pre-activation can move and must keep its side, (n, units) int8."""
+        out = np.zeros(self.gates.shape, dtype=np.int8)
+        if not self.relu:
+            return out
+        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self._lengths
+        sides = np.where(self.gates > 0, 1, -1)
+        first = slice(self.first.start, self.first.stop)
+        out[:, first] = np.where(moves, sides[:, first], 0)
+        for u in self.hidden[len(self.first) :]:
+            for i in range(len(out)):
+                if not self.idle((i, u)):
+                    out[i, u] = sides[i, u]
+        for pair in self.sliding_pairs():
+            out[pair] = 0
+        return out
+
+    def resting(self, theta: np.ndarray, watch: np.ndarray) -> bool:
+        """Whether an unwatched pair lies on its kink although its gate would now make a difference.
+
+        Kinks below units that were off matter again when these switch on; which way they go is not known to first
+        order.
+        """
+        if self.instance.network.depth == 2 or not self.relu:
+            return False
+        work = workspace(self.cell)
+        field(self.cell, theta, work)
+        first = slice(self.first.start, self.first.stop)
+        pre, delta, unwatched = work.pre[:, first], work.delta[:, first], watch[:, first] == 0
+        for i, u in self.sliding_pairs():
+            if u in self.first:
+                unwatched[i, u - self.first.start] = False
+        sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
+        on_kink = np.abs(pre) <= ON_KINK * sizes * self._lengths
+        return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+
+
+def _balances(instance: Instance) -> list[float]:
+    """v^2 - ||w||^2 of every hidden unit at depth 2, rounded once."""
+    (hidden, output), (w, v) = instance.network.patterns, instance.theta0
+    out: list[float] = []
+    for row, k in zip(hidden, output[0], strict=True):
+        own = [w[p] for p in row if p >= 0] + ([v[k]] if k >= 0 else [])
+        # in integers: fractions would look for common divisors after every sum
+        common = lcm(*(a.denominator for a in own))
+        squares = [(a.numerator * (common // a.denominator)) ** 2 for a in own]
+        total = 2 * squares[-1] - sum(squares) if k >= 0 else -sum(squares)
+        out.append(total / common**2)
+    return out
+
+
+def _blocks(pattern) -> list[int]:
+    """For every row of the first pattern the smallest row that it is connected to by shared parameters."""
+    block = list(range(len(pattern)))
+    for r, row in enumerate(pattern):
+        used = {k for k in row if k >= 0}
+        for s in range(r):
+            if used & set(pattern[s]):
+                low, high = sorted((block[r], block[s]))
+                block = [low if b == high else b for b in block]
+    return block

@@ -1,0 +1,304 @@
+"""Whether what is small beside a limit dies: a limit is believed on this or on exact invariance, never on smallness.
+
+A hidden neuron that is zero in the limit, but not yet, moves by itself (decoupled.py).  Its fate is known
+where it and neighbours, as far away as the flow is from the limit, end alike, once the samples have the weights of the
+limit.  Where the multipliers are not unique they may still change, and it dies for certain only if it would under all
+of them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+
+import numpy as np
+from scipy.optimize import linprog
+
+from harness.flow.compiled.field import field, softmax, workspace
+from harness.flow.compiled.kernel import evaluate, margins
+from harness.flow.invariants.subspaces import Subspace
+from harness.flow.kinks.gates import Gates
+from harness.flow.settling.decoupled import rate_of
+from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
+from harness.problem.points import Point
+
+NEIGHBOURS = 6
+AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
+NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
+FURTHER = 3.0  # units of log-norm
+SAME = 1e-9  # relative: two polishes of one limit differ by less
+FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
+SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
+NO_DIRECTION = 1e-9  # of the largest: singular values below it are rounding
+ACTIVE = 1e-9  # of a margin of 1: as exact as the polish
+INDEPENDENT = 1e-7  # of unit columns: nearer to dependent ones the multipliers are less exact than they differ
+SPREAD = 1e-9  # of the largest multiplier: ends that differ by less are one
+MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
+
+
+class Ends:
+    """The ends of the multipliers of the last limit, remembered: a flow that waits is asked again and again."""
+
+    def __init__(self) -> None:
+        self._limit = np.zeros(0)
+        self._ends = np.zeros((0, 0))
+
+    def of(self, gates: Gates, settled: Point) -> np.ndarray:
+        """As of _ends_of_multipliers."""
+        limit = np.concatenate(settled.theta)
+        if limit.shape != self._limit.shape or np.abs(limit - self._limit).max() > SAME * np.abs(limit).max():
+            self._limit, self._ends = limit, _ends_of_multipliers(gates, settled)
+        return self._ends
+
+
+def fate(
+    gates: Gates,
+    subspace: Subspace,
+    theta: np.ndarray,
+    booked: float,
+    settled: Point,
+    units: list[int],
+    ends_of: Ends,
+) -> Fate:
+    """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
+
+    theta (N,): the flow, which is near the limit, less the log-norm that is booked; units: those that are `dying`.
+    """
+    if not units:
+        return "dies"
+    now = _weights(gates, theta) * float(settled.multipliers.sum())
+    known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
+    distance = _of_the_living(theta, np.concatenate(settled.theta))
+    found: list[Fate] = []
+    beside: Beside | None = None
+    ends: np.ndarray | None = None
+    for group in _together(gates, units):
+        if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
+            if ends is None:
+                ends = ends_of.of(gates, settled)
+                ends = ends if known else np.vstack([ends, now])
+            found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
+        elif gates.instance.network.depth > 2 or gates.relu:
+            # of a linear network of two layers the second-order test has told
+            most = settled.multipliers if known else np.maximum(settled.multipliers, now)
+            beside = beside or Beside(gates, theta, units, settled, most, known)
+            found.append(beside.fate(group))
+    return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies"
+
+
+def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:
+    """The weights p of the samples (n,), which drive what is small: near the limit they are as its multipliers."""
+    instance = gates.instance
+    q, pre, p = np.empty(instance.n), np.empty(gates.gates.shape), np.empty(instance.n)
+    net, x, y, opened, logistic = gates.cell
+    margins(net, theta, x, y, opened, q, pre)
+    softmax(q, logistic, p, np.empty(instance.n))
+    return np.where(p > FAINTEST, p, 0.0)
+
+
+def _together(gates: Gates, units: list[int]) -> list[list[int]]:
+    """The dying units in groups that share weights."""
+    net = gates.net
+    groups: list[tuple[set[int], list[int]]] = []
+    for unit in units:
+        own = set(net.par[(net.row == unit) | (net.col == unit)].tolist())
+        members = [unit]
+        apart: list[tuple[set[int], list[int]]] = []
+        for parameters, others in groups:
+            # in deeper networks a weight between two units is no shared one
+            if gates.instance.network.shared and parameters & own:
+                own, members = own | parameters, members + others
+            else:
+                apart.append((parameters, others))
+        groups = [*apart, (own, members)]
+    return [sorted(members) for _, members in groups]
+
+
+def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: Point, units: list[int]) -> bool:
+    """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
+
+    What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.  An
+    input of layer l that stays on its side grows like norm^(l - 1), as one of the first layer is constant: one that
+    falls back against that rests on what is small now.  watch as of Gates.watch, for the kinks that the flow can cross
+    and does not slide on; units: those that are `dying`.
+    """
+    zero = np.zeros(gates.gates.shape, dtype=bool)
+    for kink in settled.kinks:
+        zero[kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1] = True
+    zero &= (watch != 0) & (settled.multipliers > 0.0)[:, None]
+    zero[:, units] = False
+    if not zero.any():
+        return False
+    work = workspace(gates.cell)
+    rho = field(gates.cell, theta, work)
+    pre, delta, velocity = work.pre, work.delta, work.f
+    growth = float(velocity @ theta) / rho**2
+    for i, u in np.argwhere(zero & (delta != 0.0)).tolist():
+        speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - (gates.layer(u) - 1) * pre[i, u]
+        if watch[i, u] * (pre[i, u] + FURTHER * speed) < 0.0:
+            return True
+    return False
+
+
+def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -> list[int]:
+    """The hidden units all of whose weights are zero in the limit, and of which some are not and can move.
+
+    Above the first layer a unit need not move to meet a kink: its inputs do.
+    """
+    limit = np.concatenate(settled.theta)
+    if limit.all():
+        return []
+    net = gates.net
+    units = int(net.uptr[-1])
+    alive, moving, present = (np.zeros(units, dtype=bool) for _ in range(3))
+    for ends in (net.row, net.col):
+        np.logical_or.at(alive, ends, limit[net.par] != 0.0)
+        np.logical_or.at(present, ends, theta[net.par] != 0.0)
+        np.logical_or.at(moving, ends, (~subspace.constant & (theta != 0.0))[net.par])
+    deeper = np.arange(units) >= gates.first.stop
+    return [u for u in gates.hidden if (moving[u] or (deeper[u] and present[u])) and not alive[u]]
+
+
+def _of_the_living(theta: np.ndarray, limit: np.ndarray) -> float:
+    """How far apart the directions are, of what is not zero in the limit."""
+    living = np.where(limit != 0.0, theta, 0.0)
+    gap = living / np.sqrt(living @ living) - limit / np.sqrt(limit @ limit)
+    return float(np.sqrt(gap @ gap))
+
+
+def _of_unit(
+    gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, ends: np.ndarray
+) -> Fate:
+    """That of a unit of depth 2, alone with its weights; ends as of _ends_of_multipliers."""
+    net, instance = gates.net, gates.instance
+    incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
+    if len(outgoing) != 1 or len(set(net.par[incoming])) < len(incoming):
+        return "unknown"
+    own = np.append(net.par[incoming], net.par[outgoing])
+    if np.any(members(own, gates.size)[net.par[(net.row != unit) & (net.col != unit)]]):
+        return "unknown"
+    x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
+    parameters = np.append(net.par[incoming], net.par[outgoing])
+    state = gates.gates[:, unit].astype(np.int64)
+    for i, u in gates.sliding_pairs():
+        if u == unit:
+            state[i] = 2
+    if _greatest_rate(x, ends * instance.y_float) < 1.0 - EVEN:
+        return "dies"
+    if len(ends) > 1:
+        return "unknown"
+    mu, own = ends[0] * instance.y_float, theta[parameters]
+    balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
+    room = min(max(AROUND * distance, NEAREST), FARTHEST)
+    near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
+    # the flow knows its kinks better than its weights: neighbours in other cells are none
+    near = [own, *(w for w in near if _in_cell(x, w[:-1], state))]
+    return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near])
+
+
+def _in_cell(x: np.ndarray, w: np.ndarray, state: np.ndarray) -> bool:
+    """Whether the inputs of a neighbour are on the sides that the gates say, where they do not slide."""
+    return not np.any((x @ w) * np.where(state == 2, 0, 2 * state - 1) < 0.0)
+
+
+def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
+    """The greatest at which a neuron could grow, whatever its gates are and mu between its least and largest values.
+
+    x (n, d), ends (e, n) with these values of mu among them.
+    """
+    heard = [i for i in range(len(x)) if ends[:, i].any() and x[i].any()]
+    if not heard or len(heard) > MOST_RANGES:
+        return np.inf if heard else 0.0
+    values = [sorted({0.0, float(ends[:, i].min()), float(ends[:, i].max())}) for i in heard]
+    pulls = np.array(list(product(*values))).reshape(-1, len(heard)) @ x[heard]
+    return float(np.sqrt((pulls * pulls).sum(axis=1).max()))
+
+
+def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: float, room: float) -> np.ndarray:
+    """Neighbours (k, d + 1) of the neuron's weights (w, v), which the flow could have in their place.
+
+    They lie in the invariant subspace, of which basis are the rows, on the kinks slides (s, d) and at the
+    balance v^2 - ||w||^2 that is conserved (NaN where none is), a part `room` of the neuron's size away.
+    """
+    left, values, _ = np.linalg.svd(basis, full_matrices=False)
+    left = left[:, values > NO_DIRECTION]
+    size = np.sqrt(own @ own)
+    steps = _directions(left.shape[1]) @ left.T
+    near = own + room * size * steps / np.sqrt(len(own))
+    if len(slides):
+        _, values, right = np.linalg.svd(slides)
+        along = right[: int(np.sum(values > NO_DIRECTION * values[0]))]
+        near[:, :-1] -= near[:, :-1] @ along.T @ along
+    if np.isfinite(balance):
+        squares = (near[:, :-1] ** 2).sum(axis=1) + balance
+        near = near[squares >= 0.0]
+        near[:, -1] = np.copysign(np.sqrt(squares[squares >= 0.0]), own[-1])
+    return near
+
+
+@cache
+def _directions(dimension: int) -> np.ndarray:
+    """The same for every neuron, (NEIGHBOURS, dimension)."""
+    return np.random.default_rng(dimension).standard_normal((NEIGHBOURS, dimension))
+
+
+def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
+    """The multipliers of the limit, (1, n); where they are not unique, those at the ends of every sample's range.
+
+    theta = sum_i lambda_i grad_i + sum_r nu_r move_r over the active samples and their kinks, 0 <= nu_r <= lambda_i.
+    """
+    instance = gates.instance
+    active = np.flatnonzero(settled.margins <= 1.0 + ACTIVE)
+    limit = np.concatenate(settled.theta)
+    gradients, owners, moves = _generators(gates, settled, limit, active)
+    columns = np.vstack([gradients, *moves])
+    lengths = np.linalg.norm(columns, axis=1)
+    if lengths.all() and np.linalg.matrix_rank(columns / lengths[:, None], tol=INDEPENDENT) == len(columns):
+        return settled.multipliers[None]
+    count, kinks = len(active), len(moves)
+    below = np.zeros((kinks, count + kinks))
+    below[np.arange(kinks), count + np.arange(kinks)] = 1.0
+    below[np.arange(kinks), owners] = -1.0
+    found = _ends_of_segment(columns, below, limit)
+    if found is None:
+        found = []
+        for k, sign in product(range(count), (1.0, -1.0)):
+            cost = np.zeros(count + kinks)
+            cost[k] = sign
+            end = linprog(cost, below if kinks else None, np.zeros(kinks) if kinks else None, columns.T, limit)
+            found += [end.x] if end.success else []
+    ends = np.zeros((1 + len(found), instance.n))
+    ends[0] = settled.multipliers
+    ends[1:, active] = [end[:count] for end in found] if found else np.zeros((0, count))
+    return ends if np.ptp(ends, axis=0).max() > SPREAD * settled.multipliers.max() else ends[:1]
+
+
+def _ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) -> list[np.ndarray] | None:
+    """The two ends of {z >= 0 : z columns = limit, below z <= 0} where it is a segment; None where it is not."""
+    left, values, right = np.linalg.svd(columns.T)
+    rank = int(np.sum(values > NO_DIRECTION * values[0]))
+    if rank != len(columns) - 1:
+        return None
+    one = right[:rank].T @ ((left[:, :rank].T @ limit) / values[:rank])
+    along = right[rank]
+    rest, slope = np.append(one, -below @ one), np.append(along, -below @ along)
+    first = np.max(-rest[slope > 0.0] / slope[slope > 0.0], initial=-np.inf)
+    last = np.min(-rest[slope < 0.0] / slope[slope < 0.0], initial=np.inf)
+    return [one + first * along, one + last * along] if -np.inf < first <= last < np.inf else None
+
+
+def _generators(
+    gates: Gates, settled: Point, limit: np.ndarray, active: np.ndarray
+) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
+    """Gradients of the active margins with all kinks off; of each kink its sample's place, and what it adds if on."""
+    instance, net = gates.instance, gates.net
+    opened = gates.gates.copy()
+    places = [(kink.sample, int(net.uptr[kink.layer]) + kink.neuron - 1) for kink in settled.kinks]
+    for place in places:
+        opened[place] = 0.0
+    q, grad = np.empty(instance.n), np.empty((instance.n, len(limit)))
+    pre, delta = np.empty(opened.shape), np.empty(opened.shape)
+    evaluate(net, limit, gates.cell.x, gates.cell.y, opened, q, grad, pre, delta)
+    heard = [(i, u) for i, u in places if i in active and delta[i, u]]
+    moves = [delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
+    return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

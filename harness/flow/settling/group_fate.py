@@ -1,0 +1,177 @@
+"""What becomes of small neurons of a deeper network, or of some that share weights.
+
+With h_i what the layer below gives a neuron, and b_i how q_i answers to the pre-activations that it feeds, both of the
+limit, it moves by w' = A^T v, v' = A w with A = sum_i c_i lambda_i b_i h_i^T, c_i its gates; of neurons that share
+weights the sum goes over all of them.  They grow at most at the largest singular value of A over all gates.  What other
+small neurons add to h_i and b_i makes a path of several small weights: it is bounded by their present sizes, and wears
+off.  Where the bound is not below 1 the neurons are followed, in steps in which their gates stand, until they grow at
+one rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import expm
+
+from harness.flow.compiled.kernel import Wiring
+from harness.flow.kinks.gates import Gates
+from harness.problem.points import Point
+
+Fate = Literal["dies", "wakes", "unknown"]
+EVEN = 1e-6  # a rate as near to 1 is not told from it
+MOST_PAIRS = 12  # of a sample and a unit, whose gate choices are listed
+_STEP = 0.02  # of the time in which it can grow by a factor e
+_STEPS = 6000
+_STEADY = 1500  # steps without a change of gates, after which the rate is read
+_LAST, _EVENLY = 100, 1e-9  # over the last steps the rate varies by no more: far less than EVEN
+_TINY = 1e-300  # keeps a divisor from zero
+
+
+def of_rates(rates: list[float]) -> Fate:
+    """What all of these rates say; NaN stands for an unknown one."""
+    if all(rate < 1.0 - EVEN for rate in rates):
+        return "dies"
+    return "wakes" if all(rate > 1.0 + EVEN for rate in rates) else "unknown"
+
+
+def members(indices: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+    """Which of so many numbers are among the indices, (size,) bool."""
+    out = np.zeros(size, dtype=bool)
+    out[indices] = True
+    return out
+
+
+class Beside:
+    """What the layers give and how the margins answer beside a limit.
+
+    theta (N,): the flow; dying: its small units; multipliers (n,): the greatest that the samples may have;
+    known: whether they have them.
+    """
+
+    def __init__(
+        self,
+        gates: Gates,
+        theta: np.ndarray,
+        dying: list[int],
+        settled: Point,
+        multipliers: np.ndarray,
+        known: bool,
+    ) -> None:
+        limit = np.concatenate(settled.theta)
+        self.gates, self.theta, self.dying, self.multipliers, self.known = gates, theta, dying, multipliers, known
+        self.heard = [int(i) for i in np.flatnonzero(multipliers > 0.0)]
+        self.h, self.b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
+        # everything small at its present size, with its gates on
+        scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
+        present = np.abs(np.where(limit != 0.0, limit, scale * theta))
+        most_h, most_b = _seen(gates, present, np.ones_like(gates.gates), signed=False)
+        others = members(dying, self.h.shape[1])
+        self.small_h, self.small_b = np.where(others, most_h, 0.0), np.where(others, most_b, 0.0)
+
+    def fate(self, group: list[int]) -> Fate:
+        """That of hidden units that are zero in the limit, all that share weights with each other."""
+        net, relu = self.gates.net, self.gates.relu
+        own, small = members(group, self.h.shape[1]), members(self.dying, self.h.shape[1])
+        below, above = (members(net.par[own[ends]], len(self.theta)) for ends in (net.row, net.col))
+        if np.any((below | above)[net.par[~small[net.row] & ~small[net.col]]]):
+            return "unknown"
+        below, above = np.flatnonzero(below), np.flatnonzero(above)
+        pairs = [(i, u) for u in group for i in self.heard]
+        if len(pairs) > MOST_PAIRS:
+            return "unknown"
+        own_h, own_b = _gathered(net, self.h, self.b, pairs, below, above)
+        small_h, small_b = _gathered(net, self.small_h, self.small_b, pairs, below, above)
+        weights = self.multipliers[[i for i, _ in pairs]]
+        sizes = [np.sqrt((part * part).sum(axis=1)) for part in (own_h, own_b, small_h, small_b)]
+        slack = float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
+        if float(weights @ (sizes[0] * sizes[1])) + slack < 1.0 - EVEN:
+            return "dies"
+        matrices = weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :]
+        choices = np.array(list(product((0.0, 1.0), repeat=len(pairs)))) if relu else np.ones((1, len(pairs)))
+        values = np.linalg.svd(np.tensordot(choices.reshape(-1, len(pairs)), matrices, 1), compute_uv=False)
+        if values.max(initial=0.0) + slack < 1.0 - EVEN:
+            return "dies"
+        if not relu:
+            # the second-order test has told of the living, and the small ones only wear off
+            return "dies" if slack < EVEN else "unknown"
+        if slack >= EVEN or not self.known:
+            return "unknown"
+        return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above])])
+
+
+def _gathered(
+    net: Wiring, h: np.ndarray, b: np.ndarray, pairs: list[tuple[int, int]], below: np.ndarray, above: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of every pair (sample, unit) what its input is in the weights below, and how q answers to those above."""
+    gathered_h, gathered_b = np.zeros((len(pairs), len(below))), np.zeros((len(pairs), len(above)))
+    for r, (i, u) in enumerate(pairs):
+        for e in np.flatnonzero(net.row == u):
+            gathered_h[r, np.searchsorted(below, net.par[e])] += h[i, net.col[e]]
+        for e in np.flatnonzero(net.col == u):
+            gathered_b[r, np.searchsorted(above, net.par[e])] += b[i, net.row[e]]
+    return gathered_h, gathered_b
+
+
+def _of_limit(gates: Gates, settled: Point) -> np.ndarray:
+    """The gates (n, units) of the limit; on its kinks those of the flow."""
+    out = gates.gates.copy()
+    for layer, signs in enumerate(settled.signs, start=1):
+        units = slice(int(gates.net.uptr[layer]), int(gates.net.uptr[layer + 1]))
+        if gates.relu:
+            out[:, units] = np.where(signs > 0, 1.0, np.where(signs < 0, 0.0, out[:, units]))
+    return out
+
+
+def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What every unit gives, and how q_i answers to its pre-activation, both (n, units), under the gates opened.
+
+    Not signed: bounds of both, from points and labels without their signs.
+    """
+    net, x = gates.net, gates.instance.x_float
+    h, b = np.zeros(opened.shape), np.zeros(opened.shape)
+    h[:, : x.shape[1]] = x if signed else np.abs(x)
+    layers = len(net.ptr) - 1
+    for layer in range(layers):
+        for e in range(net.ptr[layer], net.ptr[layer + 1]):
+            h[:, net.row[e]] += theta[net.par[e]] * h[:, net.col[e]]
+        units = slice(int(net.uptr[layer + 1]), int(net.uptr[layer + 2]))
+        h[:, units] *= opened[:, units]
+    b[:, -1] = gates.instance.y_float if signed else 1.0
+    for layer in range(layers - 1, -1, -1):
+        for e in range(net.ptr[layer], net.ptr[layer + 1]):
+            b[:, net.col[e]] += theta[net.par[e]] * b[:, net.row[e]]
+        units = slice(int(net.uptr[layer]), int(net.uptr[layer + 1]))
+        b[:, units] *= opened[:, units]
+    return h, b
+
+
+def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> float:
+    """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
+    step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), _TINY)
+    size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
+    if size == 0.0:
+        return 0.0
+    w, v, since, on = w / size, v / size, 0, h @ w > 0.0
+    turn = _turn(matrices, on, step)
+    grown: list[float] = []
+    for now in range(_STEPS):
+        if not np.array_equal(h @ w > 0.0, on):
+            on, since = h @ w > 0.0, now
+            turn = _turn(matrices, on, step)
+        moved = turn @ np.append(w, v)
+        size = np.sqrt(moved @ moved)
+        w, v = moved[: len(w)] / size, moved[len(w) :] / size
+        grown.append(float(np.log(size)) / step)
+    steady = _STEPS - since > _STEADY and np.ptp(grown[-_LAST:]) <= _EVENLY
+    return grown[-1] if steady else float("nan")
+
+
+def _turn(matrices: np.ndarray, on: np.ndarray, step: float) -> np.ndarray:
+    """What a step makes of (w, v), with these gates."""
+    a = matrices[on].sum(axis=0)
+    rows, columns = a.shape
+    return expm(step * np.block([[np.zeros((columns, columns)), a.T], [a, np.zeros((rows, rows))]]))

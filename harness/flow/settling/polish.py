@@ -1,0 +1,107 @@
+"""The polish: from a flow to the KKT point that it points at, and whether the flow would stay there, compiled.
+
+Newton's method (newton.py) from the first multipliers (multipliers.py), where it fails with small units removed
+(removals.py), and the second-order test (second_order.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.field import softmax
+from harness.flow.compiled.kernel import dot, margins
+from harness.flow.settling.lagrangian import Rows, evaluate_rows
+from harness.flow.settling.multipliers import first_multipliers
+from harness.flow.settling.newton import SOLVED_AT, solve_kkt
+from harness.flow.settling.removals import removals, without_units
+from harness.flow.settling.second_order import is_maximum
+
+SOLVED, FAILED, SADDLE = range(3)
+ACTIVE = 1e-5  # softmax weight above which a sample is first taken to be active
+LEADING = 0.5  # the same relative to the largest, where Newton's method fails with more
+LATE = 1e4  # min q from which that is tried
+
+
+@compiled
+def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
+    """Newton's method from theta within the part of the basis; the KKT residual against the whole basis.
+
+    late: whether to try with the LEADING samples alone.
+    """
+    net = cell.net
+    n = cell.x.shape[0]
+    grad = work.grad
+    theta[:] = part @ (np.ascontiguousarray(part.T) @ theta)
+    evaluate_rows(cell, theta, curved, work)
+    low = work.q[:n].min()
+    if not low > 0.0:
+        return np.inf
+    theta *= low ** (-1.0 / (net.ptr.shape[0] - 1))
+    active = np.ones(lam.shape[0], dtype=np.bool_)
+    active[:n] = p > ACTIVE
+    evaluate_rows(cell, theta, curved, work)
+    lam[:] = first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
+    first, near = active.copy(), theta.copy()
+    error = solve_kkt(cell, theta, part, curved, active, lam, work)
+    for attempt in range(2 if late else 1):
+        if error < SOLVED_AT:
+            break
+        # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell;
+        # of margins that even the last temperature hardly tells apart only the least may be active
+        active[:] = first
+        if attempt == 1:
+            active[:n] &= p >= LEADING * p.max()
+        lam[n:] = 0.0
+        lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / (net.ptr.shape[0] - 1)
+        theta[:] = near
+        error = solve_kkt(cell, theta, part, curved, active, lam, work)
+    if not error < SOLVED_AT:
+        return error
+    lam[:n] = np.maximum(lam[:n], 0.0)
+    rest = np.ascontiguousarray(basis.T) @ (theta - grad.T @ lam)
+    return max(error, np.sqrt(dot(rest, rest) / dot(theta, theta)))
+
+
+@compiled
+def polish(cell, theta, basis, curved, q, multipliers):
+    """From a direction of the flow to the KKT point it points at, in place.
+
+    theta (N,), a point of the flow, is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the
+    flow can take; curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here;
+    q, multipliers (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where
+    Newton's method fails, it is tried with one or a few of the small units removed; residual and second-order test are
+    those of the whole.
+    Returns (code, residual relative to ||theta||).
+    """
+    net = cell.net
+    n = cell.x.shape[0]
+    count = n + curved.shape[0]
+    pre, delta = np.empty(cell.gates.shape), np.empty(cell.gates.shape)
+    work = Rows(np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
+    p = np.empty(n)
+    margins(net, theta, cell.x, cell.y, cell.gates, q, pre)
+    softmax(q, cell.logistic, p, np.empty(n))
+    late = q.min() > LATE
+    lam = np.empty(count)
+    flow = theta.copy()
+    removed = removals(net, flow)
+    code, error = FAILED, np.inf
+    for trial in range(len(removed)):
+        part = basis
+        if trial > 0:
+            part = without_units(net, basis, removed[trial])
+            if part.shape[1] == 0:
+                continue
+        theta[:] = flow
+        error = _polish_within(cell, theta, basis, part, curved, p, late and trial == 0, lam, work)
+        if error < SOLVED_AT:
+            maximum = is_maximum(cell, theta, basis, curved, lam, work)
+            q[:] = work.q[:n]
+            multipliers[:] = lam[:n]
+            if maximum:
+                return SOLVED, error
+            code = SADDLE
+            if trial == 0:
+                break
+    return code, error

@@ -1,0 +1,61 @@
+"""Which small units the polish tries to do without, and the part of a subspace that is left without them, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.flow.compiled.compiling import compiled
+
+MOST_REMOVED = 4  # units
+LEFT = 1e-9  # of unit vectors: of their coordinates no more is left by rounding where they are zero
+
+
+@compiled
+def _unit_sizes(net, theta):
+    """The largest weight of every hidden unit; infinite for inputs and the output."""
+    largest = np.zeros(net.uptr[-1])
+    for e in range(net.row.shape[0]):
+        w = abs(theta[net.par[e]])
+        largest[net.row[e]] = max(largest[net.row[e]], w)
+        largest[net.col[e]] = max(largest[net.col[e]], w)
+    largest[: net.uptr[1]] = np.inf
+    largest[net.uptr[-2] :] = np.inf
+    return largest
+
+
+@compiled
+def removals(net, theta):
+    """The sets of units to remove in turn, (trials, units) bool.
+
+    None; then each of the smallest units alone; then the two, three, ... smallest together.
+    """
+    order = np.argsort(_unit_sizes(net, theta))
+    hidden = min(net.uptr[-2] - net.uptr[1], MOST_REMOVED)
+    out = np.zeros((max(2 * hidden, 1), net.uptr[-1]), dtype=np.bool_)
+    for trial in range(1, 2 * hidden):
+        if trial <= hidden:
+            out[trial, order[trial - 1]] = True
+        else:
+            out[trial, order[: trial - hidden + 1]] = True
+    return out
+
+
+@compiled
+def without_units(net, basis, removed):
+    """The part of span(basis) in which the weights of the removed units are zero."""
+    small = np.zeros(basis.shape[0], dtype=np.bool_)
+    for e in range(net.row.shape[0]):
+        if removed[net.row[e]] or removed[net.col[e]]:
+            small[net.par[e]] = True
+    return where_zero(basis, small) if np.any(small) else np.zeros((basis.shape[0], 0))
+
+
+@compiled
+def where_zero(basis, small):
+    """The part of span(basis) in which the parameters `small` (N,) bool, some of them, are zero."""
+    _, values, right = np.linalg.svd(basis[small])
+    kept = 0
+    for v in values:
+        if v > LEFT:
+            kept += 1
+    return basis @ np.ascontiguousarray(right[kept:].T)

@@ -1,0 +1,33 @@
+"""That a flow cannot be followed further, and a sentence for each reason that has to do with kinks."""
+
+from __future__ import annotations
+
+
+class Undecided(Exception):
+    """The flow cannot be followed further; the message is the reason, a sentence without its full stop."""
+
+
+# More than one solution.  Tables count these by the words "not unique".
+TWO_VELOCITIES = "the flow is not unique: it can leave a kink with two velocities"
+SLIDE_FADES = "the flow is not unique: a slide ends where the two sides of its kink have become alike"
+
+# No face of the kinks that meet is known to be the one that the flow enters.
+CROWDED = "too many kinks meet in one point to try all of their faces"
+CLOSED = "none of the faces of the kinks that meet in a point can be entered"
+FAINT = "the speed across a kink is too small for the floats"
+
+# To first order both gates of a kink are alike, or its normal is none.
+UNANSWERED = "a kink is degenerate: nothing answers to its neuron, and the weights out of it do not start to move"
+UNANSWERED_BESIDE = "a kink is degenerate: nothing answers to its neuron yet, and other neurons are on their kinks too"
+UNANSWERED_DEEP = "a kink is degenerate: nothing answers to its neuron yet, in a network of more than two layers"
+UNCERTAIN_START = "a kink is degenerate: how the weight out of its neuron starts to move from zero is lost in rounding"
+ALIKE = "a kink is degenerate: the flow runs along it, and its two sides add the same"
+NO_NORMAL = "a kink is degenerate: it is a deeper neuron's, whose input has no gradient"
+TOUCHING = "a kink is degenerate: it is a deeper neuron's, and only touches one of the first layer"
+BOTH_WAYS = "a kink is degenerate: neurons that switch on there push an idle one above them both ways"
+RESTING = "a kink is degenerate: an input that cannot leave it has a gate that makes a difference"
+
+# Errors of the integrator, however small, decide.
+GRAZES = "the flow grazes a kink too closely to tell whether it crosses it"
+ELSEWHERE = "the flow passes a saddle or a kink so closely that a smaller error leads elsewhere"
+NOWHERE = "the flow passes a saddle or a kink closely, and no limit is found again with a smaller error"
