@@ -124,7 +124,7 @@ def newton_jumps_elsewhere(instance: Instance) -> Limit:
     """To the KKT point that the flow would have without the path of a diagonal network that is largest in its limit."""
     (limit,) = DRIVE([instance], record=True)
     if limit.status != "converged" or instance.network.depth != 2 or len(instance.theta0[0]) < 2:
-        return dataclasses.replace(limit, status="undecided")
+        return dataclasses.replace(limit, status="undecided", point=None)
     assert limit.theta is not None
     largest = int(np.argmax(np.abs(limit.theta[1])))
     without = tuple(tuple(0 if k == largest else a for k, a in enumerate(u)) for u in instance.theta0)
@@ -168,7 +168,7 @@ def late_believer(instance: Instance) -> Limit:
     """Believes, where the flow is nearest to it, the limit without the smallest neuron that the true one has."""
     (limit,) = DRIVE([instance], record=True)
     if limit.status != "converged" or instance.network.depth != 2 or len(instance.network.patterns[0]) < 2:
-        return dataclasses.replace(limit, status="undecided")
+        return dataclasses.replace(limit, status="undecided", point=None)
     assert limit.theta is not None
     out = [
         np.inf if k < 0 or not limit.theta[1][k] else abs(limit.theta[1][k]) for k in instance.network.patterns[1][0]

@@ -41,6 +41,8 @@ def limit(network: Network, **changes: Any) -> Limit:
     ones, theta = np.ones(start.n), tuple(np.ones(size) for size in network.sizes)
     signs = tuple(np.ones((start.n, width), dtype=np.int8) for width in network.widths[1:-1])
     point = Point(start.problem, theta, 1.0, ones, ones, 0.0, (), signs, changes.pop("doubt", ""))
+    if changes.get("status", "converged") != "converged":
+        changes["point"] = None
     return dataclasses.replace(Limit(start, "converged", "", point), **changes)
 
 
@@ -128,6 +130,20 @@ def test_verdicts_become_outcomes(claim: str):
 def test_a_verdict_without_certificate_decides_nothing(claim: str, status: str):
     found = limit(spoken_of(claim))
     assert CLAIMS[claim].judged(found, verdicts(status, certified=False)) == "undecided"
+
+
+def test_verdicts_in_floats_count_for_whoever_says_so_alone() -> None:
+    found, said = limit(relu()), verdicts("not_optimal", certified=False)
+    said.certify = False
+    assert CLAIMS["depth2-local"].judged(found, said) == "undecided"
+    assert CLAIMS["depth2-local"].judged(found, said, on_their_word=True) == "violated"
+
+
+def test_a_limit_has_a_point_if_and_only_if_it_converged() -> None:
+    with pytest.raises(ValueError, match="if and only if"):
+        dataclasses.replace(limit(relu()), status="undecided")
+    with pytest.raises(ValueError, match="if and only if"):
+        dataclasses.replace(limit(relu()), point=None)
 
 
 def test_assumptions_come_before_conclusions():
@@ -246,9 +262,7 @@ def test_a_residual_in_between_is_undecided(change: float, outcome: str):
 def test_coefficients_of_shared_kinks_are_sought_too():
     """At w = 1 on the patches 1 and 0, no coefficient of the second, an empty patch, makes up for v != w."""
     network = convolutional("relu", 2, 1)
-    found = limit(
-        network,
-        instance=instance(network, x=((1, 0),), y=(1,)),
-        signs=(np.array([[1, 0]], np.int8),),
-    )
+    start, one = instance(network, x=((1, 0),), y=(1,)), np.ones(1)
+    theta, signs = tuple(np.ones(size) for size in network.sizes), (np.array([[1, 0]], np.int8),)
+    found = Limit(start, "converged", "", Point(start.problem, theta, 1.0, one, one, 0.0, (), signs))
     assert kkt_point(found, verdicts("undecided")) is False

@@ -7,9 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from harness.flow import follow, run
 from harness.flow.settling.decoupled import rate_of
+from harness.flow.settling.fate import ends_of_segment
 from harness.flow.settling.group_fate import EVEN, Beside, of_rates
 from harness.problem.instances import Instance
 from harness.problem.networks import diagonal, fully_connected
@@ -182,3 +184,24 @@ def test_what_dies_beside_a_limit_of_three_layers(monkeypatch: pytest.MonkeyPatc
     assert limit.status == "converged", limit.reason
     assert limit.value == pytest.approx(1.5, rel=1e-9)
     assert "dies" in asked
+
+
+def test_the_ends_of_a_segment_of_multipliers_are_those_of_the_linear_programme() -> None:
+    """Where a multiplier or a kink that does not change along it lies on its bound, rounding must not cut it."""
+    rng = np.random.default_rng(12)
+    compared = 0
+    for _ in range(300):
+        first, second, third = rng.standard_normal((3, 5)) * 10.0 ** rng.integers(-2, 3, (3, 1))
+        columns = np.array([first, second, first + second, third, rng.standard_normal(5)])
+        below = np.array([[0.0, 0.0, 0.0, -1.0, 1.0]])  # the last is a kink of the fourth
+        weights = np.array([*rng.integers(0, 3, 3), 1.0, float(rng.integers(0, 2))])
+        limit = weights @ columns
+        found = ends_of_segment(columns, below, limit)
+        if found is None:
+            continue
+        compared += 1
+        for k in range(4):
+            ends = [linprog(sign * np.eye(5)[k], below, [0.0], columns.T, limit).fun * sign for sign in (1.0, -1.0)]
+            own = sorted(end[k] for end in found)
+            np.testing.assert_allclose(own, sorted(ends), atol=1e-6 * (1.0 + max(map(abs, ends))))
+    assert compared > 200

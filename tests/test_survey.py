@@ -287,7 +287,7 @@ def test_a_suspect_whose_flow_ends_elsewhere_is_not_counted(monkeypatch: pytest.
         limits = drive(instances, **others)
         if others.get("settings") is not working.STRICT:
             return limits
-        return [replace(limit, status="undecided", reason="Separated, but lost.") for limit in limits]
+        return [replace(limit, status="undecided", point=None, reason="Separated, but lost.") for limit in limits]
 
     monkeypatch.setattr("harness.drive", late)
     after = working.rows(plan, 0)

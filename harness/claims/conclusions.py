@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -83,8 +84,9 @@ class Optimal:
         return [part.local if self.scope == "local" else part.global_ for part in parts]
 
     def against(self, verdicts: Verdicts) -> Verdict | None:
-        """The first of them that says "not optimal"."""
-        return next((verdict for verdict in self.of(verdicts) if verdict.status == "not_optimal"), None)
+        """The first of them that says "not optimal", of those that are certified if any is."""
+        denying = [verdict for verdict in self.of(verdicts) if verdict.status == "not_optimal"]
+        return next((verdict for verdict in denying if verdict.certified), denying[0] if denying else None)
 
 
 locally_optimal, globally_optimal = Optimal("local"), Optimal("global")
@@ -123,6 +125,6 @@ def aligned(limit: Limit, verdicts: Verdicts) -> bool | None:
 
 def _small(number: float | None, holds: float, violated: float) -> bool | None:
     """Whether it is at most the first; None where it is not known, or between the two."""
-    if number is None or holds < number <= violated:
+    if number is None or math.isnan(number) or holds < number <= violated:
         return None
     return number <= holds

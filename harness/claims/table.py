@@ -97,13 +97,13 @@ class Claim:
         """Whether the limit that is judged has to have its path."""
         return self.decided_by.recorded
 
-    def judged(self, limit: Limit, verdicts: Verdicts | None) -> Outcome:
+    def judged(self, limit: Limit, verdicts: Verdicts | None, *, on_their_word: bool = False) -> Outcome:
         """What one limit says about the claim.
 
         "outside": the network, or the limit, is not what the claim speaks of, or the flow never separates. "undecided":
-        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict whose certificate
-        was refused leaves it open too. verdicts: of the same limit, None unless it converged; those in floats alone are
-        taken at their word, so that harness.claims.judge alone should ask with them.
+        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict without a
+        certificate leaves it open too. verdicts: of the same limit, None unless it converged. on_their_word: for
+        screening alone, verdicts in floats count.
         """
         decision = self.decided_by
         if not self.applies(limit.instance.network) or limit.status == "never_separates":
@@ -115,6 +115,8 @@ class Claim:
         assumed = decision.assumed(verdicts)
         if assumed is not True:
             return "undecided" if assumed is None else "outside"
+        if isinstance(decision.concluded, Optimal) and not verdicts.certify and not on_their_word:
+            return "undecided"
         concluded = decision.concluded(limit, verdicts)
         return "undecided" if concluded is None else "holds" if concluded else "violated"
 

@@ -86,7 +86,7 @@ def proven(claim: Claim, instance: Instance) -> Finding | None:
     seed and examples are those of no hunt.
     """
     found = judge(claim, instance, certify="always")
-    verdict = claim.against(found.verdicts) if found.verdicts else None
+    verdict = claim.against(found.verdicts) if found.verdicts and found.outcome == "violated" else None
     if found.verdicts is None or verdict is None or not verdict.certified or verdict.certificate is None:
         return None
     layer = verdict.certificate["problem"] != "full"

@@ -38,6 +38,10 @@ class Limit:
     held: bool = False
     path: dict[str, np.ndarray] | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        if (self.point is None) == (self.status == "converged"):
+            raise ValueError("a limit has a point if and only if the flow converged")
+
     @property
     def theta(self) -> tuple[np.ndarray, ...] | None:
         """That of the point."""

@@ -45,15 +45,16 @@ class Point:
     def at(cls, problem: Problem, theta: Sequence[Sequence[float]], doubt: str = "") -> Point:
         """The direction of theta (one row a layer, in floats), scaled to a least margin of 1.
 
-        Pre-activations below 1e-9 of the norms that bound them count as zero.  Raises ValueError where theta does not
-        separate the data, or where the subdifferential has no independent coefficients.
+        Pre-activations below 1e-9 of the norms that bound them count as zero.  Raises FieldError for a wrong shape or
+        number, ValueError where theta does not separate the data in floats, or where the subdifferential has no
+        independent coefficients.
         """
         network = problem.network
-        vectors = [np.array(u, dtype=float) for u in theta]
+        vectors = [np.array([float(a) for a in u]) for u in problem.rows_of_theta(theta, "theta")]
         signs, margins = _evaluated(problem, vectors)
         least = float(margins.min())
-        if not least > 0.0:
-            raise ValueError("theta does not separate the data")
+        if not 0.0 < least < np.inf or not all(np.isfinite(u * u).all() for u in vectors):
+            raise ValueError("theta does not separate the data, or is beyond the floats")
         found = kkt(network, problem.x_float, problem.y_float, vectors, signs)
         scaled = tuple(u * least ** (-1.0 / network.depth) for u in vectors)
         value = 0.5 * sum(float(u @ u) for u in scaled)
@@ -72,5 +73,6 @@ def _evaluated(problem: Problem, theta: Sequence[np.ndarray]) -> tuple[tuple[np.
         if layer < network.depth:
             size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
             signs.append(np.where(np.abs(a) <= ZERO * size, 0, np.sign(a)).astype(np.int8))
+            a = np.where(signs[-1] == 0, 0.0, a)
         h = np.maximum(a, 0.0) if layer < network.depth and network.activation == "relu" else a
     return tuple(signs), problem.y_float * h[:, 0]

@@ -72,7 +72,7 @@ class Answers:
             self.statuses["local"] = verdicts and _status(verdicts.local, exact)
         if "global" in plan.verdicts:
             self.statuses["global"] = verdicts and _status(verdicts.global_, exact)
-        self.claims = {claim: CLAIMS[claim].judged(limit, verdicts) for claim in plan.claims}
+        self.claims = {claim: CLAIMS[claim].judged(limit, verdicts, on_their_word=not exact) for claim in plan.claims}
         self._verdicts = verdicts
         self._plan = plan
 

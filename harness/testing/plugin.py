@@ -81,14 +81,19 @@ def claim_of(node: Any) -> Claim | None:
         near = ", ".join(get_close_matches(str(name), CLAIMS, n=1))
         asked = f": do you mean {near!r}?" if near else ""
         raise pytest.Collector.CollectError(f"{node.name}: there is no claim {name!r}{asked}")
-    if not isinstance(marker.kwargs.get("decided"), int):
+    decided = marker.kwargs.get("decided")
+    if not isinstance(decided, int) or isinstance(decided, bool) or decided < 0:
         raise pytest.Collector.CollectError(f"{node.name}: the marker of {name} needs decided=, a number of examples")
     return CLAIMS[name]
 
 
 def _ours(node: Any, marker: pytest.Mark) -> bool:
     """Whether a marker of this name is ours: others, in projects that have nothing to do with us, have one too."""
-    return "decided" in marker.kwargs or not {"check", "refute"}.isdisjoint(getattr(node, "fixturenames", ()))
+    from harness.claims.table import CLAIMS
+
+    named = bool(marker.args) and isinstance(marker.args[0], str) and marker.args[0] in CLAIMS
+    fixtures = {"check", "refute"} & set(getattr(node, "fixturenames", ()))
+    return named or "decided" in marker.kwargs or bool(fixtures and marker.args)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -110,7 +115,13 @@ def check() -> Callable[[Instance], None]:
 
     Raises the claim's own exception where it is violated. Of session scope, as Hypothesis runs many examples a test.
     """
-    return lambda instance: _running[-1].check(instance)
+
+    def checked(instance: Instance) -> None:
+        if not _running:
+            raise pytest.UsageError("the fixture check of marginalia needs a test marked with @pytest.mark.claim")
+        _running[-1].check(instance)
+
+    return checked
 
 
 @pytest.fixture

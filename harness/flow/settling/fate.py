@@ -30,6 +30,7 @@ SAME = 1e-9  # relative: two polishes of one limit differ by less
 FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
 NO_DIRECTION = 1e-9  # of the largest: singular values below it are rounding
+LEVEL = 1e-9  # of a unit vector along a segment of multipliers: entries that are zero but for rounding
 ACTIVE = 1e-9  # of a margin of 1: as exact as the polish
 INDEPENDENT = 1e-7  # of unit columns: nearer to dependent ones the multipliers are less exact than they differ
 SPREAD = 1e-9  # of the largest multiplier: ends that differ by less are one
@@ -259,7 +260,7 @@ def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
     below = np.zeros((kinks, count + kinks))
     below[np.arange(kinks), count + np.arange(kinks)] = 1.0
     below[np.arange(kinks), owners] = -1.0
-    found = _ends_of_segment(columns, below, limit)
+    found = ends_of_segment(columns, below, limit)
     if found is None:
         found = []
         for k, sign in product(range(count), (1.0, -1.0)):
@@ -273,17 +274,26 @@ def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
     return ends if np.ptp(ends, axis=0).max() > SPREAD * settled.multipliers.max() else ends[:1]
 
 
-def _ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) -> list[np.ndarray] | None:
-    """The two ends of {z >= 0 : z columns = limit, below z <= 0} where it is a segment; None where it is not."""
-    left, values, right = np.linalg.svd(columns.T)
+def ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) -> list[np.ndarray] | None:
+    """The two ends of {z >= 0 : z columns = limit, below z <= 0} where it is a segment; None where it is not.
+
+    columns (k, N), below (b, k), limit (N,).
+    """
+    lengths = np.linalg.norm(columns, axis=1)
+    if not lengths.all():
+        return None
+    left, values, right = np.linalg.svd((columns / lengths[:, None]).T)
     rank = int(np.sum(values > NO_DIRECTION * values[0]))
     if rank != len(columns) - 1:
         return None
-    one = right[:rank].T @ ((left[:, :rank].T @ limit) / values[:rank])
-    along = right[rank]
+    one = (right[:rank].T @ ((left[:, :rank].T @ limit) / values[:rank])) / lengths
+    along = right[rank] / lengths
+    along /= np.linalg.norm(along)
     rest, slope = np.append(one, -below @ one), np.append(along, -below @ along)
-    first = np.max(-rest[slope > 0.0] / slope[slope > 0.0], initial=-np.inf)
-    last = np.min(-rest[slope < 0.0] / slope[slope < 0.0], initial=np.inf)
+    # what does not change along the segment is rounding, and on its bound its ratio would be anything
+    rising, falling = slope > LEVEL, slope < -LEVEL
+    first = np.max(-rest[rising] / slope[rising], initial=-np.inf)
+    last = np.min(-rest[falling] / slope[falling], initial=np.inf)
     return [one + first * along, one + last * along] if -np.inf < first <= last < np.inf else None
 
 
