@@ -126,12 +126,11 @@ def on_the_way(record: Record, neurons: Sequence[np.ndarray]) -> bool:
 
 def _neurons(network: Network) -> list[np.ndarray]:
     """Of each hidden neuron the parameters into it and out of it."""
-    offsets = np.cumsum([0, *network.sizes])
     found: list[np.ndarray] = []
     for layer, pattern in enumerate(network.patterns[:-1]):
         for r, row in enumerate(pattern):
-            into = {offsets[layer] + k for k in row if k >= 0}
-            out_of = {offsets[layer + 1] + above[r] for above in network.patterns[layer + 1] if above[r] >= 0}
+            into = {network.offsets[layer] + k for k in row if k >= 0}
+            out_of = {network.offsets[layer + 1] + above[r] for above in network.patterns[layer + 1] if above[r] >= 0}
             found.append(np.array(sorted(into | out_of), dtype=np.int64))
     return found
 

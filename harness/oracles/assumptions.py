@@ -26,11 +26,10 @@ def assumptions(point: Point) -> dict[str, bool | None]:
     if not _connected(point):
         return dict.fromkeys(NAMES, False)
     sure, unsure = _zero_weights(point)
-    offsets = np.cumsum([0, *network.sizes])
     vectors: bool | None = True
     for layer, pattern in enumerate(network.patterns[:-1]):
         for row in pattern:
-            incoming = {int(offsets[layer]) + k for k in row if k >= 0}
+            incoming = {network.offsets[layer] + k for k in row if k >= 0}
             if incoming <= sure:
                 vectors = False
             elif incoming <= sure | unsure and vectors:

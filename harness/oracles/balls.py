@@ -94,7 +94,7 @@ def _refined(near: Expansion) -> list[list[int | str]]:
     off = np.array([float(1 - margins[i]) for i in near.active])
     rows = near.smooth({p: near.coefficients.get(p, 0.0) for p in near.loud}).rows
     step = np.where(near.flat == 0.0, 0.0, np.linalg.lstsq(rows, off, rcond=1e-11)[0])
-    moved = np.split(step, np.cumsum(near.network.sizes)[:-1])
+    moved = near.network.split(step)
     return [
         [text(a + Fraction(float(b))) for a, b in zip(u, part, strict=True)]
         for u, part in zip(exact, moved, strict=True)
@@ -154,8 +154,7 @@ def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, f
 
 def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
     """For every hidden layer, the slopes of q_i at the neurons' outputs, with these gates."""
-    theta = near.point.theta
-    matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(near.network.patterns, theta, strict=True)]
+    matrices = near.network.matrices(near.point.theta)
     back = near.y[i] * matrices[-1][0]
     out = [back]
     for layer in range(len(matrices) - 2, 0, -1):
@@ -339,11 +338,11 @@ def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collectio
 def _tangent(near: Expansion, layer: int, j: int, k: int) -> np.ndarray:
     """The motion of theta when the neurons turn; zero where they cannot."""
     network = near.network
-    offsets = np.cumsum([0, *network.sizes])
+    offsets = network.offsets
     tangent = np.zeros(len(near.flat))
-    above = np.array(network.patterns[layer + 1])
+    own, above = network.tables[layer : layer + 2]
     for at, first, second in (
-        (layer, np.array(network.patterns[layer][j]), np.array(network.patterns[layer][k])),
+        (layer, own[j], own[k]),
         (layer + 1, above[:, j], above[:, k]),
     ):
         used = [p for row in network.patterns[at] for p in row if p >= 0]

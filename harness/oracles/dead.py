@@ -58,16 +58,16 @@ def dead_neurons(near: Expansion) -> list[tuple[int, int]]:
     network, found = near.network, []
     if not near.signs:
         return []
-    offsets = np.cumsum([0, *network.sizes])
+    offsets = network.offsets
     for layer, pattern in enumerate(network.patterns[:-1]):
         above = network.patterns[layer + 1]
         for j, row in enumerate(pattern):
-            incoming = [int(offsets[layer]) + k for k in row if k >= 0]
-            outgoing = [int(offsets[layer + 1]) + r[j] for r in above if r[j] >= 0]
+            incoming = [offsets[layer] + k for k in row if k >= 0]
+            outgoing = [offsets[layer + 1] + r[j] for r in above if r[j] >= 0]
             own = [
                 sum(k == p for line in network.patterns[at] for k in line) == 1
                 for at, side in ((layer, incoming), (layer + 1, outgoing))
-                for p in (q - int(offsets[at]) for q in side)
+                for p in (q - offsets[at] for q in side)
             ]
             if incoming and outgoing and all(own) and not near.flat[[*incoming, *outgoing]].any():
                 found.append((layer, j))
@@ -97,13 +97,13 @@ class DeadNeuron:
     ) -> None:
         self.near, self.neuron, self.gates, self.tau = near, neuron, gates, tau
         layer, j = neuron
-        network, theta = near.network, near.point.theta
-        offsets = np.cumsum([0, *network.sizes])
-        self.incoming = [int(offsets[layer]) + k for k in network.patterns[layer][j] if k >= 0]
-        self.outgoing = [int(offsets[layer + 1]) + row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
+        network = near.network
+        offsets = network.offsets
+        self.incoming = [offsets[layer] + k for k in network.patterns[layer][j] if k >= 0]
+        self.outgoing = [offsets[layer + 1] + row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
         self.columns = [c for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
         self.rows = [r for r, row in enumerate(network.patterns[layer + 1]) if row[j] >= 0]
-        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, theta, strict=True)]
+        self.matrices = network.matrices(near.point.theta)
         self.used = sorted({pull.sample for pull in pulls})
         self.inputs = {i: self._forward(i)[self.columns] for i in self.used}
         self.slopes = {i: near.y[i] * self._backward(i, (network.depth - 1, 0)) for i in self.used}

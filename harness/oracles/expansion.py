@@ -51,7 +51,7 @@ class Expansion:
         relu = self.network.activation == "relu"
         self.signs = [np.asarray(s) for s in point.signs or ()] if relu else []
         self.coefficients = {(k.sample, k.layer - 1, k.neuron - 1): k.coefficient for k in point.kinks} if relu else {}
-        matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(self.network.patterns, point.theta, strict=True)]
+        matrices = self.network.matrices(point.theta)
         self.loud: list[Place] = []
         self._others: list[Place] = []
         for i in self.active:
@@ -129,13 +129,13 @@ class Expansion:
         zero = self.flat == 0.0
         if not self.signs:
             return zero
-        offsets = np.cumsum([0, *self.network.sizes])
+        offsets = self.network.offsets
         out = np.zeros(len(self.flat), dtype=bool)
         for layer, pattern in enumerate(self.network.patterns[:-1]):
             above = self.network.patterns[layer + 1]
             for j, row in enumerate(pattern):
-                incoming = [int(offsets[layer]) + k for k in row if k >= 0]
-                outgoing = [int(offsets[layer + 1]) + r[j] for r in above if r[j] >= 0]
+                incoming = [offsets[layer] + k for k in row if k >= 0]
+                outgoing = [offsets[layer + 1] + r[j] for r in above if r[j] >= 0]
                 if zero[incoming].all() or zero[outgoing].all():
                     out[[*incoming, *outgoing]] = True
         return out & zero

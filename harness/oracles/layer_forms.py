@@ -28,12 +28,12 @@ class LayerForms:
         self.z = point.theta[layer]
         self.size = len(self.z)
         self.y = point.problem.y_float
-        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, point.theta, strict=True)]
+        self.matrices = network.matrices(point.theta)
         h = point.problem.x_float
         for k in range(layer):
             a = h @ self.matrices[k].T
             h = np.where(self.signs(k) > 0, a, 0.0) if self.relu else a
-        table = np.array(network.patterns[layer])
+        table = network.tables[layer]
         # own[i, r, k]: how pre-activation r of the layer on sample i depends on z_k
         self.own = np.einsum("ic,rck->irk", h, (table[:, :, None] == np.arange(self.size)).astype(float))
 

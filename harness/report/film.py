@@ -88,7 +88,7 @@ def arrows(record: Record, direction: np.ndarray) -> np.ndarray:
 def angles(record: Record, direction: np.ndarray) -> np.ndarray:
     """The direction of every w_j in degrees, without jumps, (T, neurons); nan for w_j = 0.  Two coordinates."""
     incoming, _ = record.instance.network.patterns
-    first = np.concatenate([layers(record, direction)[0], np.zeros((len(direction), 1))], axis=1)
+    first = np.concatenate([record.instance.network.split(direction)[0], np.zeros((len(direction), 1))], axis=1)
     w = first[:, np.array(incoming)]
     found = np.degrees(np.unwrap(np.arctan2(w[:, :, 1], w[:, :, 0]), axis=0))
     found[(w == 0.0).all(axis=2)] = math.nan
