@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
+
 if TYPE_CHECKING:
     from harness.claims.retrace import Onward
     from harness.oracles import Verdicts
@@ -181,15 +183,8 @@ def _path(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
 
 def _unit_margins(limit: Limit) -> np.ndarray:
     """q_i of the directions along the path, (T, n)."""
-    instance, network = limit.instance, limit.instance.network
-    _, direction = _path(limit)
-    h = np.broadcast_to(instance.x_float, (len(direction), *instance.x_float.shape))
-    for layer, (pattern, u) in enumerate(zip(network.patterns, network.split(direction), strict=True)):
-        padded = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
-        h = h @ padded[:, np.array(pattern)].transpose(0, 2, 1)
-        if layer + 1 < network.depth and network.activation == "relu":
-            h = np.maximum(h, 0.0)
-    return instance.y_float * h[:, :, 0]
+    instance, (_, direction) = limit.instance, _path(limit)
+    return instance.y_float * evaluate(instance.network, instance.network.split(direction), instance.x_float).outputs
 
 
 def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:

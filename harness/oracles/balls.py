@@ -23,6 +23,7 @@ from harness.oracles.expansion import Expansion, Place
 from harness.oracles.products import header
 from harness.oracles.proofs import attested, text
 from harness.oracles.verdict import Verdict
+from harness.problem.evaluation import evaluate
 
 MAX_KINKS = 8
 # Multipliers less than this share of the largest are taken for zero.
@@ -303,15 +304,11 @@ def _room(near: Expansion) -> float:
     theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.point.theta)
     limits = bounds(near.network, theta, Fraction(1, 1000))
     room = 1e-3
-    h = near.x
-    for layer, sign in enumerate(near.signs):
-        pattern, u = near.network.patterns[layer], near.point.theta
-        assert u is not None
-        a = h @ np.append(u[layer], 0.0)[np.array(pattern)].T
-        steep = np.linalg.norm(near.x, axis=1)[:, None] * float(limits.first[layer + 1])
+    at = evaluate(near.network, near.point.theta, near.x, [sign > 0 for sign in near.signs])
+    for layer, (sign, a) in enumerate(zip(near.signs, at.preactivations, strict=False), start=1):
+        steep = np.linalg.norm(near.x, axis=1)[:, None] * float(limits.first[layer])
         clear = np.abs(a) / steep
         room = min(room, float(clear[sign != 0].min(initial=room)))
-        h = np.where(sign > 0, a, 0.0)
     return room
 
 
