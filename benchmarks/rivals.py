@@ -216,6 +216,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 def numpy_field(instance: Instance, theta: np.ndarray) -> np.ndarray:
     """The field of harness.flow.field, all samples at once."""
     network, y = instance.network, instance.y_float
+    # Not by evaluate(): its backward pass keeps every sample's gradient, and here only their sum is timed.
     matrices = network.matrices(network.split(theta))
     inputs, gates = [instance.x_float], []
     for matrix in matrices[:-1]:

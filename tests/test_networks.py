@@ -121,6 +121,8 @@ def test_layers_in_the_flat_vector_and_as_matrices() -> None:
     assert (first.tolist(), last.tolist()) == ([[0, 1], [1, 0]], [[2, 0]])
     several = network.matrices(network.split(np.arange(6.0).reshape(2, 3)))[0]
     assert several.tolist() == [[[0, 1], [1, 0]], [[3, 4], [4, 0]]]
+    assert (network.into(0, 0), network.into(0, 1)) == ([0, 1], [1])
+    assert (network.out_of(0, 0), network.out_of(0, 1)) == ([2], [])
     exact = network.matrices([[Fraction(1, 2), Fraction(2)], [Fraction(1)]])[0]
     assert exact.tolist() == [[Fraction(1, 2), 2], [2, 0]]
     assert not any(isinstance(a, float) for a in exact.flat)

@@ -155,15 +155,12 @@ def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, f
 
 def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
     """For every hidden layer, the slopes of q_i at the neurons' outputs, with these gates."""
-    matrices = near.network.matrices(near.point.theta)
+    # Not by evaluate(): one sample, and gates that are mixed.
+    matrices, on = near.network.matrices(near.point.theta), near.mixed(i, gates)
     back = near.y[i] * matrices[-1][0]
     out = [back]
     for layer in range(len(matrices) - 2, 0, -1):
-        on = (near.signs[layer][i] > 0).astype(float)
-        for (sample, k, j), gate in gates.items():
-            if sample == i and k == layer:
-                on[j] = gate
-        back = (on * back) @ matrices[layer]
+        back = (on[layer] * back) @ matrices[layer]
         out.insert(0, back)
     return out
 

@@ -64,6 +64,7 @@ def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray],
     """
     offsets, matrices = network.offsets, network.matrices(theta)
     heard = _heard(matrices, signs)
+    # Not by evaluate(): the gates of a layer branch on what the layers below make of it.
     branches = [_Branch((), np.asarray(x, float), np.zeros((len(x), offsets[-1])), (), ())]
     for layer, sign in enumerate(signs):
         grown: list[_Branch] = []

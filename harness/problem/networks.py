@@ -86,6 +86,14 @@ class Network:
         """A flat vector (..., P) as one vector (..., size) a layer; these are views."""
         return np.split(flat, self.offsets[1:-1], axis=-1)
 
+    def into(self, layer: int, neuron: int) -> list[int]:
+        """The weights into a hidden neuron, as places in the flat vector.  Layer and neuron count from 0."""
+        return [self.offsets[layer] + k for k in self.patterns[layer][neuron] if k >= 0]
+
+    def out_of(self, layer: int, neuron: int) -> list[int]:
+        """The weights out of it."""
+        return [self.offsets[layer + 1] + row[neuron] for row in self.patterns[layer + 1] if row[neuron] >= 0]
+
     @cached_property
     def tables(self) -> tuple[np.ndarray, ...]:
         """The patterns as integer arrays, read-only."""
