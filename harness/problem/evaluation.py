@@ -43,12 +43,12 @@ class Evaluation:
         The gates are held.
         """
         back = np.asarray(y)[..., None]
+        gathers = _gathers(self.network, self.outputs.dtype)
         blocks: list[np.ndarray] = []
         heights: list[np.ndarray] = []
         for layer in range(self.network.depth - 1, -1, -1):
             outer = back[..., :, None] * self.inputs[layer][..., None, :]
-            entries = outer.reshape(*outer.shape[:-2], -1)
-            blocks.append(entries @ _gathers(self.network, entries.dtype)[layer])
+            blocks.append(outer.reshape(*outer.shape[:-2], -1) @ gathers[layer])
             if layer:
                 back = back @ self.matrices[layer]
                 heights.append(back)
@@ -70,7 +70,7 @@ def evaluate(
     matrices = network.matrices(theta)
     inputs, preactivations, used = [np.asarray(x)], [], []
     for layer, matrix in enumerate(matrices):
-        a = inputs[-1] @ np.swapaxes(matrix, -1, -2)
+        a = inputs[-1] @ matrix.swapaxes(-1, -2)
         preactivations.append(a)
         if layer == network.depth - 1:
             break
