@@ -126,14 +126,11 @@ def on_the_way(record: Record, neurons: Sequence[np.ndarray]) -> bool:
 
 def _neurons(network: Network) -> list[np.ndarray]:
     """Of each hidden neuron the parameters into it and out of it."""
-    offsets = np.cumsum([0, *network.sizes])
-    found: list[np.ndarray] = []
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        for r, row in enumerate(pattern):
-            into = {offsets[layer] + k for k in row if k >= 0}
-            out_of = {offsets[layer + 1] + above[r] for above in network.patterns[layer + 1] if above[r] >= 0}
-            found.append(np.array(sorted(into | out_of), dtype=np.int64))
-    return found
+    return [
+        np.unique([*network.into(layer, j), *network.out_of(layer, j)]).astype(np.int64)
+        for layer, width in enumerate(network.widths[1:-1])
+        for j in range(width)
+    ]
 
 
 def judged(law: Law, seed: int, indices: Sequence[int]) -> list[tuple[int, str, Verdict, str]]:

@@ -53,7 +53,7 @@ Method = Callable[[Instance], Reached]
 
 def residual(instance: Instance, theta: np.ndarray) -> float:
     """The KKT residual of the direction of theta (N,), infinite where it does not separate."""
-    parts = np.split(theta / np.linalg.norm(theta), np.cumsum(instance.network.sizes)[:-1])
+    parts = instance.network.split(theta / np.linalg.norm(theta))
     try:
         return kkt(instance.network, instance.x_float, instance.y_float, parts).residual
     except ValueError:  # too many kinks to list
@@ -215,8 +215,8 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 def numpy_field(instance: Instance, theta: np.ndarray) -> np.ndarray:
     """The field of harness.flow.compiled.field, all samples at once."""
     network, y = instance.network, instance.y_float
-    parts = np.split(theta, np.cumsum(network.sizes)[:-1])
-    matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, parts, strict=True)]
+    # Not by evaluate(): its backward pass keeps every sample's gradient, and here only their sum is timed.
+    matrices = network.matrices(network.split(theta))
     inputs, gates = [instance.x_float], []
     for matrix in matrices[:-1]:
         pre = inputs[-1] @ matrix.T
@@ -228,7 +228,7 @@ def numpy_field(instance: Instance, theta: np.ndarray) -> np.ndarray:
     back = (weights / weights.sum() * y)[:, None]
     out: list[np.ndarray] = []
     for layer in range(network.depth - 1, -1, -1):
-        full, pattern = back.T @ inputs[layer], np.array(network.patterns[layer])
+        full, pattern = back.T @ inputs[layer], network.tables[layer]
         part = np.zeros(network.sizes[layer])
         np.add.at(part, pattern[pattern >= 0], full[pattern >= 0])
         out.append(part)

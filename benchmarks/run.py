@@ -105,10 +105,9 @@ def same_predictor(instance: Instance, one: np.ndarray, two: np.ndarray) -> bool
     """Whether the normalised networks agree to 1e-6 on the points and on as many fixed others."""
     rng = np.random.default_rng(0)
     points = np.vstack([instance.x_float, rng.standard_normal(instance.x_float.shape)])
-    sizes = np.cumsum(instance.network.sizes)[:-1]
 
     def values(theta: np.ndarray) -> np.ndarray:
-        layers = [u.tolist() for u in np.split(theta / np.linalg.norm(theta), sizes)]
+        layers = [u.tolist() for u in instance.network.split(theta / np.linalg.norm(theta))]
         return np.array([float(forward(instance.network, layers, x)) for x in points.tolist()])
 
     a, b = values(one), values(two)

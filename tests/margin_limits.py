@@ -36,20 +36,8 @@ def as_limit(found: Point) -> Limit:
     return Limit(Instance(found.problem, "exponential", start), "converged", "written by hand", found)
 
 
-def signs_of(network: Network, x: np.ndarray, theta: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """The signs of the hidden pre-activations."""
-    h, out = x, []
-    for pattern, u in zip(network.patterns[:-1], theta, strict=False):
-        matrix = np.append(u, 0.0)[np.array(pattern)]
-        a = h @ matrix.T
-        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
-        out.append(np.where(np.abs(a) <= 1e-9 * size, 0, np.sign(a)).astype(np.int8))
-        h = np.maximum(a, 0.0) if network.activation == "relu" else a
-    return tuple(out)
-
-
 def margins_of(network: Network, problem: Problem | Instance, theta: Sequence[np.ndarray]) -> np.ndarray:
-    """q_i in floats."""
+    """q_i in floats, by a pass of its own: what harness/problem/evaluation.py says is tested with it."""
     h = problem.x_float
     for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
         h = h @ np.append(u, 0.0)[np.array(pattern)].T

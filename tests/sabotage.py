@@ -92,7 +92,7 @@ def arrived(instance: Instance, theta: np.ndarray, rows: np.ndarray) -> Limit:
     if not q.min() > 1e-3 or not np.isfinite(theta).all():
         return Limit(instance, "undecided", "Not separated.")
     flat = theta * q.min() ** (-1.0 / instance.network.depth)
-    scaled = tuple(np.split(flat, np.cumsum(instance.network.sizes)[:-1]))
+    scaled = tuple(instance.network.split(flat))
     layers = [preactivations(instance.network, [u.tolist() for u in scaled], x.tolist()) for x in instance.x_float]
     signs = tuple(
         np.sign([layer[depth] for layer in layers]).astype(np.int8) for depth in range(instance.network.depth - 1)
@@ -157,8 +157,7 @@ def euler_first(instance: Instance) -> Limit:
         rows, clock = [*rows, theta], [*clock, sigma]
         step = 0.1 * float(np.linalg.norm(theta) / np.linalg.norm(rate))
         theta, sigma = theta + step * rate, sigma + step
-    parts = np.split(theta, np.cumsum(instance.network.sizes)[:-1])
-    start = tuple(tuple(Fraction(float(a)) for a in u) for u in parts)
+    start = tuple(tuple(Fraction(float(a)) for a in u) for u in instance.network.split(theta))
     (limit,) = DRIVE([dataclasses.replace(instance, theta0=start)], record=True)
     return as_of(instance, limit, (np.array(rows), np.array(clock)), sigma)
 

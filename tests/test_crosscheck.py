@@ -47,14 +47,10 @@ def decided(family: str) -> list[tuple[Limit, Verdicts]]:
     return [(limit, decide(limit)) for limit in found]
 
 
-def split(instance: Instance, flat: np.ndarray) -> list[np.ndarray]:
-    return np.split(flat, np.cumsum(instance.network.sizes)[:-1])
-
-
 def quality(instance: Instance, flat: np.ndarray) -> float:
     """min q / |theta|^m, the normalised margin."""
     size = float(np.linalg.norm(flat))
-    return float(margins_of(instance.network, instance, split(instance, flat / size)).min()) if size else -np.inf
+    return float(margins_of(instance.network, instance, instance.network.split(flat / size)).min()) if size else -np.inf
 
 
 def ascent(instance: Instance, flat: np.ndarray, rng: np.random.Generator, radius: float) -> float:

@@ -50,7 +50,7 @@ def steps(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
 def test_layers_stay_balanced(family: str, kind: Kind, rtol: float) -> None:
     for limit in paths(family, kind, rtol):
         log_norm, direction = steps(limit)
-        squares = [np.sum(u**2, axis=1) for u in _layers(limit.instance, direction)]
+        squares = [np.sum(u**2, axis=1) for u in limit.instance.network.split(direction)]
         for below, above in pairwise(squares):
             _assert_conserved(limit.instance, log_norm, below - above, rtol)
 
@@ -60,15 +60,11 @@ def test_layers_stay_balanced(family: str, kind: Kind, rtol: float) -> None:
 def test_neurons_stay_balanced(family: str, kind: Kind, rtol: float) -> None:
     for limit in paths(family, kind, rtol):
         log_norm, direction = steps(limit)
-        hidden, output = _layers(limit.instance, direction)
+        hidden, output = limit.instance.network.split(direction)
         patterns = limit.instance.network.patterns
         for row, k in zip(patterns[0], patterns[1][0], strict=True):
             incoming = np.sum(hidden[:, [j for j in row if j >= 0]] ** 2, axis=1)
             _assert_conserved(limit.instance, log_norm, incoming - output[:, k] ** 2, rtol)
-
-
-def _layers(instance: Instance, rows: np.ndarray) -> list[np.ndarray]:
-    return np.split(rows, np.cumsum(instance.network.sizes)[:-1], axis=1)
 
 
 def _assert_conserved(instance: Instance, log_norm: np.ndarray, difference: np.ndarray, rtol: float) -> None:

@@ -175,7 +175,7 @@ def _moved(instance: Instance, rng: np.random.Generator, size: float) -> Instanc
     theta0 = np.concatenate(instance.theta0_float)
     change = rng.standard_normal(len(theta0))
     theta0 = theta0 + size * np.linalg.norm(theta0) * change / np.linalg.norm(change)
-    parts = np.split(theta0, np.cumsum(instance.network.sizes)[:-1])
+    parts = instance.network.split(theta0)
     return dataclasses.replace(instance, theta0=tuple(tuple(map(float, part)) for part in parts))
 
 

@@ -13,9 +13,10 @@ from scipy.optimize import nnls
 
 import harness.problem.kkt as kkt_file
 from harness.problem.clarke import hull
+from harness.problem.evaluation import evaluate
 from harness.problem.kkt import Kkt, kkt
 from harness.problem.networks import Network, convolutional, diagonal, forward, fully_connected, sparse
-from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, random_limit, signs_of
+from tests.margin_limits import active_global, depth2_local, fc_relu_local, nonzero_local, random_limit
 
 HALF_KINK = sparse("relu", ([[1, 1, 0], [0, 0, 1]], [[1, 1]]))
 
@@ -216,7 +217,8 @@ def test_a_deep_kink_with_a_coefficient() -> None:
 def test_patterns_are_those_that_small_steps_meet(network: Network, theta: list[list[float]], x: list[float]) -> None:
     rng = np.random.default_rng(7)
     point, at = [np.array(u) for u in theta], np.array(x)
-    found = hull(network, at, 1.0, point, [s[0] for s in signs_of(network, at[None], point)])
+    signs = [np.sign(a[0]) for a in evaluate(network, point, at[None]).preactivations[:-1]]
+    found = hull(network, at, 1.0, point, signs)
     met = set()
     for _ in range(300):
         near = [u + 1e-9 * rng.standard_normal(len(u)) for u in point]

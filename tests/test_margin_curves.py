@@ -136,8 +136,7 @@ def test_no_small_step_beats_a_local_optimum() -> None:
 
 def _margin(found: Point, flat: np.ndarray) -> float:
     network = found.problem.network
-    parts = np.split(flat, np.cumsum(network.sizes)[:-1])
-    return float(margins_of(network, found.problem, parts).min())
+    return float(margins_of(network, found.problem, network.split(flat)).min())
 
 
 def cases() -> list[Point]:
@@ -186,7 +185,7 @@ def test_expansions_against_the_network(network: Network) -> None:
         term = expand(network, flat, x, gates, float)[-1][0]
         assert term.value == pytest.approx(inputs[-1][0])
         step = 1e-4 * rng.standard_normal(len(flat))
-        moved = np.split(flat + step, np.cumsum(network.sizes)[:-1])
+        moved = network.split(flat + step)
         there = preactivations(network, [list(u) for u in moved], list(x))[-1][0]
         assert there == pytest.approx(term.value + term.gradient @ step + 0.5 * step @ term.hessian @ step, abs=1e-9)
         rows = (tuple(Fraction(float(v)) for v in x),)

@@ -32,11 +32,6 @@ def normalised(found: Point, theta: Any) -> float:
     return float(q.min()) / sum(float(u @ u) for u in theta)
 
 
-def split(found: Point, flat: np.ndarray) -> list[np.ndarray]:
-    assert found.theta is not None
-    return np.split(flat, [len(found.theta[0])])
-
-
 def test_all_are_decided_and_none_is_rare() -> None:
     counts: Counter[str] = Counter()
     for _, verdicts in decided():
@@ -66,7 +61,7 @@ def test_no_rise_near_a_local_optimum() -> None:
             for _ in range(20):
                 # Some coordinates stay, so that zeros and kinks are kept now and then.
                 step = rng.standard_normal(len(flat)) * rng.integers(0, 2, len(flat))
-                there = normalised(found, split(found, flat + radius * np.linalg.norm(flat) * step))
+                there = normalised(found, found.problem.network.split(flat + radius * np.linalg.norm(flat) * step))
                 assert there <= here * (1.0 + 1e-9)
 
 
@@ -114,7 +109,7 @@ def test_no_start_beats_a_global_optimum() -> None:
         here, size = normalised(found, found.theta), sum(map(len, found.theta))
         for _ in range(3):
             result = minimize(
-                lambda flat, f=found: -normalised(f, split(f, flat)),
+                lambda flat, f=found: -normalised(f, f.problem.network.split(flat)),
                 rng.standard_normal(size),
                 method="Nelder-Mead",
                 options={"maxfev": 300},

@@ -113,6 +113,23 @@ def test_a_row_of_structural_zeros_gives_zero() -> None:
     assert preactivations(network, [[1, 2], [3, 4]], [5, 6]) == [[17, 0], [51]]
 
 
+def test_layers_in_the_flat_vector_and_as_matrices() -> None:
+    network = Network("relu", (((0, 1), (1, -1)), ((0, -1),)))
+    assert network.offsets == (0, 2, 3)
+    assert [u.tolist() for u in network.split(np.arange(6.0).reshape(2, 3))] == [[[0, 1], [3, 4]], [[2], [5]]]
+    first, last = network.matrices(network.split(np.arange(3.0)))
+    assert (first.tolist(), last.tolist()) == ([[0, 1], [1, 0]], [[2, 0]])
+    several = network.matrices(network.split(np.arange(6.0).reshape(2, 3)))[0]
+    assert several.tolist() == [[[0, 1], [1, 0]], [[3, 4], [4, 0]]]
+    assert (network.into(0, 0), network.into(0, 1)) == ([0, 1], [1])
+    assert (network.out_of(0, 0), network.out_of(0, 1)) == ([2], [])
+    exact = network.matrices([[Fraction(1, 2), Fraction(2)], [Fraction(1)]])[0]
+    assert exact.tolist() == [[Fraction(1, 2), 2], [2, 0]]
+    assert not any(isinstance(a, float) for a in exact.flat)
+    empty = Network("linear", (((-1, -1),), ((0,),))).matrices([[], [1.0]])[0]
+    assert empty.tolist() == [[0, 0]]
+
+
 networks = st.sampled_from(
     [
         fully_connected("linear", [2, 3, 2]),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
+
 if TYPE_CHECKING:
     from harness.claims.retrace import Onward
     from harness.oracles import Verdicts
@@ -40,9 +42,9 @@ def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
     start = np.concatenate(limit.instance.theta0_float)
     norm = np.linalg.norm(start) or 1.0
     log_norm, direction = np.append(np.log(norm), log_norm), np.vstack([start / norm, direction])
-    layers = [u * u for u in _layers(limit.instance, direction)]
-    differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
     network = limit.instance.network
+    layers = [u * u for u in network.split(direction)]
+    differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
     if not network.shared:
         for (below, above), (first, second) in zip(pairwise(layers), pairwise(network.patterns), strict=True):
             for neuron, row in enumerate(first):
@@ -163,7 +165,7 @@ def signs_kept(limit: Limit, verdicts: Verdicts) -> bool | None:
     """Whether no v_j has the other sign than at the start, on the path or in the limit."""
     assert limit.theta is not None
     _, direction = _path(limit)
-    v = np.vstack([_layers(limit.instance, direction)[-1], limit.theta[-1][None, :]])
+    v = np.vstack([limit.instance.network.split(direction)[-1], limit.theta[-1][None, :]])
     start = np.sign(limit.instance.theta0_float[-1])
     return _judge(float(np.maximum(-start * v, 0.0)[:, start != 0.0].max(initial=0.0)))
 
@@ -179,21 +181,10 @@ def _path(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
     return limit.path["log_norm"][kept], limit.path["direction"][kept]
 
 
-def _layers(instance: Instance, direction: np.ndarray) -> list[np.ndarray]:
-    return np.split(direction, np.cumsum(instance.network.sizes)[:-1], axis=1)
-
-
 def _unit_margins(limit: Limit) -> np.ndarray:
     """q_i of the directions along the path, (T, n)."""
-    instance, network = limit.instance, limit.instance.network
-    _, direction = _path(limit)
-    h = np.broadcast_to(instance.x_float, (len(direction), *instance.x_float.shape))
-    for layer, (pattern, u) in enumerate(zip(network.patterns, _layers(instance, direction), strict=True)):
-        padded = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
-        h = h @ padded[:, np.array(pattern)].transpose(0, 2, 1)
-        if layer + 1 < network.depth and network.activation == "relu":
-            h = np.maximum(h, 0.0)
-    return instance.y_float * h[:, :, 0]
+    instance, (_, direction) = limit.instance, _path(limit)
+    return instance.y_float * evaluate(instance.network, instance.network.split(direction), instance.x_float).outputs
 
 
 def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:

@@ -59,9 +59,8 @@ def starts(instance: Instance, seed: int, count: int) -> Iterator[Instance]:
     """The same data from starts at distance SHIFT ||theta0||, in random directions."""
     flat = np.concatenate(instance.theta0_float)
     rng = np.random.default_rng([seed, 1])
-    cuts = np.cumsum(instance.network.sizes)[:-1]
     for _ in range(count):
-        yield replace(instance, theta0=tuple(_exact(u) for u in np.split(_moved(rng, flat), cuts)))
+        yield replace(instance, theta0=tuple(_exact(u) for u in instance.network.split(_moved(rng, flat))))
 
 
 def data(instance: Instance, seed: int, count: int) -> Iterator[Instance]:

@@ -20,7 +20,7 @@ def misalignment(point: Point) -> float | None:
     svm = least_norm(problem.y_float[:, None] * problem.x_float, np.ones(problem.n))
     if svm is None or svm.z is None:
         return None
-    matrices = [u[np.array(p)] for p, u in zip(problem.network.patterns, point.theta, strict=True)]
+    matrices = problem.network.matrices(point.theta)
     if any(not w.any() for w in matrices):
         return np.inf
     factors = [np.linalg.svd(w) for w in matrices]

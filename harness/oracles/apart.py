@@ -91,6 +91,7 @@ class Apart:
 
     def margins(self, u: list[np.ndarray], sign: np.ndarray) -> np.ndarray:
         """q_i of the point with the vectors u_j and the signs s_j, in floats."""
+        # Not by evaluate(): a point in the coordinates u_j.
         q = np.zeros(self.n)
         for j in self.live:
             a = self.neurons[j].patch @ u[j]

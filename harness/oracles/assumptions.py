@@ -26,11 +26,10 @@ def assumptions(point: Point) -> dict[str, bool | None]:
     if not _connected(point):
         return dict.fromkeys(NAMES, False)
     sure, unsure = _zero_weights(point)
-    offsets = np.cumsum([0, *network.sizes])
     vectors: bool | None = True
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        for row in pattern:
-            incoming = {int(offsets[layer]) + k for k in row if k >= 0}
+    for layer, width in enumerate(network.widths[1:-1]):
+        for j in range(width):
+            incoming = set(network.into(layer, j))
             if incoming <= sure:
                 vectors = False
             elif incoming <= sure | unsure and vectors:
@@ -41,11 +40,9 @@ def assumptions(point: Point) -> dict[str, bool | None]:
 
 def _connected(point: Point) -> bool:
     network = point.problem.network
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        above = network.patterns[layer + 1]
-        for j, row in enumerate(pattern):
-            if all(k < 0 for k in row) or all(r[j] < 0 for r in above):
-                return False
+    for layer, width in enumerate(network.widths[1:-1]):
+        if not all(network.into(layer, j) and network.out_of(layer, j) for j in range(width)):
+            return False
     if network.depth == 1:
         return True
     x = point.problem.x_float

@@ -23,6 +23,7 @@ from harness.oracles.expansion import Expansion, Place
 from harness.oracles.products import header
 from harness.oracles.proofs import attested, text
 from harness.oracles.verdict import Verdict
+from harness.problem.evaluation import evaluate
 
 MAX_KINKS = 8
 # Multipliers less than this share of the largest are taken for zero.
@@ -94,7 +95,7 @@ def _refined(near: Expansion) -> list[list[int | str]]:
     off = np.array([float(1 - margins[i]) for i in near.active])
     rows = near.smooth({p: near.coefficients.get(p, 0.0) for p in near.loud}).rows
     step = np.where(near.flat == 0.0, 0.0, np.linalg.lstsq(rows, off, rcond=1e-11)[0])
-    moved = np.split(step, np.cumsum(near.network.sizes)[:-1])
+    moved = near.network.split(step)
     return [
         [text(a + Fraction(float(b))) for a, b in zip(u, part, strict=True)]
         for u, part in zip(exact, moved, strict=True)
@@ -154,16 +155,12 @@ def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, f
 
 def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
     """For every hidden layer, the slopes of q_i at the neurons' outputs, with these gates."""
-    theta = near.point.theta
-    matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(near.network.patterns, theta, strict=True)]
+    # Not by evaluate(): one sample, and gates that are mixed.
+    matrices, on = near.network.matrices(near.point.theta), near.mixed(i, gates)
     back = near.y[i] * matrices[-1][0]
     out = [back]
     for layer in range(len(matrices) - 2, 0, -1):
-        on = (near.signs[layer][i] > 0).astype(float)
-        for (sample, k, j), gate in gates.items():
-            if sample == i and k == layer:
-                on[j] = gate
-        back = (on * back) @ matrices[layer]
+        back = (on[layer] * back) @ matrices[layer]
         out.insert(0, back)
     return out
 
@@ -304,15 +301,11 @@ def _room(near: Expansion) -> float:
     theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.point.theta)
     limits = bounds(near.network, theta, Fraction(1, 1000))
     room = 1e-3
-    h = near.x
-    for layer, sign in enumerate(near.signs):
-        pattern, u = near.network.patterns[layer], near.point.theta
-        assert u is not None
-        a = h @ np.append(u[layer], 0.0)[np.array(pattern)].T
-        steep = np.linalg.norm(near.x, axis=1)[:, None] * float(limits.first[layer + 1])
+    at = evaluate(near.network, near.point.theta, near.x, [sign > 0 for sign in near.signs])
+    for layer, (sign, a) in enumerate(zip(near.signs, at.preactivations, strict=False), start=1):
+        steep = np.linalg.norm(near.x, axis=1)[:, None] * float(limits.first[layer])
         clear = np.abs(a) / steep
         room = min(room, float(clear[sign != 0].min(initial=room)))
-        h = np.where(sign > 0, a, 0.0)
     return room
 
 
@@ -339,11 +332,11 @@ def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collectio
 def _tangent(near: Expansion, layer: int, j: int, k: int) -> np.ndarray:
     """The motion of theta when the neurons turn; zero where they cannot."""
     network = near.network
-    offsets = np.cumsum([0, *network.sizes])
+    offsets = network.offsets
     tangent = np.zeros(len(near.flat))
-    above = np.array(network.patterns[layer + 1])
+    own, above = network.tables[layer : layer + 2]
     for at, first, second in (
-        (layer, np.array(network.patterns[layer][j]), np.array(network.patterns[layer][k])),
+        (layer, own[j], own[k]),
         (layer + 1, above[:, j], above[:, k]),
     ):
         used = [p for row in network.patterns[at] for p in row if p >= 0]

@@ -58,16 +58,13 @@ def dead_neurons(near: Expansion) -> list[tuple[int, int]]:
     network, found = near.network, []
     if not near.signs:
         return []
-    offsets = np.cumsum([0, *network.sizes])
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        above = network.patterns[layer + 1]
-        for j, row in enumerate(pattern):
-            incoming = [int(offsets[layer]) + k for k in row if k >= 0]
-            outgoing = [int(offsets[layer + 1]) + r[j] for r in above if r[j] >= 0]
+    for layer, width in enumerate(network.widths[1:-1]):
+        for j in range(width):
+            incoming, outgoing = network.into(layer, j), network.out_of(layer, j)
             own = [
                 sum(k == p for line in network.patterns[at] for k in line) == 1
                 for at, side in ((layer, incoming), (layer + 1, outgoing))
-                for p in (q - int(offsets[at]) for q in side)
+                for p in (q - network.offsets[at] for q in side)
             ]
             if incoming and outgoing and all(own) and not near.flat[[*incoming, *outgoing]].any():
                 found.append((layer, j))
@@ -97,14 +94,13 @@ class DeadNeuron:
     ) -> None:
         self.near, self.neuron, self.gates, self.tau = near, neuron, gates, tau
         layer, j = neuron
-        network, theta = near.network, near.point.theta
-        offsets = np.cumsum([0, *network.sizes])
-        self.incoming = [int(offsets[layer]) + k for k in network.patterns[layer][j] if k >= 0]
-        self.outgoing = [int(offsets[layer + 1]) + row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
+        network = near.network
+        self.incoming, self.outgoing = network.into(layer, j), network.out_of(layer, j)
         self.columns = [c for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
         self.rows = [r for r, row in enumerate(network.patterns[layer + 1]) if row[j] >= 0]
-        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, theta, strict=True)]
+        self.matrices = network.matrices(near.point.theta)
         self.used = sorted({pull.sample for pull in pulls})
+        self.on = {i: near.mixed(i, gates) for i in self.used}
         self.inputs = {i: self._forward(i)[self.columns] for i in self.used}
         self.slopes = {i: near.y[i] * self._backward(i, (network.depth - 1, 0)) for i in self.used}
         self.parts: dict[int, np.ndarray] = {i: np.zeros(len(self.rows)) for i in self.used}
@@ -121,25 +117,19 @@ class DeadNeuron:
         self.sides = self._sides(matter)
         self.least, self.third = np.inf, 0.0
 
-    def _on(self, sample: int, layer: int) -> np.ndarray:
-        """The gates of a layer on a sample, dead neurons off."""
-        on = (self.near.signs[layer][sample] > 0).astype(float)
-        for (i, k, j), gate in self.gates.items():
-            if i == sample and k == layer:
-                on[j] = gate
-        return on
+    # The next two not by evaluate(): one sample, gates that are mixed, and no farther than the neuron.
 
     def _forward(self, sample: int) -> np.ndarray:
         h = self.near.x[sample]
         for layer in range(self.neuron[0]):
-            h = self._on(sample, layer) * (self.matrices[layer] @ h)
+            h = self.on[sample][layer] * (self.matrices[layer] @ h)
         return h
 
     def _backward(self, sample: int, top: tuple[int, int]) -> np.ndarray:
         """The slopes of a pre-activation at the neurons above this one."""
         back = np.eye(len(self.matrices[top[0]]))[top[1]]
         for layer in range(top[0], self.neuron[0] + 1, -1):
-            back = self._on(sample, layer - 1) * (back @ self.matrices[layer])
+            back = self.on[sample][layer - 1] * (back @ self.matrices[layer])
         return back[self.rows]
 
     def _sides(self, matter: Sequence[int]) -> list[int]:

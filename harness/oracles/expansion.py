@@ -51,7 +51,7 @@ class Expansion:
         relu = self.network.activation == "relu"
         self.signs = [np.asarray(s) for s in point.signs or ()] if relu else []
         self.coefficients = {(k.sample, k.layer - 1, k.neuron - 1): k.coefficient for k in point.kinks} if relu else {}
-        matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(self.network.patterns, point.theta, strict=True)]
+        matrices = self.network.matrices(point.theta)
         self.loud: list[Place] = []
         self._others: list[Place] = []
         for i in self.active:
@@ -94,6 +94,14 @@ class Expansion:
         mine |= {(layer, j): gate for (k, layer, j), gate in gates.items() if k == i}
         return expand(self.network, self.flat, self.x[i], mine, float)
 
+    def mixed(self, sample: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
+        """For every hidden layer the gates on a sample, (width,): those given, else by sign, and off at a kink."""
+        found = [(block[sample] > 0).astype(float) for block in self.signs]
+        for (i, layer, j), gate in gates.items():
+            if i == sample:
+                found[layer][j] = gate
+        return found
+
     def smooth(self, gates: Mapping[Place, float]) -> Smooth:
         """With these gates at the kinks; others are off, and fractions are mixtures."""
         every = dict.fromkeys((*self.loud, *self._others), 0.0) | dict(gates)
@@ -129,13 +137,10 @@ class Expansion:
         zero = self.flat == 0.0
         if not self.signs:
             return zero
-        offsets = np.cumsum([0, *self.network.sizes])
         out = np.zeros(len(self.flat), dtype=bool)
-        for layer, pattern in enumerate(self.network.patterns[:-1]):
-            above = self.network.patterns[layer + 1]
-            for j, row in enumerate(pattern):
-                incoming = [int(offsets[layer]) + k for k in row if k >= 0]
-                outgoing = [int(offsets[layer + 1]) + r[j] for r in above if r[j] >= 0]
+        for layer, width in enumerate(self.network.widths[1:-1]):
+            for j in range(width):
+                incoming, outgoing = self.network.into(layer, j), self.network.out_of(layer, j)
                 if zero[incoming].all() or zero[outgoing].all():
                     out[[*incoming, *outgoing]] = True
         return out & zero

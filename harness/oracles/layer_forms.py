@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
 from harness.problem.points import Point
 
 Place = tuple[int, int, int]
@@ -28,12 +29,10 @@ class LayerForms:
         self.z = point.theta[layer]
         self.size = len(self.z)
         self.y = point.problem.y_float
-        self.matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, point.theta, strict=True)]
-        h = point.problem.x_float
-        for k in range(layer):
-            a = h @ self.matrices[k].T
-            h = np.where(self.signs(k) > 0, a, 0.0) if self.relu else a
-        table = np.array(network.patterns[layer])
+        gates = [self.signs(k) > 0 for k in range(self.hidden)] if self.relu else None
+        at = evaluate(network, point.theta, point.problem.x_float, gates)
+        self.matrices, h = at.matrices, at.inputs[layer]
+        table = network.tables[layer]
         # own[i, r, k]: how pre-activation r of the layer on sample i depends on z_k
         self.own = np.einsum("ic,rck->irk", h, (table[:, :, None] == np.arange(self.size)).astype(float))
 
@@ -97,6 +96,7 @@ class LayerForms:
 
     def evaluate(self, z: np.ndarray) -> tuple[np.ndarray, dict[Place, float]]:
         """q (n,) and every pre-activation of layers layer..m-2 at z."""
+        # Not by evaluate(): from this layer on, whose forms are there already.
         a = self.own @ z
         inputs: dict[Place, float] = {}
         for k in range(self.layer, self.hidden):

@@ -73,7 +73,7 @@ def _features(point: Point) -> np.ndarray:
     problem, network = point.problem, point.problem.network
     signed = problem.y_float[:, None] * problem.x_float
     if network.depth == 1:
-        table = np.array(network.patterns[0][0])
+        table = network.tables[0][0]
         return signed @ (table[:, None] == np.arange(network.sizes[0])).astype(float)
     return signed[:, reaching(network)]
 

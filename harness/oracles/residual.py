@@ -29,11 +29,10 @@ def checked_signs(point: Point) -> list[np.ndarray]:
 
     One int8 array (n, width) a hidden layer.
     """
+    # Layer by layer, not by evaluate(): the sign that is settled here is the gate for the next layer.
     network, h = point.problem.network, point.problem.x_float
     checked: list[np.ndarray] = []
-    for pattern, u, stated in zip(network.patterns, point.theta, point.signs, strict=False):
-        indices = np.array(pattern)
-        matrix = np.where(indices >= 0, np.append(u, 0.0)[indices], 0.0)
+    for matrix, stated in zip(network.matrices(point.theta), point.signs, strict=False):
         a = h @ matrix.T
         size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
         checked.append(np.where(np.abs(a) <= ROUNDING * size, stated, np.sign(a)).astype(np.int8))

@@ -62,15 +62,15 @@ def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray],
     x: (d,).  y: 1 or -1.  theta: one vector a layer.  signs: for every hidden layer (width,) of -1, 0, 1.
     Raises ValueError where the patterns next to theta are too many or not known.
     """
-    offsets = np.cumsum([0, *network.sizes])
-    matrices = [np.append(u, 0.0)[np.array(p)] for p, u in zip(network.patterns, theta, strict=True)]
+    offsets, matrices = network.offsets, network.matrices(theta)
     heard = _heard(matrices, signs)
-    branches = [_Branch((), np.asarray(x, float), np.zeros((len(x), int(offsets[-1]))), (), ())]
+    # Not by evaluate(): the gates of a layer branch on what the layers below make of it.
+    branches = [_Branch((), np.asarray(x, float), np.zeros((len(x), offsets[-1])), (), ())]
     for layer, sign in enumerate(signs):
         grown: list[_Branch] = []
         for branch in branches:
             a = matrices[layer] @ branch.h
-            normals = _normals(network, matrices[layer], branch, layer, int(offsets[layer]))
+            normals = _normals(network, matrices[layer], branch, layer, offsets[layer])
             kinks = [
                 j
                 for j in np.flatnonzero((np.asarray(sign) == 0) & heard[layer]).tolist()
@@ -93,7 +93,7 @@ def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray],
         branches = grown
     gradients = []
     for branch in branches:
-        top = _normals(network, matrices[-1], branch, network.depth - 1, int(offsets[-2]))
+        top = _normals(network, matrices[-1], branch, network.depth - 1, offsets[-2])
         gradients.append(y * top[0])
     every = tuple(
         (layer, j) for layer, sign in enumerate(signs) for j in np.flatnonzero(np.asarray(sign) == 0).tolist()

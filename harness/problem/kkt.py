@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
 from harness.problem.clarke import hull
+from harness.problem.evaluation import evaluate
 from harness.problem.networks import Network
 from harness.tools.threads import limit_blas
 
@@ -76,7 +76,10 @@ def kkt(
     without shared weights.
     """
     relu = network.activation == "relu" and network.depth > 1
-    q, gradients, gates, tops = _jacobian(network, x, y, theta, signs if relu else None)
+    at = evaluate(network, theta, x, [np.asarray(s) > 0 for s in signs] if relu and signs is not None else None)
+    gates = [np.sign(a) for a in at.preactivations[:-1]] if signs is None else [np.asarray(s) for s in signs]
+    q = y * at.outputs
+    gradients, heights = at.backward(y)
     lowest = q.min()
     if not lowest > 0.0:
         return Kkt(np.inf, np.zeros(len(q)), ())
@@ -88,7 +91,7 @@ def kkt(
     if relu and (network.depth > 2 or network.shared) and any((gate == 0).any() for gate in gates):
         scaled = [np.asarray(u) * scale for u in theta]
         return _over_hulls(network, x, y, scaled, gates, excess)
-    kinks = _kinks(network, x, gates[0], tops[0] * scale) if relu else []
+    kinks = _kinks(network, x, gates[0], heights[0] * scale) if relu else []
 
     moving: list[list[np.ndarray]] = [[] for _ in q]
     for _, sample, _, column in kinks:
@@ -209,48 +212,6 @@ def _nnls(matrix: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
     return weights, float(np.linalg.norm(matrix @ weights - target))
 
 
-@lru_cache(maxsize=256)
-def _layout(network: Network) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Per layer the pattern as an array and the 0/1 matrix (rows * columns, parameters) that sums shared entries."""
-    out = []
-    for pattern, size in zip(network.patterns, network.sizes, strict=True):
-        table = np.array(pattern)
-        gather = (table.reshape(-1, 1) == np.arange(size)).astype(float)
-        out.append((table, gather))
-    return out
-
-
-def _jacobian(
-    network: Network,
-    x: np.ndarray,
-    y: np.ndarray,
-    theta: Sequence[np.ndarray],
-    signs: Sequence[np.ndarray] | None,
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], list[np.ndarray]]:
-    """Margins (n,), their gradients (n, P) with every kink off, the signs used, and dq/d(activation) a layer."""
-    layout = _layout(network)
-    n = len(x)
-    matrices = [np.append(u, 0.0)[table] for (table, _), u in zip(layout, theta, strict=True)]
-    inputs, gates = [np.asarray(x, float)], []
-    for layer, matrix in enumerate(matrices[:-1]):
-        a = inputs[-1] @ matrix.T
-        gate = np.sign(a) if signs is None else np.asarray(signs[layer])
-        gates.append(gate)
-        inputs.append(np.where(gate > 0, a, 0.0) if network.activation == "relu" else a)
-    q = y * (inputs[-1] @ matrices[-1][0])
-    back = np.asarray(y, float)[:, None]
-    blocks, tops = [], []
-    for layer in range(len(matrices) - 1, -1, -1):
-        outer = back[:, :, None] * inputs[layer][:, None, :]
-        blocks.append(outer.reshape(n, -1) @ layout[layer][1])
-        if layer:
-            back = back @ matrices[layer]
-            tops.append(back)
-            if network.activation == "relu":
-                back = back * (gates[layer - 1] > 0)
-    return q, np.concatenate(blocks[::-1], axis=1), gates, tops[::-1]
-
-
 def _kinks(
     network: Network, x: np.ndarray, gate: np.ndarray, slopes: np.ndarray
 ) -> list[tuple[int, int, int, np.ndarray | None]]:
@@ -261,7 +222,7 @@ def _kinks(
     """
     found: list[tuple[int, int, int, np.ndarray | None]] = []
     size = sum(network.sizes)
-    table = _layout(network)[0][0]
+    table = network.tables[0]
     for i, j in np.argwhere(gate == 0).tolist():
         row = table[j]
         present = row >= 0

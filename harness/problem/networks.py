@@ -5,8 +5,8 @@ identity ("linear") or max(0, .) ("relu").  The entries of W^l come from a param
 pattern[r][c] = k means W^l[r, c] = u^l[k], and -1 a structural zero.  One representation covers
 fully connected, diagonal, sparse and convolutional networks.
 
-Everything here works on any number type (Fraction, float), so that exact and floating-point
-callers share one definition.
+The forward pass here is for one point in plain Python, on any number type (Fraction, float): the checker's.
+All points at once, with gradients: evaluation.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Literal, TypeVar
+
+import numpy as np
 
 from harness.problem.fields import FieldError
 
@@ -74,6 +76,40 @@ class Network:
     def sizes(self) -> tuple[int, ...]:
         """The number of parameters of each layer."""
         return tuple(max(k for row in p for k in row) + 1 for p in self.patterns)
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """Where each layer begins in the flat vector of all parameters; last, the length of that vector."""
+        return (0, *accumulate(self.sizes))
+
+    def split(self, flat: np.ndarray) -> list[np.ndarray]:
+        """A flat vector (..., P) as one vector (..., size) a layer; these are views."""
+        return np.split(flat, self.offsets[1:-1], axis=-1)
+
+    def into(self, layer: int, neuron: int) -> list[int]:
+        """The weights into a hidden neuron, as places in the flat vector.  Layer and neuron count from 0."""
+        return [self.offsets[layer] + k for k in self.patterns[layer][neuron] if k >= 0]
+
+    def out_of(self, layer: int, neuron: int) -> list[int]:
+        """The weights out of it."""
+        return [self.offsets[layer + 1] + row[neuron] for row in self.patterns[layer + 1] if row[neuron] >= 0]
+
+    @cached_property
+    def tables(self) -> tuple[np.ndarray, ...]:
+        """The patterns as integer arrays, read-only."""
+        tables = tuple(np.array(pattern) for pattern in self.patterns)
+        for table in tables:
+            table.setflags(write=False)
+        return tables
+
+    def matrices(self, theta: Sequence[Sequence[Any] | np.ndarray]) -> list[np.ndarray]:
+        """W^l from u^l for every layer: (..., width_l, width_(l-1)) from (..., size_l), in the number type of u^l."""
+        matrices: list[np.ndarray] = []
+        for table, u in zip(self.tables, map(np.asarray, theta), strict=True):
+            # Index -1 takes the appended zero.
+            padded = np.concatenate([u, np.zeros((*u.shape[:-1], 1), u.dtype)], axis=-1)
+            matrices.append(padded[..., table])
+        return matrices
 
     @cached_property
     def shared(self) -> bool:

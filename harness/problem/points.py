@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
 from harness.problem.kkt import Kink, kkt
 from harness.problem.problems import Problem
 
@@ -65,14 +66,9 @@ class Point:
 
 def _evaluated(problem: Problem, theta: Sequence[np.ndarray]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """The signs of the hidden pre-activations, an int8 array (n, width) a hidden layer, and q (n,)."""
-    network, h = problem.network, problem.x_float
+    at = evaluate(problem.network, theta, problem.x_float)
     signs: list[np.ndarray] = []
-    for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True), start=1):
-        matrix = np.append(u, 0.0)[np.array(pattern)]
-        a = h @ matrix.T
-        if layer < network.depth:
-            size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
-            signs.append(np.where(np.abs(a) <= ZERO * size, 0, np.sign(a)).astype(np.int8))
-            a = np.where(signs[-1] == 0, 0.0, a)
-        h = np.maximum(a, 0.0) if layer < network.depth and network.activation == "relu" else a
-    return tuple(signs), problem.y_float * h[:, 0]
+    for h, matrix, a in zip(at.inputs[:-1], at.matrices, at.preactivations, strict=False):
+        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
+        signs.append(np.where(np.abs(a) <= ZERO * size, 0, np.sign(a)).astype(np.int8))
+    return tuple(signs), problem.y_float * at.outputs

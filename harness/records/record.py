@@ -127,11 +127,10 @@ class Record:
         d = exact(certificate["d"])
         e = exact(certificate["e"]) if certificate["e"] else tuple((Fraction(0),) * len(u) for u in d)
         limit, first, second = (np.array([float(a) for u in theta for a in u]) for theta in (self.limit, d, e))
-        cuts = np.cumsum(self.instance.network.sizes)[:-1]
 
         def worth(eps: float) -> float:
             theta = limit + eps * first + eps * eps * second
-            layers = [u.tolist() for u in np.split(theta, cuts)]
+            layers = [u.tolist() for u in self.instance.network.split(theta)]
             least = min(y * forward(self.instance.network, layers, x.tolist()) for x, y in self._signed)
             return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / self.instance.network.depth)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import harness
+from harness.problem.evaluation import evaluate
 from harness.problem.fields import FieldError
 from harness.records.record import Record
 
@@ -57,39 +58,26 @@ def _frames(log_norm: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np
 
 def _forward(record: Record, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     instance, network = record.instance, record.instance.network
-    relu = network.activation == "relu"
-    h = np.broadcast_to(instance.x_float, (len(direction), *instance.x_float.shape))
+    at = evaluate(network, network.split(direction), instance.x_float)
     signs = []
-    for layer, (pattern, u) in enumerate(zip(network.patterns, layers(record, direction), strict=True)):
-        padded = np.concatenate([u, np.zeros((len(u), 1))], axis=1)
-        weights = padded[:, np.array(pattern)].transpose(0, 2, 1)
+    for h, matrix, a in zip(at.inputs[:-1], at.matrices, at.preactivations, strict=False):
         # how large the sum would be without cancellation
-        size = np.abs(h) @ np.abs(weights)
-        h = h @ weights
-        if relu and layer + 1 < network.depth:
-            signs.append(np.where(np.abs(h) <= EDGE * size, 0, np.sign(h)).transpose(0, 2, 1))
-            h = np.maximum(h, 0.0)
-    gates = np.concatenate(signs, axis=1) if signs else np.zeros((len(direction), 0, instance.n))
-    return instance.y_float * h[:, :, 0], gates
-
-
-def layers(record: Record, direction: np.ndarray) -> list[np.ndarray]:
-    """The parameters of each layer, (T, size) each."""
-    return np.split(direction, np.cumsum(record.instance.network.sizes)[:-1], axis=1)
+        size = np.abs(h) @ np.abs(matrix).transpose(0, 2, 1)
+        signs.append(np.where(np.abs(a) <= EDGE * size, 0, np.sign(a)).transpose(0, 2, 1))
+    known = signs and network.activation == "relu"
+    gates = np.concatenate(signs, axis=1) if known else np.zeros((len(direction), 0, instance.n))
+    return instance.y_float * at.outputs, gates
 
 
 def arrows(record: Record, direction: np.ndarray) -> np.ndarray:
     """|v_j| w_j of theta / |theta| for networks that can be taken apart into neurons, (T, neurons, d)."""
-    incoming, (outgoing,) = record.instance.network.patterns
-    first, last = (np.concatenate([u, np.zeros((len(u), 1))], axis=1) for u in layers(record, direction))
-    return np.abs(last[:, np.array(outgoing)])[:, :, None] * first[:, np.array(incoming)]
+    w, v = record.instance.network.matrices(record.instance.network.split(direction))
+    return np.abs(v[:, 0])[:, :, None] * w
 
 
 def angles(record: Record, direction: np.ndarray) -> np.ndarray:
     """The direction of every w_j in degrees, without jumps, (T, neurons); nan for w_j = 0.  Two coordinates."""
-    incoming, _ = record.instance.network.patterns
-    first = np.concatenate([layers(record, direction)[0], np.zeros((len(direction), 1))], axis=1)
-    w = first[:, np.array(incoming)]
+    w, _ = record.instance.network.matrices(record.instance.network.split(direction))
     found = np.degrees(np.unwrap(np.arctan2(w[:, :, 1], w[:, :, 0]), axis=0))
     found[(w == 0.0).all(axis=2)] = math.nan
     return found

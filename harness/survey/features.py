@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
 from harness.problem.limits import Limit
 
 Feature = Callable[[Limit, Any], dict[str, int | None]]
@@ -20,13 +21,9 @@ def neurons(limit: Limit, verdicts: Any) -> dict[str, int | None]:
     """Of the first hidden layer: asleep, neurons off on every point at the start; dead, neurons that are zero in the
     limit, of limits that are local optima and that are not."""
     assert limit.theta is not None
-    pattern = np.array(limit.instance.network.patterns[0])
-
-    def matrix(u: np.ndarray) -> np.ndarray:
-        return np.where(pattern >= 0, u[pattern], 0.0)
-
-    inputs = limit.instance.x_float @ matrix(limit.instance.theta0_float[0]).T
-    dead = int((~matrix(limit.theta[0]).any(axis=1)).sum())
+    instance = limit.instance
+    inputs = evaluate(instance.network, instance.theta0_float, instance.x_float).preactivations[0]
+    dead = int((~instance.network.matrices(limit.theta)[0].any(axis=1)).sum())
     status = verdicts.local.status
     return {
         "asleep": int((inputs <= 0.0).all(axis=0).sum()),

@@ -30,6 +30,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance, Loss
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected, sparse
@@ -122,9 +123,9 @@ def draw(cell: Cell, rng: np.random.Generator) -> Instance:
     if cell.labels == "linear teacher":
         outputs = x @ rng.standard_normal(cell.d)
     elif cell.labels == "network teacher":
-        outputs = _outputs(network, [rng.standard_normal(size) for size in network.sizes], x)
+        outputs = evaluate(network, [rng.standard_normal(size) for size in network.sizes], x).outputs
     elif cell.labels == "start":
-        outputs = _outputs(network, theta0, x)
+        outputs = evaluate(network, theta0, x).outputs
     else:
         outputs = rng.integers(2, size=cell.n) - 0.5
     labels: list[int] = np.where(outputs >= 0.0, 1, -1).tolist()
@@ -202,14 +203,3 @@ def _scale_outgoing(network: Network, theta: list[np.ndarray], ratio: float) -> 
             if size > 0.0:
                 unit = theta[layer + 1][outgoing] / size
                 theta[layer + 1][outgoing] = unit * (ratio * math.hypot(*theta[layer][incoming]))
-
-
-def _outputs(network: Network, theta: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-    """Phi(theta; x_i), shape (n,)."""
-    h = x
-    for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
-        if layer and network.activation == "relu":
-            h = np.maximum(h, 0.0)
-        indices = np.array(pattern)
-        h = h @ np.where(indices >= 0, u[indices], 0.0).T
-    return h[:, 0]
