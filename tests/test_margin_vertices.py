@@ -87,7 +87,7 @@ def test_a_forged_limit_is_rejected(change: float) -> None:
     for layer in range(3):
         theta: list[list[Any]] = [list(u) for u in verdict.certificate["theta"]]
         theta[layer][1] = change
-        assert not check(found.instance, {**verdict.certificate, "theta": theta}).accepted
+        assert not check(found.problem, {**verdict.certificate, "theta": theta}).accepted
 
 
 def test_too_many_vertices_are_open() -> None:
