@@ -19,9 +19,9 @@ from harness.certificates.gradients import cut_off
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds
 from harness.oracles.dead import DeadNeuron, Pull, Wakes, dead_neurons
+from harness.oracles.exact import header, text
 from harness.oracles.expansion import Expansion, Place
-from harness.oracles.products import header
-from harness.oracles.proofs import attested, text
+from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.evaluation import evaluate
 
@@ -71,7 +71,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     except (_Fails, Wakes) as why:
         return Verdict("undecided", point.value, None, str(why))
     certificate = {
-        **header(point, "ball", "local"),
+        **header(point.theta, "ball", "local"),
         "signs": [s.tolist() for s in near.signs] if near.signs else None,
         "radius": text(_short(radius)),
         "rotations": [[layer + 1, j + 1, k + 1] for layer, j, k in rotations],

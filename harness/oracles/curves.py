@@ -22,9 +22,9 @@ import numpy as np
 from scipy.optimize import linprog
 
 from harness.oracles.dead import DeadNeuron, Pull, dead_neurons
+from harness.oracles.exact import header, rounded, text
 from harness.oracles.expansion import Expansion, Place, Smooth
-from harness.oracles.products import header
-from harness.oracles.proofs import attested, text
+from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.elimination import echelon
 
@@ -245,7 +245,7 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
     verdict = Verdict("undecided", point.value, None, "no curve could be made exact")
     for bits in (6, 16, 42):
         certificate: dict[str, Any] = {
-            **header(point, "curve", "local"),
+            **header(point.theta, "curve", "local"),
             "signs": [s.tolist() for s in near.signs] if near.signs else None,
             "order": curve.order,
             "active": near.active,
@@ -261,7 +261,7 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
 
 
 def _split(near: Expansion, flat: np.ndarray, bits: int) -> list[list[int | str]]:
-    exact = [text(Fraction(round(v * 2**bits), 2**bits)) for v in flat.tolist()]
+    exact = [text(rounded(v, bits)) for v in flat.tolist()]
     out, start = [], 0
     for size in near.network.sizes:
         out.append(exact[start : start + size])

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.optimize import lsq_linear, minimize
 
 from harness.certificates.symmetries import pairs
+from harness.oracles.exact import text
 from harness.oracles.expansion import Expansion, Place
-from harness.oracles.proofs import text
 
 # Gates and sides of one dead neuron beyond which its cells are not gone through.
 MAX_SPLITS = 11

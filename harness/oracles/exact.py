@@ -1,13 +1,30 @@
-"""From a point in floats to an exactly feasible rational one."""
+"""From floats to short rationals: numbers, the head of a certificate, exactly feasible points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from harness.problem.problems import Problem
+
+
+def rounded(value: float, bits: int) -> Fraction:
+    """The nearest number of so many binary places."""
+    return Fraction(round(value * 2**bits), 2**bits)
+
+
+def text(number: float | Fraction) -> int | str:
+    """A number as the certificates have it: an integer or "p/q"."""
+    exact = Fraction(float(number)) if not isinstance(number, Fraction) else number
+    return int(exact) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
+
+
+def header(theta: Sequence[np.ndarray], kind: str, scope: str, problem: str = "full") -> dict[str, Any]:
+    """The fields that every certificate has."""
+    return {"kind": kind, "problem": problem, "scope": scope, "theta": [[text(a) for a in u] for u in theta]}
 
 
 def feasible_points(
@@ -28,7 +45,7 @@ def feasible_points(
     for bits in (2, 4, 8, 14, 20, 30, 45):
         slack = 2.0 ** (1 - bits)
         for stretch in (1.0, 1.0 + slack, 1.0 + 8.0 * slack):
-            point = [[Fraction(round(float(v) * stretch * 2**bits), 2**bits) for v in u] for u in scaled]
+            point = [[rounded(float(v) * stretch, bits) for v in u] for u in scaled]
             worth = 0.5 * float(sum(v * v for u in point for v in u))
             if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                 continue

@@ -9,14 +9,14 @@ not zero in the limit are given from the start.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from harness.oracles.exact import header, rounded, text
 from harness.oracles.layer_forms import LayerForms, Place
 from harness.oracles.least_distance import LeastNorm, least_norm
-from harness.oracles.proofs import SAFE_GAP, attested, text
+from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.problem.points import Point
 
@@ -143,14 +143,8 @@ class _Search:
 
 
 def _header(forms: LayerForms, kind: str, scope: str) -> dict[str, Any]:
-    signs = [np.asarray(s).tolist() for s in forms.point.signs or ()] if forms.relu else None
-    return {
-        "kind": kind,
-        "problem": f"layer {forms.layer + 1}",
-        "scope": scope,
-        "theta": [[text(a) for a in u] for u in forms.point.theta],
-        "signs": signs,
-    }
+    signs = [np.asarray(s).tolist() for s in forms.point.signs] if forms.relu else None
+    return {**header(forms.point.theta, kind, scope, f"layer {forms.layer + 1}"), "signs": signs}
 
 
 def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify: bool) -> Verdict:
@@ -165,7 +159,7 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
         for bits in (2, 4, 8, 14, 20, 30, 45):
             slack = 2.0 ** (1 - bits)
             for stretch in (0.0, slack, 8.0 * slack):
-                exact = [Fraction(round(v * (1.0 + stretch) * 2**bits), 2**bits) for v in apex.tolist()]
+                exact = [rounded(v * (1.0 + stretch), bits) for v in apex.tolist()]
                 worth = 0.5 * float(sum(v * v for v in exact))
                 if worth >= low * (1.0 - LEAST_GAIN) or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                     continue

@@ -14,9 +14,10 @@ import dataclasses
 import numpy as np
 
 from harness.oracles.apart import Apart
+from harness.oracles.exact import text
 from harness.oracles.optimality import decide_global, decide_local
 from harness.oracles.programmes import layer_problem
-from harness.oracles.proofs import SAFE_GAP, attested, header, text
+from harness.oracles.proofs import SAFE_GAP, attested, structured
 from harness.oracles.verdict import LayerVerdicts, Verdict
 
 
@@ -42,7 +43,7 @@ def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
     reason = "multipliers prove a lower bound that equals the value"
     out = []
     for scope in ("global", "local"):
-        certificate = {**header(apart, "bound", "layer 2", scope), "alpha": [text(a) for a in apart.alpha.tolist()]}
+        certificate = {**structured(apart, "bound", "layer 2", scope), "alpha": [text(a) for a in apart.alpha.tolist()]}
         out.append(attested(apart.problem, Verdict("optimal", value, bound, reason, certificate), certify))
     return LayerVerdicts(*out)
 

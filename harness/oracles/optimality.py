@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.oracles.cells import Cell, Cells, Found, Pool, best_in, cell_of, descend, hopeless, joint_cells
+from harness.oracles.exact import text
 from harness.oracles.multipliers import Relaxation, best_multipliers
 from harness.oracles.programmes import Programme, global_regions, local_regions
 from harness.oracles.proofs import (
@@ -23,8 +24,7 @@ from harness.oracles.proofs import (
     better_points,
     bound_certificate,
     face,
-    header,
-    text,
+    structured,
 )
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
@@ -280,7 +280,7 @@ def _every_cell(problem: Programme, scope: str, certify: bool) -> Verdict:
         proofs.append(_cell_proof(problem, joint, found.solution.alpha, nu))
         pool.add(found.solution.alpha)
         lowest = min(lowest, found.solution.bound)
-    certificate = {**header(problem.apart, "cells", problem.name, scope), "cells": proofs}
+    certificate = {**structured(problem.apart, "cells", problem.name, scope), "cells": proofs}
     reason = "multipliers of every joint cell prove a lower bound that equals the value"
     return attested(problem.apart.problem, Verdict("optimal", problem.value, lowest, reason, certificate), certify)
 

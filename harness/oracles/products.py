@@ -8,14 +8,12 @@ Elsewhere the bound holds and is not tight as a rule.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from harness.certificates.products import reaching
-from harness.oracles.exact import feasible_points
+from harness.oracles.exact import feasible_points, header, text
 from harness.oracles.least_distance import least_norm
-from harness.oracles.proofs import SAFE_GAP, attested, text
+from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import Verdict
 from harness.problem.points import Point
 
@@ -36,7 +34,7 @@ def decide_product(point: Point, certify: bool) -> Verdict | None:
     if length > 0.0:
         bound = 0.5 * m * (float(alpha.sum()) / length) ** (2.0 / m)
         if bound >= point.value * (1.0 - SAFE_GAP):
-            certificate = {**header(point, "product bound", "global"), "alpha": [text(a) for a in alpha.tolist()]}
+            certificate = {**header(point.theta, "product bound", "global"), "alpha": [text(a) for a in alpha.tolist()]}
             if m == 2:
                 # A little more than the float's singular value, so that the matrix is definite in spite of rounding.
                 certificate["square"] = text(length**2 * (1.0 + 1e-11))
@@ -47,16 +45,13 @@ def decide_product(point: Point, certify: bool) -> Verdict | None:
     return None
 
 
-def header(point: Point, kind: str, scope: str) -> dict[str, Any]:
-    """The fields that certificates about the whole problem share."""
-    theta = [[text(a) for a in u] for u in point.theta]
-    return {"kind": kind, "problem": "full", "scope": scope, "theta": theta}
-
-
 def cheaper(point: Point, theta: list[np.ndarray], certify: bool) -> Verdict | None:
     """The global verdict that this point proves; None where it is not clearly cheaper than the limit."""
     for cheaper_one, worth in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
-        certificate = {**header(point, "cheaper", "global"), "better": [[text(v) for v in u] for u in cheaper_one]}
+        certificate = {
+            **header(point.theta, "cheaper", "global"),
+            "better": [[text(v) for v in u] for u in cheaper_one],
+        }
         verdict = Verdict("not_optimal", point.value, worth, f"a point at cost {worth:.6g} is better", certificate)
         return attested(point.problem, verdict, certify)
     return None

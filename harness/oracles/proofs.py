@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.oracles.apart import Apart
+from harness.oracles.exact import header, rounded, text
 from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
@@ -32,24 +33,10 @@ class Checked(Protocol):
     reason: str
 
 
-def text(number: float | Fraction) -> int | str:
-    """A number as the certificates have it: an integer or "p/q"."""
-    exact = Fraction(float(number)) if not isinstance(number, Fraction) else number
-    return int(exact) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
-
-
-def header(apart: Apart, kind: str, problem: str, scope: str) -> dict[str, Any]:
-    """The fields that every certificate has."""
-    return {
-        "kind": kind,
-        "problem": problem,
-        "scope": scope,
-        "theta": [[text(a) for a in u] for u in apart.theta],
-        "structure": {
-            "outgoing": apart.sign.tolist(),
-            "gates": apart.gates.tolist() if apart.relu else None,
-        },
-    }
+def structured(apart: Apart, kind: str, problem: str, scope: str) -> dict[str, Any]:
+    """The fields of every certificate about neurons of their own."""
+    structure = {"outgoing": apart.sign.tolist(), "gates": apart.gates.tolist() if apart.relu else None}
+    return {**header(apart.theta, kind, scope, problem), "structure": structure}
 
 
 def bound_certificate(
@@ -69,7 +56,7 @@ def bound_certificate(
         for j in region.owners:
             neurons[j].append({"sign": region.sign, "cases": cases})
     return {
-        **header(apart, "bound", problem.name, scope),
+        **structured(apart, "bound", problem.name, scope),
         "alpha": [text(a) for a in alpha],
         "neurons": neurons if apart.relu else None,
     }
@@ -103,7 +90,7 @@ def face(problem: Programme) -> tuple[dict[str, Any], float]:
 def better_certificate(problem: Programme, scope: str, better: Theta, proof: dict[str, Any]) -> dict[str, Any]:
     """A cheaper feasible point; `proof` is the bound of `face`."""
     return {
-        **header(problem.apart, "better", problem.name, scope),
+        **structured(problem.apart, "better", problem.name, scope),
         "better": [[text(a) for a in u] for u in better],
         "face": proof,
     }
@@ -151,7 +138,7 @@ def _theta(problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, stretc
     def exact(value: float) -> Fraction:
         if bits is None:
             return Fraction(value)
-        return Fraction(round(value * 2**bits), 2**bits)
+        return rounded(value, bits)
 
     apart = problem.apart
     full = problem.name == "full"

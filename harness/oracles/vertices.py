@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 
 from harness.certificates.vertices import MOST_VERTICES, count, features, is_diagonal
-from harness.oracles.products import cheaper, header
+from harness.oracles.exact import header
+from harness.oracles.products import cheaper
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import Verdict
 from harness.problem.points import Point
@@ -27,7 +28,7 @@ def decide_vertices(point: Point, certify: bool) -> Verdict | None:
         return None
     if cost >= point.value * (1.0 - SAFE_GAP):
         reason = "no vertex is cheaper"
-        verdict = Verdict("optimal", point.value, float(cost), reason, header(point, "vertices", "global"))
+        verdict = Verdict("optimal", point.value, float(cost), reason, header(point.theta, "vertices", "global"))
         return attested(point.problem, verdict, certify)
     return cheaper(point, _weights(point, *best), certify)
 
