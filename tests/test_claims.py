@@ -250,6 +250,9 @@ def test_signs_are_believed_only_where_the_input_is_rounding():
     assert judged_kkt(kkt_limit(theta)) == "violated"
     nearly = ((1.0, 1e-16, 0.0, 1.0), (1.0, 1.0))
     assert judged_kkt(kkt_limit(nearly)) == "holds"
+    # and there they are believed: were it on, its coefficient would be 1
+    on = (np.array([[1, 0], [1, 1]], np.int8),)
+    assert judged_kkt(kkt_limit(nearly, signs=on)) == "violated"
 
 
 @pytest.mark.parametrize(("change", "outcome"), [(1e-10, "holds"), (3e-7, "undecided"), (1e-4, "violated")])

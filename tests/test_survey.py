@@ -114,7 +114,7 @@ def test_an_interrupted_survey_goes_on_where_it_stopped(counted: tuple[Path, Cou
     there = len(shards(tmp_path))
     assert 0 < there < PLAN.batches
     assert count(tmp_path).total.instances == 20 * there
-    (tmp_path / ".shard-000004.parquet-1.tmp").write_bytes(b"half")
+    (tmp_path / ".new-1-shard-000004.parquet").write_bytes(b"half")
     again = Now()
     assert run(PLAN, tmp_path, executor=again) == counted[1]
     assert len(again.batches) == PLAN.batches - there

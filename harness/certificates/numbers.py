@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from harness.problem.fields import FieldError
+from harness.problem.numbers import kind
 
 Vector = tuple[Fraction, ...]
 
@@ -185,25 +186,6 @@ def root_up(value: Fraction, m: int) -> Fraction:
     if root**m < value:
         raise Rejected("a root could not be bounded")
     return root
-
-
-def kind(value: object) -> str:
-    """What a value is called in JSON, for messages."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case dict():
-            return "an object"
-        case list() | tuple():
-            return "an array"
-        case _:
-            return type(value).__name__
 
 
 def _quoted(key: object) -> str:

@@ -7,17 +7,14 @@ of the trainer and the oracles.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from harness.certificates.claims import CLAIMS as PROVABLE
 from harness.claims.table import Claim
 from harness.harvest.finding import proven
-from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.sizes import size
 from harness.records.folders import store
-from harness.records.writing import locked
+from harness.records.smallest import keep_smallest
 
 FOLDER, FILE = "conjectures", "instance.json"
 
@@ -29,19 +26,5 @@ def keep(claim: Claim, instance: Instance, out: Path) -> Path:
     if finding is not None:
         return store(finding.record(), out).path
     place = out / FOLDER / claim.id / FILE
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with locked(out):
-        kept = _read(place)
-        if kept is None or size(instance) < size(kept):
-            fresh = place.with_suffix(".new")
-            fresh.write_text(instance.to_json() + "\n", encoding="utf-8")
-            os.replace(fresh, place)
+    keep_smallest(instance, place, out)
     return place
-
-
-def _read(place: Path) -> Instance | None:
-    """The instance that is kept; None where there is none, or none that can be read."""
-    try:
-        return Instance.from_json(place.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, FieldError):
-        return None

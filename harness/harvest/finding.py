@@ -111,15 +111,7 @@ def _limit(limit: Limit) -> dict[str, Any]:
         "margins": [float(q) for q in point.margins],
         "multipliers": [float(a) for a in point.multipliers],
         "kkt_residual": float(point.residual),
-        "kinks": [
-            {
-                "sample": int(k.sample),
-                "layer": int(k.layer),
-                "neuron": int(k.neuron),
-                "coefficient": float(k.coefficient),
-            }
-            for k in point.kinks
-        ],
+        "kinks": [kink.as_json() for kink in point.kinks],
         "zeros": point.zeros,
         "log_norm": None if limit.log_norm is None else float(limit.log_norm),
         "evidence": [[float(log_norm), float(distance)] for log_norm, distance in limit.evidence],

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.claims.table import CLAIMS
-from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.sizes import size
-from harness.records.writing import locked, replace
+from harness.records.smallest import keep_smallest, read
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,7 @@ def keep(claim: str, instance: Instance, folder: Path) -> Path:
     """Put an instance into the folder unless one no larger is there.  Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{claim}.json"
-    with locked(folder):
-        kept = _read(path)
-        if kept is None or size(instance) < size(kept):
-            replace(path, (instance.to_json() + "\n").encode())
+    keep_smallest(instance, path, folder)
     return path
 
 
@@ -47,14 +42,7 @@ def again(folder: Path) -> list[Violation]:
 def _outcome(claim: str, path: Path) -> str:
     from harness.claims.judge import judge
 
-    instance = _read(path)
+    instance = read(path)
     if instance is None or claim not in CLAIMS:
         return "unreadable"
     return judge(CLAIMS[claim], instance, certify="always").outcome
-
-
-def _read(path: Path) -> Instance | None:
-    try:
-        return Instance.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, FieldError):
-        return None

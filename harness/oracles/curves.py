@@ -261,12 +261,7 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
 
 
 def _split(near: Expansion, flat: np.ndarray, bits: int) -> list[list[int | str]]:
-    exact = [text(rounded(v, bits)) for v in flat.tolist()]
-    out, start = [], 0
-    for size in near.network.sizes:
-        out.append(exact[start : start + size])
-        start += size
-    return out
+    return [[text(rounded(v, bits)) for v in u.tolist()] for u in near.network.split(flat)]
 
 
 def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:

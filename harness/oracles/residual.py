@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from harness.problem.evaluation import signs_of
 from harness.problem.kkt import kkt
 from harness.problem.points import Point
-
-# A pre-activation below this, relative to the norms of its weights and inputs, is rounding, and its sign is what the
-# point says it is.
-ROUNDING = 1e-9
 
 
 def residual_of(point: Point) -> float | None:
@@ -18,23 +13,8 @@ def residual_of(point: Point) -> float | None:
     None at a kink where the subdifferential has no independent coefficients.
     """
     problem = point.problem
+    signs = signs_of(problem.network, point.theta, problem.x_float, point.signs)
     try:
-        return kkt(problem.network, problem.x_float, problem.y_float, point.theta, checked_signs(point)).residual
+        return kkt(problem.network, problem.x_float, problem.y_float, point.theta, signs).residual
     except ValueError:
         return None
-
-
-def checked_signs(point: Point) -> list[np.ndarray]:
-    """The point's signs where its pre-activations are rounding, else the signs that these have.
-
-    One int8 array (n, width) a hidden layer.
-    """
-    # Layer by layer, not by evaluate(): the sign that is settled here is the gate for the next layer.
-    network, h = point.problem.network, point.problem.x_float
-    checked: list[np.ndarray] = []
-    for matrix, stated in zip(network.matrices(point.theta), point.signs, strict=False):
-        a = h @ matrix.T
-        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
-        checked.append(np.where(np.abs(a) <= ROUNDING * size, stated, np.sign(a)).astype(np.int8))
-        h = np.where(checked[-1] > 0, a, 0.0) if network.activation == "relu" else a
-    return checked

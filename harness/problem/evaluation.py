@@ -17,6 +17,8 @@ import numpy as np
 
 from harness.problem.networks import Network
 
+ROUNDING = 1e-9  # of the norms of its weights and inputs: a pre-activation below this says nothing of its sign
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -81,6 +83,24 @@ def evaluate(
         # maximum passes on what is not a number, which no gate is open for
         inputs.append(np.maximum(a, 0) if gates is None else np.where(used[-1], a, 0))
     return Evaluation(network, matrices, inputs, preactivations, used)
+
+
+def signs_of(
+    network: Network, theta: Sequence[np.ndarray], x: np.ndarray, stated: Sequence[np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """The signs of the hidden pre-activations in floats, an int8 array (n, width) a hidden layer.
+
+    What is rounding has the sign that is stated, 0 where nothing is.  Layer by layer, not by `evaluate`: the sign that
+    is settled in one is the gate for the next.
+    """
+    h, signs = x, []
+    for layer, matrix in enumerate(network.matrices(theta)[:-1]):
+        a = h @ matrix.T
+        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
+        rounding = np.abs(a) <= ROUNDING * size
+        signs.append(np.where(rounding, 0 if stated is None else stated[layer], np.sign(a)).astype(np.int8))
+        h = np.where(signs[-1] > 0, a, 0.0) if network.activation == "relu" else a
+    return signs
 
 
 @lru_cache(maxsize=256)

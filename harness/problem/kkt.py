@@ -46,6 +46,15 @@ class Kink:
     neuron: int
     coefficient: float
 
+    def as_json(self) -> dict[str, int | float]:
+        """As `check --json` and records have it."""
+        return {
+            "sample": int(self.sample),
+            "layer": int(self.layer),
+            "neuron": int(self.neuron),
+            "coefficient": float(self.coefficient),
+        }
+
 
 @dataclass(frozen=True)
 class Kkt:

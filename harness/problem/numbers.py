@@ -105,6 +105,8 @@ def kind(value: object) -> str:
             return "a number"
         case str():
             return "a string"
+        case dict():
+            return "an object"
         case list() | tuple():
             return "an array"
         case _:

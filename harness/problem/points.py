@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.problem.evaluation import evaluate
+from harness.problem.evaluation import evaluate, signs_of
 from harness.problem.kkt import Kink, kkt
 from harness.problem.problems import Problem
-
-ZERO = 1e-9  # of the norms that bound it: a pre-activation of a point that somebody brings counts as zero below this
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,9 @@ class Point:
         """
         network = problem.network
         vectors = [np.array([float(a) for a in u]) for u in problem.rows_of_theta(theta, "theta")]
-        signs, margins = _evaluated(problem, vectors)
+        signs = tuple(signs_of(network, vectors, problem.x_float))
+        gates = [sign > 0 for sign in signs]
+        margins = problem.y_float * evaluate(network, vectors, problem.x_float, gates).outputs
         least = float(margins.min())
         if not 0.0 < least < np.inf or not all(np.isfinite(u * u).all() for u in vectors):
             raise ValueError("theta does not separate the data, or is beyond the floats")
@@ -62,13 +62,3 @@ class Point:
         return cls(
             problem, scaled, value, margins / least, found.multipliers, found.residual, found.kinks, signs, doubt
         )
-
-
-def _evaluated(problem: Problem, theta: Sequence[np.ndarray]) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """The signs of the hidden pre-activations, an int8 array (n, width) a hidden layer, and q (n,)."""
-    at = evaluate(problem.network, theta, problem.x_float)
-    signs: list[np.ndarray] = []
-    for h, matrix, a in zip(at.inputs[:-1], at.matrices, at.preactivations, strict=False):
-        size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)
-        signs.append(np.where(np.abs(a) <= ZERO * size, 0, np.sign(a)).astype(np.int8))
-    return tuple(signs), problem.y_float * at.outputs

@@ -34,15 +34,7 @@ def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
         "theta": [_floats(u) for u in point.theta],
         "value": float(point.value),
         "margins": _floats(point.margins),
-        "kinks": [
-            {
-                "sample": int(kink.sample),
-                "layer": int(kink.layer),
-                "neuron": int(kink.neuron),
-                "coefficient": float(kink.coefficient),
-            }
-            for kink in point.kinks
-        ],
+        "kinks": [kink.as_json() for kink in point.kinks],
         "zeros": point.zeros,
     }
     found["kkt"] = {"residual": float(point.residual), "multipliers": _floats(point.multipliers)}

@@ -19,7 +19,15 @@ from harness.survey.laws import Cell
 VERDICTS = ("local", "global")
 # What can change a row: the trainer, the oracles and the laws, and what these compute with.
 CODE = (
-    *("flow/**/*.py", "oracles/*.py", "certificates/*.py", "problem/*.py", "claims/**/*.py", "tools/threads.py"),
+    *(
+        "flow/**/*.py",
+        "oracles/*.py",
+        "certificates/*.py",
+        "problem/*.py",
+        "claims/**/*.py",
+        "tools/threads.py",
+        "records/writing.py",
+    ),
     *(f"survey/{name}.py" for name in ("laws", "work", "features")),
 )
 _PACKAGES = ("numpy", "numba", "scipy", "clarabel", "torch")

@@ -7,7 +7,6 @@ there is all that a survey needs to know to go on. Each names the digest of its 
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.problem.fields import FieldError
+from harness.records.writing import replace, sweep
 from harness.survey.plan import Plan, fingerprint
 
 MANIFEST = "manifest.json"
@@ -79,9 +79,8 @@ class Folder:
                 raise FieldError(str(path), f"holds a longer survey, of {there.instances} instances")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for left in path.glob(".*.tmp"):
-                left.unlink(missing_ok=True)
-            _write(folder.manifest, json.dumps(_manifest(plan), indent=1).encode() + b"\n")
+            sweep(path)
+            replace(folder.manifest, json.dumps(_manifest(plan), indent=1).encode() + b"\n")
         except OSError as error:
             raise FieldError("out", f"{path} cannot be written: {error.strerror}") from None
         return folder
@@ -111,7 +110,7 @@ class Folder:
         return self.path / f"shard-{batch:06d}.parquet"
 
     def put(self, batch: int, content: bytes) -> None:
-        _write(self.shard(batch), content)
+        replace(self.shard(batch), content)
 
     def missing(self, plan: Plan) -> list[int]:
         """The batches that are still to be done: those without a shard, and those whose shard is not whole."""
@@ -149,13 +148,3 @@ def _manifest(plan: Plan) -> dict[str, Any]:
         "shards": {"name": "shard-{batch:06d}.parquet", "count": plan.batches, "rows": plan.batch},
         "software": software,
     }
-
-
-def _write(path: Path, content: bytes) -> None:
-    """In one step: a reader, or a survey that goes on, finds all of it or nothing."""
-    beside = path.with_name(f".{path.name}-{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from harness.problem.fields import FieldError
+from harness.records.writing import replace
 
 FORMAT = 1
 TABLES = "tables.json"
@@ -29,10 +29,8 @@ def read(out: Path) -> dict[str, Any] | None:
 
 def write(path: Path, data: dict[str, Any]) -> None:
     """Replace what was measured, in one step.  Raises FieldError."""
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        os.replace(beside, path)
+        replace(path, (json.dumps(data, indent=1) + "\n").encode())
     except OSError as error:
         raise FieldError(str(path), error.strerror or "cannot be written") from None

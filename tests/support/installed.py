@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -94,23 +95,21 @@ def blind(folder: Path, packages: set[str], *command: str | Path) -> subprocess.
     """A command of marginalia, run in the checkout by a process that can import these packages and no others."""
     script = folder / "blind.py"
     script.write_text(BLIND, encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, script, ",".join(sorted(modules_of(with_all_that_they_bring(packages)))), *command],
-        cwd=ROOT,
-        env={**_environment(), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    allowed = ",".join(sorted(modules_of(with_all_that_they_bring(packages))))
+    return _python([script, allowed, *command], ROOT, ROOT)
 
 
 def pytest_in(folder: Path, site: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """pytest in a folder of its own, with the package as it lies in `site` installed."""
+    return _python(["-m", "pytest", "-p", "no:cacheprovider", *options], folder, site)
+
+
+def _python(arguments: Sequence[str | Path], folder: Path, path: Path) -> subprocess.CompletedProcess[str]:
+    """Python in this folder, with this path to import from."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        [sys.executable, *arguments],
         cwd=folder,
-        env={**_environment(), "PYTHONPATH": str(site)},
+        env={**_environment(), "PYTHONPATH": str(path)},
         capture_output=True,
         text=True,
         timeout=120,

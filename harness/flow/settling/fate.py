@@ -17,9 +17,11 @@ from scipy.optimize import linprog
 from harness.flow.compiled.field import field, softmax, workspace
 from harness.flow.compiled.kernel import evaluate, margins
 from harness.flow.invariants.subspaces import Subspace
+from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
+from harness.problem.kkt import Kink
 from harness.problem.points import Point
 
 NEIGHBOURS = 6
@@ -125,7 +127,7 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     """
     zero = np.zeros(gates.gates.shape, dtype=bool)
     for kink in settled.kinks:
-        zero[kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1] = True
+        zero[_pair(gates, kink)] = True
     zero &= (watch != 0) & (settled.multipliers > 0.0)[:, None]
     zero[:, units] = False
     if not zero.any():
@@ -139,6 +141,11 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
         if watch[i, u] * (pre[i, u] + FURTHER * speed) < 0.0:
             return True
     return False
+
+
+def _pair(gates: Gates, kink: Kink) -> Pair:
+    """The sample and the unit of a kink, as the flow counts them."""
+    return kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1
 
 
 def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -> list[int]:
@@ -303,12 +310,12 @@ def _generators(
     """Gradients of the active margins with all kinks off; of each kink its sample's place, and what it adds if on."""
     instance, net = gates.instance, gates.net
     opened = gates.gates.copy()
-    places = [(kink.sample, int(net.uptr[kink.layer]) + kink.neuron - 1) for kink in settled.kinks]
-    for place in places:
-        opened[place] = 0.0
+    pairs = [_pair(gates, kink) for kink in settled.kinks]
+    for pair in pairs:
+        opened[pair] = 0.0
     q, grad = np.empty(instance.n), np.empty((instance.n, len(limit)))
     pre, delta = np.empty(opened.shape), np.empty(opened.shape)
     evaluate(net, limit, gates.cell.x, gates.cell.y, opened, q, grad, pre, delta)
-    heard = [(i, u) for i, u in places if i in active and delta[i, u]]
+    heard = [(i, u) for i, u in pairs if i in active and delta[i, u]]
     moves = [delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
     return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

@@ -58,10 +58,8 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
         if gates.relu and (sign * (2.0 * gates.gates[:, units] - 1.0) < 0.0).any():
             return None
         signs.append(sign)
-    scaled, theta, start = point * lowest ** (-1.0 / network.depth), [], 0
-    for count in network.sizes:
-        theta.append(scaled[start : start + count])
-        start += count
+    scaled = point * lowest ** (-1.0 / network.depth)
+    theta = network.split(scaled)
     margin = q / lowest
     kinks: tuple[Kink, ...] = ()
     # no kinks: the polish's own multipliers will do
