@@ -55,7 +55,7 @@ def residual(instance: Instance, theta: np.ndarray) -> float:
     """The KKT residual of the direction of theta (N,), infinite where it does not separate."""
     parts = instance.network.split(theta / np.linalg.norm(theta))
     try:
-        return kkt(instance.network, instance.x_float, instance.y_float, parts).residual
+        return kkt(instance.network, instance.problem.inputs, instance.problem.seeds, parts).residual
     except ValueError:  # too many kinks to list
         return math.inf
 

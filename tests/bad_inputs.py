@@ -34,6 +34,16 @@ def _patterns(patterns: Any) -> str:
     return json.dumps(document)
 
 
+def _network(**changes: Any) -> str:
+    return _changed(lambda a: a["network"].update(changes))
+
+
+def _classes(y: list[Any]) -> str:
+    document = good_object()
+    document["network"]["patterns"][1] = [[0, 1], [2, 3]]
+    return json.dumps({**document, "theta0": [document["theta0"][0], [1, 2, 3, 4]], "y": y})
+
+
 def _replaced(old: str, new: str) -> str:
     text = json.dumps(_GOOD)
     assert text.count(old) == 1
@@ -121,7 +131,28 @@ BAD_TEXTS: dict[str, tuple[str, str]] = {
     "empty row": (_patterns([[[], []], [[0, 1]]]), "network.patterns[0]"),
     "ragged rows": (_patterns([[[0, 1], [2]], [[0, 1]]]), "network.patterns[0][1]"),
     "layers do not chain": (_patterns([[[0, 1], [2, 3]], [[0, 1, 2]]]), "network.patterns[1]"),
-    "two output rows": (_patterns([[[0, 1], [2, 3]], [[0, 1], [2, 3]]]), "network.patterns[1]"),
+    "class 2 of two": (_classes([1, 2]), "y[1]"),
+    "class -1": (_classes([-1, 1]), "y[0]"),
+    "class 1/2": (_classes(["1/2", 1]), "y[0]"),
+    "class true": (_classes([0, True]), "y[1]"),
+    "a start for one output of two": (_patterns([[[0, 1], [2, 3]], [[0, 1], [2, 3]]]), "theta0[1]"),
+    "slope without leaky_relu": (_network(negative_slope="1/2"), "network.negative_slope"),
+    "slope of linear": (_network(activation="linear", negative_slope=1), "network.negative_slope"),
+    "leaky_relu without slope": (_network(activation="leaky_relu"), "network.negative_slope"),
+    "slope true": (_network(activation="leaky_relu", negative_slope=True), "network.negative_slope"),
+    "slope 1/0": (_network(activation="leaky_relu", negative_slope="1/0"), "network.negative_slope"),
+    "slope null": (_network(activation="leaky_relu", negative_slope=None), "network.negative_slope"),
+    "fixed layer 0": (_network(fixed=[0]), "network.fixed[0]"),
+    "fixed layer that there is not": (_network(fixed=[1, 3]), "network.fixed[1]"),
+    "fixed layer twice": (_network(fixed=[2, 2]), "network.fixed[1]"),
+    "fixed layer true": (_network(fixed=[True]), "network.fixed[0]"),
+    "fixed is a number": (_network(fixed=1), "network.fixed"),
+    "every layer fixed": (_network(fixed=[1, 2]), "network.fixed"),
+    "fixed layer of another size": (
+        _changed(lambda a: (a["network"].update(fixed=[2]), a["theta0"][1].pop())),
+        "theta0[1]",
+    ),
+    "biases": (_network(biases=[[1]]), "network.biases"),
     "skipped index": (_patterns([[[0, 1], [2, 4]], [[0, 1]]]), "network.patterns[0]"),
     "first index skipped": (_patterns([[[1, 2], [3, 4]], [[0, 1]]]), "network.patterns[0]"),
     "giant index": (_patterns([[[0, 10**300], [2, 3]], [[0, 1]]]), "network.patterns[0]"),

@@ -26,7 +26,7 @@ def half_kink(third: float) -> Kkt:
     x = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, third]])
     root = (1.0 / third) ** 0.5
     theta = [np.array([1.0, 0.0, root]), np.array([1.0, -root])]
-    return kkt(HALF_KINK, x, np.array([1.0, -1.0]), theta, [np.array([[1, 0], [0, 1]])])
+    return kkt(HALF_KINK, x, np.array([[1.0], [-1.0]]), theta, [np.array([[1, 0], [0, 1]])])
 
 
 @pytest.mark.parametrize("make", [fc_relu_local, depth2_local, nonzero_local, active_global])
@@ -101,7 +101,7 @@ def test_many_kinks_to_rounding(seed: int, shape: tuple[int, int, int]) -> None:
 
 def test_distance_of_a_point_that_is_not_kkt() -> None:
     line = Network("linear", (((0, 1),),))
-    found = kkt(line, np.array([[1.0, 0.0]]), np.array([1.0]), [np.array([1.0, 1.0])])
+    found = kkt(line, np.array([[1.0, 0.0]]), np.array([[1.0]]), [np.array([1.0, 1.0])])
     assert math.isclose(found.residual, 0.5**0.5)
     assert math.isclose(found.multipliers[0], 1.0)
 
@@ -111,7 +111,7 @@ def test_slack_counts() -> None:
     line = Network("linear", (((0, 1),),))
     x = np.array([[1.0, 0.0], [1.0, 1.0]])
     theta = [np.array([1.0, 0.5])]
-    found = kkt(line, x, np.array([1.0, 1.0]), theta)
+    found = kkt(line, x, np.ones((2, 1)), theta)
     square = 1.25
     least = min(
         np.hypot(1.0 - a - b, 0.5 - b) / square**0.5 + b * 0.5 / square
@@ -128,20 +128,20 @@ def test_scale_does_not_matter() -> None:
     limit = nonzero_local()
     x, y = limit.problem.x_float, limit.problem.y_float
     assert limit.theta is not None
-    found = kkt(limit.problem.network, x, y, [7.0 * u for u in limit.theta], limit.signs)
+    found = kkt(limit.problem.network, x, y[:, None], [7.0 * u for u in limit.theta], limit.signs)
     assert found.residual < 1e-14
     assert found.multipliers == pytest.approx(limit.multipliers)
 
 
 def test_not_separated_is_infinitely_far() -> None:
-    found = kkt(fully_connected("relu", (1, 1)), np.array([[1.0]]), np.array([-1.0]), [np.ones(1), np.ones(1)])
+    found = kkt(fully_connected("relu", (1, 1)), np.array([[1.0]]), np.array([[-1.0]]), [np.ones(1), np.ones(1)])
     assert found.residual == math.inf
 
 
 def test_deep_kinks_of_a_zero_neuron_change_nothing() -> None:
     network = diagonal("relu", 2, 3)
     theta = [np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.array([1.0, 0.0])]
-    found = kkt(network, np.array([[1.0, 1.0]]), np.array([1.0]), theta)
+    found = kkt(network, np.array([[1.0, 1.0]]), np.array([[1.0]]), theta)
     assert found.residual < 1e-14
     assert found.multipliers == pytest.approx([1.0])
     assert {(k.sample, k.layer, k.neuron, k.coefficient) for k in found.kinks} == {(0, 1, 2, 0.0), (0, 2, 2, 0.0)}
@@ -155,20 +155,22 @@ def test_opposite_patches_are_never_on_together() -> None:
     """Patches p and -p, v = (1, -1): Phi = w . p is smooth, and its gradient in w is p and nothing else."""
     x = np.array([1.0, 0.0, -1.0, 0.0])
     theta = [np.array([0.0, 1.0]), np.array([0.5, -0.5])]
-    found = hull(SHARED, x, 1.0, theta, [np.array([0, 0])])
+    found = hull(SHARED, x, np.ones(1), theta, [np.array([0, 0])])
     assert sorted(map(tuple, found.gates.astype(int).tolist())) == [(0, 1), (1, 0)]
     assert found.gradients == pytest.approx(np.tile([0.5, 0.0, 0.0, 0.0], (2, 1)))
 
 
 def test_equal_patches_are_on_together() -> None:
-    found = hull(SHARED, np.array([1.0, 0.0, 2.0, 0.0]), 1.0, [np.array([0.0, 1.0]), np.ones(2)], [np.array([0, 0])])
+    found = hull(
+        SHARED, np.array([1.0, 0.0, 2.0, 0.0]), np.ones(1), [np.array([0.0, 1.0]), np.ones(2)], [np.array([0, 0])]
+    )
     assert sorted(map(tuple, found.gates.astype(int).tolist())) == [(0, 0), (1, 1)]
 
 
 def test_three_lines_through_a_plane_have_six_cells() -> None:
     network = Network("relu", (((0, 1, -1, -1, -1, -1), (-1, -1, 0, 1, -1, -1), (-1, -1, -1, -1, 0, 1)), ((0, 1, 2),)))
     x = np.array([1.0, 0.0, 0.0, 1.0, -1.0, -1.0])
-    found = hull(network, x, 1.0, [np.zeros(2), np.ones(3)], [np.zeros(3, dtype=int)])
+    found = hull(network, x, np.ones(1), [np.zeros(2), np.ones(3)], [np.zeros(3, dtype=int)])
     patterns = set(map(tuple, found.gates.astype(int).tolist()))
     assert patterns == set(itertools.product((0, 1), repeat=3)) - {(0, 0, 0), (1, 1, 1)}
 
@@ -178,7 +180,7 @@ def test_dependent_normals_in_a_deep_layer_are_refused() -> None:
     network = Network("relu", (((0,), (1,)), ((0, 1), (0, 1)), ((0, 1),)))
     theta = [np.array([1.0, 1.0]), np.array([1.0, -1.0]), np.ones(2)]
     with pytest.raises(ValueError, match="linearly dependent"):
-        hull(network, np.array([1.0]), 1.0, theta, [np.array([1, 1]), np.array([0, 0])])
+        hull(network, np.array([1.0]), np.ones(1), theta, [np.array([1, 1]), np.array([0, 0])])
 
 
 def test_a_deep_kink_with_a_coefficient() -> None:
@@ -198,7 +200,7 @@ def test_a_deep_kink_with_a_coefficient() -> None:
         if second[1] <= 0.0:
             continue
         seen += 1
-        found = hull(network, x, 1.0, theta, [np.array([1, 1]), np.array([0, 1])])
+        found = hull(network, x, np.ones(1), theta, [np.array([1, 1]), np.array([0, 1])])
         assert found.gates.tolist() == [[0.0], [1.0]]
         for gate, gradient in zip((0.0, 1.0), found.gradients, strict=True):
             assert gradient == pytest.approx(_by_hand(theta, x, np.array([gate, 1.0])))
@@ -218,7 +220,7 @@ def test_patterns_are_those_that_small_steps_meet(network: Network, theta: list[
     rng = np.random.default_rng(7)
     point, at = [np.array(u) for u in theta], np.array(x)
     signs = [np.sign(a[0]) for a in evaluate(network, point, at[None]).preactivations[:-1]]
-    found = hull(network, at, 1.0, point, signs)
+    found = hull(network, at, np.ones(1), point, signs)
     met = set()
     for _ in range(300):
         near = [u + 1e-9 * rng.standard_normal(len(u)) for u in point]
@@ -276,7 +278,7 @@ def test_gradients_against_autograd(network: Network) -> None:
         scale = abs(value.item()) ** (-1.0 / network.depth)
         flat = np.concatenate(theta) * scale
         _, gap = nnls((gradient * scale ** (network.depth - 1))[:, None], flat)
-        found = kkt(network, x, y, theta)
+        found = kkt(network, x, y[:, None], theta)
         assert found.residual == pytest.approx(gap / np.linalg.norm(flat), abs=1e-12)
     assert compared >= 10
 
@@ -291,7 +293,7 @@ def test_what_is_returned_attains_the_residual() -> None:
             continue
         network, x, y = limit.problem.network, limit.problem.x_float, limit.problem.y_float
         theta = [u * (1.0 + 0.05 * rng.standard_normal(len(u))) for u in limit.theta]
-        found = kkt(network, x, y, theta, limit.signs)
+        found = kkt(network, x, y[:, None], theta, limit.signs)
         if not math.isfinite(found.residual):
             continue
         seen += 1

@@ -184,7 +184,8 @@ def _path(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
 def _unit_margins(limit: Limit) -> np.ndarray:
     """q_i of the directions along the path, (T, n)."""
     instance, (_, direction) = limit.instance, _path(limit)
-    return instance.y_float * evaluate(instance.network, instance.network.split(direction), instance.x_float).outputs
+    at = evaluate(instance.network, instance.network.split(direction), instance.problem.inputs)
+    return at.margins(instance.problem.seeds)
 
 
 def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:

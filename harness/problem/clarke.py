@@ -2,9 +2,9 @@
 
 The Clarke subdifferential of Phi(.; x_i) at theta is the convex hull of the gradients over the adjacent gate patterns
 that can be realised.  A kink is a hidden pre-activation a_r that is zero at theta; on the other side of a small step
-it is on or off.  Its normal is the gradient of a_r, given the pattern of the layers below.
+it is on its positive or its negative side.  Its normal is the gradient of a_r, given the pattern of the layers below.
 
-- A kink whose neuron is not heard (no path of weights and gates that are not off leads to the output) or whose normal
+- A kink whose neuron is not heard (no path of weights and slopes that are not zero leads to the output) or whose normal
   is zero changes no gradient; it is left off.
 - Where the normals of the remaining kinks are linearly independent, every pattern is realised, by the implicit
   function theorem.
@@ -56,14 +56,18 @@ class _Branch:
     sides: tuple[int, ...]
 
 
-def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray], signs: Sequence[np.ndarray]) -> Hull:
-    """The hull of one sample.
+def hull(
+    network: Network, x: np.ndarray, seed: np.ndarray, theta: Sequence[np.ndarray], signs: Sequence[np.ndarray]
+) -> Hull:
+    """The hull of one margin.
 
-    x: (d,).  y: 1 or -1.  theta: one vector a layer.  signs: for every hidden layer (width,) of -1, 0, 1.
+    x: (d,).  seed: (K,), what the outputs are multiplied by.  theta: one vector a layer.
+    signs: for every hidden layer (width,) of -1, 0, 1.
     Raises ValueError where the patterns next to theta are too many or not known.
     """
     offsets, matrices = network.offsets, network.matrices(theta)
-    heard = _heard(matrices, signs)
+    below = float(network.slope)
+    heard = _heard(matrices, signs, below)
     # Not by evaluate(): the gates of a layer branch on what the layers below make of it.
     branches = [_Branch((), np.asarray(x, float), np.zeros((len(x), offsets[-1])), (), ())]
     for layer, sign in enumerate(signs):
@@ -76,16 +80,17 @@ def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray],
                 for j in np.flatnonzero((np.asarray(sign) == 0) & heard[layer]).tolist()
                 if np.abs(normals[j]).max() > _TINY * max(1.0, np.abs(matrices[layer][j]).max())
             ]
+            # a kink's own pre-activation is zero but for rounding
+            on = np.where(np.asarray(sign) > 0, 1.0, np.where(np.asarray(sign) < 0, below, 0.0))
             for choice in _choices(branch, [normals[j] for j in kinks], layer, MAX_PATTERNS - len(grown)):
                 gate = (np.asarray(sign) > 0).astype(int)
                 gate[kinks] = choice
                 sides = tuple(2 * c - 1 for c in choice)
-                on = (np.asarray(sign) > 0).astype(float)
                 grown.append(
                     _Branch(
                         (*branch.gates, gate),
                         a * on,
-                        normals * gate[:, None],
+                        normals * np.where(gate, 1.0, below)[:, None],
                         (*branch.normals, *(normals[j] for j in kinks)),
                         branch.sides + sides,
                     )
@@ -94,7 +99,7 @@ def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray],
     gradients = []
     for branch in branches:
         top = _normals(network, matrices[-1], branch, network.depth - 1, offsets[-2])
-        gradients.append(y * top[0])
+        gradients.append(seed @ top)
     every = tuple(
         (layer, j) for layer, sign in enumerate(signs) for j in np.flatnonzero(np.asarray(sign) == 0).tolist()
     )
@@ -102,12 +107,12 @@ def hull(network: Network, x: np.ndarray, y: float, theta: Sequence[np.ndarray],
     return Hull(every, np.array(gates, dtype=float).reshape(len(branches), len(every)), np.array(gradients))
 
 
-def _heard(matrices: Sequence[np.ndarray], signs: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _heard(matrices: Sequence[np.ndarray], signs: Sequence[np.ndarray], below: float) -> list[np.ndarray]:
     """For every hidden layer, which neurons have a path to the output through weights that are not zero."""
-    heard = [np.ones(1, dtype=bool)]
+    heard = [np.ones(len(matrices[-1]), dtype=bool)]
     for layer in range(len(matrices) - 1, 0, -1):
         above = heard[0]
-        if layer < len(signs):
+        if layer < len(signs) and not below:
             above = above & (np.asarray(signs[layer]) >= 0)
         heard.insert(0, (matrices[layer][above] != 0.0).any(axis=0))
     return heard[: len(signs)]
@@ -116,6 +121,8 @@ def _heard(matrices: Sequence[np.ndarray], signs: Sequence[np.ndarray]) -> list[
 def _normals(network: Network, matrix: np.ndarray, branch: _Branch, layer: int, offset: int) -> np.ndarray:
     """d(pre-activation)/dtheta of a layer, (width, P)."""
     out = matrix @ branch.slopes
+    if not network.trained[layer]:
+        return out
     for r, row in enumerate(network.patterns[layer]):
         for c, k in enumerate(row):
             if k >= 0:

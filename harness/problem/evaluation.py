@@ -25,7 +25,8 @@ class Evaluation:
     """What a forward pass leaves.  Several theta at once have further axes in front of all shapes here.
 
     matrices: W^1 .. W^m.  inputs: h^0 .. h^(m-1), (n, width) each.  preactivations: W^l h^(l-1) for l = 1 .. m,
-    (n, width) each.  gates: a hidden layer each, (n, width), whether a neuron is on; empty for linear networks.
+    (n, width) each.  gates: a hidden layer each, (n, width), whether a neuron is on its positive side; empty for linear
+    networks.
     """
 
     network: Network
@@ -36,26 +37,32 @@ class Evaluation:
 
     @property
     def outputs(self) -> np.ndarray:
-        """Phi(theta; x_i), (n,)."""
-        return self.preactivations[-1][..., 0]
+        """Phi(theta; x_i), (n, K)."""
+        return self.preactivations[-1]
 
-    def backward(self, y: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The gradients of y_i Phi(theta; x_i) in theta, (n, P), and in h^1 .. h^(m-1), (n, width) each.
+    def margins(self, seeds: np.ndarray) -> np.ndarray:
+        """sum_k seeds_ik Phi_k(theta; x_i), (n,).  seeds: (n, K)."""
+        return (seeds * self.outputs).sum(axis=-1)
+
+    def backward(self, seeds: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The gradients of these margins in the trained theta, (n, N), and in h^1 .. h^(m-1), (n, width) each.
 
         The gates are held.
         """
-        back = np.asarray(y)[..., None]
-        gathers = _gathers(self.network, self.outputs.dtype)
+        back = np.asarray(seeds)
+        network = self.network
+        gathers = _gathers(network, self.outputs.dtype)
         blocks: list[np.ndarray] = []
         heights: list[np.ndarray] = []
-        for layer in range(self.network.depth - 1, -1, -1):
-            outer = back[..., :, None] * self.inputs[layer][..., None, :]
-            blocks.append(outer.reshape(*outer.shape[:-2], -1) @ gathers[layer])
+        for layer in range(network.depth - 1, -1, -1):
+            if network.trained[layer]:
+                outer = back[..., :, None] * self.inputs[layer][..., None, :]
+                blocks.append(outer.reshape(*outer.shape[:-2], -1) @ gathers[layer])
             if layer:
                 back = back @ self.matrices[layer]
                 heights.append(back)
                 if self.gates:
-                    back = back * self.gates[layer - 1]
+                    back = back * slopes(network, self.gates[layer - 1], back.dtype)
         return np.concatenate(blocks[::-1], axis=-1), heights[::-1]
 
 
@@ -67,7 +74,8 @@ def evaluate(
 ) -> Evaluation:
     """theta: a vector (..., size) a layer.  x: (n, d).
 
-    gates: of a relu network, a hidden layer each, (n, width), true for on; None takes what is above zero.
+    gates: where there are kinks, a hidden layer each, (n, width), true for the positive side; None takes what is above
+    zero.
     """
     matrices = network.matrices(theta)
     inputs, preactivations, used = [np.asarray(x)], [], []
@@ -76,13 +84,26 @@ def evaluate(
         preactivations.append(a)
         if layer == network.depth - 1:
             break
-        if network.activation == "linear":
+        if not network.kinked:
             inputs.append(a)
             continue
-        used.append(a > 0 if gates is None else gates[layer])
-        # maximum passes on what is not a number, which no gate is open for
-        inputs.append(np.maximum(a, 0) if gates is None else np.where(used[-1], a, 0))
+        used.append(a > 0 if gates is None else np.asarray(gates[layer], dtype=bool))
+        inputs.append(activated(network, a, used[-1]))
     return Evaluation(network, matrices, inputs, preactivations, used)
+
+
+def slopes(network: Network, gates: np.ndarray, dtype: Any) -> np.ndarray:
+    """The slope of the activation for every gate, in the number type of the arrays that it goes with."""
+    below = network.slope if np.dtype(dtype).hasobject else float(network.slope)
+    return np.where(gates, 1, below).astype(dtype)
+
+
+def activated(network: Network, a: np.ndarray, gates: np.ndarray) -> np.ndarray:
+    """The activation of pre-activations with these gates."""
+    if not network.slope:
+        # not times zero: what is not a number or infinite is passed on by an open gate alone
+        return np.where(gates | (a != a), a, 0)
+    return np.where(gates, a, a * (network.slope if a.dtype.hasobject else float(network.slope)))
 
 
 def signs_of(
@@ -99,7 +120,7 @@ def signs_of(
         size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
         rounding = np.abs(a) <= ROUNDING * size
         signs.append(np.where(rounding, 0 if stated is None else stated[layer], np.sign(a)).astype(np.int8))
-        h = np.where(signs[-1] > 0, a, 0.0) if network.activation == "relu" else a
+        h = np.where(signs[-1] == 0, 0.0, activated(network, a, signs[-1] > 0)) if network.kinked else a
     return signs
 
 

@@ -7,6 +7,10 @@
      "y": [1, 1],
      "theta0": [["0", "3", "0", "-2"], ["3", "0"]]}
 
+Of "leaky_relu" the network has the key "negative_slope" besides, and layers that are not trained it names, counted from
+1, under "fixed": their numbers stand in theta0 all the same.  With K >= 2 rows in the last layer the labels are classes
+0 .. K - 1.  There are no biases; a constant coordinate of x gives the first layer some (problems.with_bias).
+
 A number is a JSON integer or a string ("1/4", "0.25", "-3e2"), both exact, or a JSON float, taken
 at its exact binary value.  Ties and zeros are decided on these exact numbers; the flow runs on
 their nearest floats, so a number whose nearest float is infinite, or is zero although the number
@@ -26,9 +30,9 @@ import numpy as np
 
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
-from harness.problem.numbers import Rows, as_label, rows_text
+from harness.problem.numbers import Rows, as_class, as_label, number_text, rows_text
 from harness.problem.problems import Problem, frozen
-from harness.problem.reading import Pairs, array, integer, number_rows, numbers, object_of, parse, string
+from harness.problem.reading import Pairs, array, integer, number, number_rows, numbers, object_of, parse, string
 
 Loss = Literal["exponential", "logistic"]
 Row = Sequence[Fraction | float | int]
@@ -59,7 +63,10 @@ class Instance:
         return cls(Problem(network, cast("Rows", x), tuple(y)), loss, cast("Rows", theta0))
 
     def changed(self, **fields: Any) -> Instance:
-        """The same with another network, loss, x, y or theta0.  Raises FieldError."""
+        """The same with another network, loss, x, y or theta0.  Raises FieldError.
+
+        What theta0 has in the layers that are fixed is what they are fixed at then.
+        """
         own: dict[str, Any] = {
             "network": self.network,
             "loss": self.loss,
@@ -67,7 +74,12 @@ class Instance:
             "y": self.y,
             "theta0": self.theta0,
         }
-        return Instance.of(**{**own, **fields})
+        new = {**own, **fields}
+        network: Network = new["network"]
+        if network.degree < network.depth and "theta0" in fields:
+            rows = enumerate(zip(new["theta0"], network.trained, strict=True), start=1)
+            new["network"] = network.fixing({layer: row for layer, (row, own) in rows if not own})
+        return Instance.of(**new)
 
     @property
     def network(self) -> Network:
@@ -116,11 +128,10 @@ class Instance:
 
     def to_json(self) -> str:
         """The instance as JSON text; from_json gives back an equal instance."""
-        patterns = [[list(row) for row in pattern] for pattern in self.network.patterns]
         return "\n".join(
             (
                 f'{{"format": {FORMAT},',
-                f' "network": {{"activation": "{self.network.activation}", "patterns": {json.dumps(patterns)}}},',
+                f' "network": {network_text(self.network)},',
                 f' "loss": "{self.loss}",',
                 f' "x": {rows_text(self.x)},',
                 f' "y": {json.dumps(list(self.y))},',
@@ -129,13 +140,50 @@ class Instance:
         )
 
 
+def network_text(network: Network) -> str:
+    """A network as JSON text, as in the format at the top of this file."""
+    parts = [f'"activation": "{network.activation}"']
+    if network.negative_slope is not None:
+        parts.append(f'"negative_slope": {number_text(network.negative_slope)}')
+    parts.append(f'"patterns": {json.dumps([[list(row) for row in pattern] for pattern in network.patterns])}')
+    fixed = [layer for layer, own in enumerate(network.trained, start=1) if not own]
+    return "{" + ", ".join([*parts, *([f'"fixed": {json.dumps(fixed)}'] if fixed else [])]) + "}"
+
+
 def _read_instance(value: object) -> Instance:
     # First: what a document of another format lacks, or has besides, is no fault of it.
-    for key, number in value if isinstance(value, Pairs) else ():
-        if key == "format" and integer(number, "format") != FORMAT:
-            raise FieldError("format", f"format {number} is not known; this version reads format {FORMAT}")
+    for key, found in value if isinstance(value, Pairs) else ():
+        if key == "format" and integer(found, "format") != FORMAT:
+            raise FieldError("format", f"format {found} is not known; this version reads format {FORMAT}")
     top = object_of(value, "", ("format", "network", "loss", "x", "y", "theta0"))
-    network = object_of(top["network"], "network", ("activation", "patterns"))
+    theta0 = number_rows(top["theta0"], "theta0")
+    network = read_network(top["network"], theta0, "theta0")
+    loss: Any = string(top["loss"], "loss")
+    return Instance.of(
+        network,
+        loss,
+        number_rows(top["x"], "x"),
+        labels_of(network, numbers(top["y"], "y")),
+        theta0,
+    )
+
+
+def labels_of(network: Network, y: Sequence[Fraction]) -> tuple[int, ...]:
+    """Labels, or classes where there are several outputs, from numbers.  Raises FieldError."""
+    if network.outputs == 1:
+        return tuple(as_label(a, f"y[{i}]") for i, a in enumerate(y))
+    return tuple(as_class(a, network.outputs, f"y[{i}]") for i, a in enumerate(y))
+
+
+def read_network(value: object, theta: Rows, field: str) -> Network:
+    """A network from a parsed document; what is fixed has its numbers in theta, of this name.  Raises FieldError."""
+    for key, _ in value if isinstance(value, Pairs) else ():
+        if key in ("bias", "biases"):
+            raise FieldError(
+                f"network.{key}",
+                "a bias of the first layer is a constant coordinate of x, and one of a deeper layer is not homogeneous",
+            )
+    given = object_of(value, "network", ("activation", "patterns"), ("negative_slope", "fixed"))
     patterns = tuple(
         tuple(
             tuple(
@@ -144,14 +192,26 @@ def _read_instance(value: object) -> Instance:
             )
             for r, row in enumerate(array(pattern, f"network.patterns[{depth}]"))
         )
-        for depth, pattern in enumerate(array(network["patterns"], "network.patterns"))
+        for depth, pattern in enumerate(array(given["patterns"], "network.patterns"))
     )
-    activation: Any = string(network["activation"], "network.activation")
-    loss: Any = string(top["loss"], "loss")
-    return Instance.of(
-        Network(activation, patterns),
-        loss,
-        number_rows(top["x"], "x"),
-        tuple(as_label(a, f"y[{i}]") for i, a in enumerate(numbers(top["y"], "y"))),
-        number_rows(top["theta0"], "theta0"),
-    )
+    activation: Any = string(given["activation"], "network.activation")
+    slope = number(given["negative_slope"], "network.negative_slope") if "negative_slope" in given else None
+    network = Network(activation, patterns, slope)
+    layers: list[int] = []
+    for i, item in enumerate(array(given.get("fixed", []), "network.fixed")):
+        layer = integer(item, f"network.fixed[{i}]")
+        if not 1 <= layer <= network.depth:
+            raise FieldError(f"network.fixed[{i}]", f"there is no layer {layer}")
+        if layer in layers:
+            raise FieldError(f"network.fixed[{i}]", f"layer {layer} twice")
+        layers.append(layer)
+    if len(layers) == network.depth:
+        raise FieldError("network.fixed", "every layer is fixed, and one has to be trained")
+    if len(theta) != network.depth:
+        raise FieldError(field, f"{len(theta)} rows for {network.depth} layers")
+    for layer in layers:
+        if len(theta[layer - 1]) != network.sizes[layer - 1]:
+            raise FieldError(
+                f"{field}[{layer - 1}]", f"{len(theta[layer - 1])} numbers for {network.sizes[layer - 1]} parameters"
+            )
+    return network.fixing({layer: theta[layer - 1] for layer in layers})

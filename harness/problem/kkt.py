@@ -37,8 +37,8 @@ _MOST_REPEATED = 40  # far more than it takes
 class Kink:
     """A hidden pre-activation that is exactly zero at the point.
 
-    sample counts from 0, layer and neuron from 1; coefficient is one choice of the Clarke
-    coefficient in [0, 1] with which the KKT conditions hold.
+    sample counts from 0, and with several outputs it is the row of the margin; layer and neuron count from 1.
+    coefficient is one choice of the Clarke coefficient, between the two slopes, with which the KKT conditions hold.
     """
 
     sample: int
@@ -72,35 +72,35 @@ class Kkt:
 def kkt(
     network: Network,
     x: np.ndarray,
-    y: np.ndarray,
+    seeds: np.ndarray,
     theta: Sequence[np.ndarray],
     signs: Sequence[np.ndarray] | None = None,
 ) -> Kkt:
     """The KKT residual of theta's direction.
 
-    x: (n, d).  y: (n,) of 1 and -1.  theta: one vector a layer, of any positive scale.
+    x: (n, d).  seeds: (n, K), as of Problem.  theta: one vector a layer, the trained ones of any positive scale.
     signs: a hidden layer each, (n, width): -1, 0, 1, the sign of each pre-activation; None takes the signs of
     the floats as they are.  Linear networks ignore it.
     Raises ValueError where the gate patterns next to theta are too many or not known (clarke.py): never at depth 2
     without shared weights.
     """
-    relu = network.activation == "relu" and network.depth > 1
-    at = evaluate(network, theta, x, [np.asarray(s) > 0 for s in signs] if relu and signs is not None else None)
+    kinked = network.kinked
+    at = evaluate(network, theta, x, [np.asarray(s) > 0 for s in signs] if kinked and signs is not None else None)
     gates = [np.sign(a) for a in at.preactivations[:-1]] if signs is None else [np.asarray(s) for s in signs]
-    q = y * at.outputs
-    gradients, heights = at.backward(y)
+    q = at.margins(seeds)
+    gradients, heights = at.backward(seeds)
     lowest = q.min()
     if not lowest > 0.0:
         return Kkt(np.inf, np.zeros(len(q)), ())
-    scale = lowest ** (-1.0 / network.depth)
-    flat = np.concatenate(theta) * scale
-    gradients = gradients * scale ** (network.depth - 1)
+    scale = lowest ** (-1.0 / network.degree)
+    scaled = network.scaled(theta, scale)
+    flat = network.flat(scaled)
+    gradients = gradients * scale ** (network.degree - 1)
     norm = float(np.sqrt(flat @ flat))
     excess = q / lowest - 1.0
-    if relu and (network.depth > 2 or network.shared) and any((gate == 0).any() for gate in gates):
-        scaled = [np.asarray(u) * scale for u in theta]
-        return _over_hulls(network, x, y, scaled, gates, excess)
-    kinks = _kinks(network, x, gates[0], heights[0] * scale) if relu else []
+    if kinked and (network.depth > 2 or network.shared) and any((gate == 0).any() for gate in gates):
+        return _over_hulls(network, x, seeds, scaled, gates, excess)
+    kinks = _kinks(network, x, gates[0], heights[0] * scale ** sum(network.trained[1:])) if kinked else []
 
     moving: list[list[np.ndarray]] = [[] for _ in q]
     for _, sample, _, column in kinks:
@@ -125,7 +125,7 @@ def kkt(
     residual, multipliers, parts = best
     iterators = [iter(part) for part in parts]
     found = tuple(
-        Kink(sample, layer, neuron, 0.0 if column is None else float(next(iterators[sample])))
+        Kink(sample, layer, neuron, between(network, 0.0 if column is None else float(next(iterators[sample]))))
         for layer, sample, neuron, column in kinks
     )
     return Kkt(float(residual), multipliers, found)
@@ -134,14 +134,14 @@ def kkt(
 def _over_hulls(
     network: Network,
     x: np.ndarray,
-    y: np.ndarray,
+    seeds: np.ndarray,
     theta: Sequence[np.ndarray],
     gates: Sequence[np.ndarray],
     excess: np.ndarray,
 ) -> Kkt:
     """The same where coefficients depend on each other; theta is scaled to min q = 1."""
-    hulls = [hull(network, x[i], float(y[i]), theta, [gate[i] for gate in gates]) for i in range(len(x))]
-    flat = np.concatenate(theta)
+    hulls = [hull(network, x[i], seeds[i], theta, [gate[i] for gate in gates]) for i in range(len(x))]
+    flat = network.flat(theta)
     norm = float(np.sqrt(flat @ flat))
     owner = np.repeat(np.arange(len(x)), [len(h.gates) for h in hulls])
     gradients = np.concatenate([h.gradients for h in hulls])
@@ -162,9 +162,15 @@ def _over_hulls(
         share = chosen[owner == i] @ found.gates
         for (layer, neuron), on in zip(found.kinks, share.tolist(), strict=True):
             coefficient = on / multipliers[i] if multipliers[i] > 0.0 else 0.0
-            kinks.append(Kink(i, layer + 1, neuron + 1, float(min(coefficient, 1.0))))
+            kinks.append(Kink(i, layer + 1, neuron + 1, between(network, float(min(coefficient, 1.0)))))
     kinks.sort(key=lambda kink: (kink.layer, kink.sample, kink.neuron))
     return Kkt(float(best), multipliers, tuple(kinks))
+
+
+def between(network: Network, share: float) -> float:
+    """The Clarke coefficient of a share in [0, 1] of the positive side."""
+    below = float(network.slope)
+    return below + (1.0 - below) * share
 
 
 def _prefixes(excess: np.ndarray) -> list[int]:
@@ -226,19 +232,20 @@ def _kinks(
 ) -> list[tuple[int, int, int, np.ndarray | None]]:
     """Every zero pre-activation at depth 2 without shared weights.
 
-    Layer and neuron from 1, sample, and what its gate adds to dq_i/dtheta; None where that is zero (a dead neuron, a
-    neuron without incoming weights).  gate, slopes = dq/d(activation): (n, width).
+    Layer and neuron from 1, sample, and what its positive side adds to dq_i/dtheta beyond the negative one; None where
+    that is zero (a dead neuron, a neuron without incoming weights that are trained).
+    gate, slopes = dq/d(activation): (n, width).
     """
     found: list[tuple[int, int, int, np.ndarray | None]] = []
-    size = sum(network.sizes)
+    size, jump = network.size, 1.0 - float(network.slope)
     table = network.tables[0]
     for i, j in np.argwhere(gate == 0).tolist():
         row = table[j]
         present = row >= 0
         column = None
-        if slopes[i, j] and present.any() and x[i][present].any():
+        if slopes[i, j] and network.trained[0] and present.any() and x[i][present].any():
             column = np.zeros(size)
-            column[row[present]] = slopes[i, j] * x[i][present]
+            column[row[present]] = jump * slopes[i, j] * x[i][present]
         found.append((1, i, j + 1, column))
     return found
 

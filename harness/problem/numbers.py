@@ -51,6 +51,13 @@ def as_label(number: Fraction, field: str) -> int:
     return int(number)
 
 
+def as_class(value: object, classes: int, field: str) -> int:
+    number = exact(value, field)
+    if number not in range(classes):
+        raise FieldError(field, f"a class must be one of 0 .. {classes - 1}")
+    return int(number)
+
+
 def exact_rows(rows: Sequence[Sequence[object]], field: str) -> Rows:
     return tuple(tuple(exact(a, f"{field}[{i}][{j}]") for j, a in enumerate(row)) for i, row in enumerate(rows))
 
@@ -81,7 +88,7 @@ def number_from_text(text: str, field: str) -> Fraction:
     return exact(-number if match["sign"] == "-" else number, field)
 
 
-def _number_text(number: Fraction) -> str:
+def number_text(number: Fraction) -> str:
     """One number as JSON: what a person would write, else a float if it is one, else "p/q"."""
     p, q = number.numerator, number.denominator
     if (q == 1 and abs(p) < 10**15) or (abs(p) < 10**4 and q < 10**4):
@@ -91,7 +98,7 @@ def _number_text(number: Fraction) -> str:
 
 
 def rows_text(rows: Rows) -> str:
-    return "[" + ", ".join("[" + ", ".join(map(_number_text, row)) + "]" for row in rows) + "]"
+    return "[" + ", ".join("[" + ", ".join(map(number_text, row)) + "]" for row in rows) + "]"
 
 
 def kind(value: object) -> str:

@@ -17,11 +17,13 @@ from harness.problem.problems import Problem
 
 @dataclass(frozen=True)
 class Point:
-    """theta scaled to min_i q_i = 1: one float64 vector a layer; parameters that are zero are exactly 0.0.
+    """theta scaled to a least margin of 1: one float64 vector a layer; parameters that are zero are exactly 0.0.
 
-    value: 1/2 ||theta||^2.  margins: q_i, (n,).  multipliers: lambda_i, (n,), one choice.
+    The fixed layers stand in it as they are.
+    value: 1/2 ||theta||^2 over the trained ones.  margins, multipliers: q and lambda of every row of the problem, (R,),
+    lambda being one choice.
     residual: the KKT residual of docs/statements.md, section 4.
-    signs: per hidden layer an int8 array (n, width): the sign of each pre-activation, 0 where it is zero.
+    signs: per hidden layer an int8 array (R, width): the sign of each pre-activation, 0 where it is zero.
     doubt: a sentence where zeros could not be told from tiny numbers, else ""; verdicts are then undecided.
     """
 
@@ -37,8 +39,11 @@ class Point:
 
     @property
     def zeros(self) -> list[list[int]]:
-        """For each layer the indices of the parameters that are exactly zero."""
-        return [[k for k, value in enumerate(u) if value == 0.0] for u in self.theta]
+        """For each layer the indices of the parameters that are exactly zero; none of a fixed one."""
+        return [
+            [k for k, value in enumerate(u) if value == 0.0] if own else []
+            for u, own in zip(self.theta, self.problem.network.trained, strict=True)
+        ]
 
     @classmethod
     def at(cls, problem: Problem, theta: Sequence[Sequence[float]], doubt: str = "") -> Point:
@@ -50,15 +55,16 @@ class Point:
         """
         network = problem.network
         vectors = [np.array([float(a) for a in u]) for u in problem.rows_of_theta(theta, "theta")]
-        signs = tuple(signs_of(network, vectors, problem.x_float))
+        signs = tuple(signs_of(network, vectors, problem.inputs))
         gates = [sign > 0 for sign in signs]
-        margins = problem.y_float * evaluate(network, vectors, problem.x_float, gates).outputs
+        margins = evaluate(network, vectors, problem.inputs, gates).margins(problem.seeds)
         least = float(margins.min())
         if not 0.0 < least < np.inf or not all(np.isfinite(u * u).all() for u in vectors):
             raise ValueError("theta does not separate the data, or is beyond the floats")
-        found = kkt(network, problem.x_float, problem.y_float, vectors, signs)
-        scaled = tuple(u * least ** (-1.0 / network.depth) for u in vectors)
-        value = 0.5 * sum(float(u @ u) for u in scaled)
+        found = kkt(network, problem.inputs, problem.seeds, vectors, signs)
+        scaled = tuple(network.scaled(vectors, least ** (-1.0 / network.degree)))
+        flat = [u for u, own in zip(scaled, network.trained, strict=True) if own]
+        value = 0.5 * sum(float(u @ u) for u in flat)
         return cls(
             problem, scaled, value, margins / least, found.multipliers, found.residual, found.kinks, signs, doubt
         )

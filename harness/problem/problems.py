@@ -1,4 +1,9 @@
-"""Problem: a network and data in exact numbers, the margin problem (P) of which limits are to be optima."""
+"""Problem: a network and data in exact numbers, the margin problem (P) of which limits are to be optima.
+
+With one output there is a margin for every point, q_i = y_i Phi(theta; x_i).  With K of them a point of class y_i has
+K - 1 margins, q_ik = Phi_(y_i) - Phi_k for the other classes k.  Either way a margin is a row: a point, and the numbers
+by which the outputs are multiplied and summed.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +15,15 @@ from functools import cached_property
 import numpy as np
 
 from harness.problem.fields import FieldError
-from harness.problem.networks import Network, forward
-from harness.problem.numbers import Rows, as_label, exact, exact_rows
+from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import Rows, as_class, as_label, exact, exact_rows
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Minimise 1/2 ||theta||^2 subject to q_i(theta) = y_i Phi(theta; x_i) >= 1 for every point.
+    """Minimise 1/2 ||theta||^2 over the trained layers subject to q >= 1 for every margin.
 
-    x: n rows of d numbers, none of them all zero.  y: n labels, 1 or -1.
+    x: n rows of d numbers, none of them all zero.  y: n labels, 1 or -1, or with K >= 2 outputs a class 0 .. K - 1.
     Integers, Fractions and floats (at their binary value) are taken for numbers, and any sequence for a row; they are
     stored as tuples of Fractions.  Raises FieldError.
     """
@@ -28,10 +33,14 @@ class Problem:
     y: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not sum(self.network.sizes):
-            raise FieldError("network.patterns", "the network has no parameters")
+        if not self.network.size:
+            raise FieldError("network.patterns", "the network has no parameters that are trained")
         x = exact_rows(self.x, "x")
-        y = tuple(as_label(exact(a, f"y[{i}]"), f"y[{i}]") for i, a in enumerate(self.y))
+        outputs = self.network.outputs
+        y = tuple(
+            as_label(exact(a, f"y[{i}]"), f"y[{i}]") if outputs == 1 else as_class(a, outputs, f"y[{i}]")
+            for i, a in enumerate(self.y)
+        )
         if not x:
             raise FieldError("x", "no data")
         for i, row in enumerate(x):
@@ -65,9 +74,41 @@ class Problem:
         """The labels as float64, shape (n,), read-only."""
         return frozen(self.y)
 
+    @cached_property
+    def rows(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """For every margin its point and what the outputs (K) are multiplied by.
+
+        With one output row i is that of point i.
+        """
+        outputs = self.network.outputs
+        if outputs == 1:
+            return tuple((i, (label,)) for i, label in enumerate(self.y))
+        return tuple(
+            (i, tuple((j == own) - (j == k) for j in range(outputs)))
+            for i, own in enumerate(self.y)
+            for k in range(outputs)
+            if k != own
+        )
+
+    def place(self, row: int) -> tuple[int, int | None]:
+        """The point and the other class of a margin; None for the class with one output."""
+        sample, seed = self.rows[row]
+        return sample, None if self.network.outputs == 1 else seed.index(-1)
+
+    @cached_property
+    def inputs(self) -> np.ndarray:
+        """The point of every margin as float64, (R, d), read-only; with one output these are the points."""
+        return frozen(self.x_float[[sample for sample, _ in self.rows]])
+
+    @cached_property
+    def seeds(self) -> np.ndarray:
+        """What the outputs are multiplied by in every margin, as float64, (R, K), read-only."""
+        return frozen([seed for _, seed in self.rows])
+
     def margins(self, theta: Sequence[Sequence[Fraction]]) -> list[Fraction]:
-        """q_i(theta), exactly."""
-        return [label * forward(self.network, theta, row) for label, row in zip(self.y, self.x, strict=True)]
+        """q of every row, exactly."""
+        outputs = [preactivations(self.network, theta, x)[-1] for x in self.x]
+        return [sum((s * a for s, a in zip(seed, outputs[i], strict=True) if s), Fraction(0)) for i, seed in self.rows]
 
     def rows_of_theta(self, theta: Sequence[Sequence[object]], field: str) -> Rows:
         """theta in exact numbers, one row a layer.  Raises FieldError, which names the field, for a wrong shape."""
@@ -77,7 +118,17 @@ class Problem:
         for depth, (row, size) in enumerate(zip(rows, self.network.sizes, strict=True)):
             if len(row) != size:
                 raise FieldError(f"{field}[{depth}]", f"{len(row)} numbers for {size} parameters")
+            if self.network.fixed[depth] not in (None, row):
+                raise FieldError(f"{field}[{depth}]", "the layer is fixed, and the network has other numbers for it")
         return rows
+
+
+def with_bias(x: Sequence[Sequence[Fraction | float | int]]) -> Rows:
+    """The points with a constant last coordinate 1: the weights of the first layer on it are its biases.
+
+    A bias of a deeper layer would not be homogeneous, and there is none.
+    """
+    return tuple((*row, Fraction(1)) for row in exact_rows(x, "x"))
 
 
 def frozen(values: object) -> np.ndarray:

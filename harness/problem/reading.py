@@ -48,14 +48,14 @@ def parse(text: str) -> object:
         raise FieldError("instance", "not an instance: nested too deeply") from None
 
 
-def object_of(value: object, field: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """A JSON object with exactly these keys, each once."""
+def object_of(value: object, field: str, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A JSON object with exactly these keys, each once, and some of the optional ones."""
     if not isinstance(value, Pairs):
         raise FieldError(field or "instance", f"expected an object, found {kind(value)}")
     found: dict[str, Any] = {}
     for key, item in value:
         place = f"{field}.{_name(key)}" if field else _name(key)
-        if key not in keys:
+        if key not in keys and key not in optional:
             raise FieldError(place, "unknown key")
         if key in found:
             raise FieldError(place, "duplicate key")
@@ -84,7 +84,7 @@ def integer(value: object, field: str) -> int:
     return value
 
 
-def _number(value: object, field: str) -> Fraction:
+def number(value: object, field: str) -> Fraction:
     if isinstance(value, _Refused):
         raise FieldError(field, value.message)
     if isinstance(value, _FloatText):
@@ -102,7 +102,7 @@ def _number(value: object, field: str) -> Fraction:
 
 
 def numbers(value: object, field: str) -> tuple[Fraction, ...]:
-    return tuple(_number(a, f"{field}[{i}]") for i, a in enumerate(array(value, field)))
+    return tuple(number(a, f"{field}[{i}]") for i, a in enumerate(array(value, field)))
 
 
 def number_rows(value: object, field: str) -> Rows:

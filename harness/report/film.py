@@ -58,7 +58,7 @@ def _frames(log_norm: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np
 
 def _forward(record: Record, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     instance, network = record.instance, record.instance.network
-    at = evaluate(network, network.split(direction), instance.x_float)
+    at = evaluate(network, network.split(direction), instance.problem.inputs)
     signs = []
     for h, matrix, a in zip(at.inputs[:-1], at.matrices, at.preactivations, strict=False):
         # how large the sum would be without cancellation
@@ -66,7 +66,7 @@ def _forward(record: Record, direction: np.ndarray) -> tuple[np.ndarray, np.ndar
         signs.append(np.where(np.abs(a) <= EDGE * size, 0, np.sign(a)).transpose(0, 2, 1))
     known = signs and network.activation == "relu"
     gates = np.concatenate(signs, axis=1) if known else np.zeros((len(direction), 0, instance.n))
-    return instance.y_float * at.outputs, gates
+    return at.margins(instance.problem.seeds), gates
 
 
 def arrows(record: Record, direction: np.ndarray) -> np.ndarray:

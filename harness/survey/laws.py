@@ -123,9 +123,9 @@ def draw(cell: Cell, rng: np.random.Generator) -> Instance:
     if cell.labels == "linear teacher":
         outputs = x @ rng.standard_normal(cell.d)
     elif cell.labels == "network teacher":
-        outputs = evaluate(network, [rng.standard_normal(size) for size in network.sizes], x).outputs
+        outputs = evaluate(network, [rng.standard_normal(size) for size in network.sizes], x).outputs[:, 0]
     elif cell.labels == "start":
-        outputs = evaluate(network, theta0, x).outputs
+        outputs = evaluate(network, theta0, x).outputs[:, 0]
     else:
         outputs = rng.integers(2, size=cell.n) - 0.5
     labels: list[int] = np.where(outputs >= 0.0, 1, -1).tolist()

@@ -68,7 +68,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     multipliers = multipliers * lowest ** (1.0 - 2.0 / network.depth)
     if residual > _SOLVED or (gates.relu and any((sign == 0).any() for sign in signs)):
         try:
-            found = kkt(network, x, instance.y_float, theta, signs)
+            found = kkt(network, instance.problem.inputs, instance.problem.seeds, theta, signs)
         except ValueError as why:
             raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
         multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
