@@ -177,9 +177,9 @@ class Gates:
         sample, unit = pair
         before, self.gates[pair] = self.gates[pair], self.below
         work = workspace(self.cell)
-        field(self.cell, theta, work)
+        rho = field(self.cell, theta, work)
         self.gates[pair] = before
-        delta, p = work.delta, work.p
+        delta, p = work.delta, work.p * self._growth(rho)
         if not delta[:, unit].any():
             return 0
         normal = self.float_normals[sample, unit - self.first.start]
@@ -187,6 +187,10 @@ class Gates:
         plus = np.array([p[sample] * delta[pair] * self.cell.jump])
         departure = depart(normal[None, :], work.f, terms, plus, np.zeros(1))
         return departure.sides[0] if departure.status == "unique" else 0
+
+    def _growth(self, rho: float) -> float:
+        """By what the field's clock multiplies the sum of the gradients."""
+        return rho ** (2 - self.instance.network.degree) if rho else 0.0
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
@@ -211,7 +215,7 @@ class Gates:
         field(self.cell, theta, work)
         pre, delta, p, base = work.pre, work.delta, work.p, work.f
         rho = float(np.linalg.norm(theta))
-        weights = p * (rho ** (2 - self.instance.network.degree) if rho else 0.0)
+        weights = p * self._growth(rho)
         drive, terms = weights[:, None] * delta, weights @ np.abs(work.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}

@@ -97,35 +97,33 @@ def _slides(gates):
 def _pull(x, mu, gates, v, below, out):
     """P (d,) in place, with the Clarke coefficients that the slides need; False where they have none.
 
-    A slide whose coefficient leaves [0, 1] ends.
+    Samples that slide on parallel kinks slide on one line.  A slide whose coefficient leaves its range ends.
     """
     n, d = x.shape
+    line, along = np.empty(n, dtype=np.int64), np.empty(n)
     for _ in range(n + 1):
+        count = _lines(x, gates, line, along)
+        jump, first = np.zeros(count), np.empty(count, dtype=np.int64)
         out[:] = 0.0
-        count = 0
         for i in range(n):
+            slope = 1.0 if gates[i] == 1 else below
             if gates[i] == 2:
-                count += 1
-            if gates[i] == 1:
+                # the negative side of the line is where those are on that point the other way
+                slope = below if along[i] > 0.0 else 1.0
+                jump[line[i]] += (1.0 - below) * mu[i] * abs(along[i])
+                if along[i] == 1.0:
+                    first[line[i]] = i
+            if gates[i] >= 0 and slope != 0.0:
                 for k in range(d):
-                    out[k] += mu[i] * x[i, k]
-            elif gates[i] >= 0 and below != 0.0:
-                for k in range(d):
-                    out[k] += below * mu[i] * x[i, k]
+                    out[k] += slope * mu[i] * x[i, k]
         if count == 0:
             return True
-        on = np.empty(count, dtype=np.int64)
-        t = 0
-        for i in range(n):
-            if gates[i] == 2:
-                on[t] = i
-                t += 1
         gram = np.empty((count, count))
         right = np.empty(count)
         for s in range(count):
-            right[s] = -dot(x[on[s]], out)
+            right[s] = -dot(x[first[s]], out)
             for t in range(count):
-                gram[s, t] = dot(x[on[s]], x[on[t]])
+                gram[s, t] = dot(x[first[s]], x[first[t]])
         piv = np.empty(count, dtype=np.int64)
         if not lu_factor(gram, piv):
             return False
@@ -133,8 +131,8 @@ def _pull(x, mu, gates, v, below, out):
         worst, which = OUTSIDE, -1
         for s in range(count):
             # the share of the positive side
-            c = right[s] / ((1.0 - below) * mu[on[s]])
-            if not np.isfinite(c) or (1.0 - below) * mu[on[s]] * v > 0.0:
+            c = right[s] / jump[s]
+            if not np.isfinite(c) or jump[s] * v > 0.0:
                 return False
             beyond = max(-c, c - 1.0)
             if beyond > worst:
@@ -142,10 +140,30 @@ def _pull(x, mu, gates, v, below, out):
         if which < 0:
             for s in range(count):
                 for k in range(d):
-                    out[k] += right[s] * x[on[s], k]
+                    out[k] += right[s] * x[first[s], k]
             return True
-        gates[on[which]] = 1 if right[which] / ((1.0 - below) * mu[on[which]]) > 1.0 else 0
+        positive = right[which] / jump[which] > 1.0
+        for i in range(n):
+            if gates[i] == 2 and line[i] == which:
+                gates[i] = 1 if (along[i] > 0.0) == positive else 0
     return False
+
+
+@compiled
+def _lines(x, gates, line, along):
+    """How many lines the sliding samples are on; for each its line, and x over that of the line's first, in place."""
+    count = 0
+    for i in range(x.shape[0]):
+        if gates[i] != 2:
+            continue
+        line[i], along[i] = count, 1.0
+        for j in range(i):
+            if gates[j] == 2 and along[j] == 1.0 and _parallel(x[i], x[j]):
+                line[i], along[i] = line[j], dot(x[i], x[j]) / dot(x[j], x[j])
+                break
+        if line[i] == count:
+            count += 1
+    return count
 
 
 @compiled
@@ -243,16 +261,10 @@ def _cross(x, mu, lengths, gates, w, v, below, hit):
             return False
         # where nothing else is on it stops beside the kink
         sliding = behind > 0.0
-    shared = 0
-    for i in range(n):
-        if gates[i] >= 0 and gates[i] != 2 and _parallel(x[i], normal):
-            shared += 1
-    if sliding and shared > 1:
-        if d == 1:
-            # w = 0 for ever, and v stands still
-            gates[:] = -1
-            return True
-        return False
+    if sliding and d == 1:
+        # w = 0 for ever, and v stands still
+        gates[:] = -1
+        return True
     for i in range(n):
         if gates[i] >= 0 and gates[i] != 2 and _parallel(x[i], normal):
             same = dot(x[i], normal) > 0.0

@@ -202,6 +202,7 @@ def _of_unit(
         return "unknown"
     mu, own = mu_of[0], theta[parameters]
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
+    own = _balanced(own[None], balance)[0] if np.isfinite(balance) else own
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
     near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
     # the flow knows its kinks better than its weights: neighbours in other cells are none
@@ -246,10 +247,17 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
         along = right[: int(np.sum(values > NO_DIRECTION * values[0]))]
         near[:, :-1] -= near[:, :-1] @ along.T @ along
     if np.isfinite(balance):
-        squares = (near[:, :-1] ** 2).sum(axis=1) + balance
-        near = near[squares >= 0.0]
-        near[:, -1] = np.copysign(np.sqrt(squares[squares >= 0.0]), own[-1])
+        near = _balanced(near[(near[:, :-1] ** 2).sum(axis=1) + balance >= 0.0], balance)
+        near[:, -1] = np.copysign(near[:, -1], own[-1])
     return near
+
+
+def _balanced(weights: np.ndarray, balance: float) -> np.ndarray:
+    """Weights (w, v) (k, d + 1) with v such that v^2 - ||w||^2 is what is conserved."""
+    out = weights.copy()
+    squares = (out[:, :-1] ** 2).sum(axis=1) + balance
+    out[:, -1] = np.copysign(np.sqrt(np.maximum(squares, 0.0)), out[:, -1])
+    return out
 
 
 @cache
