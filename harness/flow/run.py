@@ -219,7 +219,8 @@ class Run:
                 if jumps[h] > -SLIGHT:
                     raise Undecided(SLIDE_FADES)
                 gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
-        if pairs:
+        if pairs or (gates.curved and self.ended.any()):
+            # where slides of several layers lie on a point, what one leaves turns the others' kinks
             gates.resolve(theta, pairs)
         sliding = gates.sliding_pairs()
         changed = {(int(i), int(u)) for i, u in np.argwhere(before != gates.gates)} | (sliding ^ sliding_before)

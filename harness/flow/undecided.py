@@ -14,6 +14,7 @@ SLIDE_FADES = "the flow is not unique: a slide ends where the two sides of its k
 # No face of the kinks that meet is known to be the one that the flow enters.
 CROWDED = "too many kinks meet in one point to try all of their faces"
 CLOSED = "none of the faces of the kinks that meet in a point can be entered"
+DEPENDENT = "kinks of several layers that meet in a point are not independent"
 FAINT = "the speed across a kink is too small for the floats"
 
 # To first order both gates of a kink are alike, or its normal is none.

@@ -64,7 +64,9 @@ class Work(NamedTuple):
     f: np.ndarray
 
 
-def workspace(cell: Cell) -> Work:
+@compiled
+def workspace(cell):
+    """Room for the field."""
     n, units = cell.gates.shape
     size = max(int(cell.net.par.max()) + 1, 0)
     # zeros: the field leaves the columns of the inputs alone
@@ -437,10 +439,33 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
     p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
     negative.  The coefficients are shares of the positive side.
     """
-    p, delta = work.p, work.delta
-    factor = growth(rho, cell.net.degree)
     s = slides.normals.shape[0]
     omega = pull(slides, cell, theta, work.f)
+    _shares(slides, cell, theta, work.p, work.delta, rho, omega, coefficients, jumps)
+    flat = s - slides.curved.shape[0]
+    if 0 < flat < s:
+        # what a kink of the first layer adds depends on how far those above it are on
+        gates = cell.gates.copy()
+        for e in range(slides.line.shape[0]):
+            if slides.line[e] >= flat:
+                share = min(max(coefficients[slides.line[e]], 0.0), 1.0)
+                along = slides.scale[e] > 0.0
+                gates[slides.sample[e], slides.unit[e]] += cell.jump * (share if along else 1.0 - share)
+        above = Cell(cell.net, cell.x, cell.seeds, gates, cell.logistic, cell.jump, cell.group)
+        beyond = workspace(above)
+        field(above, theta, beyond)
+        others = np.empty(s), np.empty(s)
+        omega = pull(slides, above, theta, beyond.f)
+        _shares(slides, above, theta, beyond.p, beyond.delta, rho, omega, others[0], others[1])
+        coefficients[:flat] = others[0][:flat]
+        jumps[:flat] = others[1][:flat]
+
+
+@compiled
+def _shares(slides, cell, theta, p, delta, rho, omega, coefficients, jumps):
+    """The same from the factors omega (s,) of the normals, with delta (n, units) as it is."""
+    factor = growth(rho, cell.net.degree)
+    s = slides.normals.shape[0]
     plus = np.zeros(s)
     minus = np.zeros(s)
     bound = np.zeros(s)

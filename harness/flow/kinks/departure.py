@@ -11,6 +11,7 @@ different velocities do, the flow is not unique.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -25,6 +26,7 @@ MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
 # which make the velocities uncertain by as much.
 _PARALLEL = _DEPENDENT = 1e-9
 _EQUAL = 1e-11  # relative to the terms of a speed across a kink: what is smaller may be their rounding
+ROUGH = 1e-10  # the same where the gates of the face have been found by sums themselves
 _SAME = 1e-9  # two velocities closer than this are one, found in two closed faces
 _SOLVER, _SOLVED = 1e-14, 1e2  # what the bounded least squares are asked for; times the rounding: what they are held to
 _TINY = 1e-300  # keeps bounds apart, and divisors from zero
@@ -100,6 +102,38 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
             continue
         if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
             found.append((omega, tuple(int(s) for s in sides)))
+    if len(found) == 1:
+        return Departure("unique", found[0][1])
+    return Departure("not unique" if found else "closed")
+
+
+@dataclass(frozen=True)
+class Face:
+    """The normals (L, N), the velocity (N,) on a face, and the sums of the absolute values of its terms (N,)."""
+
+    normals: np.ndarray
+    velocity: np.ndarray
+    terms: np.ndarray
+
+
+def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> Departure:
+    """The same where normals and factors depend on the face, as where kinks of several layers meet.
+
+    on(sides): what the field is there; None where no coefficients keep the flow on the face.
+    """
+    if count > MOST_LINES:
+        return Departure("crowded")
+    found: list[tuple[np.ndarray, tuple[int, ...]]] = []
+    for sides in product((-1, 1, 0), repeat=count):
+        face = on(sides)
+        if face is None:
+            continue
+        slope, small = face.normals @ face.velocity, ROUGH * (np.abs(face.normals) @ face.terms)
+        own = np.where((np.abs(slope) <= small) | (np.array(sides) == 0), 0, np.sign(slope)).astype(int)
+        if any(t != 0 and s not in (0, t) for t, s in zip(sides, own, strict=True)):
+            continue
+        if not any((np.abs(face.velocity - other) <= _SAME * face.terms).all() for other, _ in found):
+            found.append((face.velocity, tuple(int(s) for s in own)))
     if len(found) == 1:
         return Departure("unique", found[0][1])
     return Departure("not unique" if found else "closed")

@@ -17,7 +17,7 @@ import numpy as np
 from harness.flow import undecided
 from harness.flow.compiled.field import Cell, Slides, field, slides_of, workspace
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
-from harness.flow.kinks.departure import Line, Pair, depart, gather
+from harness.flow.kinks.departure import ROUGH, Face, Line, Pair, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
@@ -238,20 +238,78 @@ class Gates:
                 self._gather_curved(pair, theta, lines, normals)
         if not lines:
             return
-        normals = np.array(normals)
-        drive = drive * self.cell.jump
-        plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
-        minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
-        departure = depart(normals, base, terms, plus, minus)
+        if len(lines) > 1 and not all(line.flat for line in lines):
+            departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
+            self._enter_face(theta, lines, departure.sides)
+            jumps = np.ones(len(lines))
+        else:
+            plus, minus = _factors(lines, drive * self.cell.jump)
+            departure = depart(np.array(normals), base, terms, plus, minus)
+            jumps = plus + minus
         if departure.status != "unique":
             raise Undecided(_TROUBLES[departure.status])
-        for line, side, jump in zip(lines, departure.sides, plus + minus, strict=True):
+        for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
             if side:
                 self.set_side(line, side)
             elif jump == 0.0:
                 raise Undecided(undecided.ALIKE)
             else:
                 (self.slides if line.flat else self.curved).append(line)
+
+    def _enter_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
+        """Set the gates that hold on a face; a line that slides is off."""
+        pairs = [(i, u) for line in lines for i, u, _ in line.members]
+        for pair in pairs:
+            self.put(pair, -1)
+        beside = {(i, u) for line, side in zip(lines, sides, strict=False) if not side for i, u, _ in line.members}
+        on: set[Pair] = set()
+        for line, side in zip(lines, sides, strict=False):
+            on |= {(i, u) for i, u, t in line.members if side and (t > 0) == (side > 0)}
+        self._open_idle_units([pair for pair in pairs if pair in on | beside], theta)
+        for pair in on:
+            self.put(pair, 1)
+
+    def _on_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> Face | None:
+        """The field where the lines have these sides; None where no coefficients keep the flow there.
+
+        What a deeper kink adds depends on no coefficient of a kink below it, and its normal only along that one's, so
+        that the coefficients are found from the deepest layer down.
+        """
+        self._enter_face(theta, lines, sides)
+        slides = [h for h, side in enumerate(sides) if not side]
+        layers = sorted({self.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
+        work = workspace(self.cell)
+        for layer in (*layers, None):
+            rho = field(self.cell, theta, work)
+            weights = work.p * self._growth(rho)
+            normals = [self._direction(line) if line.flat else self._normal_of(line, theta) for line in lines]
+            if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
+                return None
+            matrix = np.array(normals)
+            if layer is None:
+                return Face(matrix, work.f.copy(), weights @ np.abs(work.grad))
+            sliding = matrix[slides]
+            gram = sliding @ sliding.T
+            if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(slides):
+                raise Undecided(undecided.DEPENDENT)
+            omega = -np.linalg.solve(gram, sliding @ work.f)
+            plus, minus = _factors(lines, weights[:, None] * work.delta * self.cell.jump)
+            for h, factor in zip(slides, omega.tolist(), strict=True):
+                if self.layer(lines[h].members[0][1]) != layer:
+                    continue
+                jump = float(plus[h] + minus[h])
+                share = (factor + float(minus[h])) / jump if jump else 0.5
+                room = ROUGH * float(np.abs(matrix[h]) @ (weights @ np.abs(work.grad)) / gram.diagonal().max())
+                if not -room <= share * abs(jump) <= abs(jump) + room or (not jump and abs(factor) > room):
+                    return None
+                for i, u, t in lines[h].members:
+                    own = share if t > 0 else 1.0 - share
+                    self.gates[i, u] = self.below + self.cell.jump * own
+        raise AssertionError("the last round returns")
+
+    def _normal_of(self, line: Line, theta: np.ndarray) -> np.ndarray:
+        """That of a curved line, to which the scales of its members refer."""
+        return self.curved_normal(line.members[0][:2], theta)
 
     def _gather_curved(self, pair: Pair, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
         """Add a deeper pair to the line whose normal is parallel to its own, or as a line of its own."""
@@ -377,7 +435,9 @@ class Gates:
             length = float(np.linalg.norm(normal))
             normals[h] = normal / length
             members += [(h, i, u, float(t) * length) for i, u, t in line.members]
-        members += [(flat + t, i, u, 1.0) for t, line in enumerate(self.curved) for i, u, _ in line.members]
+        members += [
+            (flat + t, i, u, float(scale)) for t, line in enumerate(self.curved) for i, u, scale in line.members
+        ]
         columns = list(zip(*members, strict=True)) if members else [(), (), (), ()]
         line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
         curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
@@ -438,6 +498,13 @@ class Gates:
         sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
         on_kink = np.abs(pre) <= ON_KINK * sizes * self._lengths
         return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+
+
+def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the pairs of every line add on either side, as factors of its normal (departure.depart)."""
+    plus = [sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines]
+    minus = [-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines]
+    return np.array(plus), np.array(minus)
 
 
 def _balances(instance: Instance) -> list[float]:
