@@ -1,6 +1,6 @@
 """Kind "ball": theta is a local optimum, up to the rounding of theta itself.
 
-    {"kind": "ball", "problem": "full", "scope": S, "theta": ..., "signs": ..., "radius": number,
+    {"kind": "ball", "problem": "full", "scope": "local", "theta": ..., "signs": ..., "radius": number,
      "rotations": [[layer, neuron, neuron], ...], "tree": T}
     T = {"split": PLACE, "on": T, "off": T}
         or {"alpha": [one a margin], "nu": [[*PLACE, number], ...], "rho": number, "tau": number, "mu": number,
@@ -40,9 +40,6 @@ rotations listed.  In the orbit of a point t under these rotations take the one 
 theta than t, F is the same there, and its difference s to theta is orthogonal to T, because the generators are skew.
 So only such s matter: H + tau sum_T t t' - mu is positive semidefinite, which is checked in rationals (for H rounded,
 less the error).
-
-Scope "global" is proven as well where every q_i is an affine function of the trained parameters and no gate depends on
-them: one layer is trained, the last one, or one without kinks above it.  Then a local optimum is a global one.
 """
 
 from __future__ import annotations
@@ -71,7 +68,7 @@ from harness.certificates.numbers import (
     squared_norm,
     vector,
 )
-from harness.certificates.parameters import cost, flat, is_affine, read_theta
+from harness.certificates.parameters import cost, flat, read_theta
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
@@ -100,13 +97,11 @@ def check_ball(given: Problem, certificate: object) -> Checked:
         certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", "radius", "rotations", "tree")
     )
     choice(found["problem"], "certificate.problem", ("full",))
-    scope = choice(found["scope"], "certificate.scope", ("local", "global"))
+    choice(found["scope"], "certificate.scope", ("local",))
     theta = read_theta(found["theta"], "certificate.theta", network)
     signs = read_signs(found["signs"], "certificate.signs", given)
     radius = number(found["radius"], "certificate.radius")
     require_small(network)
-    if scope == "global" and not is_affine(network):
-        raise Rejected("the margins are not affine in what is trained: a ball says nothing of what is far from it")
     if radius <= 0:
         raise Rejected("the radius is not positive")
     lowest = min(given.margins(theta))
@@ -127,8 +122,9 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     if walk.least < (1 - GAP) * worth:
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
     gap = max(0.0, float_up(1 - walk.least / worth))
-    where = "at all" if scope == "global" else f"within {float_up(radius):.1e} of theta"
-    return Checked(True, f"no feasible point {where} costs less than {below:.12g}", above, below, gap)
+    reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
+    return Checked(True, reason, above, below, gap)
+
 
 
 def _read_rotations(value: object, given: Problem) -> list[Rotation]:

@@ -36,8 +36,3 @@ def flat(network: Network, theta: Sequence[Vector]) -> Vector:
 def cost(network: Network, theta: Theta) -> Fraction:
     """1/2 |theta|^2 over the trained layers."""
     return squared_norm(flat(network, theta)) / 2
-
-
-def is_affine(network: Network) -> bool:
-    """Whether every q_i is an affine function of what is trained, and no gate depends on it."""
-    return network.degree == 1 and (not network.kinked or network.trained[-1])

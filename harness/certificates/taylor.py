@@ -73,7 +73,7 @@ def expand(
     return out
 
 
-def margin(outputs: Sequence[Term], seed: Sequence[int]) -> Term:
+def margin(outputs: Sequence[Term], seed: Sequence[float]) -> Term:
     """The sum of the outputs times the seed's numbers."""
     used = [(s, term) for s, term in zip(seed, outputs, strict=True) if s]
     (s, first), *rest = used
