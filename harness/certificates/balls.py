@@ -7,10 +7,10 @@
             "mixed": [[*PLACE, number, number], ...], "dead": [[layer, neuron, D], ...]}
 
 PLACE is [margin from 0, layer from 1, neuron from 1].  With one output a margin is a sample; with several, a gate is
-that of all margins of a sample, and the first of them names it (signs.py).  The ball is so small that every pre-activation whose sign is not
-0 keeps it; the tree splits on the gates of kinks.  At a leaf, gates that are still open must not change value, gradient
-and Hessian of what is used (taylor.py); neurons that are zero have trees of their own (dead.py).  With p_r =
-+-pre-activation >= 0 at the kinks given, alpha, nu, rho > 0 let
+that of all margins of a sample, and the first of them names it (signs.py).  The ball is so small that every
+pre-activation whose sign is not 0 keeps it; the tree splits on the gates of kinks.  At a leaf, gates that are still
+open must not change value, gradient and Hessian of what is used (taylor.py); neurons that are zero have trees of their
+own (dead.py).  With p_r = +-pre-activation >= 0 at the kinks given, alpha, nu, rho > 0 let
 
     F(t) = 1/2 |t|^2 + sum_i (-alpha_i (q_i - 1) + rho/2 (q_i - 1)^2) + sum_r (-nu_r p_r + rho/2 p_r^2)
 
@@ -24,14 +24,14 @@ if s'Hs >= mu |s|^2 and mu >= 2 K radius / 3.  At |s| = radius that is more than
 cheapest feasible point of the ball is inside it: it is a local optimum.  It costs at least F(theta) - |g| radius,
 which is the bound.
 
-Mixed kinks.  A kink of a margin with alpha_i > 0 need not be split where the bend in it lowers q_i: where the slope l_r
-of q_i in the activation of p_r is negative in the ball, and the activation's slope grows there (convex); or where l_r is
-positive, and it falls (concave: a negative slope of more than 1).  With a coefficient c between the two slopes a and 1
-for its gate, l_r (sigma(p) - c p) <= 0, so that the margin with mixed gates is at least q_i (replace kinks from the top
-layer down: l_r depends on the gates above alone), and its excess is at least |l_r| min(|c - a|, |1 - c|) |p_r|.  F takes
-the mixed margin for q_i; it may also have a square weight/2 p_r^2, as long as |p_r| <= alpha_i |l_r|
-min(|c - a|, |1 - c|) / weight, if then q_i - 1 <= alpha_i / rho.  A pre-activation that enters by itself (nu, squares,
-kappa) must not have mixed kinks of its margin below it.  A kink from which every connection to an output leads through
+Mixed kinks.  A kink of a margin with alpha_i > 0 need not be split where its bend lowers q_i.  Let l_r be the slope of
+q_i in the activation sigma(p_r), and a that of sigma for p < 0.  For a < 1 sigma is convex, and l_r must be negative
+in the ball; for a > 1 it is concave, and l_r must be positive.  With a coefficient c between a and 1 for the gate,
+l_r (sigma(p) - c p) <= 0, so that the margin with mixed gates is at least q_i (replace kinks from the top layer down:
+l_r depends on the gates above alone), and its excess is at least |l_r| min(|c - a|, |1 - c|) |p_r|.  F takes the mixed
+margin for q_i; it may also have a square weight/2 p_r^2, as long as weight |p_r| <= alpha_i |l_r| min(|c - a|, |1 - c|),
+if then q_i - 1 <= alpha_i / rho.  A pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks
+of its margin below it.  A kink from which every connection to an output leads through
 gates that are 0 may be given any coefficient: it does not matter.
 
 Directions in which nothing changes.  Two neurons with the same gates on every sample used, and no inequality of their

@@ -101,6 +101,7 @@ def heard(network: Network, theta: Theta, signs: Signs | None, row: int) -> list
         matrix = weights(network, theta, layer)
         if layer < network.depth - 1 and signs is not None and not network.slope:
             above = [ok and signs[layer][row][r] >= 0 for r, ok in enumerate(above)]
-        above = [any(ok and line[c] != 0 for ok, line in zip(above, matrix, strict=True)) for c in range(len(matrix[0]))]
+        columns = range(len(matrix[0]))
+        above = [any(ok and line[c] != 0 for ok, line in zip(above, matrix, strict=True)) for c in columns]
         out.insert(0, above)
     return out

@@ -40,7 +40,8 @@ class General:
         if self._product is not None and self._product.status == "optimal":
             return self._moved(self._product, "local")
         if self._near.unclear:
-            return Verdict("undecided", self.point.value, None, "a margin is too close to 1 to tell whether it is active")
+            reason = "a margin is too close to 1 to tell whether it is active"
+            return Verdict("undecided", self.point.value, None, reason)
         quick = no_better_nearby(self._near, self.certify, split=False)
         if quick.status == "optimal":
             return quick
