@@ -22,8 +22,8 @@ Order 2.  Let d(t) be d less its part in the span of the rows G(t): grad q_i of 
 and the normals n_r of chosen kinks that are heard.  So G(t) d(t) = 0.  Suppose t is a local optimum.  Then it is one
 among the points with +-n_r >= 0 at the heard kinks, where the margins are those of the gates chosen and continuously
 differentiable at t.  There grad q_i . t, the degree times q_i, is positive and n_r . t = 0 (Euler), and the n_r are
-independent, which is checked: a constraint qualification.  So the KKT conditions hold, t is a combination of gradients of active margins and
-normals, that is of rows of G(t), and t . d(t) = 0.  If
+independent, which is checked: a constraint qualification.  So the KKT conditions hold, t is a combination of gradients
+of active margins and normals, that is of rows of G(t), and t . d(t) = 0.  If
 
     grad q_i . e + 1/2 d(t)' H_i d(t) > 0   on the active margins,
     +-(n_r . e + 1/2 d(t)' H_r d(t)) > 0     at the chosen kinks that are heard,     +-n_r . d(t) > 0    at the others,
@@ -31,8 +31,8 @@ normals, that is of rows of G(t), and t . d(t) = 0.  If
 
 then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less: no local optimum
 after all.  "implied" are active margins k whose products of input and what the outputs are multiplied by, y_k x_k with
-one output, are a combination of those of others with the same gates on neurons that are heard: grad q_k is a combination of
-theirs, and grad q_k . d(t) = 0.
+one output, are a combination of those of others with the same gates on neurons that are heard: grad q_k is a combination
+of theirs, and grad q_k . d(t) = 0.
 
 All of this is checked at theta in rationals, with room for t: gradients and Hessians move by at most the bounds
 of taylor.py times |t - theta|, and the part taken from d is at most |G(t) d| / s, s^2 at most the least eigenvalue of
