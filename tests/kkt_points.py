@@ -1,4 +1,4 @@
-"""KKT points of any network without a flow: descent to a neighbourhood, then Newton with the gates that are found there.
+"""KKT points of any network without a flow: descent to a neighbourhood, then Newton with the gates found there.
 
 Nothing of the trainer and of the oracles is in it, so that the oracles can be tested on what it finds.
 """
@@ -59,6 +59,8 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
     """Newton for theta = sum lambda grad q + sum nu grad p, q = 1, p = 0, over the parameters that are not zero."""
     network = problem.network
     free = np.flatnonzero(flat)
+    if not len(free) or not np.isfinite(flat).all():
+        return None
     first = [problem.rows.index(next(row for row in problem.rows if row[0] == i)) for i in range(problem.n)]
     at = _at(problem, flat)
     margins = at.margins(problem.seeds)
@@ -75,7 +77,8 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
         theta = network.split(flat)
         rows, values, hessians = [], [], []
         for i in active:
-            q = margin(expand(network, theta, problem.inputs[i], _gates(problem, signs, i), float)[-1], problem.seeds[i])
+            outputs = expand(network, theta, problem.inputs[i], _gates(problem, signs, i), float)[-1]
+            q = margin(outputs, problem.seeds[i])
             rows.append(q.gradient[free])
             values.append(float(q.value) - 1.0)
             hessians.append(q.hessian[np.ix_(free, free)])
@@ -101,7 +104,10 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
 
 
 def _gates(problem: Problem, signs: Sequence[np.ndarray], row: int) -> dict[tuple[int, int], float]:
+    """A kink has the slope of its negative side; the multiplier of its input makes up for it."""
     below = float(problem.network.slope)
     return {
-        (layer, j): 1.0 if s > 0.0 else below for layer, sign in enumerate(signs) for j, s in enumerate(sign[row].tolist())
+        (layer, j): 1.0 if s > 0.0 else below
+        for layer, sign in enumerate(signs)
+        for j, s in enumerate(sign[row].tolist())
     }

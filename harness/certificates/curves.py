@@ -31,8 +31,8 @@ of active margins and normals, that is of rows of G(t), and t . d(t) = 0.  If
 
 then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less: no local optimum
 after all.  "implied" are active margins k whose products of input and what the outputs are multiplied by, y_k x_k with
-one output, are a combination of those of others with the same gates on neurons that are heard: grad q_k is a combination
-of theirs, and grad q_k . d(t) = 0.
+one output, are a combination of those of others with the same gates on neurons that are heard: grad q_k is one of
+theirs, and grad q_k . d(t) = 0.
 
 All of this is checked at theta in rationals, with room for t: gradients and Hessians move by at most the bounds
 of taylor.py times |t - theta|, and the part taken from d is at most |G(t) d| / s, s^2 at most the least eigenvalue of
