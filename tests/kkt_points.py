@@ -65,6 +65,9 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
     at = _at(problem, flat)
     margins = at.margins(problem.seeds)
     active = np.flatnonzero(margins < margins.min() + 10 * NEAR).tolist()
+    if not active:
+        # Not finite, or too large to tell.
+        return None
     signs = [np.where(np.abs(a) < NEAR, 0.0, np.sign(a)) for a in at.preactivations[:-1]]
     kinks = [
         (i, layer, j)
