@@ -37,11 +37,11 @@ def kkt_point(problem: Problem, start: np.ndarray) -> Point | None:
     ).x
     if not np.isfinite(found).all() or _at(problem, found).margins(problem.seeds).min() < 0.5:
         return None
-    polished = _polished(problem, _with_zeros(problem, found))
+    polished = _polished(problem, _with_zeros(found, NEAR))
     if polished is None:
         return None
     try:
-        point = Point.at(problem, network.split(polished))
+        point = Point.at(problem, network.split(_with_zeros(polished, 1e-9)))
     except ValueError:
         return None
     return point if point.residual < 1e-10 else None
@@ -51,8 +51,8 @@ def _at(problem: Problem, flat: np.ndarray) -> Any:
     return evaluate(problem.network, problem.network.split(flat), problem.inputs)
 
 
-def _with_zeros(problem: Problem, flat: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(flat) < NEAR * np.abs(flat).max(), 0.0, flat)
+def _with_zeros(flat: np.ndarray, share: float) -> np.ndarray:
+    return np.where(np.abs(flat) < share * np.abs(flat).max(), 0.0, flat)
 
 
 def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:

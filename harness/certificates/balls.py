@@ -396,7 +396,8 @@ class _Ball:
                 if gates[i].get((layer, j)) is None or gates[i].get((layer, j)) != gates[i].get((layer, k)):
                     where = named(self.given, i)
                     raise Rejected(f"rotated neurons of layer {layer + 1} differ in their gates on {where}")
-                if mixed.get((i, layer, j)) != mixed.get((i, layer, k)):
+                # A gate that is given may be that of one that is mixed.
+                if mixed.get((i, layer, j), (0, 0))[1] != mixed.get((i, layer, k), (0, 0))[1]:
                     where = named(self.given, i)
                     raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on {where}")
             if any(at == layer and neuron in (j, k) for _, at, neuron in walls):

@@ -4,7 +4,8 @@ In three stages, which tell why a limit is not a local optimum:
 
 saddle        zeros stay zero; along a direction in which all active margins and kinks are stationary the
               Lagrangian bends down;
-kink          zeros stay zero; on one side of the kinks the norm can fall to first order;
+kink          zeros stay zero; on one side of the kinks the norm can fall to first order, or to second where they are
+              not heard;
 zero weight   zeros move (where there are kinks: a dead neuron wakes, on the side of its kinks that it moves to).
 
 Zeros are the zero parameters where nothing has a kink, else those of the dead neurons.
@@ -49,7 +50,7 @@ def descending(near: Expansion, certify: bool) -> tuple[Verdict, str] | None:
     linear = not near.signs
     stages = (
         ("saddle", _saddles(near)),
-        ("kink", _sides(near, ~near.held)),
+        ("kink", itertools.chain(_sides(near, ~near.held), _turning(near, ~near.held))),
         ("zero weight" if linear else "dead neuron", _waking(near)),
     )
     for mechanism, curves in stages:
@@ -138,7 +139,7 @@ def _sides(near: Expansion, free: np.ndarray) -> Iterator[Curve]:
 
 
 def _waking(near: Expansion) -> Iterator[Curve]:
-    """Zero parameters move: second order, the gates of quiet kinks being those that the direction itself takes."""
+    """Zero parameters move, to second order."""
     if not near.held.any():
         return
     everything = np.ones(len(near.flat), dtype=bool)
@@ -146,6 +147,11 @@ def _waking(near: Expansion) -> Iterator[Curve]:
         yield from _bent(near, everything, quiet={})
         return
     yield from _woken(near)
+    yield from _turning(near, everything)
+
+
+def _turning(near: Expansion, free: np.ndarray) -> Iterator[Curve]:
+    """Order 2 in the free parameters, the gates of quiet kinks being those that the direction itself takes."""
     if {p[1:] for p in near.quiet} <= set(dead_neurons(near)):
         # To second order dead neurons decouple from all else.
         return
@@ -153,7 +159,7 @@ def _waking(near: Expansion) -> Iterator[Curve]:
     base = near.smooth(mixed)
     normals = np.array([base.kinks[p][0] for p in near.quiet])
     rows = np.vstack([base.rows, np.array([base.kinks[p][0] for p in near.loud]).reshape(-1, len(near.flat))])
-    basis = _null(rows)
+    basis = np.eye(len(near.flat))[:, free] @ _null(rows[:, free])
     if not basis.shape[1]:
         return
 
