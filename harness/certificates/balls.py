@@ -126,7 +126,6 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     return Checked(True, reason, above, below, gap)
 
 
-
 def _read_rotations(value: object, given: Problem) -> list[Rotation]:
     out: list[Rotation] = []
     network = given.network
