@@ -70,7 +70,7 @@ from harness.certificates.numbers import (
 )
 from harness.certificates.parameters import cost, flat, read_theta
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
-from harness.certificates.symmetries import Rotation, tangent
+from harness.certificates.symmetries import Rotation, read_rotations, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
 from harness.problem.fields import FieldError
 from harness.problem.networks import preactivations
@@ -114,7 +114,8 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     worth = own / lowest**2 if lowest < 1 else own
     if (1 / lowest - 1) ** 2 * 2 * own > radius**2:
         raise Rejected("theta, scaled to least margin 1, is not in the ball")
-    ball = _Ball(given, theta, signs, radius, _read_rotations(found["rotations"], given), worth)
+    rotations = read_rotations(found["rotations"], "certificate.rotations", network)
+    ball = _Ball(given, theta, signs, radius, rotations, worth)
     walk = _Walk()
     ball.walk(found["tree"], "certificate.tree", walk)
     assert walk.least is not None
@@ -124,20 +125,6 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     gap = max(0.0, float_up(1 - walk.least / worth))
     reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
     return Checked(True, reason, above, below, gap)
-
-
-def _read_rotations(value: object, given: Problem) -> list[Rotation]:
-    out: list[Rotation] = []
-    network = given.network
-    for e, entry in enumerate(array(value, "certificate.rotations")):
-        parts = array(entry, f"certificate.rotations[{e}]", 3)
-        place = f"certificate.rotations[{e}]"
-        layer = integer(parts[0], place, 1, network.depth - 1)
-        j, k = (integer(part, place, 1, network.widths[layer]) for part in parts[1:])
-        if j == k:
-            raise FieldError(place, "a neuron cannot be rotated into itself")
-        out.append((layer - 1, j - 1, k - 1))
-    return out
 
 
 class _Ball:

@@ -10,11 +10,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector
+from harness.certificates.numbers import Rejected, Vector, array, integer
+from harness.problem.fields import FieldError
 from harness.problem.networks import Network
 
 Rotation = tuple[int, int, int]
 """(hidden layer, neuron, neuron), from 0."""
+
+
+def read_rotations(value: object, field: str, network: Network) -> list[Rotation]:
+    """[[layer, neuron, neuron], ...], all from 1.  Raises FieldError."""
+    out: list[Rotation] = []
+    for e, entry in enumerate(array(value, field)):
+        place = f"{field}[{e}]"
+        parts = array(entry, place, 3)
+        layer = integer(parts[0], place, 1, network.depth - 1)
+        j, k = (integer(part, place, 1, network.widths[layer]) for part in parts[1:])
+        if j == k:
+            raise FieldError(place, "a neuron cannot be rotated into itself")
+        out.append((layer - 1, j - 1, k - 1))
+    return out
 
 
 def pairs(network: Network, rotation: Rotation) -> list[tuple[int, int]] | None:
