@@ -41,7 +41,7 @@ def kkt_point(problem: Problem, start: np.ndarray) -> Point | None:
     if polished is None:
         return None
     try:
-        point = Point.at(problem, network.split(_with_zeros(polished, 1e-9)))
+        point = Point.at(problem, [u.tolist() for u in network.split(_with_zeros(polished, 1e-9))])
     except ValueError:
         return None
     return point if point.residual < 1e-10 else None

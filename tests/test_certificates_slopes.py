@@ -49,8 +49,9 @@ def pressed(slope: Fraction, c: Fraction, label: int, fixed: bool = False) -> tu
     theta: list[list[Any]] = [["4/5", "-3/5", 1], [1, label]]
     network = sparse("leaky_relu", MASKS, negative_slope=slope, fixed={2: [1, label]} if fixed else None)
     part = -label * Fraction(3, 20) / c
-    x = [[Fraction(5, 4), 0, 0], [3 * part, 4 * part, 1]]
-    return Problem(network, tuple(map(tuple, x)), (1, label)), theta
+    zero, one = Fraction(0), Fraction(1)
+    x = ((Fraction(5, 4), zero, zero), (3 * part, 4 * part, one))
+    return Problem(network, x, (1, label)), theta
 
 
 def exactly(theta: list[list[Any]]) -> tuple[tuple[Fraction, ...], ...]:
