@@ -29,8 +29,8 @@ TOLERANCE = Fraction(1, 10**9)
 
 def leaders(given: Problem) -> list[int]:
     """For every margin the first one of its sample."""
-    samples = [sample for sample, _ in given.rows]
-    return [samples.index(sample) for sample in samples]
+    first: dict[int, int] = {}
+    return [first.setdefault(sample, i) for i, (sample, _) in enumerate(given.rows)]
 
 
 def named(given: Problem, row: int) -> str:
