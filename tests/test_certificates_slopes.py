@@ -17,6 +17,7 @@ from harness.certificates.mechanisms import require_mechanism
 from harness.certificates.numbers import Rejected
 from harness.certificates.signs import read_signs
 from harness.certificates.taylor import Exact, bounds, expand, margin, margin_norms
+from harness.oracles.exact import between
 from harness.oracles.general import General
 from harness.problem.evaluation import evaluate
 from harness.problem.fields import FieldError
@@ -136,6 +137,16 @@ def test_both_sides_of_a_kink_are_gone_through(slope: Fraction, c: Fraction) -> 
     assert check(problem, tree(on, off)).accepted
     for forged in (tree(on, off * Fraction(9, 10)), tree(on * Fraction(9, 10), off), tree(off + 1, on + 1)):
         assert not check(problem, forged).accepted
+
+
+def test_a_coefficient_in_floats_is_the_slope_or_between() -> None:
+    """9/10 has no float: the nearest one is more, that of 1/10 too, and that of 1/3 less."""
+    for slope in (Fraction(9, 10), Fraction(1, 10), Fraction(1, 3), Fraction(-7, 10), Fraction(12, 10)):
+        network = fully_connected("leaky_relu", [1, 1], negative_slope=slope)
+        assert between(network, float(slope)) == slope
+        assert between(network, 1.0) == 1
+        low, high = sorted((slope, Fraction(1)))
+        assert (between(network, float(low) - 1e-15), between(network, float(high) + 1e-15)) == (low, high)
 
 
 # --- derivatives and their bounds ---

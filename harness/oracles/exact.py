@@ -35,7 +35,9 @@ def exact_theta(network: Network, theta: Sequence[np.ndarray]) -> Rows:
 
 
 def between(network: Network, coefficient: float) -> Fraction:
-    """A Clarke coefficient that rounding may have put past the slopes."""
+    """A Clarke coefficient, exactly the slope where it is that in floats, and not past the slopes by rounding."""
+    if coefficient == float(network.slope):
+        return network.slope
     low, high = sorted((network.slope, Fraction(1)))
     return min(max(Fraction(coefficient), low), high)
 
