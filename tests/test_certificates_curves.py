@@ -155,6 +155,22 @@ def test_samples_with_other_gates_do_not_stand_for_one() -> None:
     assert check(instance.problem, forged).reason == "samples 2 and 1 do not have the same gates"
 
 
+def unheard(third: list[Any]) -> str:
+    """Two paths as in `bent`, and a third one that ends before the output; the third point is a mean of two."""
+    points = [[4, 4, third[0]], [2, 6, third[1]], ["7/2", "9/2", third[2]]]
+    instance = instance_of(diagonal("relu", 3, 3), points, [1, 1, 1])
+    signs = [[[1, 1, 1 if v > 0 else off] for v in third] for off in (-1, 0)]
+    theta, d, e = [*[["1/2", "1/2", 1]] * 2, ["1/2", "1/2", 0]], [[0, 0, 0]] * 3, [["-1", "-1", "-9"]] * 3
+    implied = {"2": {"0": "3/4", "1": "1/4"}}
+    return check(instance.problem, curve(theta, d, e, signs=signs, active=[0, 1, 2], implied=implied)).reason
+
+
+def test_gates_that_nobody_hears_count_for_the_weights_above_them() -> None:
+    """The gradient in a weight of zero is what its neuron passes on."""
+    assert "do not have" not in unheard([2, 2, 2])
+    assert unheard([2, -2, 1]) == "samples 2 and 1 do not have the same gates"
+
+
 def relu_instance() -> tuple[Instance, Certificate]:
     signs = [[[1, 1]], [[1, 1]]]
     return instance_of(diagonal("relu", 2, 3), [[4, 4]], [1]), bent(signs=signs)

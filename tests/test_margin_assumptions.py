@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.oracles import decide
+from harness.oracles.assumptions import assumptions
 from harness.problem.networks import Network, diagonal, fully_connected
 from harness.problem.points import Point
 from tests.margin_limits import depth2_local, nonzero_local, point
@@ -56,3 +57,24 @@ def test_a_kink_at_right_angles_to_what_made_the_weights() -> None:
 def test_all_weights_of_a_deep_network(activation: str) -> None:
     root = 0.5 ** (1 / 3)
     assert told(point(diagonal(activation, 2, 3), [[1, 1]], [1], [[root, root]] * 3)) == (True, True, True)  # type: ignore[arg-type]
+
+
+def of(network: Network, x: list[list[int]], y: list[int], theta: list[list[float]]) -> tuple[bool | None, ...]:
+    return tuple(assumptions(point(network, x, y, theta)).values())
+
+
+def test_fixed_layers_are_what_they_are() -> None:
+    """The zeros of a fixed layer are no zero weights; a vector of them is zero, and so is all that it makes."""
+    x = [[1, 1]]
+    whole = fully_connected("relu", (2, 2), fixed={1: [1, 0, 1, 1]})
+    assert of(whole, x, [1], [[1, 0, 1, 1], [1, 2]]) == (True, True, True)
+    empty = fully_connected("relu", (2, 2), fixed={1: [1, 0, 0, 0]})
+    assert of(empty, x, [1], [[1, 0, 0, 0], [1, 0]]) == (False, False, False)
+    across = fully_connected("relu", (2, 2), fixed={1: [1, 0, 1, -1]})
+    assert of(across, x, [1], [[1, 0, 1, -1], [1, 0]]) == (False, True, False)
+
+
+def test_several_outputs() -> None:
+    leaky = diagonal("leaky_relu", 2, 2, negative_slope=0.5, outputs=2)
+    assert of(leaky, [[1, 2]], [0], [[2**0.5, 0], [1, 0, -1, 0]]) == (False, False, False)
+    assert of(fully_connected("linear", (2,), outputs=2), [[1, 2]], [0], [[1, 2, -1, -2]]) == (True, True, True)

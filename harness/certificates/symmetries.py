@@ -1,8 +1,8 @@
 """Rotations of two hidden neurons of one layer into each other, which change neither the network nor |theta|.
 
-Two neurons of one layer with parameters of their own and the same connections, and with the same gates on every sample
-that is looked at, can be turned into each other: the rows of W^l that belong to them turn, and the columns of W^(l+1)
-with them.  The motion of theta is linear, theta' = A theta with A skew and of norm 1; A theta is the tangent.
+Two neurons of one layer with trained parameters of their own and the same connections, and with the same gates on every
+sample that is looked at, can be turned into each other: the rows of W^l that belong to them turn, and the columns of
+W^(l+1) with them.  The motion of theta is linear, theta' = A theta with A skew and of norm 1; A theta is the tangent.
 """
 
 from __future__ import annotations
@@ -10,17 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector
+from harness.certificates.numbers import Rejected, Vector, array, integer
+from harness.problem.fields import FieldError
 from harness.problem.networks import Network
 
 Rotation = tuple[int, int, int]
 """(hidden layer, neuron, neuron), from 0."""
 
 
+def read_rotations(value: object, field: str, network: Network) -> list[Rotation]:
+    """[[layer, neuron, neuron], ...], all from 1.  Raises FieldError."""
+    out: list[Rotation] = []
+    for e, entry in enumerate(array(value, field)):
+        place = f"{field}[{e}]"
+        parts = array(entry, place, 3)
+        layer = integer(parts[0], place, 1, network.depth - 1)
+        j, k = (integer(part, place, 1, network.widths[layer]) for part in parts[1:])
+        if j == k:
+            raise FieldError(place, "a neuron cannot be rotated into itself")
+        out.append((layer - 1, j - 1, k - 1))
+    return out
+
+
 def pairs(network: Network, rotation: Rotation) -> list[tuple[int, int]] | None:
     """The pairs (a, b) of flat parameters that turn into each other; None where the two cannot be turned."""
     layer, j, k = rotation
-    offsets = [sum(network.sizes[:at]) for at in range(network.depth)]
+    offsets = network.offsets
+    if not all(network.trained[layer : layer + 2]):
+        return None
     above = network.patterns[layer + 1]
     found: list[tuple[int, int]] = []
     for at, first, second in (
