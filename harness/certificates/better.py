@@ -10,10 +10,11 @@ Two facts are checked, both exactly.
 
 2. EVERY feasible point with the structure costs at least L, and L > cost(better).  The points with the structure
    are the face: dead neurons are zero; where g_ij = 1, z . p_ij >= 0 and the gate is on; where g_ij = -1,
-   z . p_ij <= 0 and it is off; where g_ij = 0, z . p_ij = 0.  For nu_ij >= 0 where g_ij is 1 or -1, and of any sign
+   z . p_ij <= 0 and it is off, with the slope s there; where g_ij = 0, z . p_ij = 0.  For nu_ij >= 0 where g_ij is 1 or -1, and of any sign
    where it is 0,
 
-       psi_j(z) <= z . (sum_{g_ij = 1} alpha_i y_i t_j p_ij + sum_i nu_ij e_ij p_ij),   e_ij = -1 if g_ij = -1, else 1,
+       psi_j(z) <= z . (sum_{g_ij = 1} alpha_i y_i t_j p_ij + sum_{g_ij = -1} s alpha_i y_i t_j p_ij
+                        + sum_i nu_ij e_ij p_ij),   e_ij = -1 if g_ij = -1, else 1,
 
    so D_j is the norm of that vector, and L follows as in bounds.py.  nu may be null (all zero) and is null
    for linear networks and for layer 2.
@@ -85,7 +86,7 @@ def _slope(block: Block, structure: Structure, y: Sequence[int], face: Face) -> 
         nu = Fraction(0) if face.nu is None else face.nu[i][j]
         if g and nu < 0:
             raise Rejected(f"nu of sample {i}, neuron {j + 1} is negative")
-        weights[i] = (a if g == 1 else 0) + (-nu if g == -1 else nu)
+        weights[i] = (a if g == 1 else block.slope * a if g == -1 else 0) + (-nu if g == -1 else nu)
     return combined(block, weights)
 
 

@@ -26,7 +26,17 @@ from harness.certificates.cells import Entry, joint_bounds, read_entries
 from harness.certificates.curves import check_curve
 from harness.certificates.layers import check_layer
 from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, rows, vector
-from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, neurons_of, value
+from harness.certificates.problems import (
+    NAMES,
+    Block,
+    Name,
+    Theta,
+    block_of,
+    meant,
+    neurons_of,
+    require_fixed,
+    value,
+)
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
@@ -71,11 +81,12 @@ def read_certificate(given: Problem, value: object, field: str = "certificate") 
     sizes, width, n = given.network.sizes, given.network.widths[1], given.n
     common: dict[str, Any] = {
         "kind": kind,
-        "problem": choice(found["problem"], f"{field}.problem", NAMES),
+        "problem": meant(given.network, choice(found["problem"], f"{field}.problem", NAMES)),
         "scope": choice(found["scope"], f"{field}.scope", ("local", "global")),
         "theta": rows(found["theta"], f"{field}.theta", sizes),
         "structure": read_structure(found["structure"], f"{field}.structure", given),
     }
+    require_fixed(given.network, common["theta"])
     if kind == "bound":
         alpha = vector(found["alpha"], f"{field}.alpha", n)
         return Certificate(**common, alpha=alpha, cases=read_cases(found.get("neurons"), f"{field}.neurons", width, n))

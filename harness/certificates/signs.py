@@ -1,6 +1,6 @@
 """The signs of a limit's pre-activations, for networks of any depth, with or without shared weights.
 
-    "signs": [one array a hidden layer: [one row a sample: [one of -1, 0, 1 a neuron]]], null for linear networks
+    "signs": [one array a hidden layer: [one row a margin: [one of -1, 0, 1 a neuron]]], null for linear networks
 
 A limit is irrational as a rule and theta its rounding, so that a pre-activation which vanishes in the limit (a kink)
 is tiny in theta: at most 1e-9 of the norms of its weights and its inputs.  The others must have their sign clear
@@ -26,7 +26,7 @@ TOLERANCE = Fraction(1, 10**9)
 
 def read_signs(value: object, field: str, given: Problem) -> Signs | None:
     """None for linear networks.  Raises FieldError on a wrong shape."""
-    if given.network.activation == "linear":
+    if not given.network.kinked:
         if value is not None:
             raise FieldError(field, "must be null for a linear network")
         return None
@@ -38,7 +38,7 @@ def read_signs(value: object, field: str, given: Problem) -> Signs | None:
                 choice(sign, f"{field}[{layer}][{i}][{j}]", (-1, 0, 1))
                 for j, sign in enumerate(array(row, f"{field}[{layer}][{i}]", width))
             )
-            for i, row in enumerate(array(rows, f"{field}[{layer}]", given.n))
+            for i, row in enumerate(array(rows, f"{field}[{layer}]", len(given.rows)))
         )
         for layer, (rows, width) in enumerate(zip(layers, hidden, strict=True))
     )
@@ -51,22 +51,22 @@ def weights(network: Network, theta: Theta, layer: int) -> list[Vector]:
 
 
 def activations(network: Network, theta: Theta, x: Vector, signs: Sequence[tuple[int, ...]] | None) -> Vector:
-    """h^l, l = len(signs), with these gates: inputs whose sign is not 1 are passed on as zeros.
+    """h^l, l = len(signs), with these gates: inputs whose sign is 0 are passed on as zeros.
 
     signs: of this sample, one tuple a layer below; an empty tuple for a linear layer.
     """
     h = tuple(x)
     for layer, row in enumerate(signs or ()):
         a = [dot(weight, h) for weight in weights(network, theta, layer)]
-        h = tuple(v if s > 0 else Fraction(0) for v, s in zip(a, row, strict=True)) if row else tuple(a)
+        h = _sided(network, a, row) if row else tuple(a)
     return h
 
 
 def require_signs(given: Problem, theta: Theta, signs: Signs) -> None:
     """Whether theta has these signs, zeros up to TOLERANCE.  Raises Rejected."""
     network = given.network
-    for i, x in enumerate(given.x):
-        h = tuple(x)
+    for i, (sample, _) in enumerate(given.rows):
+        h = tuple(given.x[sample])
         for layer, rows in enumerate(signs):
             matrix = weights(network, theta, layer)
             a = [dot(row, h) for row in matrix]
@@ -78,4 +78,10 @@ def require_signs(given: Problem, theta: Theta, signs: Signs) -> None:
                     place = f"the input of neuron {j + 1} of layer {layer + 1} on sample {i}"
                     raise Rejected(f"{place} does not have the sign {sign} in theta")
             # Inputs that are zero in the limit are passed on as zeros.
-            h = tuple(v if sign > 0 else Fraction(0) for v, sign in zip(a, rows[i], strict=True))
+            h = _sided(network, a, rows[i])
+
+
+def _sided(network: Network, a: Sequence[Fraction], signs: Sequence[int]) -> Vector:
+    """The activation of inputs with these signs."""
+    slope = {1: Fraction(1), 0: Fraction(0), -1: network.slope}
+    return tuple(slope[sign] * v for v, sign in zip(a, signs, strict=True))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.problem.networks import Network
 from harness.problem.problems import Problem
 
 
@@ -22,7 +23,12 @@ def text(number: float | Fraction) -> int | str:
     return int(exact) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
 
 
-def header(theta: Sequence[np.ndarray], kind: str, scope: str, problem: str = "full") -> dict[str, Any]:
+def stated(network: Network, theta: Sequence[np.ndarray]) -> list[Sequence[Any]]:
+    """theta with the exact numbers of the layers that are fixed."""
+    return [list(u) if fixed is None else fixed for u, fixed in zip(theta, network.fixed, strict=True)]
+
+
+def header(theta: Sequence[Sequence[Any] | np.ndarray], kind: str, scope: str, problem: str = "full") -> dict[str, Any]:
     """The fields that every certificate has."""
     return {"kind": kind, "problem": problem, "scope": scope, "theta": [[text(a) for a in u] for u in theta]}
 
@@ -35,18 +41,21 @@ def feasible_points(
     theta: one vector a layer, min q > 0.  Points that give away more than a tenth of the gain for short numbers
     are left out.
     """
-    m = problem.network.depth
-    exact = [[Fraction(float(v)) for v in u] for u in theta]
+    network = problem.network
+    exact = [[Fraction(v) for v in u] for u in stated(network, theta)]
     lowest = float(min(problem.margins(exact)))
     if not lowest > 0.0:
         return
-    scaled = [np.asarray(u) * lowest ** (-1.0 / m) for u in theta]
-    cost = 0.5 * sum(float(u @ u) for u in scaled)
+    scaled = network.scaled([np.asarray(u) for u in theta], lowest ** (-1.0 / network.degree))
+    cost = 0.5 * sum(float(u @ u) for u, own in zip(scaled, network.trained, strict=True) if own)
     for bits in (2, 4, 8, 14, 20, 30, 45):
         slack = 2.0 ** (1 - bits)
         for stretch in (1.0, 1.0 + slack, 1.0 + 8.0 * slack):
-            point = [[rounded(float(v) * stretch, bits) for v in u] for u in scaled]
-            worth = 0.5 * float(sum(v * v for u in point for v in u))
+            point = [
+                [rounded(float(v) * stretch, bits) for v in u] if fixed is None else list(fixed)
+                for u, fixed in zip(scaled, network.fixed, strict=True)
+            ]
+            worth = 0.5 * float(sum(v * v for u, own in zip(point, network.trained, strict=True) if own for v in u))
             if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                 continue
             if min(problem.margins(point)) >= 1:
