@@ -9,12 +9,11 @@ Two facts are checked, both exactly.
 1. "better" is feasible: q_i >= 1 for all i, by the exact forward pass.
 
 2. EVERY feasible point with the structure costs at least L, and L > cost(better).  The points with the structure
-   are the face: dead neurons are zero; where g_ij = 1, z . p_ij >= 0 and the gate is on; where g_ij = -1,
-   z . p_ij <= 0 and it is off, with the slope s there; where g_ij = 0, z . p_ij = 0.  For nu_ij >= 0 where g_ij is 1 or -1, and of any sign
-   where it is 0,
+   are the face: dead neurons are zero; where g_ij = 1, z . p_ij >= 0 and the slope a_ij is 1; where g_ij = -1,
+   z . p_ij <= 0 and it is that of the negative side; where g_ij = 0, z . p_ij = 0 and a_ij is put to 0.  For
+   nu_ij >= 0 where g_ij is 1 or -1, and of any sign where it is 0,
 
-       psi_j(z) <= z . (sum_{g_ij = 1} alpha_i y_i t_j p_ij + sum_{g_ij = -1} s alpha_i y_i t_j p_ij
-                        + sum_i nu_ij e_ij p_ij),   e_ij = -1 if g_ij = -1, else 1,
+       psi_j(z) <= z . (sum_i a_ij alpha_i y_i t_j p_ij + sum_i nu_ij e_ij p_ij),   e_ij = -1 if g_ij = -1, else 1,
 
    so D_j is the norm of that vector, and L follows as in bounds.py.  nu may be null (all zero) and is null
    for linear networks and for layer 2.
@@ -63,19 +62,19 @@ def read_face(value: object, field: str, width: int, n: int) -> Face:
 
 
 def face_bound(
-    problem: Name, blocks: Sequence[Block], structure: Structure, y: Sequence[int], face: Face
+    given: Problem, problem: Name, blocks: Sequence[Block], structure: Structure, face: Face
 ) -> LowerBound:
     """L: what every feasible point with the structure costs at least.  Raises Rejected.
 
     blocks: those of the neurons that are not dead.
     """
-    slopes = [_slope(block, structure, y, face) for block in blocks]
+    slopes = [_slope(given, block, structure, face) for block in blocks]
     return lower_bound(problem, face.alpha, slopes)
 
 
-def _slope(block: Block, structure: Structure, y: Sequence[int], face: Face) -> Fraction:
+def _slope(given: Problem, block: Block, structure: Structure, face: Face) -> Fraction:
     j = block.neuron.index
-    b = [a * label * structure.outgoing[j] * block.scale for a, label in zip(face.alpha, y, strict=True)]
+    b = [a * label * structure.outgoing[j] * block.scale for a, label in zip(face.alpha, given.y, strict=True)]
     if not block.gated:
         if face.nu is not None and any(row[j] for row in face.nu):
             raise Rejected("nu has no place where there are no gates")
@@ -86,7 +85,7 @@ def _slope(block: Block, structure: Structure, y: Sequence[int], face: Face) -> 
         nu = Fraction(0) if face.nu is None else face.nu[i][j]
         if g and nu < 0:
             raise Rejected(f"nu of sample {i}, neuron {j + 1} is negative")
-        weights[i] = (a if g == 1 else block.slope * a if g == -1 else 0) + (-nu if g == -1 else nu)
+        weights[i] = (a if g == 1 else given.network.slope * a if g == -1 else 0) + (-nu if g == -1 else nu)
     return combined(block, weights)
 
 

@@ -25,18 +25,9 @@ from harness.certificates.bounds import Cases, LowerBound, gated_slope, linear_s
 from harness.certificates.cells import Entry, joint_bounds, read_entries
 from harness.certificates.curves import check_curve
 from harness.certificates.layers import check_layer
-from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, rows, vector
-from harness.certificates.problems import (
-    NAMES,
-    Block,
-    Name,
-    Theta,
-    block_of,
-    meant,
-    neurons_of,
-    require_fixed,
-    value,
-)
+from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, vector
+from harness.certificates.parameters import read_theta
+from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
@@ -78,21 +69,20 @@ def read_certificate(given: Problem, value: object, field: str = "certificate") 
     kind = choice(fields(value, field, ("kind",), None)["kind"], f"{field}.kind", ("bound", "cells", "better"))
     own = {"bound": ("alpha",), "cells": ("cells",), "better": ("better", "face")}[kind]
     found = fields(value, field, (*_COMMON, *own), ("neurons",) if kind == "bound" else ())
-    sizes, width, n = given.network.sizes, given.network.widths[1], given.n
+    width, n = given.network.widths[1], given.n
     common: dict[str, Any] = {
         "kind": kind,
         "problem": meant(given.network, choice(found["problem"], f"{field}.problem", NAMES)),
         "scope": choice(found["scope"], f"{field}.scope", ("local", "global")),
-        "theta": rows(found["theta"], f"{field}.theta", sizes),
+        "theta": read_theta(found["theta"], f"{field}.theta", given.network),
         "structure": read_structure(found["structure"], f"{field}.structure", given),
     }
-    require_fixed(given.network, common["theta"])
     if kind == "bound":
         alpha = vector(found["alpha"], f"{field}.alpha", n)
         return Certificate(**common, alpha=alpha, cases=read_cases(found.get("neurons"), f"{field}.neurons", width, n))
     if kind == "cells":
         return Certificate(**common, entries=read_entries(found["cells"], f"{field}.cells", width, n))
-    better = rows(found["better"], f"{field}.better", sizes)
+    better = read_theta(found["better"], f"{field}.better", given.network)
     return Certificate(**common, better=better, face=read_face(found["face"], f"{field}.face", width, n))
 
 
@@ -131,7 +121,7 @@ def _judge(given: Problem, read: Certificate, worth: Fraction) -> Checked:
         assert read.better is not None
         assert read.face is not None
         alive = [block for block in blocks if not structure.dead(block.neuron)]
-        floor = face_bound(problem, alive, structure, given.y, read.face)
+        floor = face_bound(given, problem, alive, structure, read.face)
         cheaper = require_better(given, problem, read.scope, neurons, structure, read.theta, read.better, floor)
         above = float_up(cheaper)
         below = floor.as_float()

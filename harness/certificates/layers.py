@@ -52,11 +52,11 @@ from harness.certificates.numbers import (
     float_up,
     integer,
     number,
-    rows,
     squared_norm,
     vector,
 )
-from harness.certificates.problems import only_layer, require_fixed
+from harness.certificates.parameters import read_theta
+from harness.certificates.problems import only_layer
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
@@ -175,8 +175,7 @@ def check_layer(given: Problem, certificate: object) -> Checked:
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", *own))
     layer = _layer_index(found["problem"], given.network)
     scope = choice(found["scope"], "certificate.scope", ("local", "global"))
-    theta = rows(found["theta"], "certificate.theta", given.network.sizes)
-    require_fixed(given.network, theta)
+    theta = read_theta(found["theta"], "certificate.theta", given.network)
     signs = read_signs(found["signs"], "certificate.signs", given)
     if signs is not None:
         require_signs(given, theta, signs)

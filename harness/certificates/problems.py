@@ -126,13 +126,6 @@ def meant(network: Network, problem: Name) -> Name:
     return NAMES[only + 1]
 
 
-def require_fixed(network: Network, theta: Theta) -> None:
-    """Whether theta has the network's own numbers in the layers that are not trained.  Raises Rejected."""
-    for layer, (fixed, row) in enumerate(zip(network.fixed, theta, strict=True)):
-        if fixed is not None and fixed != row:
-            raise Rejected(f"layer {layer + 1} is fixed, and theta has other numbers for it")
-
-
 def cost(theta: Theta, problem: Name) -> Fraction:
     """1/2 ||theta||^2, or 1/2 ||u^l||^2 for a layer."""
     layers = theta if problem == "full" else (theta[0] if problem == "layer 1" else theta[1],)

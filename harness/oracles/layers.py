@@ -1,6 +1,6 @@
 """The problem over one layer at depth 2 without shared weights, the other layer held at the limit's values.
 
-Layer 1 is decided like the whole problem (problems.py).  Layer 2 is a convex quadratic program for relu too,
+Layer 1 is decided like the whole problem (programmes.py).  Layer 2 is a convex quadratic program with kinks too,
 
     min 1/2 ||v||^2   s.t.   y_i sum_j h_ij v_j >= 1,   h_ij = sigma(w_j . x_i^(j)),
 
@@ -34,7 +34,9 @@ def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
     pulls = []
     for j in apart.live:
         a = apart.neurons[j].patch @ apart.w[j]
-        pulls.append(float((apart.alpha * apart.y) @ (np.where(apart.gates[:, j] > 0, a, 0.0) if apart.relu else a)))
+        gates = apart.gates[:, j]
+        h = np.where(gates > 0, a, np.where(gates < 0, apart.slope * a, 0.0)) if apart.kinked else a
+        pulls.append(float((apart.alpha * apart.y) @ h))
     square = sum(pull * pull for pull in pulls)
     bound = 0.5 * float(apart.alpha.sum()) ** 2 / square if square > 0.0 else 0.0
     if bound < value * (1.0 - SAFE_GAP):

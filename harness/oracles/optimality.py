@@ -53,7 +53,7 @@ def decide_local(problem: Programme, certify: bool) -> Verdict:
         verdict = _first_better(problem, "local", _local_guesses(problem, relaxed, worst), tried, certify)
         if verdict is not None:
             return verdict
-    if not problem.apart.relu:
+    if not problem.apart.kinked:
         return Verdict("undecided", problem.value, None, "neither multipliers nor a better point were found")
     return _every_cell(problem, "local", certify)
 
@@ -69,7 +69,7 @@ def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_ce
             {**local.certificate, "scope": "global"},
         )
         return attested(problem.apart.problem, verdict, certify)
-    if not problem.apart.relu:
+    if not problem.apart.kinked:
         if local.status != "optimal" or local.certificate is None:
             return local
         verdict = Verdict("optimal", local.value, local.bound, local.reason, {**local.certificate, "scope": "global"})
@@ -130,7 +130,7 @@ def _better(problem: Programme, scope: str, found: Found, certify: bool) -> Verd
     proof, low = face(problem)
     low = min(low, problem.value) * (1.0 - LEAST_GAIN)
     u, sign = found.u, found.sign
-    blends = (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and apart.relu else (0.0,)
+    blends = (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and apart.kinked else (0.0,)
     for blend in blends:
         if blend:
             # Towards the limit, off the walls on which rounding may put the point on the wrong side.
@@ -138,7 +138,7 @@ def _better(problem: Programme, scope: str, found: Found, certify: bool) -> Verd
             own = [s * w for s, w in zip(np.broadcast_to(scale, apart.k), apart.w, strict=True)]
             u = [(1.0 - blend) * a + blend * b for a, b in zip(found.u, own, strict=True)]
         for theta, cost in better_points(problem, u, sign, low):
-            if scope == "local" and apart.relu and not _same_side(problem, theta):
+            if scope == "local" and apart.kinked and not _same_side(problem, theta):
                 continue
             reason = f"a point at cost {float(cost):.6g} is better"
             verdict = Verdict(
@@ -210,7 +210,7 @@ def _local_guesses(problem: Programme, relaxed: Relaxation, worst: Cells) -> Ite
 
 
 def _own_cells(problem: Programme) -> Cells:
-    """The limit's own cells, kinks off; dead neurons in the cell of a direction that turns everything off."""
+    """The limit's own cells, kinks off; dead neurons with everything off."""
     apart = problem.apart
     return {j: (int(apart.sign[j]) or 1, tuple((apart.gates[:, j] > 0).astype(int).tolist())) for j in problem.active}
 
