@@ -46,7 +46,9 @@ def margins_of(network: Network, problem: Problem | Instance, theta: Sequence[np
             h = np.where(h > 0.0, h, float(network.slope) * h)
     if network.outputs == 1:
         return problem.y_float * h[:, 0]
-    return np.array([h[i, own] - h[i, k] for i, own in enumerate(problem.y) for k in range(network.outputs) if k != own])
+    return np.array(
+        [h[i, own] - h[i, k] for i, own in enumerate(problem.y) for k in range(network.outputs) if k != own]
+    )
 
 
 def fc_relu_local() -> Point:

@@ -1,7 +1,7 @@
 """Verdicts for every slope of the activation, fixed layers and several outputs, against all cells one by one.
 
-A cell fixes the sides of all pre-activations, and with them the problem is convex.  These cells are listed here from the
-definition of the network, without regions, trees or multipliers.
+A cell fixes the sides of all pre-activations, and with them the problem is convex.  These cells are listed here from
+the definition of the network, without regions, trees or multipliers.
 """
 
 from __future__ import annotations

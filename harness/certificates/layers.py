@@ -1,13 +1,13 @@
 """The problem over one layer's parameters, at any depth and with any sharing: kinds "layer tree" and "layer better".
 
 At theta, minimise 1/2 |z|^2 over z = u^l subject to q_i >= 1, the other layers held at theta's.  With several outputs
-a sample has several margins q_i, and the same gates in all.  Once the gates of the hidden neurons of layers l..m-1 on a
-sample are given, the pre-activations and its q_i are linear forms in z.  The layers below l are theta's, with inputs
-that vanish in the limit passed on as zeros.  Where all other layers are fixed by the network, the problem is (P) itself,
-and may be called "full".
+a sample has several margins q_i, and the same gates in all.  Once the gates of the hidden neurons of layers l..m-1 on
+a sample are given, the pre-activations and its q_i are linear forms in z.  The layers below l are theta's, with
+inputs that vanish in the limit passed on as zeros.  Where all other layers are fixed by the network, the problem is
+(P) itself, and may be called "full".
 
-A closed cell is a choice of gates: a gate on says that its pre-activation form is >= 0, and passes it on, off that it is
-<= 0, and passes it on times the slope of the activation there, 0 for relu.  For
+A closed cell is a choice of gates: a gate on says that its pre-activation form is >= 0 and passes it on, off that it
+is <= 0 and passes it on times the slope of the activation there, 0 for relu.  For
 alpha >= 0, and nu >= 0 for those inequalities, every feasible z of the cell costs at least
 
     1/2 (sum_i alpha_i)^2 / |sum_i alpha_i c_i + sum_r nu_r (+-n_r)|^2,         q_i = c_i . z, forms n_r,
@@ -151,7 +151,8 @@ class Layer:
                 h = [self.slope * value if self.kinked and value < 0 else value for value in a]
                 a = [dot(row, h) for row in self.above[k + 1]]
             outputs.append(a)
-        return [sum((s * a for s, a in zip(seed, outputs[i], strict=True)), Fraction(0)) for i, seed in self.given.rows], found
+        q = [sum((s * a for s, a in zip(seed, outputs[i], strict=True)), Fraction(0)) for i, seed in self.given.rows]
+        return q, found
 
 
 @dataclass
@@ -332,9 +333,9 @@ def _check_better(
         _require_point(problem, gates, theta[problem.layer])
     floor = _ratio(problem, alpha, nu, gates, "certificate", zeros=True)
     q, inputs = problem.margins(better)
-    for i, margin in enumerate(q):
+    for (sample, _), margin in zip(problem.given.rows, q, strict=True):
         if margin < 1:
-            raise Rejected(f"the better point is not feasible: its margin on sample {problem.given.rows[i][0]} is below 1")
+            raise Rejected(f"the better point is not feasible: its margin on sample {sample} is below 1")
     cost = squared_norm(better)
     if floor is None or not floor > cost:
         raise Rejected("the better point does not cost less than every point with the signs")

@@ -1,8 +1,8 @@
 """The three margin problems of a depth 2 network of one output without shared weights, as sums over its neurons.
 
 Neuron j has incoming weights w_j, which see the patch x_i^(j) of sample i, and one outgoing weight v_j.  With
-sigma(s) = s for s >= 0 and slope s for s < 0, q_i = y_i sum_j v_j sigma(w_j . x_i^(j)).  The slope is any rational: 0 is
-relu, 1 the identity.
+sigma(s) = s for s >= 0 and slope s for s < 0, q_i = y_i sum_j v_j sigma(w_j . x_i^(j)).  The slope is any rational: 0
+is relu, 1 the identity.
 
 - "full": minimise 1/2 (|w|^2 + |v|^2) subject to q_i >= 1.  With u_j = |v_j| w_j and s_j the sign of v_j,
   q_i = y_i sum_j s_j sigma(u_j . x_i^(j)), and the cost is at least sum_j |u_j|, with equality where

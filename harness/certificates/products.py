@@ -5,16 +5,16 @@ all theta, then every feasible theta has sum(alpha) <= D |u^1| ... |u^m| <= D (|
 
     1/2 |theta|^2 >= (m/2) (sum(alpha) / D)^(2/m).
 
-With G = sum_i alpha_i s_i x_i', s_i what the outputs are multiplied by in q_i, sum_i alpha_i q_i is the scalar product of
-G and the product of all W^l.  What D is:
+With G = sum_i alpha_i s_i x_i', s_i what the outputs are multiplied by in q_i, sum_i alpha_i q_i is the scalar product
+of G and the product of all W^l.  What D is:
 - one layer: |f|, sum_i alpha_i q_i = f . u^1; for one output and unshared weights that is |sum_i alpha_i y_i x_i|;
 - two trained layers, at any depth: the largest singular value of M, sum_i alpha_i q_i = u^2 . M u^1;
 - three layers and more, all trained: the largest singular value of G on the coordinates that reach the outputs (its
   length, for one output), times sqrt(c_l) for every layer, where c_l is how often the most used parameter of the layer
   occurs: |W^l| <= sqrt(c_l) |u^l|, and the nuclear norm of a product is at most the product of the norms.
 
-Where there is a singular value the certificate gives "square" = D^2, or the part of it without the c_l, and what is to be
-shown positive semidefinite is square - M'M:
+Where there is a singular value the certificate gives its "square", and square - M'M is shown to be positive
+semidefinite:
 
     {"kind": "product bound", "problem": "full", "scope": S, "theta": ..., "alpha": [one a margin], "square": number}
 
@@ -159,8 +159,8 @@ def _folded(network: Network, pull: Matrix) -> Vector:
 def _form(network: Network, theta: Theta, pull: Matrix) -> Matrix:
     """M, from the weights of the fixed layers, for two trained layers.
 
-    With L, N, R the products of the fixed W^l above, between and below the trained ones, sum_i alpha_i q_i is the scalar
-    product of L'G R' and U N V, U and V the matrices of the trained layers.
+    With L, N, R the products of the fixed W^l above, between and below the trained ones, sum_i alpha_i q_i is the
+    scalar product of L'G R' and U N V, U and V the matrices of the trained layers.
     """
     low, high = (layer for layer, own in enumerate(network.trained) if own)
     widths = network.widths

@@ -1,13 +1,13 @@
 """Kind "vertices": the whole margin problem of a diagonal network of any depth m >= 2 with one output, all trained.
 
-Neuron j of every layer is fed by neuron j of the layer below alone.  The activation is positively homogeneous, so that
-of its m weights only the product counts, beta_j = +- their absolute values, and the signs s of the hidden ones:
-q_i = sum_j z_ij beta_j, z_ij = y_i |x_ij| f(sign of x_ij), where f(1) and f(-1) are what the signs, each followed by the
-activation, make of 1 and of -1.  For linear networks z_ij = y_i x_ij; for relu z_ij = y_i max(0, s_j x_ij), since further
-hidden weights count only where they are positive.  A product costs at least (m/2) |beta_j|^(2/m), by the inequality of
-the means.  That is concave in |beta_j|, so that on each orthant the least cost on {z beta >= 1} is taken at a vertex: k
-coordinates are free and k margins are 1, k = 1, 2, ....  The checker lists all of them, for every choice of signs, in
-exact arithmetic; the certificate is theta alone:
+Neuron j of every layer is fed by neuron j of the layer below alone.  The activation is positively homogeneous, so
+that of its m weights only the product counts, beta_j = +- their absolute values, and the signs s of the hidden ones:
+q_i = sum_j z_ij beta_j, z_ij = y_i |x_ij| f(sign of x_ij), where f(1) and f(-1) are what the signs, each followed by
+the activation, make of 1 and of -1.  For linear networks z_ij = y_i x_ij; for relu z_ij = y_i max(0, s_j x_ij), since
+further hidden weights count only where they are positive.  A product costs at least (m/2) |beta_j|^(2/m), by the
+inequality of the means.  That is concave in |beta_j|, so that on each orthant the least cost on {z beta >= 1} is
+taken at a vertex: k coordinates are free and k margins are 1, k = 1, 2, ....  The checker lists all of them, for
+every choice of signs, in exact arithmetic; the certificate is theta alone:
 
     {"kind": "vertices", "problem": "full", "scope": "global", "theta": ...}
 

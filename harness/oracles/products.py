@@ -50,9 +50,7 @@ def decide_product(point: Point, certify: bool) -> Verdict | None:
 
 def _one_path_will_do(network: Network) -> bool:
     """Whether the best predictor in one path is the best point."""
-    return network.depth == 1 or (
-        network.fully_connected and network.outputs == 1 and network.degree == network.depth
-    )
+    return network.depth == 1 or (network.fully_connected and network.outputs == 1 and network.degree == network.depth)
 
 
 def cheaper(point: Point, theta: list[np.ndarray], certify: bool) -> Verdict | None:
@@ -102,7 +100,9 @@ def _length(point: Point, alpha: np.ndarray) -> float:
         for part, at in ((slice(high + 1, None), high + 1), (slice(low + 1, high), low + 1), (slice(low), 0))
     )
     outer = left.T @ pull @ right.T
-    form = np.einsum("pt,qs,pqb,sta->ba", outer, between, _one_hot(network, high), _one_hot(network, low), optimize=True)
+    form = np.einsum(
+        "pt,qs,pqb,sta->ba", outer, between, _one_hot(network, high), _one_hot(network, low), optimize=True
+    )
     return float(np.linalg.norm(form, 2))
 
 
