@@ -182,7 +182,7 @@ def test_expansions_against_the_network(network: Network) -> None:
         inputs = preactivations(network, [list(u) for u in theta], list(x))
         gates = {(layer, j): int(a > 0) for layer, row in enumerate(inputs[:-1]) for j, a in enumerate(row)}
         flat = np.concatenate(theta)
-        term = expand(network, flat, x, gates, float)[-1][0]
+        term = expand(network, theta, x, gates, float)[-1][0]
         assert term.value == pytest.approx(inputs[-1][0])
         step = 1e-4 * rng.standard_normal(len(flat))
         moved = network.split(flat + step)
@@ -207,7 +207,7 @@ def test_expansions_against_the_network(network: Network) -> None:
 def test_an_open_gate_is_known_only_where_it_cannot_matter() -> None:
     network = diagonal("relu", 1, 3)
     for theta, unknown in (([0.0, 0.0, 0.0], 3), ([0.0, 1.0, 1.0], 1), ([0.0, 0.0, 1.0], 2), ([1.0, 1.0, 1.0], 0)):
-        assert expand(network, theta, [1.0], {(1, 0): 1}, float)[-1][0].unknown == unknown
+        assert expand(network, [[v] for v in theta], [1.0], {(1, 0): 1}, float)[-1][0].unknown == unknown
 
 
 def test_nonzero_local_has_a_curve_too() -> None:

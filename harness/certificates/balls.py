@@ -3,13 +3,14 @@
     {"kind": "ball", "problem": "full", "scope": "local", "theta": ..., "signs": ..., "radius": number,
      "rotations": [[layer, neuron, neuron], ...], "tree": T}
     T = {"split": PLACE, "on": T, "off": T}
-        or {"alpha": [n], "nu": [[*PLACE, number], ...], "rho": number, "tau": number, "mu": number,
+        or {"alpha": [one a margin], "nu": [[*PLACE, number], ...], "rho": number, "tau": number, "mu": number,
             "mixed": [[*PLACE, number, number], ...], "dead": [[layer, neuron, D], ...]}
 
-PLACE is [sample from 0, layer from 1, neuron from 1].  The ball is so small that every pre-activation whose sign is not
-0 keeps it; the tree splits on the gates of kinks.  At a leaf, gates that are still open must not change value, gradient
-and Hessian of what is used (taylor.py); neurons that are zero have trees of their own (dead.py).  With p_r =
-+-pre-activation >= 0 at the kinks given, alpha, nu, rho > 0 let
+PLACE is [margin from 0, layer from 1, neuron from 1].  With one output a margin is a sample; with several, a gate is
+that of all margins of a sample, and the first of them names it (signs.py).  The ball is so small that every
+pre-activation whose sign is not 0 keeps it; the tree splits on the gates of kinks.  At a leaf, gates that are still
+open must not change value, gradient and Hessian of what is used (taylor.py); neurons that are zero have trees of their
+own (dead.py).  With p_r = +-pre-activation >= 0 at the kinks given, alpha, nu, rho > 0 let
 
     F(t) = 1/2 |t|^2 + sum_i (-alpha_i (q_i - 1) + rho/2 (q_i - 1)^2) + sum_r (-nu_r p_r + rho/2 p_r^2)
 
@@ -23,13 +24,15 @@ if s'Hs >= mu |s|^2 and mu >= 2 K radius / 3.  At |s| = radius that is more than
 cheapest feasible point of the ball is inside it: it is a local optimum.  It costs at least F(theta) - |g| radius,
 which is the bound.
 
-Mixed kinks.  A kink of a sample with alpha_i > 0 need not be split where turning it on lowers q_i: where the slope l_r
-of q_i in relu(p_r) is negative in the ball.  With a coefficient c in [0, 1] for its gate relu(p) >= c p, so that the
-margin with mixed gates is at least q_i (replace kinks from the top layer down: l_r depends on the gates above alone),
-and its excess is at least |l_r| min(c, 1 - c) |p_r|.  F takes the mixed margin for q_i; it may also have a square
-weight/2 p_r^2, as long as |p_r| <= alpha_i |l_r| min(c, 1 - c) / weight, if then q_i - 1 <= alpha_i / rho.  A
-pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks of its sample below it.  A kink from
-which every connection to the output leads through gates that are 0 may be given any coefficient: it does not matter.
+Mixed kinks.  A kink of a margin with alpha_i > 0 need not be split where its bend lowers q_i.  Let l_r be the slope of
+q_i in the activation sigma(p_r), and a that of sigma for p < 0.  For a < 1 sigma is convex, and l_r must be negative
+in the ball; for a > 1 it is concave, and l_r must be positive.  With a coefficient c between a and 1 for the gate,
+l_r (sigma(p) - c p) <= 0, so that the margin with mixed gates is at least q_i (replace kinks from the top layer down:
+l_r depends on the gates above alone), and its excess is at least |l_r| min(|c - a|, |1 - c|) |p_r|.  F takes the mixed
+margin for q_i; it may also have a square weight/2 p_r^2, as long as weight |p_r| <= alpha_i |l_r| min(|c - a|, |1 - c|),
+if then q_i - 1 <= alpha_i / rho.  A pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks
+of its margin below it.  A kink from which every connection to an output leads through
+gates that are 0 may be given any coefficient: it does not matter.
 
 Directions in which nothing changes.  Two neurons with the same gates on every sample used, and no inequality of their
 own, can be rotated into each other without changing F or |t| (symmetries.py).  Let T be the tangents at theta of the
@@ -46,10 +49,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from harness.certificates.answer import Checked
-from harness.certificates.curves import Place, gates_of
+from harness.certificates.curves import Place, gates_of, read_place
 from harness.certificates.dead import Dead, Feature, Leaf
 from harness.certificates.definite import exceeds
-from harness.certificates.gradients import Gates, backward, cut_off
+from harness.certificates.gradients import Gates, backward, cut_off, side_of, unit
 from harness.certificates.lagrangian import Lagrangian, Part
 from harness.certificates.numbers import (
     GAP,
@@ -62,13 +65,13 @@ from harness.certificates.numbers import (
     float_up,
     integer,
     number,
-    rows,
     squared_norm,
     vector,
 )
-from harness.certificates.signs import Signs, Theta, read_signs, require_signs, weights
+from harness.certificates.parameters import cost, flat, read_theta
+from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, tangent
-from harness.certificates.taylor import Bounds, Exact, Term, bounds, require_small, sqrt_up
+from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
 from harness.problem.fields import FieldError
 from harness.problem.networks import preactivations
 from harness.problem.problems import Problem
@@ -95,7 +98,7 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     )
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local",))
-    theta = rows(found["theta"], "certificate.theta", network.sizes)
+    theta = read_theta(found["theta"], "certificate.theta", network)
     signs = read_signs(found["signs"], "certificate.signs", given)
     radius = number(found["radius"], "certificate.radius")
     require_small(network)
@@ -106,10 +109,10 @@ def check_ball(given: Problem, certificate: object) -> Checked:
         raise Rejected("theta has a margin that is not positive")
     if signs is not None:
         require_signs(given, theta, signs)
-    cost = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2
-    # At least what theta costs once it is scaled to least margin 1: lowest^(-2/m) <= lowest^(-2) where lowest <= 1.
-    worth = cost / lowest**2 if lowest < 1 else cost
-    if (1 / lowest - 1) ** 2 * 2 * cost > radius**2:
+    own = cost(network, theta)
+    # At least what theta costs once it is scaled to least margin 1: its degree is at least 1.
+    worth = own / lowest**2 if lowest < 1 else own
+    if (1 / lowest - 1) ** 2 * 2 * own > radius**2:
         raise Rejected("theta, scaled to least margin 1, is not in the ball")
     ball = _Ball(given, theta, signs, radius, _read_rotations(found["rotations"], given), worth)
     walk = _Walk()
@@ -121,6 +124,7 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     gap = max(0.0, float_up(1 - walk.least / worth))
     reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
     return Checked(True, reason, above, below, gap)
+
 
 
 def _read_rotations(value: object, given: Problem) -> list[Rotation]:
@@ -148,10 +152,12 @@ class _Ball:
         worth: Fraction,
     ) -> None:
         self.given, self.theta, self.signs, self.radius = given, theta, signs, radius
-        self.flat: Vector = tuple(v for u in theta for v in u)
+        self.flat: Vector = flat(given.network, theta)
+        self.leaders = leaders(given)
         self.exact = Exact(given, theta)
         self.bounds: Bounds = bounds(given.network, theta, radius)
-        self.norms = [sqrt_up(squared_norm(x)) for x in given.x]
+        self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+        self.margin_norms = margin_norms(given)
         self.rotations = rotations
         self.tangents = [tangent(given.network, self.flat, rotation) for rotation in rotations]
         self.dead: dict[tuple[int, int], Dead] = {}
@@ -160,14 +166,15 @@ class _Ball:
 
     def _require_signs_kept(self) -> None:
         """The ball is within the region of the signs.  Raises Rejected."""
-        for i, x in enumerate(self.given.x if self.signs is not None else ()):
-            inputs = preactivations(self.given.network, self.theta, x)
+        for i in sorted(set(self.leaders)) if self.signs is not None else ():
+            sample = self.given.rows[i][0]
+            inputs = preactivations(self.given.network, self.theta, self.given.x[sample])
             for layer, block in enumerate(self.signs or ()):
                 steep = self.bounds.of(layer + 1, self.norms[i])[0]
                 for j, sign in enumerate(block[i]):
                     if sign * inputs[layer][j] <= steep * self.radius and sign:
                         raise Rejected(
-                            f"the ball reaches the kink of neuron {j + 1} of layer {layer + 1} on sample {i}"
+                            f"the ball reaches the kink of neuron {j + 1} of layer {layer + 1} on sample {sample}"
                         )
 
     def walk(self, node: object, at: str, walk: _Walk) -> None:
@@ -180,7 +187,7 @@ class _Ball:
             walk.least = bound if walk.least is None else min(walk.least, bound)
             return
         split = fields(node, at, ("split", "on", "off"))
-        place = self._place(split["split"], f"{at}.split")
+        place = read_place(array(split["split"], f"{at}.split", 3), f"{at}.split", self.given)
         if place in walk.gates or self.signs is None or self.signs[place[1]][place[0]][place[2]]:
             raise Rejected(f"{at} splits on a gate that is given already")
         if len(walk.gates) >= MAX_DEPTH:
@@ -190,17 +197,10 @@ class _Ball:
             self.walk(split[side], f"{at}.{side}", walk)
         del walk.gates[place]
 
-    def _place(self, value: object, at: str) -> Place:
-        sample, layer, neuron = array(value, at, 3)
-        sample = integer(sample, at, 0, self.given.n - 1)
-        layer = integer(layer, at, 1, self.given.network.depth - 1)
-        return sample, layer - 1, integer(neuron, at, 1, self.given.network.widths[layer]) - 1
-
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
         found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"), ("mixed", "dead"))
-        n = self.given.n
-        alpha = vector(found["alpha"], f"{at}.alpha", n)
+        alpha = vector(found["alpha"], f"{at}.alpha", len(self.given.rows))
         nu = self._read_nu(found["nu"], f"{at}.nu")
         rho, tau, mu = (number(found[key], f"{at}.{key}") for key in ("rho", "tau", "mu"))
         if min(alpha) < 0 or min(nu.values(), default=Fraction(0)) < 0 or rho <= 0 or tau < 0 or mu <= 0:
@@ -208,7 +208,7 @@ class _Ball:
         dead = self._read_dead(found.get("dead", []), f"{at}.dead")
         if any(place[1:] in dead for place in chosen):
             raise Rejected(f"{at}: a gate of a dead neuron is chosen")
-        gates: list[Gates] = [own | dict.fromkeys(dead, 0) for own in gates_of(self.signs, chosen, n)]
+        gates: list[Gates] = [{**own, **dict.fromkeys(dead, 0)} for own in gates_of(self.given, self.signs, chosen)]
         mixed = self._read_mixed(found.get("mixed", []), f"{at}.mixed")
         for (i, layer, j), (c, _) in mixed.items():
             if (layer, j) in gates[i]:
@@ -259,44 +259,51 @@ class _Ball:
         features: list[Feature] = []
         for i, a in enumerate(alpha):
             if a:
-                part = self._part(terms[i][-1][0], i, network.depth, self.given.y[i], 1)
-                # Half of alpha is left for the squares of this sample's mixed kinks.
+                seed = self.given.rows[i][1]
+                part = self._part(margin(terms[i][-1], seed), i, network.depth, self.margin_norms[i], level=1)
+                # Half of alpha is left for the squares of this margin's mixed kinks.
                 reach = a if any(place[0] == i for place in slack) else 2 * a
                 slope = sums.add(part, a, rho, self.radius, reach / rho)
-                features.append(Feature(i, (network.depth - 1, 0), self.given.y[i], slope))
+                features.append(Feature(i, network.depth - 1, seed, slope))
         for (i, layer, j), least in slack.items():
-            sums.square(self._part(terms[i][layer][j], i, layer + 1, 1, 0), squares[i, layer, j], self.radius, least)
+            part = self._part(terms[i][layer][j], i, layer + 1, self.norms[i])
+            sums.square(part, squares[i, layer, j], self.radius, least)
         for (i, layer, j), a in nu.items():
             if not a:
                 continue
             if (i, layer, j) not in chosen:
                 raise Rejected(f"{at}: nu is at an open gate")
             side = 1 if chosen[i, layer, j] else -1
-            slope = sums.add(self._part(terms[i][layer][j], i, layer + 1, side, 0), a, rho, self.radius, 2 * a / rho)
-            features.append(Feature(i, (layer, j), side, slope))
+            part = self._part(terms[i][layer][j], i, layer + 1, self.norms[i], side)
+            slope = sums.add(part, a, rho, self.radius, 2 * a / rho)
+            features.append(Feature(i, layer, unit(network, (layer, j), side), slope))
         return sums, features
 
     def _read_nu(self, value: object, at: str) -> dict[Place, Fraction]:
         nu: dict[Place, Fraction] = {}
         for e, entry in enumerate(array(value, at)):
             parts = array(entry, f"{at}[{e}]", 4)
-            place = self._place(parts[:3], f"{at}[{e}]")
+            place = read_place(parts[:3], f"{at}[{e}]", self.given)
             if place in nu:
                 raise FieldError(f"{at}[{e}]", "occurs twice")
             nu[place] = number(parts[3], f"{at}[{e}][3]")
         return nu
 
     def _read_mixed(self, value: object, at: str) -> dict[Place, tuple[Fraction, Fraction]]:
-        """Coefficient and weight of the square, by place."""
+        """Coefficient and weight of the square, by place; here every margin has its own."""
+        network = self.given.network
+        low, high = sorted((network.slope, Fraction(1)))
         found: dict[Place, tuple[Fraction, Fraction]] = {}
         for e, entry in enumerate(array(value, at)):
-            parts = array(entry, f"{at}[{e}]", 5)
-            place = self._place(parts[:3], f"{at}[{e}]")
+            row, layer, neuron, *parts = array(entry, f"{at}[{e}]", 5)
+            row = integer(row, f"{at}[{e}]", 0, len(self.given.rows) - 1)
+            layer = integer(layer, f"{at}[{e}]", 1, network.depth - 1)
+            place = (row, layer - 1, integer(neuron, f"{at}[{e}]", 1, network.widths[layer]) - 1)
             if place in found:
                 raise FieldError(f"{at}[{e}]", "occurs twice")
-            c, weight = (number(part, f"{at}[{e}]") for part in parts[3:])
-            if not 0 <= c <= 1 or weight < 0:
-                raise Rejected(f"{at}[{e}]: a coefficient is not between 0 and 1, or a weight is negative")
+            c, weight = (number(part, f"{at}[{e}]") for part in parts)
+            if not low <= c <= high or weight < 0:
+                raise Rejected(f"{at}[{e}]: a coefficient is not between {low} and {high}, or a weight is negative")
             found[place] = c, weight
         return found
 
@@ -312,23 +319,27 @@ class _Ball:
         """Whether mixing only raises margins; how large |p| may be at the kinks whose square is added."""
         network, found = self.given.network, {}
         for (i, layer, j), (c, weight) in mixed.items():
-            if not alpha[i] or any(place[0] == i for place in walls):
-                raise Rejected(f"{at}: a kink of sample {i} is mixed, and it has no multiplier, or an inequality")
+            if not alpha[i] or any(place[0] == self.leaders[i] for place in walls):
+                where = named(self.given, i)
+                raise Rejected(f"{at}: a kink of {where} is mixed, and it has no multiplier, or an inequality")
             # Gates of dead neurons are open.
             if cut_off(network, {place: gate for place, gate in gates[i].items() if place not in dead}, (layer, j)):
                 if weight:
-                    raise Rejected(f"{at}: a kink of sample {i} that is cut off has a square")
+                    raise Rejected(f"{at}: a kink of {named(self.given, i)} that is cut off has a square")
                 continue
-            back = backward(network, self.theta, gates[i], (network.depth - 1, 0))[layer + 1]
+            seed = self.given.rows[i][1]
+            back = backward(network, self.theta, gates[i], network.depth - 1, seed)[layer + 1]
             above = weights(network, self.theta, layer + 1)
-            slope = self.given.y[i] * sum((b * row[j] for b, row in zip(back, above, strict=True)), Fraction(0))
-            upper = bounds(network, self.theta, self.radius, layer + 1).of(network.depth - layer - 1, Fraction(1))
+            slope = side_of(network) * sum((b * row[j] for b, row in zip(back, above, strict=True)), Fraction(0))
+            length = sqrt_up(Fraction(sum(s * s for s in seed)))
+            upper = bounds(network, self.theta, self.radius, layer + 1).of(network.depth - layer - 1, length)
             slope += upper[0] * self.radius
             if slope > 0:
-                raise Rejected(f"{at}: a mixed kink of sample {i} does not clearly lower the margin when it is on")
+                where = named(self.given, i)
+                raise Rejected(f"{at}: a mixed kink of {where} does not clearly lower the margin when it is on")
             if not weight:
                 continue
-            found[i, layer, j] = alpha[i] * -slope * min(c, 1 - c) / weight
+            found[i, layer, j] = alpha[i] * -slope * min(abs(c - network.slope), abs(1 - c)) / weight
         return found
 
     def _require_true_signs(
@@ -339,7 +350,8 @@ class _Ball:
         own = {(i, layer) for i, layer, _ in squares} | {(i, d.neuron[0]) for d in dead for i in d.paired}
         for i, layer in own:
             if any(sample == i and lower < layer for sample, lower in below):
-                raise Rejected(f"{at}: sample {i} has a mixed kink below one whose sign or square is used")
+                where = named(self.given, i)
+                raise Rejected(f"{at}: {where} has a mixed kink below one whose sign or square is used")
 
     def _read_dead(self, value: object, at: str) -> dict[tuple[int, int], object]:
         """The trees by (hidden layer, neuron), from 0."""
@@ -359,16 +371,16 @@ class _Ball:
             self.dead[neuron] = Dead(self.given, self.theta, self.signs, self.radius, neuron)
         return self.dead[neuron]
 
-    def _part(self, term: Term, i: int, degree: int, side: int, level: int) -> Part:
+    def _part(self, term: Term, i: int, layer: int, norm: Fraction, side: int = 1, level: int = 0) -> Part:
         """side * polynomial - level at theta.  Raises Rejected where an open gate matters."""
         if term.unknown <= 2:
-            raise Rejected(f"an open gate of sample {i} matters")
-        value, gradient, hessian = (side * factor for factor in self.exact.factors(i, degree))
+            raise Rejected(f"an open gate of {named(self.given, i)} matters")
+        value, gradient, hessian = (side * factor for factor in self.exact.factors(i, layer))
         return Part(
             value * term.value - level,
             [gradient * v for v in term.gradient],
             [[hessian * v for v in line] for line in term.hessian],
-            self.bounds.of(degree, self.norms[i]),
+            self.bounds.of(layer, norm),
         )
 
     def _require_invariant(
@@ -382,8 +394,10 @@ class _Ball:
         for layer, j, k in self.rotations:
             for i in used if self.signs is not None else ():
                 if gates[i].get((layer, j)) is None or gates[i].get((layer, j)) != gates[i].get((layer, k)):
-                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their gates on sample {i}")
+                    where = named(self.given, i)
+                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their gates on {where}")
                 if mixed.get((i, layer, j)) != mixed.get((i, layer, k)):
-                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on sample {i}")
+                    where = named(self.given, i)
+                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on {where}")
             if any(at == layer and neuron in (j, k) for _, at, neuron in walls):
                 raise Rejected("a rotated neuron has an inequality of its own")

@@ -26,21 +26,25 @@ def nothing(given: Problem, theta: Theta, radius: Fraction) -> None:
 
 
 def nonzero_weights(given: Problem, theta: Theta, radius: Fraction) -> None:
-    """Every parameter is nonzero.  Raises Rejected."""
+    """Every trained parameter is nonzero.  Raises Rejected."""
     _require_connected(given.network)
-    for layer, u in enumerate(theta):
-        for k, value in enumerate(u):
+    for layer, (u, trained) in enumerate(zip(theta, given.network.trained, strict=True)):
+        for k, value in enumerate(u if trained else ()):
             if abs(value) <= radius:
                 raise Rejected(f"the claim assumes nonzero weights, and parameter {k} of layer {layer + 1} is zero")
 
 
 def nonzero_weight_vectors(given: Problem, theta: Theta, radius: Fraction) -> None:
-    """Every hidden neuron's incoming weight vector is nonzero.  Raises Rejected."""
+    """Every hidden neuron's incoming weight vector is nonzero; those of a fixed layer are what they are.
+
+    Raises Rejected.
+    """
     network = given.network
     _require_connected(network)
     for layer, pattern in enumerate(network.patterns[:-1]):
+        moved = radius if network.trained[layer] else Fraction(0)
         for j, row in enumerate(pattern):
-            if squared_norm([theta[layer][k] for k in set(row) if k >= 0]) <= radius**2:
+            if squared_norm([theta[layer][k] for k in set(row) if k >= 0]) <= moved**2:
                 raise Rejected(
                     f"the claim assumes nonzero weight vectors, and that of neuron {j + 1} of layer {layer + 1} is zero"
                 )
@@ -102,12 +106,17 @@ class Denial:
         return wanted and scope == self.scope
 
 
+def _classical(network: Network) -> bool:
+    """Linear or relu, every layer trained, one output: what the first claims speak of."""
+    return network.activation in ("linear", "relu") and network.degree == network.depth and network.outputs == 1
+
+
 def _fully_connected_relu(network: Network) -> bool:
-    return network.fully_connected and network.activation == "relu" and network.depth >= 2
+    return _relu(network) and network.fully_connected
 
 
 def _unshared(network: Network) -> bool:
-    return network.depth == 2 and not network.shared
+    return _classical(network) and network.depth == 2 and not network.shared
 
 
 def _unshared_relu(network: Network) -> bool:
@@ -115,15 +124,15 @@ def _unshared_relu(network: Network) -> bool:
 
 
 def _shared(network: Network) -> bool:
-    return network.depth == 2 and network.shared
+    return _classical(network) and network.depth == 2 and network.shared
 
 
 def _deep(network: Network) -> bool:
-    return network.depth >= 3 and not network.shared
+    return _classical(network) and network.depth >= 3 and not network.shared
 
 
 def _relu(network: Network) -> bool:
-    return network.activation == "relu" and network.depth >= 2
+    return _classical(network) and network.activation == "relu" and network.depth >= 2
 
 
 def _relu_of_depth_2(network: Network) -> bool:

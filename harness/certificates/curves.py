@@ -1,34 +1,38 @@
 """Kind "curve": a limit is not a local optimum, by curves theta + eps d + eps^2 e along which the margins hold.
 
     {"kind": "curve", "problem": "full", "scope": S, "theta": ..., "signs": ..., "order": 1 or 2,
-     "active": [samples], "gates": [[sample, layer, neuron, 0 or 1], ...],
-     "d": [one array a layer], "e": [the same] or null, "implied": {"sample": {"sample": number}}}
+     "active": [margins], "gates": [[margin, layer, neuron, 0 or 1], ...],
+     "d": [one array a layer], "e": [the same] or null, "implied": {"margin": {"margin": number}}}
+
+With one output margins are samples; with several a sample has more than one, and "gates" names each kink by the first
+of them (signs.py), since its gate is that of all.  d and e leave fixed layers where they are: zeros stand for them.
 
 What is proven is about EVERY feasible point t within 1e-9 |theta| of theta that has the structure: the signs of the
-pre-activations, the zero parameters of theta, and margins of more than 1 on the samples that are not active.  No such
+pre-activations, the zero parameters of theta, and margins of more than 1 where they are not active.  No such
 point is a local optimum.  (That one of them is an exact KKT point is proven apart: exists.py.)
 
 The pre-activations with a sign keep their gates near t.  "gates" chooses the gates of kinks along the curve, and the
 polynomials below are those of these gates.  A kink whose gate is not chosen must not matter to second order
-(taylor.py).  A kink is heard if a path of nonzero weights and gates that are not off leads from it to the output.
+(taylor.py).  A kink is heard if a path of nonzero weights and slopes leads from it to an output.
 
-Order 1 (e is null).  On the active samples grad q_i . d > 0; t . d < 0; and every chosen kink leaves to its side,
+Order 1 (e is null).  On the active margins grad q_i . d > 0; t . d < 0; and every chosen kink leaves to its side,
 +-n_r . d > 0.  Then t + eps d is feasible for small eps > 0, with the gates chosen, and costs less.
 
-Order 2.  Let d(t) be d less its part in the span of the rows G(t): grad q_i of the active samples that are not implied,
+Order 2.  Let d(t) be d less its part in the span of the rows G(t): grad q_i of the active margins that are not implied,
 and the normals n_r of chosen kinks that are heard.  So G(t) d(t) = 0.  Suppose t is a local optimum.  Then it is one
 among the points with +-n_r >= 0 at the heard kinks, where the margins are those of the gates chosen and continuously
-differentiable at t.  There grad q_i . t = m q_i > 0 and n_r . t = 0 (Euler), and the n_r are independent, which is
-checked: a constraint qualification.  So the KKT conditions hold, t is a combination of gradients of active samples and
-normals, that is of rows of G(t), and t . d(t) = 0.  If
+differentiable at t.  There grad q_i . t, the degree times q_i, is positive and n_r . t = 0 (Euler), and the n_r are
+independent, which is checked: a constraint qualification.  So the KKT conditions hold, t is a combination of gradients
+of active margins and normals, that is of rows of G(t), and t . d(t) = 0.  If
 
-    grad q_i . e + 1/2 d(t)' H_i d(t) > 0   on the active samples,
+    grad q_i . e + 1/2 d(t)' H_i d(t) > 0   on the active margins,
     +-(n_r . e + 1/2 d(t)' H_r d(t)) > 0     at the chosen kinks that are heard,     +-n_r . d(t) > 0    at the others,
     |d(t)|^2 + 2 t . e < 0,
 
 then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less: no local optimum
-after all.  "implied" are active samples k whose signed inputs are a combination of those of others with the same gates
-on neurons that are heard: grad q_k is a combination of theirs, and grad q_k . d(t) = 0.
+after all.  "implied" are active margins k whose products of input and what the outputs are multiplied by, y_k x_k with
+one output, are a combination of those of others with the same gates on neurons that are heard: grad q_k is a combination
+of theirs, and grad q_k . d(t) = 0.
 
 All of this is checked at theta in rationals, with room for t: gradients and Hessians move by at most the bounds
 of taylor.py times |t - theta|, and the part taken from d is at most |G(t) d| / s, s^2 at most the least eigenvalue of
@@ -44,7 +48,7 @@ from typing import Any
 
 from harness.certificates.answer import Checked
 from harness.certificates.definite import least_eigenvalue
-from harness.certificates.gradients import heard, sign_gates
+from harness.certificates.gradients import Gates, gate_of, heard, sign_gates
 from harness.certificates.numbers import (
     Rejected,
     Vector,
@@ -54,13 +58,23 @@ from harness.certificates.numbers import (
     fields,
     float_up,
     integer,
-    rows,
     samples,
     sqrt_down,
     squared_norm,
 )
-from harness.certificates.signs import Signs, Theta, read_signs, require_signs
-from harness.certificates.taylor import BEYOND, Bounds, Exact, Term, bounds, require_small, sqrt_up
+from harness.certificates.parameters import cost, flat, read_motion, read_theta
+from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs
+from harness.certificates.taylor import (
+    BEYOND,
+    Bounds,
+    Exact,
+    Term,
+    bounds,
+    margin,
+    margin_norms,
+    require_small,
+    sqrt_up,
+)
 from harness.problem.fields import FieldError
 from harness.problem.problems import Problem
 
@@ -92,15 +106,15 @@ def check_curve(given: Problem, certificate: object) -> Checked:
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local", "global"))
     order = choice(found["order"], "certificate.order", (1, 2))
-    theta = rows(found["theta"], "certificate.theta", network.sizes)
+    theta = read_theta(found["theta"], "certificate.theta", network)
     signs = read_signs(found["signs"], "certificate.signs", given)
-    d = _flat(rows(found["d"], "certificate.d", network.sizes))
-    e = _flat(rows(found["e"], "certificate.e", network.sizes)) if order == 2 else (Fraction(0),) * sum(network.sizes)
+    d = read_motion(found["d"], "certificate.d", network)
+    e = read_motion(found["e"], "certificate.e", network) if order == 2 else (Fraction(0),) * network.size
     if order == 1 and found["e"] is not None:
         raise FieldError("certificate.e", "must be null for order 1")
-    active = sorted(samples(found["active"], "certificate.active", given.n))
+    active = sorted(samples(found["active"], "certificate.active", len(given.rows)))
     chosen = read_gates(found["gates"], "certificate.gates", given)
-    implied = _read_implied(found["implied"], given.n)
+    implied = _read_implied(found["implied"], len(given.rows))
     require_small(given.network)
     require_near(given, theta, signs, active)
     curve = _Curve(given, theta, signs, chosen, d, e)
@@ -108,27 +122,30 @@ def check_curve(given: Problem, certificate: object) -> Checked:
         curve.require_first(active)
     else:
         curve.require_second(active, implied)
-    value = float_up(sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2)
+    value = float_up(cost(network, theta))
     reason = "arbitrarily close to the limit a feasible point costs less: a curve along which the margins hold"
     return Checked(True, reason, value)
 
 
-def _flat(layers: Sequence[Vector]) -> Vector:
-    return tuple(v for u in layers for v in u)
+def read_place(value: Sequence[object], field: str, given: Problem) -> Place:
+    """[margin, layer, neuron] of a gate, layer and neuron from 1.  Raises FieldError."""
+    row, layer, neuron = value
+    row = integer(row, field, 0, len(given.rows) - 1)
+    if leaders(given)[row] != row:
+        raise FieldError(field, "a gate is named by the first margin of its sample")
+    layer = integer(layer, field, 1, given.network.depth - 1)
+    return row, layer - 1, integer(neuron, field, 1, given.network.widths[layer]) - 1
 
 
 def read_gates(value: object, field: str, given: Problem) -> dict[Place, int]:
-    """[[sample, layer, neuron, gate], ...], layers and neurons from 1.  Raises FieldError."""
-    widths = given.network.widths
+    """[[margin, layer, neuron, gate], ...], layers and neurons from 1.  Raises FieldError."""
     found: dict[Place, int] = {}
     for e, entry in enumerate(array(value, field)):
-        sample, layer, neuron, gate = array(entry, f"{field}[{e}]", 4)
-        sample = integer(sample, f"{field}[{e}]", 0, given.n - 1)
-        layer = integer(layer, f"{field}[{e}]", 1, given.network.depth - 1)
-        place = (sample, layer - 1, integer(neuron, f"{field}[{e}]", 1, widths[layer]) - 1)
+        parts = array(entry, f"{field}[{e}]", 4)
+        place = read_place(parts[:3], f"{field}[{e}]", given)
         if place in found:
             raise FieldError(f"{field}[{e}]", "occurs twice")
-        found[place] = choice(gate, f"{field}[{e}][3]", (0, 1))
+        found[place] = choice(parts[3], f"{field}[{e}][3]", (0, 1))
     return found
 
 
@@ -139,24 +156,28 @@ def _read_implied(value: object, n: int) -> dict[int, dict[int, Fraction]]:
 
 
 def require_near(given: Problem, theta: Theta, signs: Signs | None, active: Sequence[int]) -> None:
-    """Whether theta has the signs, and least margin 1 on exactly the active samples, up to 1e-9.  Raises Rejected."""
+    """Whether theta has the signs, and least margin 1 on exactly the active margins, up to 1e-9.  Raises Rejected."""
     if signs is not None:
         require_signs(given, theta, signs)
     for i, q in enumerate(given.margins(theta)):
         if q < 1 - RADIUS or (q <= 1 + RADIUS) != (i in active):
-            raise Rejected(f"theta is not scaled to least margin 1 on exactly the active samples: sample {i}")
+            where = named(given, i)
+            raise Rejected(f"theta is not scaled to least margin 1 on exactly the active samples: {where}")
     if not active:
         raise Rejected("no sample is active")
 
 
-def gates_of(signs: Signs | None, chosen: Mapping[Place, int], n: int) -> list[dict[tuple[int, int], int]]:
-    """For every sample the gates by (layer, neuron): those of the signs and the chosen ones.  Raises Rejected."""
-    out = [sign_gates(signs, i) for i in range(n)]
-    for (i, layer, j), gate in chosen.items():
-        if signs is None or (layer, j) in out[i]:
-            raise Rejected(f"sample {i} has no kink at neuron {j + 1} of layer {layer + 1}")
-        out[i][layer, j] = gate
-    return out
+def gates_of(given: Problem, signs: Signs | None, chosen: Mapping[Place, int]) -> list[Gates]:
+    """For every margin the gates by (layer, neuron): those of the signs and the chosen ones.  Raises Rejected."""
+    first = leaders(given)
+    out = [sign_gates(given.network, signs, i) for i in range(len(given.rows))]
+    for (leader, layer, j), gate in chosen.items():
+        if signs is None or (layer, j) in out[leader]:
+            raise Rejected(f"sample {given.rows[leader][0]} has no kink at neuron {j + 1} of layer {layer + 1}")
+        for i, own in enumerate(out):
+            if first[i] == leader:
+                own[layer, j] = gate_of(given.network, bool(gate))
+    return list(out)
 
 
 class _Curve:
@@ -170,50 +191,53 @@ class _Curve:
         e: Vector,
     ) -> None:
         self.given, self.theta, self.signs, self.chosen = given, theta, signs, chosen
-        self.flat, self.d, self.e = _flat(theta), d, e
-        self.gates = gates_of(signs, chosen, given.n)
+        self.flat, self.d, self.e = flat(given.network, theta), d, e
+        self.leaders = leaders(given)
+        self.gates = gates_of(given, signs, chosen)
         self.exact = Exact(given, theta)
         self.radius = RADIUS * sqrt_up(squared_norm(self.flat))
         self.bounds: Bounds = bounds(given.network, theta, self.radius)
+        self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+        self.margin_norms = margin_norms(given)
         self.terms: dict[int, list[list[Term]]] = {}
 
-    def _terms(self, sample: int) -> list[list[Term]]:
-        if sample not in self.terms:
-            self.terms[sample] = self.exact.sample(sample, self.gates[sample])
-        return self.terms[sample]
+    def _terms(self, row: int) -> list[list[Term]]:
+        leader = self.leaders[row]
+        if leader not in self.terms:
+            self.terms[leader] = self.exact.sample(leader, self.gates[leader])
+        return self.terms[leader]
 
     def margin(self, i: int, order: int) -> Jet:
         """q_i.  Raises Rejected where an open gate matters up to this order."""
-        term = self._terms(i)[-1][0]
+        term = margin(self._terms(i)[-1], self.given.rows[i][1])
         if term.unknown <= order:
-            raise Rejected(f"a kink of sample {i} matters, and its gate is not chosen")
-        return self._jet(term, i, self.given.network.depth, self.given.y[i])
+            raise Rejected(f"a kink of {named(self.given, i)} matters, and its gate is not chosen")
+        return self._jet(term, i, self.given.network.depth, self.margin_norms[i])
 
     def kink(self, place: Place, order: int) -> Jet:
         """The pre-activation of a chosen kink, times 1 if it is to be on and -1 if off."""
         i, layer, j = place
         term = self._terms(i)[layer][j]
         if term.unknown <= order:
-            raise Rejected(f"a kink of sample {i} matters, and its gate is not chosen")
-        return self._jet(term, i, layer + 1, 1 if self.chosen[place] else -1)
+            raise Rejected(f"a kink of {named(self.given, i)} matters, and its gate is not chosen")
+        return self._jet(term, i, layer + 1, self.norms[i], 1 if self.chosen[place] else -1)
 
-    def _jet(self, term: Term, i: int, degree: int, side: int) -> Jet:
-        value, gradient, hessian = self.exact.factors(i, degree)
-        row = tuple(side * gradient * int(v) for v in term.gradient)
+    def _jet(self, term: Term, i: int, layer: int, norm: Fraction, side: int = 1) -> Jet:
+        value, gradient, hessian = (side * factor for factor in self.exact.factors(i, layer))
+        row = tuple(gradient * v for v in term.gradient)
         bent = [
-            sum((int(h) * v for h, v in zip(line, self.d, strict=True) if h and v), start=Fraction(0))
+            sum((h * v for h, v in zip(line, self.d, strict=True) if h and v), start=Fraction(0))
             for line in term.hessian
         ]
-        second = _dot(row, self.e) + side * hessian * _dot(bent, self.d) / 2
-        lipschitz = self.bounds.of(degree, sqrt_up(squared_norm(self.given.x[i])))
-        return Jet(row, side * value * int(term.value), _dot(row, self.d), second, lipschitz)
+        second = _dot(row, self.e) + hessian * _dot(bent, self.d) / 2
+        return Jet(row, value * term.value, _dot(row, self.d), second, self.bounds.of(layer, norm))
 
     def require_first(self, active: Sequence[int]) -> None:
         """Order 1.  Raises Rejected."""
         length = sqrt_up(squared_norm(self.d))
         for jet, name in [
-            *((self.margin(i, 1), f"the margin of sample {i}") for i in active),
-            *((self.kink(place, 1), f"the kink of sample {place[0]}") for place in self._used(active)),
+            *((self.margin(i, 1), f"the margin of {named(self.given, i)}") for i in active),
+            *((self.kink(place, 1), f"the kink of {named(self.given, place[0])}") for place in self._used(active)),
         ]:
             if jet.first <= jet.lipschitz[1] * self.radius * length:
                 raise Rejected(f"{name} does not clearly grow along d")
@@ -221,14 +245,16 @@ class _Curve:
             raise Rejected("the norm does not clearly fall along d")
 
     def _used(self, active: Sequence[int]) -> list[Place]:
-        return [place for place in self.chosen if place[0] in active]
+        samples_ = {self.leaders[i] for i in active}
+        return [place for place in self.chosen if place[0] in samples_]
 
     def require_second(self, active: Sequence[int], implied: Mapping[int, Mapping[int, Fraction]]) -> None:
         """Order 2.  Raises Rejected."""
         margins = {i: self.margin(i, 2) for i in active}
         loud: list[Jet] = []
         quiet: list[Jet] = []
-        paths = {i: heard(self.given.network, self.theta, self.signs, i) for i in active}
+        every = [*active, *(self.leaders[i] for i in active)]
+        paths = {i: heard(self.given.network, self.theta, self.signs, i) for i in every}
         for i in active:
             self._require_chosen(i, paths[i])
         for place in self._used(active):
@@ -241,7 +267,7 @@ class _Curve:
         change = self._change(rows_, length)
         cross = 2 * length * change + change**2
         for jet, name in [
-            *((jet, f"the margin of sample {i}") for i, jet in margins.items()),
+            *((jet, f"the margin of {named(self.given, i)}") for i, jet in margins.items()),
             *((jet, "a kink") for jet in loud),
         ]:
             _, second, third = jet.lipschitz
@@ -253,14 +279,14 @@ class _Curve:
         if squared_norm(self.d) + 2 * _dot(self.flat, self.e) + cross + 2 * radius * bend >= 0:
             raise Rejected("the norm does not clearly fall to second order")
 
-    def _require_chosen(self, sample: int, paths: Sequence[Sequence[bool]]) -> None:
+    def _require_chosen(self, row: int, paths: Sequence[Sequence[bool]]) -> None:
         """Every heard kink is chosen, so that its normal is among the rows of G; one that never moves is no kink."""
         for layer, block in enumerate(self.signs or ()):
-            for j, sign in enumerate(block[sample]):
-                if sign == 0 and paths[layer][j] and (sample, layer, j) not in self.chosen:
-                    term = self._terms(sample)[layer][j]
+            for j, sign in enumerate(block[row]):
+                if sign == 0 and paths[layer][j] and (self.leaders[row], layer, j) not in self.chosen:
+                    term = self._terms(row)[layer][j]
                     if term.value or term.gradient.any() or term.hessian.any() or term.unknown < BEYOND:
-                        raise Rejected(f"a kink of sample {sample} is heard, and its gate is not chosen")
+                        raise Rejected(f"a kink of {named(self.given, row)} is heard, and its gate is not chosen")
 
     def _change(self, jets: Sequence[Jet], length: Fraction) -> Fraction:
         """A bound on |d - d(t)|.  Raises Rejected where the rows of G are not clearly independent."""
@@ -284,19 +310,23 @@ class _Curve:
     ) -> None:
         given = self.given
         if k not in active or any(b not in active or b in implied for b in shares):
-            raise Rejected(f"sample {k} is not implied by active samples")
-        total = [Fraction(0)] * given.d
-        for b, share in shares.items():
-            total = [t + share * given.y[b] * v for t, v in zip(total, given.x[b], strict=True)]
+            raise Rejected(f"{named(given, k)} is not implied by active samples")
+        total = [[Fraction(0)] * given.d for _ in range(given.network.outputs)]
+        for b, share in (*shares.items(), (k, Fraction(-1))):
+            sample, seed = given.rows[b]
+            for line, s in zip(total, seed, strict=True):
+                if s:
+                    line[:] = [t + share * s * v for t, v in zip(line, given.x[sample], strict=True)]
         seen = {c for row in given.network.patterns[0] for c, p in enumerate(row) if p >= 0}
-        if any(total[c] != given.y[k] * given.x[k][c] for c in seen):
-            raise Rejected(f"the inputs of sample {k} are not the combination of others that is given")
+        if any(line[c] for line in total for c in seen):
+            raise Rejected(f"the inputs of {named(given, k)} are not the combination of others that is given")
         for b in shares:
             for layer, block in enumerate(self.signs or ()):
                 for j in range(len(block[k])):
                     loud = paths[k][layer][j] or paths[b][layer][j]
                     if loud and (block[k][j] != block[b][j] or not block[k][j]):
-                        raise Rejected(f"samples {k} and {b} do not have the same gates")
+                        first, second = given.rows[k][0], given.rows[b][0]
+                        raise Rejected(f"samples {first} and {second} do not have the same gates")
 
 
 def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:

@@ -1,14 +1,14 @@
 """Neurons that are zero in the limit, in certificates of kind "ball" (balls.py).
 
-A hidden neuron with parameters of its own that are all zero at theta, incoming w and outgoing v, is dead.  On sample i
-let h_i be its inputs, p_i = w . h_i its pre-activation, and for a polynomial f of the leaf let b_r be the slopes of f
-at the neurons above.  To second order f gains sum_r v_r b_r relu(p_i), in the coordinates of this neuron alone: dead
-neurons decouple from all others, and from each other.  So the Hessian of F falls into blocks, and the gates of a dead
-neuron need be gone through for its own block only.  A tree for each does that:
+A hidden neuron with trained parameters of its own that are all zero at theta, incoming w and outgoing v, is dead.  For
+margin i let h_i be its inputs, p_i = w . h_i its pre-activation, and for a polynomial f of the leaf let b_r be the
+slopes of f at the neurons above.  To second order f gains sum_r v_r b_r sigma(p_i), in the coordinates of this neuron
+alone: dead neurons decouple from all others, and from each other.  So the Hessian of F falls into blocks, and the gates
+of a dead neuron need be gone through for its own block only.  A tree for each does that:
 
-    D = {"gate": sample, "on": D, "off": D}     p_i >= 0, or <= 0
-        or {"side": sample, "on": D, "off": D}  l_i >= 0, or <= 0: l_i = sum_r v_r b_r, the slope of q_i in relu(p_i)
-        or {"turn": neuron or null, "mixed": [[sample, number], ...], "kappa": [[sample, sample, number], ...]}
+    D = {"gate": margin, "on": D, "off": D}     p_i >= 0, or <= 0; the first margin of a sample stands for all of it
+        or {"side": margin, "on": D, "off": D}  l_i >= 0, or <= 0: l_i = sum_r v_r b_r, the slope of q_i in sigma(p_i)
+        or {"turn": neuron or null, "mixed": [[margin, number], ...], "kappa": [[margin, margin, number], ...]}
 
 The cells of the leaf are the products of the leaves of these trees.  At a leaf, with kappa >= 0,
 
@@ -18,13 +18,14 @@ is at most F, has the same value and gradient at theta (p_i and l_k, polynomials
 and their gradients do not depend on the gates of dead neurons), and the block
 
     | 1    -G' |
-    | -G    1  |     G = sum_f weight_f gate_i b h_i' + sum kappa (+-b_k) (+-h_i)'
+    | -G    1  |     G = sum_f weight_f a_i b h_i' + sum kappa (+-b_k) (+-h_i)',     a_i the slope of sigma,
 
 must exceed mu.  "turn" adds tau t t' with t the tangent of the rotation of the dead neuron into another one of its
 layer that has the same gates on every sample used: F does not change along it (balls.py), kappa must be empty.  The
 p_i and l_k of other neurons do not change either: they contain both neurons alike, or none.
-A gate that is not given must not change G; where l_i <= 0 and the gate of sample i is not given, it may be "mixed": q_i
-is replaced with a coefficient in [0, 1] for gate_i, which only raises it (balls.py).
+A gate that is not given must not change G; where it is not given and the bend lowers q_i (l_i <= 0 for a negative slope
+of less than 1, l_i >= 0 for one of more), it may be "mixed": q_i is replaced with a coefficient between the slopes for
+a_i, which only raises it (balls.py).
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from harness.certificates.definite import exceeds
-from harness.certificates.gradients import Gates, backward, forward
+from harness.certificates.gradients import Gates, backward, forward, gate_of, side_of
 from harness.certificates.numbers import Rejected, Vector, array, fields, integer, number, squared_norm
-from harness.certificates.signs import Signs, Theta
+from harness.certificates.parameters import flat
+from harness.certificates.signs import Signs, Theta, leaders, named
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
 from harness.problem.problems import Problem
@@ -51,17 +53,17 @@ Neuron = tuple[int, int]
 
 @dataclass(frozen=True)
 class Feature:
-    """A polynomial of F: side times pre-activation top (or Phi) of a sample, with the slope of F in it at theta."""
+    """A polynomial of F: seed . (pre-activations of layer `last`) for a margin, with the slope of F in it at theta."""
 
-    sample: int
-    top: tuple[int, int]
-    side: int
+    row: int
+    last: int
+    seed: tuple[int, ...]
     slope: Fraction
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """What a leaf of the ball's tree has given: gates by sample, with those of dead neurons off; samples used."""
+    """What a leaf of the ball's tree has given: gates by margin, 0 for those of dead neurons; margins used."""
 
     gates: Sequence[Gates]
     features: Sequence[Feature]
@@ -86,41 +88,44 @@ class Dead:
         self.given, self.theta, self.signs, self.radius, self.neuron = given, theta, signs, radius, neuron
         layer, j = neuron
         self.place = f"neuron {j + 1} of layer {layer + 1}"
-        offsets = [sum(network.sizes[:at]) for at in range(network.depth)]
+        self.leaders = leaders(given)
+        offsets = network.offsets
         self.incoming = [(c, offsets[layer] + k) for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
         above = network.patterns[layer + 1]
         self.outgoing = [(r, offsets[layer + 1] + row[j]) for r, row in enumerate(above) if row[j] >= 0]
-        self.flat = [v for u in theta for v in u]
-        for at in (layer, layer + 1):
+        self.flat = flat(network, theta)
+        for at, own in ((layer, self.incoming), (layer + 1, self.outgoing)):
             everything = [offsets[at] + k for row in network.patterns[at] for k in row if k >= 0]
-            for _, p in self.incoming if at == layer else self.outgoing:
-                if self.flat[p] or everything.count(p) != 1:
-                    raise Rejected(f"{self.place} is not a zero neuron with parameters of its own")
+            if not network.trained[at] or any(self.flat[p] or everything.count(p) != 1 for _, p in own):
+                raise Rejected(f"{self.place} is not a zero neuron with parameters of its own")
         if signs is None or any(row[j] for row in signs[layer]):
             raise Rejected(f"{self.place} has a sign")
-        norms = [sqrt_up(squared_norm(x)) for x in given.x]
+        norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
         self.below = [bounds(network, theta, radius).of(layer + 1, norm) for norm in norms]
-        self.upper = bounds(network, theta, radius, layer + 1).of(network.depth - layer - 1, Fraction(1))
+        # The seeds of all margins are equally long.
+        length = sqrt_up(Fraction(sum(s * s for s in given.rows[0][1])))
+        self.upper = bounds(network, theta, radius, layer + 1).of(network.depth - layer - 1, length)
 
     def check(self, tree: object, at: str, leaf: Leaf) -> Fraction:
         """A bound on what kappa adds to the third derivative of F in any cell.  Raises FieldError, Rejected."""
-        layer = self.neuron[0]
-        network = self.given.network
+        layer, (network, given) = self.neuron[0], (self.given.network, self.given)
         self.leaf = leaf
-        # Samples with a mixed gate, and with a sign in some kappa.
+        # Margins with a mixed gate, and with a sign in some kappa.
         self.mixed: set[int] = set()
         self.paired: set[int] = set()
-        self.inputs = {i: forward(network, self.theta, self.given.x[i], leaf.gates[i], layer)[layer] for i in leaf.used}
-        phi = (network.depth - 1, 0)
+        self.inputs = {
+            i: forward(network, self.theta, given.x[given.rows[i][0]], leaf.gates[i], layer)[layer]
+            for i in {*leaf.used, *(self.leaders[i] for i in leaf.used)}
+        }
         self.slopes = {
-            i: tuple(self.given.y[i] * b for b in self._upwards(backward(network, self.theta, leaf.gates[i], phi)))
+            i: self._upwards(backward(network, self.theta, leaf.gates[i], network.depth - 1, given.rows[i][1]))
             for i in leaf.used
         }
         self.parts: list[tuple[int, Vector]] = []
         for f in leaf.features:
-            back = backward(network, self.theta, leaf.gates[f.sample], f.top)
+            back = backward(network, self.theta, leaf.gates[f.row], f.last, f.seed)
             if len(back) > layer + 1:
-                self.parts.append((f.sample, tuple(f.slope * f.side * b for b in self._upwards(back))))
+                self.parts.append((f.row, tuple(f.slope * b for b in self._upwards(back))))
         return self._walk(tree, at, _Cell())
 
     def _upwards(self, back: Sequence[Vector]) -> Vector:
@@ -133,16 +138,16 @@ class Dead:
             if key not in known:
                 continue
             split = fields(node, at, (key, "on", "off"))
-            sample = integer(split[key], f"{at}.{key}", 0, self.given.n - 1)
-            if sample in given or sample not in self.leaf.used:
+            row = integer(split[key], f"{at}.{key}", 0, len(self.given.rows) - 1)
+            if row in given or row not in {self.leaders[i] if key == "gate" else i for i in self.leaf.used}:
                 raise Rejected(f"{at} splits where there is nothing to split")
             if len(cell.gates) + len(cell.sides) >= MAX_DEPTH:
                 raise Rejected(f"the tree of {self.place} is deeper than {MAX_DEPTH}")
             worst = Fraction(0)
             for value, branch in ((1, "on"), (0, "off")):
-                given[sample] = value
+                given[row] = value
                 worst = max(worst, self._walk(split[branch], f"{at}.{branch}", cell))
-            del given[sample]
+            del given[row]
             return worst
         cell.leaves += 1
         if cell.leaves > MAX_LEAVES:
@@ -152,13 +157,17 @@ class Dead:
     def _end(self, node: object, at: str, cell: _Cell) -> Fraction:
         """The block of one cell."""
         found = fields(node, at, ("turn", "kappa"), ("mixed",))
-        gates = {**cell.gates, **self._mixed(found.get("mixed", []), f"{at}.mixed", cell)}
+        gates = {
+            i: gate_of(self.given.network, bool(cell.gates[leader]))
+            for i, leader in enumerate(self.leaders)
+            if leader in cell.gates
+        } | self._mixed(found.get("mixed", []), f"{at}.mixed", cell)
         rows, columns = len(self.outgoing), len(self.incoming)
         matrix = [[Fraction(0)] * columns for _ in range(rows)]
         for i, slopes in self.parts:
             h = [self.inputs[i][c] for c, _ in self.incoming]
             if any(slopes) and any(h) and i not in gates:
-                raise Rejected(f"{at}: the gate of sample {i} is open and matters")
+                raise Rejected(f"{at}: the gate of {named(self.given, i)} is open and matters")
             if gates.get(i):
                 _add(matrix, [gates[i] * slope for slope in slopes], h)
         third = Fraction(0)
@@ -180,23 +189,29 @@ class Dead:
         return third
 
     def _mixed(self, value: object, at: str, cell: _Cell) -> dict[int, Fraction]:
-        """Coefficients for gates that are not given, where l_i <= 0.  Raises Rejected."""
+        """Coefficients for gates that are not given, where they only raise q_i.  Raises Rejected."""
+        network = self.given.network
+        low, high = sorted((network.slope, Fraction(1)))
+        lowering = 0 if side_of(network) > 0 else 1
         found: dict[int, Fraction] = {}
         for e, entry in enumerate(array(value, at)):
-            sample, c = array(entry, f"{at}[{e}]", 2)
-            sample = integer(sample, f"{at}[{e}][0]", 0, self.given.n - 1)
-            found[sample] = number(c, f"{at}[{e}][1]")
-            self.mixed.add(sample)
-            if sample in cell.gates or cell.sides.get(sample) != 0 or not 0 <= found[sample] <= 1:
-                raise Rejected(f"{at}[{e}]: the gate is given, the side is not off, or it is not between 0 and 1")
-            if any(i == sample for i, _, _ in self.leaf.walls):
+            row, c = array(entry, f"{at}[{e}]", 2)
+            row = integer(row, f"{at}[{e}][0]", 0, len(self.given.rows) - 1)
+            found[row] = number(c, f"{at}[{e}][1]")
+            self.mixed.add(row)
+            if self.leaders[row] in cell.gates or cell.sides.get(row) != lowering or not low <= found[row] <= high:
+                side = "on" if lowering else "off"
+                raise Rejected(
+                    f"{at}[{e}]: the gate is given, the side is not {side}, or it is not between {low} and {high}"
+                )
+            if any(i == self.leaders[row] for i, _, _ in self.leaf.walls):
                 raise Rejected(f"{at}[{e}]: the sample has an inequality")
         return found
 
     def _pair(self, matrix: list[list[Fraction]], entry: object, at: str, cell: _Cell) -> Fraction:
         """Subtracts kappa (+-l_k) (+-p_i); a bound on its third derivative."""
         k, i, value = array(entry, at, 3)
-        k, i = (integer(sample, at, 0, self.given.n - 1) for sample in (k, i))
+        k, i = (integer(row, at, 0, len(self.given.rows) - 1) for row in (k, i))
         kappa = number(value, f"{at}[2]")
         if kappa < 0 or k not in cell.sides or i not in cell.gates:
             raise Rejected(f"{at} is negative, or not at a side and a gate that are given")

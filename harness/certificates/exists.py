@@ -117,7 +117,7 @@ class _System:
         top: Rows = [[Fraction(int(r == c)) for c in free] for r in free]
         margins: list[Fraction] = []
         for i, a in multipliers.items():
-            gates = sign_gates(signs, i) | dict.fromkeys(kinks_of(signs, i), 0)
+            gates = sign_gates(given.network, signs, i) | dict.fromkeys(kinks_of(signs, i), 0)
             term = exact.sample(i, gates)[-1][0]
             value, gradient, hessian = (given.y[i] * f for f in exact.factors(i, given.network.depth))
             margins.append(value * int(term.value))

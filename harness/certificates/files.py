@@ -41,8 +41,9 @@ from harness.certificates.documents import load
 from harness.certificates.exists import has_kinks, kkt_point
 from harness.certificates.kkt import read_coefficients, residual
 from harness.certificates.mechanisms import MECHANISMS, require_mechanism
-from harness.certificates.numbers import Rejected, choice, fields, float_up, number, rows, squared_norm, vector
-from harness.certificates.problems import cost, neurons_of
+from harness.certificates.numbers import Rejected, choice, fields, float_up, number, vector
+from harness.certificates.parameters import cost, read_theta
+from harness.certificates.problems import neurons_of
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.structures import read_structure, settle
 from harness.certificates.taylor import sqrt_up
@@ -107,17 +108,17 @@ def verify(record: object, path: str = "-") -> Verified:
     claim = choice(top["claim"], "claim", tuple(CLAIMS))
     mechanism = choice(top["mechanism"], "mechanism", MECHANISMS)
     given = _instance(top["instance"])
-    stored = _read_limit(given, top["limit"])
     certificate = fields(top["certificate"], "certificate", ("kind", "problem", "scope", "theta"), None)
     choice(certificate["kind"], "certificate.kind", DENYING)
-    theta = rows(certificate["theta"], "certificate.theta", given.network.sizes)
     try:
+        stored = _read_limit(given, top["limit"])
+        theta = read_theta(certificate["theta"], "certificate.theta", given.network)
         _require_denial(given, claim, certificate)
         signs, point = _structure(given, certificate, top["structure"], stored.theta)
         if theta != stored.theta:
             raise Rejected("the certificate is about another theta than the limit")
         _require_limit(given, stored)
-        CLAIMS[claim].assumes(given, theta, AGREEMENT * sqrt_up(2 * cost(theta, "full")))
+        CLAIMS[claim].assumes(given, theta, AGREEMENT * sqrt_up(2 * cost(given.network, theta)))
         found = residual(given, signs, point, stored.multipliers, stored.coefficients)
         if not found.at_most(RESIDUAL):
             raise Rejected(f"the KKT residual can only be shown to be at most {found.as_float():.1e}, more than 1e-8")
@@ -156,13 +157,14 @@ class _Stored:
 
 
 def _read_limit(given: Problem, value: object) -> _Stored:
-    """Raises FieldError."""
+    """Raises FieldError, and Rejected where theta has other numbers for a fixed layer."""
     limit = fields(value, "limit", _LIMIT, None)
+    count = len(given.rows)
     return _Stored(
-        rows(limit["theta"], "limit.theta", given.network.sizes),
+        read_theta(limit["theta"], "limit.theta", given.network),
         number(limit["value"], "limit.value"),
-        vector(limit["margins"], "limit.margins", given.n),
-        vector(limit["multipliers"], "limit.multipliers", given.n),
+        vector(limit["margins"], "limit.margins", count),
+        vector(limit["multipliers"], "limit.multipliers", count),
         number(limit["kkt_residual"], "limit.kkt_residual"),
         read_coefficients(limit["kinks"], "limit.kinks", given),
     )
@@ -204,7 +206,7 @@ def _require_limit(given: Problem, stored: _Stored) -> None:
         raise Rejected("the limit is not scaled to a least margin of 1")
     if any(abs(a - b) > AGREEMENT * max(1, abs(b)) for a, b in zip(stored.margins, exact, strict=True)):
         raise Rejected("the stored margins are not those of theta")
-    worth = cost(stored.theta, "full")
+    worth = cost(given.network, stored.theta)
     if abs(stored.value - worth) > AGREEMENT * worth:
         raise Rejected("the stored value is not that of theta")
     if not 0 <= stored.residual <= RESIDUAL:
@@ -218,6 +220,6 @@ def _exact(given: Problem, certificate: dict[str, Any], signs: Signs | None, sto
     if has_kinks(given, stored.theta, signs, stored.multipliers):
         return None
     radius = kkt_point(given, stored.theta, signs, stored.multipliers)
-    if radius**2 > AGREEMENT**2 * sum(squared_norm(u) for u in stored.theta):
+    if radius**2 > AGREEMENT**2 * 2 * cost(given.network, stored.theta):
         raise Rejected("no exact KKT point could be proven within 1e-9 of theta")
     return float_up(radius)

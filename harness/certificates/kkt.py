@@ -2,18 +2,21 @@
 
 The residual is the least over lambda >= 0 and g_i in the Clarke subdifferential of Phi(.; x_i) of
 
-    |theta - sum_i lambda_i y_i g_i| / |theta| + sum_i lambda_i (q_i - 1) / |theta|^2   at min q = 1.
+    |theta - sum_i lambda_i g_i| / |theta| + sum_i lambda_i (q_i - 1) / |theta|^2   at min q = 1,
+
+over all margins q_i, with theta and the subdifferential in the trained parameters (with one output g_i is y_i times
+an element of that of Phi(.; x_i)).
 
 The subdifferential is the convex hull of the gradients over the gate patterns next to theta: a pre-activation that is
-not zero keeps its gate, a kink may be on or off.  Any lambda and g_i of the hull give an upper bound.  Here g_i is the
-gradient with the coefficients of the file, in [0, 1], as gates of the kinks: gradients are affine in each gate, so this
-is the mean over patterns with independent gates, and in the hull if all patterns occur next to theta.  They do where
-the kinks that are heard have linearly independent normals under every pattern (implicit function theorem), which is
-checked; at depth 2 without shared weights it is always so.
+not zero keeps its gate, a kink may have either slope.  Any lambda and g_i of the hull give an upper bound.  Here g_i is
+the gradient with the coefficients of the file, between the two slopes, as gates of the kinks: gradients are affine in
+each gate, so this is the mean over patterns with independent gates, and in the hull if all patterns occur next to
+theta.  They do where the kinks that are heard have linearly independent normals under every pattern (implicit function
+theorem), which is checked; at depth 2 without shared weights it is always so.
 
-Scaling theta to min q = 1 leaves the first term as it is (g_i has degree m - 1, lambda_i degree 2 - m), and turns the
-second into sum_i lambda_i (q_i - min q) / |theta|^2: no roots are needed but the one of the first term, and the
-comparison with a tolerance does without.
+Scaling theta to min q = 1 leaves the first term as it is (g_i has one degree less than q_i, lambda_i the degree 2 less
+that of q_i), and turns the second into sum_i lambda_i (q_i - min q) / |theta|^2: no roots are needed but the one of the
+first term, and the comparison with a tolerance does without.
 """
 
 from __future__ import annotations
@@ -24,13 +27,14 @@ from fractions import Fraction
 from itertools import product
 
 from harness.certificates.definite import least_eigenvalue
-from harness.certificates.gradients import gradient, heard, kinks_of, sign_gates
+from harness.certificates.gradients import gate_of, gradient, heard, kinks_of, sign_gates, unit
 from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, integer, number, squared_norm
+from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta
 from harness.problem.fields import FieldError
 from harness.problem.problems import Problem
 
-# (sample, layer, neuron), all from 0
+# (margin, layer, neuron), all from 0; with one output a margin is a sample
 Place = tuple[int, int, int]
 Coefficients = Mapping[Place, Fraction]
 
@@ -64,7 +68,7 @@ def read_coefficients(value: object, field: str, given: Problem) -> dict[Place, 
     for k, kink in enumerate(array(value, field)):
         at = f"{field}[{k}]"
         known = fields(kink, at, ("sample", "layer", "neuron", "coefficient"))
-        sample = integer(known["sample"], f"{at}.sample", 0, given.n - 1)
+        sample = integer(known["sample"], f"{at}.sample", 0, len(given.rows) - 1)
         layer = integer(known["layer"], f"{at}.layer", 1, network.depth - 1)
         neuron = integer(known["neuron"], f"{at}.neuron", 1, network.widths[layer])
         place = (sample, layer - 1, neuron - 1)
@@ -79,47 +83,49 @@ def residual(
 ) -> Residual:
     """The residual at theta, which has the signs, with these multipliers and coefficients.
 
-    A kink without a coefficient has 0.  Raises Rejected where a multiplier is negative, a coefficient is outside
-    [0, 1] or is not at a kink, or the patterns of a sample's kinks are not known.
+    A kink without a coefficient has the slope of its negative side.  Raises Rejected where a multiplier is negative, a
+    coefficient is not between the slopes or is not at a kink, or the patterns of a sample's kinks are not known.
     """
     network = given.network
+    low, high = sorted((network.slope, Fraction(1)))
     for i, a in enumerate(multipliers):
         if a < 0:
             raise Rejected(f"the multiplier of sample {i} is negative")
     for (i, layer, j), c in coefficients.items():
         if signs is not None and signs[layer][i][j] != 0:
             raise Rejected(f"neuron {j + 1} of layer {layer + 1} has no kink on sample {i}")
-        if not 0 <= c <= 1:
-            raise Rejected(f"the coefficient of neuron {j + 1} on sample {i} is not between 0 and 1")
+        if not low <= c <= high:
+            raise Rejected(f"the coefficient of neuron {j + 1} on sample {i} is not between {low} and {high}")
     margins = given.margins(theta)
-    flat = [v for u in theta for v in u]
-    size = squared_norm(flat)
+    own = flat(network, theta)
+    size = squared_norm(own)
     slack = sum((a * (q - min(margins)) for a, q in zip(multipliers, margins, strict=True)), start=Fraction(0)) / size
-    rest = flat
-    for i, (a, label, x) in enumerate(zip(multipliers, given.y, given.x, strict=True)):
+    rest = own
+    for i, (a, (sample, seed)) in enumerate(zip(multipliers, given.rows, strict=True)):
         if not a:
             continue
         require_every_pattern(given, theta, signs, i)
-        gates: dict[tuple[int, int], Fraction | int] = dict(sign_gates(signs, i))
-        gates |= {(layer, j): coefficients.get((i, layer, j), Fraction(0)) for layer, j in kinks_of(signs, i)}
-        slope = gradient(network, theta, x, gates, (network.depth - 1, 0))
-        rest = [r - a * label * s for r, s in zip(rest, slope, strict=True)]
+        gates: dict[tuple[int, int], Fraction | int] = sign_gates(network, signs, i)
+        gates |= {(layer, j): coefficients.get((i, layer, j), network.slope) for layer, j in kinks_of(signs, i)}
+        slope = gradient(network, theta, given.x[sample], gates, network.depth - 1, seed)
+        rest = tuple(r - a * s for r, s in zip(rest, slope, strict=True))
     return Residual(squared_norm(rest) / size, slack)
 
 
-def require_every_pattern(given: Problem, theta: Theta, signs: Signs | None, sample: int) -> None:
-    """Whether every choice of gates at the sample's kinks that are heard occurs next to theta.  Raises Rejected."""
+def require_every_pattern(given: Problem, theta: Theta, signs: Signs | None, row: int) -> None:
+    """Whether every choice of gates at the margin's kinks that are heard occurs next to theta.  Raises Rejected."""
     network = given.network
     if network.depth == 2 and not network.shared:
         return
-    paths = heard(network, theta, signs, sample)
-    kinks = [(layer, j) for layer, j in kinks_of(signs, sample) if paths[layer][j]]
+    sample = given.rows[row][0]
+    paths = heard(network, theta, signs, row)
+    kinks = [(layer, j) for layer, j in kinks_of(signs, row) if paths[layer][j]]
     if len(kinks) > MAX_KINKS:
         raise Rejected(f"sample {sample} has more than {MAX_KINKS} kinks")
-    for choice in product((1, 0), repeat=len(kinks)):
-        gates = sign_gates(signs, sample) | dict.fromkeys(kinks_of(signs, sample), 0)
-        gates |= dict(zip(kinks, choice, strict=True))
-        normals = [gradient(network, theta, given.x[sample], gates, kink) for kink in kinks]
+    for choice in product((True, False), repeat=len(kinks)):
+        gates = sign_gates(network, signs, row) | dict.fromkeys(kinks_of(signs, row), network.slope)
+        gates |= {kink: gate_of(network, on) for kink, on in zip(kinks, choice, strict=True)}
+        normals = [gradient(network, theta, given.x[sample], gates, kink[0], unit(network, kink)) for kink in kinks]
         # A pre-activation that nothing reaches stays zero, and its gate makes no difference.
         normals = [normal for normal in normals if any(normal)]
         gram = [[dot(a, b) for b in normals] for a in normals]

@@ -4,7 +4,7 @@
                   without shared weights the problem within the limit's own gates and zeros is convex
     kink          the same, and a gate of a kink is chosen
     zero weight   weights that are zero move (linear networks)
-    dead neuron   a neuron that is zero moves (relu networks)
+    dead neuron   a neuron that is zero moves, from weights in and out that are trained (networks with kinks)
     layer         the problem of one layer
     global gap    a better point anywhere
 
@@ -33,7 +33,7 @@ def require_mechanism(mechanism: str, given: Problem, theta: Theta, certificate:
         return
     if mechanism == "saddle" and kind == "better":
         raise Rejected("no limit of depth 2 without shared weights is a saddle within its own gates and zeros")
-    linear = given.network.activation == "linear"
+    linear = not given.network.kinked
     expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
     if not expected.get(mechanism, True):
         raise Rejected(f"{mechanism} is not a mechanism of {given.network.activation} networks")
@@ -42,7 +42,7 @@ def require_mechanism(mechanism: str, given: Problem, theta: Theta, certificate:
         moved = [rows(certificate["better"], "certificate.better", sizes)]
     else:
         moved = [rows(certificate[key], f"certificate.{key}", sizes) for key in ("d", "e") if certificate[key]]
-    zeros = _zero_weights(theta) if linear else _dead_weights(given, theta)
+    zeros = _zero_weights(given, theta) if linear else _dead_weights(given, theta)
     woken = any(point[layer][k] for point in moved for layer, k in zeros)
     if mechanism in ("zero weight", "dead neuron") and not woken:
         raise Rejected(f"the mechanism is {mechanism}, and no zero neuron is woken")
@@ -52,19 +52,27 @@ def require_mechanism(mechanism: str, given: Problem, theta: Theta, certificate:
         raise Rejected("the mechanism is kink, and the curve chooses no gates")
 
 
-def _zero_weights(theta: Theta) -> set[tuple[int, int]]:
-    return {(layer, k) for layer, u in enumerate(theta) for k, value in enumerate(u) if not value}
+def _zero_weights(given: Problem, theta: Theta) -> set[tuple[int, int]]:
+    """The trained parameters that are zero."""
+    trained = given.network.trained
+    return {(layer, k) for layer, u in enumerate(theta) if trained[layer] for k, value in enumerate(u) if not value}
 
 
 def _dead_weights(given: Problem, theta: Theta) -> set[tuple[int, int]]:
-    """Zero weights into and out of neurons with no nonzero weight on one of the two sides."""
+    """Zero weights into and out of neurons with no nonzero weight on one of the two sides.
+
+    Where a neuron that is off passes something on, it takes zeros on both sides.
+    """
     network = given.network
     found: set[tuple[int, int]] = set()
     for layer, pattern in enumerate(network.patterns[:-1]):
+        if not all(network.trained[layer : layer + 2]):
+            continue
         above = network.patterns[layer + 1]
         for j, row in enumerate(pattern):
             incoming = {(layer, k) for k in row if k >= 0}
             outgoing = {(layer + 1, line[j]) for line in above if line[j] >= 0}
-            if not all(any(theta[at][k] for at, k in side) for side in (incoming, outgoing)):
+            live = [any(theta[at][k] for at, k in side) for side in (incoming, outgoing)]
+            if not (any(live) if network.slope else all(live)):
                 found |= incoming | outgoing
-    return found & _zero_weights(theta)
+    return found & _zero_weights(given, theta)

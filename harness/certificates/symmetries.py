@@ -1,8 +1,8 @@
 """Rotations of two hidden neurons of one layer into each other, which change neither the network nor |theta|.
 
-Two neurons of one layer with parameters of their own and the same connections, and with the same gates on every sample
-that is looked at, can be turned into each other: the rows of W^l that belong to them turn, and the columns of W^(l+1)
-with them.  The motion of theta is linear, theta' = A theta with A skew and of norm 1; A theta is the tangent.
+Two neurons of one layer with trained parameters of their own and the same connections, and with the same gates on every
+sample that is looked at, can be turned into each other: the rows of W^l that belong to them turn, and the columns of
+W^(l+1) with them.  The motion of theta is linear, theta' = A theta with A skew and of norm 1; A theta is the tangent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ Rotation = tuple[int, int, int]
 def pairs(network: Network, rotation: Rotation) -> list[tuple[int, int]] | None:
     """The pairs (a, b) of flat parameters that turn into each other; None where the two cannot be turned."""
     layer, j, k = rotation
-    offsets = [sum(network.sizes[:at]) for at in range(network.depth)]
+    offsets = network.offsets
+    if not all(network.trained[layer : layer + 2]):
+        return None
     above = network.patterns[layer + 1]
     found: list[tuple[int, int]] = []
     for at, first, second in (

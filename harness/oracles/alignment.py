@@ -14,9 +14,11 @@ def misalignment(point: Point) -> float | None:
     """The largest of the angles between the directions and of the matrices' other singular values (to the first).
 
     Zero where every W^l has rank one, its direction is the next one's, and their product is the hard-margin SVM's; None
-    where that is not found, infinite where a layer is zero.
+    where that is not found, with several outputs or fixed layers; infinite where a layer is zero.
     """
     problem = point.problem
+    if problem.network.outputs > 1 or problem.network.degree < problem.network.depth:
+        return None
     svm = least_norm(problem.y_float[:, None] * problem.x_float, np.ones(problem.n))
     if svm is None or svm.z is None:
         return None

@@ -1,5 +1,7 @@
 """What the claims assume of a limit, three-valued: every weight, every weight vector, every neuron input is nonzero.
 
+Weights are those that are trained; the weight vectors and the inputs of a fixed layer are what they are, exactly.
+
 What is not zero in the limit's floats is clear of rounding (else the limit is in doubt), so "true" is sure.  What is
 zero there is zero in the limit for a reason, or it is not known.  Reasons: no gradient reaches a parameter while the
 other zeros are zero; nothing reaches an input; a Clarke coefficient between 0 and 1 holds it at zero; its patch is at
@@ -9,10 +11,13 @@ right angles to all that made the weights.  A zero by cancellation in the data i
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
 from harness.certificates.exists import fed_inputs, free_parameters, moves
+from harness.oracles.exact import exact_theta
+from harness.problem.networks import preactivations
 from harness.problem.points import Point
 
 NAMES = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
@@ -29,8 +34,11 @@ def assumptions(point: Point) -> dict[str, bool | None]:
     vectors: bool | None = True
     for layer, width in enumerate(network.widths[1:-1]):
         for j in range(width):
-            incoming = set(network.into(layer, j))
-            if incoming <= sure:
+            incoming, fixed = set(network.into(layer, j)), network.fixed[layer]
+            if fixed is not None:
+                if not any(fixed[k] for k in network.patterns[layer][j] if k >= 0):
+                    vectors = False
+            elif incoming <= sure:
                 vectors = False
             elif incoming <= sure | unsure and vectors:
                 vectors = None
@@ -40,8 +48,8 @@ def assumptions(point: Point) -> dict[str, bool | None]:
 
 def _connected(point: Point) -> bool:
     network = point.problem.network
-    for layer, width in enumerate(network.widths[1:-1]):
-        if not all(network.into(layer, j) and network.out_of(layer, j) for j in range(width)):
+    for own, above in pairwise(network.tables):
+        if not ((own >= 0).any(axis=1).all() and (above >= 0).any(axis=0).all()):
             return False
     if network.depth == 1:
         return True
@@ -53,8 +61,8 @@ def _connected(point: Point) -> bool:
 
 def _exact(point: Point) -> tuple[tuple[tuple[Fraction, ...], ...], tuple[tuple[tuple[int, ...], ...], ...] | None]:
     """theta and signs as the certificates have them."""
-    theta = tuple(tuple(Fraction(float(v)) for v in u) for u in point.theta)
-    if point.problem.network.activation == "linear":
+    theta = exact_theta(point.problem.network, point.theta)
+    if not point.problem.network.kinked:
         return theta, None
     return theta, tuple(tuple(tuple(row) for row in np.asarray(block).tolist()) for block in point.signs or ())
 
@@ -66,11 +74,11 @@ def _used(point: Point) -> list[int]:
 
 def _zero_weights(point: Point) -> tuple[set[int], set[int]]:
     """Flat parameters that are zero for a reason, and zeros of which that is not known."""
-    zeros = set(np.flatnonzero(np.concatenate(point.theta) == 0.0).tolist())
+    zeros = set(np.flatnonzero(point.problem.network.flat(point.theta) == 0.0).tolist())
     if not zeros:
         return set(), set()
     theta, signs = _exact(point)
-    if signs is not None:
+    if signs is not None and not point.problem.network.slope:
         # A kink with coefficient 0 passes no gradient on.
         held = {(k.sample, k.layer - 1, k.neuron - 1) for k in point.kinks if k.coefficient > SMALL}
         signs = tuple(
@@ -92,14 +100,19 @@ def _inputs(point: Point) -> bool | None:
     network = point.problem.network
     theta, signs = _exact(point)
     used = _used(point)
+    low, high = sorted((float(network.slope), 1.0))
     sliding = {
         (kink.sample, kink.layer - 1, kink.neuron - 1)
         for kink in point.kinks
-        if SMALL < kink.coefficient < 1.0 - SMALL and kink.sample in used
+        if low + SMALL < kink.coefficient < high - SMALL and kink.sample in used
     }
     for i, layer, j in places:
-        live = fed_inputs(network, theta, point.problem.x[i], signs, i)
-        held = (i, layer, j) in sliding or not moves(network, theta, layer, j, live)
+        x = point.problem.x[point.problem.rows[i][0]]
+        if not any(network.trained[: layer + 1]):
+            held = not preactivations(network, theta, x)[layer][j]
+        else:
+            live = fed_inputs(network, theta, x, signs, i)
+            held = (i, layer, j) in sliding or not moves(network, theta, layer, j, live)
         if held or _orthogonal(point, used, (i, layer, j)):
             return False
     return None
@@ -108,20 +121,20 @@ def _inputs(point: Point) -> bool | None:
 def _orthogonal(point: Point, used: list[int], place: tuple[int, int, int]) -> bool:
     """Whether a first-layer input is zero at any KKT point with these gates.
 
-    The neuron's weights are then a combination of its patches on the points it is on for, all at right angles to this.
+    The neuron's weights are then a combination of its patches on the points it passes on, all at right angles to this.
     """
     i, layer, j = place
     problem = point.problem
-    row = problem.network.patterns[0][j]
+    row, passes = problem.network.patterns[0][j], bool(problem.network.slope)
     everything = [k for line in problem.network.patterns[0] for k in line if k >= 0]
     if layer or any(k >= 0 and everything.count(k) != 1 for k in row):
         return False
     on = {kink.sample for kink in point.kinks if (kink.layer, kink.neuron) == (1, j + 1) and kink.coefficient > SMALL}
-    relu = problem.network.activation == "relu"
     signs = np.asarray(point.signs[0])
     columns = [c for c, k in enumerate(row) if k >= 0]
+    x = [problem.x[sample] for sample, _ in problem.rows]
     return all(
-        sum(problem.x[k][c] * problem.x[i][c] for c in columns) == 0
+        sum(x[k][c] * x[i][c] for c in columns) == 0
         for k in used
-        if not relu or signs[k][j] > 0 or k in on
+        if passes or signs[k][j] > 0 or k in on
     )

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares, nnls
 
-from harness.certificates.gradients import cut_off
+from harness.certificates.gradients import cut_off, side_of
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds
 from harness.oracles.dead import DeadNeuron, Pull, Wakes, dead_neurons
-from harness.oracles.exact import header, text
+from harness.oracles.exact import between, exact_theta, header, text
 from harness.oracles.expansion import Expansion, Place
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
@@ -52,10 +52,12 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     point = near.point
     dead = dead_neurons(near)
     skipped = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if not a} if mixed else set()
+    kept = {near.leaders[i] for i in near.active if i not in skipped}
+    done = {(near.leaders[i], layer, j) for i, layer, j in mixed}
     places = [
         place
         for place in (*near.loud, *near.quiet)
-        if place[1:] not in dead and place not in mixed and place[0] not in skipped
+        if place[1:] not in dead and place not in done and place[0] in kept
     ]
     if len(places) > (MAX_KINKS if split else 0):
         return Verdict("undecided", point.value, None, f"{len(places)} kinks are too many to go through")
@@ -71,7 +73,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     except (_Fails, Wakes) as why:
         return Verdict("undecided", point.value, None, str(why))
     certificate = {
-        **header(point.theta, "ball", "local"),
+        **header(exact_theta(near.network, point.theta), "ball", "local"),
         "signs": [s.tolist() for s in near.signs] if near.signs else None,
         "radius": text(_short(radius)),
         "rotations": [[layer + 1, j + 1, k + 1] for layer, j, k in rotations],
@@ -90,30 +92,31 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
 def _refined(near: Expansion) -> list[list[int | str]]:
     """theta with active margins of 1 to twice the digits of floats: a Newton step from the exact margins."""
     point = near.point
-    exact = [[Fraction(float(v)) for v in u] for u in point.theta]
+    exact = exact_theta(near.network, point.theta)
     margins = point.problem.margins(exact)
     off = np.array([float(1 - margins[i]) for i in near.active])
-    rows = near.smooth({p: near.coefficients.get(p, 0.0) for p in near.loud}).rows
+    rows = near.smooth(near.own(near.loud)).rows
     step = np.where(near.flat == 0.0, 0.0, np.linalg.lstsq(rows, off, rcond=1e-11)[0])
     moved = near.network.split(step)
     return [
-        [text(a + Fraction(float(b))) for a, b in zip(u, part, strict=True)]
-        for u, part in zip(exact, moved, strict=True)
+        [text(a + Fraction(float(b)) if own else a) for a, b in zip(u, part, strict=True)]
+        for u, part, own in zip(exact, moved, near.network.trained, strict=True)
     ]
 
 
 def _mixed(near: Expansion) -> dict[Place, float]:
-    """Coefficients of the kinks that lower the margin when they are on, or that are cut off by coefficients of 0.
+    """Coefficients of the kinks whose bend lowers the margin, or that are cut off by coefficients of 0.
 
-    Those of parallel neurons are made equal.
+    By margin; all margins with a multiplier of a sample, or none.  Those of parallel neurons are made equal.
     """
     weighty = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if a}
-    own = {p: _snapped(near.coefficients.get(p, 0.0)) for p in near.loud if p[0] in weighty}
+    own = {p: _snapped(near, c) for p, c in near.own(near.loud).items() if p[0] in weighty}
     if any(p[0] == q[0] and p[1] < q[1] for p, q in itertools.permutations(own, 2)):
         own = _independent(near, own)
     heights = {i: _heights(near, i, own) for i in {p[0] for p in own}}
     base = {p: float(heights[p[0]][p[1]][p[2]]) for p in own}
-    found = {p: c for p, c in own.items() if base[p] < -1e-9}
+    side = side_of(near.network)
+    found = {p: c for p, c in own.items() if side * base[p] < -1e-9}
     for layer, width in enumerate(near.network.widths[1:-1] if found else ()):
         for j, k in itertools.combinations(range(width), 2):
             if pairs(near.network, (layer, j, k)) is None or (near.signs[layer][:, j] != near.signs[layer][:, k]).any():
@@ -124,21 +127,23 @@ def _mixed(near: Expansion) -> dict[Place, float]:
                     found[second] = found[first]
     for i, layer, j in sorted((p for p in own if p not in found), key=lambda p: -p[1]):
         gates: dict[tuple[int, int], Any] = {
-            (k, r): int(s > 0) for k, block in enumerate(near.signs) for r, s in enumerate(block[i].tolist()) if s
+            (k, r): near.gate(s > 0) for k, block in enumerate(near.signs) for r, s in enumerate(block[i].tolist()) if s
         }
-        gates |= {(k, r): c for (sample, k, r), c in found.items() if sample == i}
+        gates |= {(k, r): c for (row, k, r), c in found.items() if row == i}
         if cut_off(near.network, gates, (layer, j)):
-            found[i, layer, j] = 0.0
-    return found
+            found[i, layer, j] = near.below
+    left = {(near.leaders[i], layer, j) for i, layer, j in own if (i, layer, j) not in found}
+    return {(i, layer, j): c for (i, layer, j), c in found.items() if (near.leaders[i], layer, j) not in left}
 
 
-def _snapped(c: float) -> float:
-    return 0.0 if c < 1e-12 else 1.0 if c > 1.0 - 1e-12 else c
+def _snapped(near: Expansion, c: float) -> float:
+    return next((slope for slope in (near.below, 1.0) if abs(c - slope) < 1e-12), c)
 
 
 def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, float]:
     """Coefficients with which independent gates satisfy the KKT conditions, near those of gates that may depend."""
-    places = [p for p, c in start.items() if 0.0 < c < 1.0]
+    low, high = sorted((near.below, 1.0))
+    places = [p for p, c in start.items() if low < c < high]
     count = len(places)
 
     def rest(z: np.ndarray) -> np.ndarray:
@@ -147,17 +152,18 @@ def _independent(near: Expansion, start: Mapping[Place, float]) -> dict[Place, f
 
     if not count or np.abs(rest(np.append([start[p] for p in places], near.multipliers))).max() < 1e-13:
         return dict(start)
-    top = np.append(np.ones(count), np.full(len(near.multipliers), np.inf))
-    guess = np.clip(np.append([start[p] for p in places], near.multipliers), 0.0, top)
-    found = least_squares(rest, guess, bounds=(np.zeros(len(top)), top), xtol=1e-15, ftol=1e-15, gtol=1e-15).x
-    return {**start, **dict(zip(places, map(_snapped, found[:count].tolist()), strict=True))}
+    top = np.append(np.full(count, high), np.full(len(near.multipliers), np.inf))
+    bottom = np.append(np.full(count, low), np.zeros(len(near.multipliers)))
+    guess = np.clip(np.append([start[p] for p in places], near.multipliers), bottom, top)
+    found = least_squares(rest, guess, bounds=(bottom, top), xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+    return {**start, **{p: _snapped(near, c) for p, c in zip(places, found[:count].tolist(), strict=True)}}
 
 
 def _heights(near: Expansion, i: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
     """For every hidden layer, the slopes of q_i at the neurons' outputs, with these gates."""
-    # Not by evaluate(): one sample, and gates that are mixed.
+    # Not by evaluate(): one margin, and gates that are mixed.
     matrices, on = near.network.matrices(near.point.theta), near.mixed(i, gates)
-    back = near.y[i] * matrices[-1][0]
+    back = near.seeds[i] @ matrices[-1]
     out = [back]
     for layer in range(len(matrices) - 2, 0, -1):
         back = (on[layer] * back) @ matrices[layer]
@@ -183,11 +189,11 @@ class _Leaf:
         dead: list[tuple[int, int]],
     ) -> None:
         self.near, self.mixed = near, mixed
-        local = near.smooth({**gates, **mixed})
+        local = near.smooth({**near.sided(gates), **mixed})
         sides = {p: 1.0 if gate else -1.0 for p, gate in gates.items()}
         split = [p for p in near.loud if p in gates]
         normals = {p: sides[p] * local.kinks[p][0] for p in split}
-        # Samples whose kinks are not gone through get no multiplier.
+        # Margins whose kinks are not gone through get no multiplier.
         mine = [a for a, weight in enumerate(near.multipliers) if weight or not mixed]
         columns = np.vstack([local.rows[mine], np.array(list(normals.values())).reshape(-1, len(near.flat))])
         weights, gap = nnls(columns.T, near.flat)
@@ -206,8 +212,11 @@ class _Leaf:
         for p, v in self.nu.items():
             hessian -= v * sides[p] * local.kinks[p][1]
             outer += np.outer(normals[p], normals[p])
-        self.squares = [p for p, c in mixed.items() if 1e-6 < c < 1.0 - 1e-6 and self._lowest(p) and self.alpha[p[0]]]
-        square = sum((np.outer(n, n) for n in (local.kinks[p][0] for p in self.squares)), start=np.zeros_like(outer))
+        low, high = sorted((near.below, 1.0))
+        self.squares = [p for p, c in mixed.items() if low + 1e-6 < c < high - 1e-6 and self._lowest(p)]
+        self.squares = [p for p in self.squares if self.alpha[p[0]]]
+        bent = [local.kinks[near.leaders[i], layer, j][0] for i, layer, j in self.squares]
+        square = sum((np.outer(n, n) for n in bent), start=np.zeros_like(outer))
         turned = sum(
             (np.outer(t, t) for t in (_tangent(near, *rotation) for rotation in rotations)), start=np.zeros_like(outer)
         )
@@ -218,10 +227,10 @@ class _Leaf:
         if not self.weight:
             self.squares = []
         pulls = [
-            *(Pull(i, (near.network.depth - 1, 0), float(near.y[i]), a) for i, a in self.alpha.items() if a),
-            *(Pull(p[0], p[1:], sides[p], v) for p, v in self.nu.items()),
+            *(Pull.of_margin(near, i, a) for i, a in self.alpha.items() if a),
+            *(Pull.of_kink(near, p, sides[p], v) for p, v in self.nu.items()),
         ]
-        every = {**gates, **mixed}
+        every = {**near.sided(gates), **mixed}
         self.dead = {neuron: DeadNeuron(near, neuron, every, pulls, self.tau).proof() for neuron in dead}
         self.mu = min([self.mu, *(0.9 * proof.least for proof in self.dead.values())])
         third = sum(proof.third for proof in self.dead.values())
@@ -262,11 +271,12 @@ class _Leaf:
         """weight |p| may be this much."""
         i, layer, j = place
         c = self.mixed[place]
-        return -self.alpha[i] * float(_heights(self.near, i, self.mixed)[layer][j]) * min(c, 1.0 - c)
+        slope = side_of(self.near.network) * float(_heights(self.near, i, self.mixed)[layer][j])
+        return -self.alpha[i] * slope * min(abs(c - self.near.below), abs(1.0 - c))
 
     def document(self, radius: float) -> dict[str, Any]:
         """The leaf as the certificate has it."""
-        alpha = [text(self.alpha.get(i, 0.0)) for i in range(self.near.point.problem.n)]
+        alpha = [text(self.alpha.get(i, 0.0)) for i in range(len(self.near.seeds))]
         nu = [[i, layer + 1, j + 1, text(v)] for (i, layer, j), v in self.nu.items()]
         return {
             "alpha": alpha,
@@ -275,7 +285,10 @@ class _Leaf:
             "tau": text(self.tau),
             "mu": text(_short(self.mu)),
             "mixed": [
-                [i, layer + 1, j + 1, text(c), text(self.weight if (i, layer, j) in self.squares else 0.0)]
+                [
+                    *(i, layer + 1, j + 1, text(between(self.near.network, c))),
+                    text(self.weight if (i, layer, j) in self.squares else 0.0),
+                ]
                 for (i, layer, j), c in self.mixed.items()
                 if self.alpha[i]
             ],
@@ -298,11 +311,12 @@ def _tree(places: list[Place], leaves: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _room(near: Expansion) -> float:
     """How far theta can move before a pre-activation with a sign may lose it."""
-    theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.point.theta)
-    limits = bounds(near.network, theta, Fraction(1, 1000))
+    limits = bounds(near.network, exact_theta(near.network, near.point.theta), Fraction(1, 1000))
     room = 1e-3
     at = evaluate(near.network, near.point.theta, near.x, [sign > 0 for sign in near.signs])
     for layer, (sign, a) in enumerate(zip(near.signs, at.preactivations, strict=False), start=1):
+        if not limits.first[layer]:
+            continue
         steep = np.linalg.norm(near.x, axis=1)[:, None] * float(limits.first[layer])
         clear = np.abs(a) / steep
         room = min(room, float(clear[sign != 0].min(initial=room)))
@@ -311,11 +325,11 @@ def _room(near: Expansion) -> float:
 
 def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collection[int]) -> list[tuple[int, int, int]]:
     """Pairs of neurons that can be rotated into each other and are not zero."""
-    samples = [i for i in near.active if i not in skipped]
+    margins = [i for i in near.active if i not in skipped]
 
     def gates(layer: int, j: int) -> list[float | None]:
-        signs = [int(near.signs[layer][i][j]) for i in samples] if near.signs else []
-        return [float(s > 0) if s else mixed.get((i, layer, j)) for i, s in zip(samples, signs, strict=bool(signs))]
+        signs = [int(near.signs[layer][i][j]) for i in margins] if near.signs else []
+        return [near.gate(s > 0) if s else mixed.get((i, layer, j)) for i, s in zip(margins, signs, strict=bool(signs))]
 
     out = []
     for layer, width in enumerate(near.network.widths[1:-1]):
@@ -334,6 +348,8 @@ def _tangent(near: Expansion, layer: int, j: int, k: int) -> np.ndarray:
     network = near.network
     offsets = network.offsets
     tangent = np.zeros(len(near.flat))
+    if not all(network.trained[layer : layer + 2]):
+        return tangent
     own, above = network.tables[layer : layer + 2]
     for at, first, second in (
         (layer, own[j], own[k]),

@@ -5,9 +5,9 @@ In three stages, which tell why a limit is not a local optimum:
 saddle        zeros stay zero; along a direction in which all active margins and kinks are stationary the
               Lagrangian bends down;
 kink          zeros stay zero; on one side of the kinks the norm can fall to first order;
-zero weight   zeros move (for relu: a dead neuron wakes, on the side of its kinks that it moves to).
+zero weight   zeros move (where there are kinks: a dead neuron wakes, on the side of its kinks that it moves to).
 
-Zeros are the zero parameters of a linear network, and those of the dead neurons of a relu network.
+Zeros are the zero parameters where nothing has a kink, else those of the dead neurons.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import numpy as np
 from scipy.optimize import linprog
 
 from harness.oracles.dead import DeadNeuron, Pull, dead_neurons
-from harness.oracles.exact import header, rounded, text
+from harness.oracles.exact import exact_theta, header, rounded, text
 from harness.oracles.expansion import Expansion, Place, Smooth
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.elimination import echelon
+from harness.problem.problems import Problem
 
 # A curvature, or slope, less than this share is not told from zero.
 LEAST = 1e-7
@@ -62,12 +63,12 @@ def descending(near: Expansion, certify: bool) -> tuple[Verdict, str] | None:
 
 def _saddles(near: Expansion) -> Iterator[Curve]:
     if (~near.held).any():
-        yield from _bent(near, ~near.held, {}, quiet={})
+        yield from _bent(near, ~near.held, quiet={})
 
 
-def _bent(near: Expansion, free: np.ndarray, gates: dict[Place, int], quiet: Mapping[Place, int]) -> Iterator[Curve]:
+def _bent(near: Expansion, free: np.ndarray, quiet: Mapping[Place, int]) -> Iterator[Curve]:
     """Order 2 in the free parameters: the direction in which the Lagrangian bends down most."""
-    mixed = near.smooth({**{p: near.coefficients.get(p, 0.0) for p in near.loud}, **gates, **quiet})
+    mixed = near.smooth({**near.own(near.loud), **near.sided(quiet)})
     normals = [mixed.kinks[p][0] for p in near.loud]
     rows = np.vstack([mixed.rows, np.array(normals).reshape(-1, len(near.flat))])
     hessian = np.eye(len(near.flat)) - np.einsum("a,aij->ij", near.multipliers, mixed.hessians)
@@ -87,7 +88,7 @@ def _bent(near: Expansion, free: np.ndarray, gates: dict[Place, int], quiet: Map
 
 def _second(near: Expansion, d: np.ndarray, gates: dict[Place, int], gain: float) -> Curve | None:
     """e such that margins and loud kinks grow to second order, and the norm falls."""
-    local = near.smooth(gates)
+    local = near.smooth(near.sided(gates))
     rows, goals = list(local.rows), []
     weight = float(near.multipliers.sum())
     step = gain / (8.0 * max(weight, 1e-12))
@@ -111,7 +112,7 @@ def _sides(near: Expansion, free: np.ndarray) -> Iterator[Curve]:
     if not near.loud:
         return
     for sides in _all_sides(near.loud):
-        local = near.smooth(sides)
+        local = near.smooth(near.sided(sides))
         rows = [*local.rows, -near.flat]
         for place in near.loud:
             normal = local.kinks[place][0]
@@ -139,13 +140,13 @@ def _waking(near: Expansion) -> Iterator[Curve]:
         return
     everything = np.ones(len(near.flat), dtype=bool)
     if not near.quiet:
-        yield from _bent(near, everything, {}, quiet={})
+        yield from _bent(near, everything, quiet={})
         return
     yield from _woken(near)
     if {p[1:] for p in near.quiet} <= set(dead_neurons(near)):
         # To second order dead neurons decouple from all else.
         return
-    mixed = {p: near.coefficients.get(p, 0.0) for p in near.loud}
+    mixed = near.own(near.loud)
     base = near.smooth(mixed)
     normals = np.array([base.kinks[p][0] for p in near.quiet])
     rows = np.vstack([base.rows, np.array([base.kinks[p][0] for p in near.loud]).reshape(-1, len(near.flat))])
@@ -157,7 +158,7 @@ def _waking(near: Expansion) -> Iterator[Curve]:
         return np.einsum("a,aij->ij", near.multipliers, smooth.hessians)
 
     start = weighted(base)
-    # The Hessian is linear in the gates of quiet kinks: two of them in a row are of third order.
+    # The Hessian is affine in the gates of quiet kinks: two of them in a row are of third order.
     share = basis.T @ np.array([weighted(near.smooth({**mixed, p: 1.0})) - start for p in near.quiet]) @ basis
     own = np.eye(basis.shape[1]) - basis.T @ start @ basis
     slopes = normals @ basis
@@ -193,13 +194,8 @@ def _waking(near: Expansion) -> Iterator[Curve]:
 
 def _woken(near: Expansion) -> Iterator[Curve]:
     """One dead neuron wakes in its steepest direction; others move a little, so that their gates are known."""
-    m = near.network.depth
-    mixed = {p: near.coefficients.get(p, 0.0) for p in near.loud}
-    pulls = [
-        Pull(i, (m - 1, 0), float(near.y[i]), a)
-        for i, a in zip(near.active, near.multipliers.tolist(), strict=True)
-        if a
-    ]
+    mixed = near.own(near.loud)
+    pulls = [Pull.of_margin(near, i, a) for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if a]
     dead = {neuron: DeadNeuron(near, neuron, mixed, pulls, 1.0) for neuron in dead_neurons(near)}
     generator = np.random.default_rng(0)
     for neuron, parts in dead.items():
@@ -245,7 +241,7 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
     verdict = Verdict("undecided", point.value, None, "no curve could be made exact")
     for bits in (6, 16, 42):
         certificate: dict[str, Any] = {
-            **header(point.theta, "curve", "local"),
+            **header(exact_theta(near.network, point.theta), "curve", "local"),
             "signs": [s.tolist() for s in near.signs] if near.signs else None,
             "order": curve.order,
             "active": near.active,
@@ -261,11 +257,16 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
 
 
 def _split(near: Expansion, flat: np.ndarray, bits: int) -> list[list[int | str]]:
-    return [[text(rounded(v, bits)) for v in u.tolist()] for u in near.network.split(flat)]
+    """A motion, layer by layer; fixed layers stay."""
+    layers = near.network.split(flat)
+    return [
+        [text(rounded(v, bits)) for v in u.tolist()] if own else [0] * len(u)
+        for u, own in zip(layers, near.network.trained, strict=True)
+    ]
 
 
 def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
-    """Active samples whose signed inputs are combinations of earlier ones with the same gates, exactly."""
+    """Active margins whose inputs, times the seeds, are combinations of earlier ones with the same gates, exactly."""
     problem = near.point.problem
     out: dict[str, dict[str, int | str]] = {}
     kept: list[int] = []
@@ -279,9 +280,11 @@ def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
     return out
 
 
-def _signed(problem: Any, i: int) -> list[Fraction]:
-    seen = {c for row in problem.network.patterns[0] for c, p in enumerate(row) if p >= 0}
-    return [problem.y[i] * v if c in seen else Fraction(0) for c, v in enumerate(problem.x[i])]
+def _signed(problem: Problem, row: int) -> list[Fraction]:
+    """The products of what the outputs are multiplied by with what is seen of the input."""
+    seen = {c for line in problem.network.patterns[0] for c, p in enumerate(line) if p >= 0}
+    sample, seed = problem.rows[row]
+    return [s * v if c in seen else Fraction(0) for s in seed for c, v in enumerate(problem.x[sample])]
 
 
 def _combination(vectors: list[list[Fraction]], target: list[Fraction]) -> list[Fraction] | None:

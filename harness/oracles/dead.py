@@ -17,7 +17,8 @@ import numpy as np
 from scipy.optimize import lsq_linear, minimize
 
 from harness.certificates.symmetries import pairs
-from harness.oracles.exact import text
+from harness.certificates.taylor import bounds
+from harness.oracles.exact import between, exact_theta, text
 from harness.oracles.expansion import Expansion, Place
 
 # Gates and sides of one dead neuron beyond which its cells are not gone through.
@@ -36,12 +37,21 @@ class Wakes(Exception):
 
 @dataclass(frozen=True)
 class Pull:
-    """A polynomial of the Lagrangian: weight times side times pre-activation top = (layer, neuron) of a sample."""
+    """A polynomial of the Lagrangian: weight times seed . (pre-activations of layer `last`) for a margin."""
 
-    sample: int
-    top: tuple[int, int]
-    side: float
+    row: int
+    last: int
+    seed: np.ndarray
     weight: float
+
+    @classmethod
+    def of_margin(cls, near: Expansion, row: int, weight: float) -> Pull:
+        return cls(row, near.network.depth - 1, near.seeds[row], weight)
+
+    @classmethod
+    def of_kink(cls, near: Expansion, place: Place, side: float, weight: float) -> Pull:
+        row, layer, j = place
+        return cls(row, layer, side * np.eye(near.network.widths[layer + 1])[j], weight)
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,10 @@ class Proof:
 
 
 def dead_neurons(near: Expansion) -> list[tuple[int, int]]:
-    """(hidden layer, neuron) of the neurons whose weights are all zero and used nowhere else."""
+    """(hidden layer, neuron) of the neurons whose weights are all zero, trained and used nowhere else."""
     network, found = near.network, []
-    if not near.signs:
-        return []
-    for layer, width in enumerate(network.widths[1:-1]):
-        for j in range(width):
+    for layer, width in enumerate(network.widths[1:-1] if near.signs else ()):
+        for j in range(width if all(network.trained[layer : layer + 2]) else 0):
             incoming, outgoing = network.into(layer, j), network.out_of(layer, j)
             own = [
                 sum(k == p for line in network.patterns[at] for k in line) == 1
@@ -75,7 +83,7 @@ def dead_neurons(near: Expansion) -> list[tuple[int, int]]:
 class Partner:
     """A live neuron that the dead one can be turned into.
 
-    number: from 1.  tangent: its weights, in the order of the block.  gates: by sample, fractions at mixed kinks.
+    number: from 1.  tangent: its weights, in the order of the block.  gates: by margin, mixtures at mixed kinks.
     """
 
     number: int
@@ -86,7 +94,8 @@ class Partner:
 class DeadNeuron:
     """One dead neuron at one choice of gates for the kinks of live neurons.
 
-    gates: by place, fractions where kinks are mixed.  pulls: what the Lagrangian is made of.
+    gates: by place, mixtures where kinks are mixed.  pulls: what the Lagrangian is made of.  used, inputs, slopes,
+    parts, soft, sides: margins.  samples: those that the gates are named by.
     """
 
     def __init__(
@@ -99,41 +108,44 @@ class DeadNeuron:
         self.columns = [c for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
         self.rows = [r for r, row in enumerate(network.patterns[layer + 1]) if row[j] >= 0]
         self.matrices = network.matrices(near.point.theta)
-        self.used = sorted({pull.sample for pull in pulls})
-        self.on = {i: near.mixed(i, gates) for i in self.used}
-        self.inputs = {i: self._forward(i)[self.columns] for i in self.used}
-        self.slopes = {i: near.y[i] * self._backward(i, (network.depth - 1, 0)) for i in self.used}
+        self.leaders = near.leaders
+        self.used = sorted({pull.row for pull in pulls})
+        self.on = {i: near.mixed(i, gates) for i in {*self.used, *(self.leaders[i] for i in self.used)}}
+        self.inputs = {i: self._forward(i)[self.columns] for i in self.on}
+        self.slopes = {i: self._backward(i, network.depth - 1, near.seeds[i]) for i in self.used}
         self.parts: dict[int, np.ndarray] = {i: np.zeros(len(self.rows)) for i in self.used}
         for pull in pulls:
-            if pull.top[0] > layer:
-                back = self._backward(pull.sample, pull.top)
-                self.parts[pull.sample] = self.parts[pull.sample] + pull.weight * pull.side * back
+            if pull.last > layer:
+                back = self._backward(pull.row, pull.last, pull.seed)
+                self.parts[pull.row] = self.parts[pull.row] + pull.weight * back
         self.partners = self._partners()
         matter = [i for i in self.used if self.parts[i].any() and self.inputs[i].any()]
         # A turn needs the gates of every sample used.
-        self.samples = self.used if self.partners else matter
+        self.samples = list(dict.fromkeys(self.leaders[i] for i in (self.used if self.partners else matter)))
         # Where a partner has a kink, both sides of it are next to the partner: gates are mixed there.
         self.soft = sorted({i for p in self.partners for i in self.used if not near.signs[layer][i][p.number - 1]})
+        # The side on which the bend lowers the margin.
+        self.lowering = int(network.slope > 1)
         self.sides = self._sides(matter)
         self.least, self.third = np.inf, 0.0
 
     # The next two not by evaluate(): one sample, gates that are mixed, and no farther than the neuron.
 
-    def _forward(self, sample: int) -> np.ndarray:
-        h = self.near.x[sample]
+    def _forward(self, row: int) -> np.ndarray:
+        h = self.near.x[row]
         for layer in range(self.neuron[0]):
-            h = self.on[sample][layer] * (self.matrices[layer] @ h)
+            h = self.on[row][layer] * (self.matrices[layer] @ h)
         return h
 
-    def _backward(self, sample: int, top: tuple[int, int]) -> np.ndarray:
-        """The slopes of a pre-activation at the neurons above this one."""
-        back = np.eye(len(self.matrices[top[0]]))[top[1]]
-        for layer in range(top[0], self.neuron[0] + 1, -1):
-            back = self.on[sample][layer - 1] * (back @ self.matrices[layer])
+    def _backward(self, row: int, last: int, seed: np.ndarray) -> np.ndarray:
+        """The slopes of seed . (pre-activations of layer `last`) at the neurons above this one."""
+        back = seed
+        for layer in range(last, self.neuron[0] + 1, -1):
+            back = self.on[row][layer - 1] * (back @ self.matrices[layer])
         return back[self.rows]
 
     def _sides(self, matter: Sequence[int]) -> list[int]:
-        """One sample of every direction that the slopes have, soft ones first."""
+        """One margin of every direction that the slopes have, soft ones first."""
         found: list[int] = []
         for i in sorted(matter, key=lambda i: i not in self.soft):
             b = self.slopes[i] / max(float(np.linalg.norm(self.slopes[i])), 1e-300)
@@ -153,7 +165,8 @@ class DeadNeuron:
             gates: dict[int, float] = {}
             for i in self.used:
                 sign = int(self.near.signs[layer][i][k])
-                gate = float(sign > 0) if sign else self.gates.get((i, layer, k))
+                split = self.gates.get((self.leaders[i], layer, k))
+                gate = self.near.gate(sign > 0) if sign else self.gates.get((i, layer, k), split)
                 if gate is not None:
                     gates[i] = gate
             of = {b: float(self.near.flat[a]) for a, b in turned}
@@ -178,13 +191,15 @@ class DeadNeuron:
                     break
                 w = w / length
                 on = inputs @ w > 0.0
-                pull = parts[on].T @ (inputs[on] @ w)
+                some = on | bool(self.near.below)
+                gates = np.where(on[some], 1.0, self.near.below)
+                pull = parts[some].T @ (gates * (inputs[some] @ w))
                 before, value = value, float(np.linalg.norm(pull))
                 if value > best[0]:
                     best = value, w, pull / value
                 if value <= before * (1.0 + 1e-9):
                     break
-                w = inputs[on].T @ (parts[on] @ pull)
+                w = inputs[some].T @ (gates * (parts[some] @ pull))
         return best
 
     def proof(self) -> Proof:
@@ -198,15 +213,15 @@ class DeadNeuron:
         undecided = [i for i in self.soft if i not in chosen]
         if undecided:
             return self._branch("side", undecided[0], gates, chosen)
-        loose = [i for i in self.samples if i not in gates]
-        hard = [i for i in loose if i not in self.soft or chosen[i]]
+        loose = [i for i in self.used if self.leaders[i] in self.samples and self.leaders[i] not in gates]
+        hard = [self.leaders[i] for i in loose if i not in self.soft or chosen[i] != self.lowering]
         if hard:
             return self._branch("gate", hard[0], gates, chosen)
         leaf = self._leaf(gates, chosen, loose)
         if leaf is not None:
             return leaf
         if loose:
-            return self._branch("gate", loose[0], gates, chosen)
+            return self._branch("gate", self.leaders[loose[0]], gates, chosen)
         sides = [k for k in self.sides if k not in chosen]
         if not sides:
             raise Wakes("waking a dead neuron may pay")
@@ -222,11 +237,12 @@ class DeadNeuron:
         return node
 
     def _leaf(self, gates: Mapping[int, int], chosen: Mapping[int, int], loose: Sequence[int]) -> dict[str, Any] | None:
-        """The leaf if its block is clearly definite, else None.  loose: samples whose gate may be mixed."""
+        """The leaf if its block is clearly definite, else None.  loose: margins whose gate may be mixed."""
+        given = {i: self.near.gate(bool(gates[leader])) for i, leader in self._leading() if leader in gates}
         for partner in self.partners:
-            if all(partner.gates[i] == gate for i, gate in gates.items()):
+            if all(partner.gates[i] == gate for i, gate in given.items()):
                 mixed = {i: partner.gates[i] for i in loose}
-                matrix = self._matrix({**gates, **mixed})
+                matrix = self._matrix({**given, **mixed})
                 block = np.eye(sum(matrix.shape))
                 block[len(self.columns) :, : len(self.columns)] = -matrix
                 block[: len(self.columns), len(self.columns) :] = -matrix.T
@@ -234,9 +250,9 @@ class DeadNeuron:
                 least = float(np.linalg.eigvalsh(block)[0])
                 if least > 1e-6:
                     self.least = min(self.least, least)
-                    return _leaf_of(partner.number, mixed, [])
-        matrix = self._matrix(gates)
-        mixed, kappa = dict.fromkeys(loose, 0.0), []
+                    return self._end(partner.number, mixed, [])
+        mixed, kappa = dict.fromkeys(loose, min(self.near.below, 1.0)), []
+        matrix = self._matrix({**given, **mixed})
         if np.linalg.norm(matrix, 2) > CLEAR and (chosen or loose):
             matrix, mixed, kappa = self._shortened(matrix, gates, chosen, loose)
         least = 1.0 - float(np.linalg.norm(matrix, 2))
@@ -244,7 +260,11 @@ class DeadNeuron:
             return None
         self.least = min(self.least, least)
         self.third = max(self.third, sum(value * self._third(i) for _, i, value in kappa))
-        return _leaf_of(None, mixed, kappa)
+        return self._end(None, mixed, kappa)
+
+    def _leading(self) -> list[tuple[int, int]]:
+        """The margins used, each with the one that its gate is named by."""
+        return [(i, self.leaders[i]) for i in self.used]
 
     def _matrix(self, gates: Mapping[int, float]) -> np.ndarray:
         matrix = np.zeros((len(self.rows), len(self.columns)))
@@ -255,7 +275,7 @@ class DeadNeuron:
     def _shortened(
         self, matrix: np.ndarray, gates: Mapping[int, int], chosen: Mapping[int, int], loose: Sequence[int]
     ) -> tuple[np.ndarray, dict[int, float], list[tuple[int, int, float]]]:
-        """The matrix with the coefficients and kappas that make its norm small."""
+        """The matrix with the coefficients, from the least on, and kappas that make its norm small."""
         names = list(itertools.product(chosen, gates))
         terms = [
             (1.0 if chosen[k] else -1.0) * (1.0 if gates[i] else -1.0) * np.outer(self.slopes[k], self.inputs[i])
@@ -264,7 +284,8 @@ class DeadNeuron:
         terms += [np.outer(self.parts[i], self.inputs[i]) for i in loose]
         if not terms:
             return matrix, {}, []
-        top = np.array([np.inf] * len(names) + [1.0] * len(loose))
+        low, high = sorted((self.near.below, 1.0))
+        top = np.array([np.inf] * len(names) + [high - low] * len(loose))
         stack = np.array(terms)
         found = lsq_linear(stack.reshape(len(terms), -1).T, -matrix.reshape(-1), (0.0, top), method="bvls").x
         if min(matrix.shape) > 1 and np.linalg.norm(matrix + np.tensordot(found, stack, 1), 2) > CLEAR:
@@ -272,29 +293,27 @@ class DeadNeuron:
         # Short numbers: whatever they are, the block is tested with them.
         found = np.minimum(np.round(np.maximum(found, 0.0) * 2.0**20) / 2.0**20, top)
         kappa = [(k, i, float(v)) for (k, i), v in zip(names, found[: len(names)], strict=True) if v > 0.0]
-        mixed = dict(zip(loose, found[len(names) :].tolist(), strict=True))
+        mixed = {i: low + more for i, more in zip(loose, found[len(names) :].tolist(), strict=True)}
         return matrix + np.tensordot(found, stack, 1), mixed, kappa
 
-    def _third(self, sample: int) -> float:
+    def _third(self, row: int) -> float:
         """What one kappa of 1 adds to the bound on the third derivative."""
-        from harness.certificates.taylor import bounds
-
         near, layer = self.near, self.neuron[0]
-        theta = tuple(tuple(Fraction(float(v)) for v in u) for u in near.point.theta)
+        theta = exact_theta(near.network, near.point.theta)
         radius = Fraction(1, 1000)
-        norm = Fraction(float(np.linalg.norm(near.x[sample])) * (1.0 + 1e-12))
+        norm = Fraction(float(np.linalg.norm(near.x[row])) * (1.0 + 1e-12))
         p1, p2, p3 = (float(v) for v in bounds(near.network, theta, radius).of(layer + 1, norm))
         upper = bounds(near.network, theta, radius, layer + 1).of(near.network.depth - layer - 1, Fraction(1))
-        l1, l2, l3 = (float(v) for v in upper)
+        l1, l2, l3 = (near.seed_length * float(v) for v in upper)
         return 1e-3 * (p1 * l3 + p3 * l1) + 3.0 * (p1 * l2 + p2 * l1)
 
-
-def _leaf_of(turn: int | None, mixed: Mapping[int, float], kappa: Sequence[tuple[int, int, float]]) -> dict[str, Any]:
-    return {
-        "turn": turn,
-        "mixed": [[i, text(c)] for i, c in mixed.items()],
-        "kappa": [[k, i, text(value)] for k, i, value in kappa],
-    }
+    def _end(self, turn: int | None, mixed: Mapping[int, float], kappa: Sequence[tuple[int, int, float]]) -> Any:
+        """A leaf as the certificate has it."""
+        return {
+            "turn": turn,
+            "mixed": [[i, text(between(self.near.network, c))] for i, c in mixed.items()],
+            "kappa": [[k, i, text(value)] for k, i, value in kappa],
+        }
 
 
 def _least_norm(matrix: np.ndarray, terms: np.ndarray, start: np.ndarray, top: np.ndarray) -> np.ndarray:

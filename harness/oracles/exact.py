@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.problem.networks import Network
+from harness.problem.numbers import Rows
 from harness.problem.problems import Problem
 
 
@@ -28,6 +29,17 @@ def stated(network: Network, theta: Sequence[np.ndarray]) -> list[Sequence[Any]]
     return [list(u) if fixed is None else fixed for u, fixed in zip(theta, network.fixed, strict=True)]
 
 
+def exact_theta(network: Network, theta: Sequence[np.ndarray]) -> Rows:
+    """theta in exact numbers: the floats at their binary values, the fixed layers as the network has them."""
+    return tuple(tuple(Fraction(v) for v in u) for u in stated(network, theta))
+
+
+def between(network: Network, coefficient: float) -> Fraction:
+    """A Clarke coefficient that rounding may have put past the slopes."""
+    low, high = sorted((network.slope, Fraction(1)))
+    return min(max(Fraction(coefficient), low), high)
+
+
 def header(theta: Sequence[Sequence[Any] | np.ndarray], kind: str, scope: str, problem: str = "full") -> dict[str, Any]:
     """The fields that every certificate has."""
     return {"kind": kind, "problem": problem, "scope": scope, "theta": [[text(a) for a in u] for u in theta]}
@@ -42,8 +54,7 @@ def feasible_points(
     are left out.
     """
     network = problem.network
-    exact = [[Fraction(v) for v in u] for u in stated(network, theta)]
-    lowest = float(min(problem.margins(exact)))
+    lowest = float(min(problem.margins(exact_theta(network, theta))))
     if not lowest > 0.0:
         return
     scaled = network.scaled([np.asarray(u) for u in theta], lowest ** (-1.0 / network.degree))

@@ -1,4 +1,7 @@
-"""Local and global verdicts of networks whose neurons do not decouple: depth other than 2, or shared weights."""
+"""Local and global verdicts of networks whose neurons do not decouple.
+
+Depths other than 2, shared weights, several outputs.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,13 @@ class General:
     def __init__(self, point: Point, certify: bool) -> None:
         self.point = point
         self.certify = certify
-        self.linear = point.problem.network.activation == "linear" or point.problem.network.depth == 1
-        self._value = 0.5 * sum(float(u @ u) for u in point.theta)
+        network = point.problem.network
+        # What is known of products of norms is about one output and every layer trained.
+        self.product = not network.kinked and network.outputs == 1 and network.degree == network.depth
 
     @cached_property
     def _product(self) -> Verdict | None:
-        return decide_product(self.point, self.certify) if self.linear else None
+        return decide_product(self.point, self.certify) if self.product else None
 
     @cached_property
     def local(self) -> Verdict:
@@ -36,7 +40,8 @@ class General:
         if self._product is not None and self._product.status == "optimal":
             return self._moved(self._product, "local")
         if self._near.unclear:
-            return Verdict("undecided", self._value, None, "a margin is too close to 1 to tell whether it is active")
+            reason = "a margin is too close to 1 to tell whether it is active"
+            return Verdict("undecided", self.point.value, None, reason)
         quick = no_better_nearby(self._near, self.certify, split=False)
         if quick.status == "optimal":
             return quick
@@ -50,7 +55,7 @@ class General:
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
         return decide_vertices(self.point, self.certify) or Verdict(
-            "undecided", self._value, None, "no oracle decides it"
+            "undecided", self.point.value, None, "no oracle decides it"
         )
 
     @property

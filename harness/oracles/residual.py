@@ -13,8 +13,8 @@ def residual_of(point: Point) -> float | None:
     None at a kink where the subdifferential has no independent coefficients.
     """
     problem = point.problem
-    signs = signs_of(problem.network, point.theta, problem.x_float, point.signs)
+    signs = signs_of(problem.network, point.theta, problem.inputs, point.signs)
     try:
-        return kkt(problem.network, problem.x_float, problem.y_float, point.theta, signs).residual
+        return kkt(problem.network, problem.inputs, problem.seeds, point.theta, signs).residual
     except ValueError:
         return None
