@@ -4,7 +4,8 @@ Let S be the active samples with a multiplier.  A KKT point t with multipliers l
 
     theta - sum_S lambda_i grad q_i(theta),     q_i(theta) - 1  for i in S,
 
-with the gates that the signs give.  Where two neurons can be rotated into each other (symmetries.py) zeros come in
+in the trained parameters theta, with the gates that the signs give.  i counts margins, of which a sample has one for
+every other class.  Where two neurons can be rotated into each other (symmetries.py) zeros come in
 orbits; for independent tangents t_k = A_k theta0 of them sum_k mu_k t_k is added to the first part, and the rows
 t_k . (theta - theta0).  The extended map F is square.  At its zeros mu = 0: the Lagrangian does not change along the
 rotations, so that 0 = sum_k mu_k t_k . A_l theta for all l, and the matrix of the t_k . A_l theta is regular.
@@ -14,10 +15,11 @@ Lipschitz constant L in the ball, then F has exactly one zero within r of z0 = (
 r >= 2 Y and Z + |C| L r <= 1/2.  C comes from floats; Y, Z and |C| are bounded in rationals.
 
 The zero is a KKT point with the signs and the zero parameters of theta0:
-- parameters that are zero in theta0 and that no path of nonzero weights through gates that are not off uses are held at
-  zero: no gradient reaches them, whatever the others are.  In a linear network zeros may move a little;
-- signs that are not zero survive a motion by r, and kinks are zero identically, since nothing reaches them;
-- lambda > 0, and samples not in S have margins of at least 1.
+- parameters that are zero in theta0 and that no path of nonzero weights through gates that are not silent (off, with a
+  slope of 0) uses are held at zero: no gradient reaches them, whatever the others are.  In a linear network zeros may
+  move a little;
+- signs that are not zero survive a motion by r, and kinks are zero identically, since nothing that moves reaches them;
+- lambda > 0, and the margins not in S are at least 1.
 A kink that is heard on a sample of S is not covered.
 """
 
@@ -32,9 +34,10 @@ import numpy as np
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import heard, kinks_of, sign_gates
 from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
+from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, weights
 from harness.certificates.symmetries import Rotation, rotations, tangent
-from harness.certificates.taylor import Exact, bounds, require_small, sqrt_up
+from harness.certificates.taylor import Exact, bounds, margin, margin_norms, require_small, sqrt_up
 from harness.problem.networks import Network, preactivations
 from harness.problem.problems import Problem
 
@@ -65,7 +68,7 @@ def kkt_point(given: Problem, theta: Theta, signs: Signs | None, multipliers: Ve
     if max(abs(v) for u in theta for v in u) > LARGEST:
         raise Rejected("a parameter is too large")
     free = free_parameters(given, theta, signs, used)
-    if signs is not None and len(free) > sum(bool(v) for u in theta for v in u):
+    if signs is not None and len(free) > sum(bool(v) for v in flat(given.network, theta)):
         raise Rejected("a parameter that is zero in theta may not be zero in the KKT point")
     system = _System(given, theta, signs, {i: multipliers[i] for i in used}, free)
     radius = system.radius()
@@ -77,15 +80,16 @@ def kkt_point(given: Problem, theta: Theta, signs: Signs | None, multipliers: Ve
 
 
 def _used(multipliers: Vector) -> list[int]:
-    """The samples whose multipliers are not rounding."""
+    """The margins whose multipliers are not rounding."""
     return [i for i, a in enumerate(multipliers) if a > SMALL * max(multipliers)]
 
 
 def has_kinks(given: Problem, theta: Theta, signs: Signs | None, multipliers: Vector) -> bool:
-    """Whether a kink on a sample with a multiplier is heard, and not zero whatever the weights are."""
+    """Whether a kink on a margin with a multiplier is heard, and not zero whatever the weights are."""
     network = given.network
     for i in _used(multipliers):
-        fed, paths = fed_inputs(network, theta, given.x[i], signs, i), heard(network, theta, signs, i)
+        x = given.x[given.rows[i][0]]
+        fed, paths = fed_inputs(network, theta, x, signs, i), heard(network, theta, signs, i)
         for layer, j in kinks_of(signs, i):
             if paths[layer][j] and moves(network, theta, layer, j, fed):
                 return True
@@ -93,7 +97,9 @@ def has_kinks(given: Problem, theta: Theta, signs: Signs | None, multipliers: Ve
 
 
 def moves(network: Network, theta: Theta, layer: int, neuron: int, fed: Sequence[Sequence[bool]]) -> bool:
-    """Whether something nonzero reaches the neuron through a nonzero weight."""
+    """Whether something nonzero reaches the neuron through a nonzero weight, and some weight below it is trained."""
+    if not any(network.trained[: layer + 1]):
+        return False
     return any(ok and w != 0 for ok, w in zip(fed[layer], weights(network, theta, layer)[neuron], strict=True))
 
 
@@ -111,15 +117,15 @@ class _System:
         self.given, self.theta = given, theta
         self.multipliers = multipliers
         exact = Exact(given, theta)
-        flat = [v for u in theta for v in u]
-        self.tangents = _tangents(given.network, flat, signs, list(multipliers), free)
+        own = flat(given.network, theta)
+        self.tangents = _tangents(given.network, own, signs, list(multipliers), free)
         gradients: Rows = []
         top: Rows = [[Fraction(int(r == c)) for c in free] for r in free]
         margins: list[Fraction] = []
         for i, a in multipliers.items():
             gates = sign_gates(given.network, signs, i) | dict.fromkeys(kinks_of(signs, i), 0)
-            term = exact.sample(i, gates)[-1][0]
-            value, gradient, hessian = (given.y[i] * f for f in exact.factors(i, given.network.depth))
+            term = margin(exact.sample(i, gates)[-1], given.rows[i][1])
+            value, gradient, hessian = exact.factors(i, given.network.depth)
             margins.append(value * int(term.value))
             gradients.append([gradient * int(term.gradient[p]) for p in free])
             for r, p in enumerate(free):
@@ -127,7 +133,7 @@ class _System:
                     if term.hessian[p, s]:
                         top[r][c] -= a * hessian * int(term.hessian[p, s])
         pulls = [
-            flat[p] - sum((a * g[r] for a, g in zip(multipliers.values(), gradients, strict=True)), start=Fraction(0))
+            own[p] - sum((a * g[r] for a, g in zip(multipliers.values(), gradients, strict=True)), start=Fraction(0))
             for r, p in enumerate(free)
         ]
         self.value = [*pulls, *(q - 1 for q in margins), *(Fraction(0) for _ in self.tangents)]
@@ -159,9 +165,10 @@ class _System:
         """Of F' in the ball: Hessians and gradients move with theta, and multipliers move."""
         given = self.given
         limits = bounds(given.network, self.theta, radius)
+        norms = margin_norms(given)
         second, third = Fraction(0), Fraction(0)
         for i, a in self.multipliers.items():
-            _, bend, twist = limits.of(given.network.depth, sqrt_up(squared_norm(given.x[i])))
+            _, bend, twist = limits.of(given.network.depth, norms[i])
             second += bend**2
             third += a * twist
         return 2 * sqrt_up(second) + third
@@ -189,7 +196,7 @@ def _inverse(matrix: Rows) -> Rows:
 
 
 def _tangents(
-    network: Network, flat: Sequence[Fraction], signs: Signs | None, used: Sequence[int], free: Sequence[int]
+    network: Network, own: Sequence[Fraction], signs: Signs | None, used: Sequence[int], free: Sequence[int]
 ) -> list[Vector]:
     """Independent tangents, on the free parameters, of rotations that leave q_i, i in used, as they are."""
     found: list[Vector] = []
@@ -197,7 +204,7 @@ def _tangents(
     for rotation in rotations(network):
         if not _same_gates(signs, used, rotation):
             continue
-        full = tangent(network, flat, rotation)
+        full = tangent(network, own, rotation)
         part = tuple(full[p] for p in free)
         rest = np.array([float(v) for v in part])
         length = float(np.linalg.norm(rest))
@@ -215,32 +222,34 @@ def _same_gates(signs: Signs | None, used: Sequence[int], rotation: Rotation) ->
     return signs is None or all(signs[layer][i][j] and signs[layer][i][j] == signs[layer][i][k] for i in used)
 
 
-def fed_inputs(network: Network, theta: Theta, x: Vector, signs: Signs | None, sample: int) -> list[list[bool]]:
-    """For the inputs of every layer, which are reached by a path of nonzero weights through gates that are not off."""
+def fed_inputs(network: Network, theta: Theta, x: Vector, signs: Signs | None, row: int) -> list[list[bool]]:
+    """For the inputs of every layer, which a path of nonzero weights through gates that are not silent reaches.
+
+    x: the point of the margin `row`.
+    """
     live = [bool(v) for v in x]
     out = [live]
     for layer in range(network.depth - 1):
         matrix = weights(network, theta, layer)
-        live = [any(ok and w != 0 for ok, w in zip(live, row, strict=True)) for row in matrix]
-        if signs is not None:
-            live = [ok and signs[layer][sample][j] >= 0 for j, ok in enumerate(live)]
+        live = [any(ok and w != 0 for ok, w in zip(live, line, strict=True)) for line in matrix]
+        if signs is not None and not network.slope:
+            live = [ok and signs[layer][row][j] >= 0 for j, ok in enumerate(live)]
         out.append(live)
     return out
 
 
 def free_parameters(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[int]) -> list[int]:
     """The flat parameters that may be nonzero: those of theta, and those that a gradient then reaches."""
+    network = given.network
     support = [[Fraction(bool(v)) for v in u] for u in theta]
     while True:
         reached = _reached(given, tuple(map(tuple, support)), signs, used)
-        flat = [v for u in support for v in u]
-        if all(flat[p] for p in reached):
-            return [p for p, value in enumerate(flat) if value]
-        offset = 0
-        for u in support:
-            for k in range(len(u)):
+        nonzero = flat(network, tuple(map(tuple, support)))
+        if all(nonzero[p] for p in reached):
+            return [p for p, value in enumerate(nonzero) if value]
+        for u, offset, trained in zip(support, network.offsets, network.trained, strict=False):
+            for k in range(len(u)) if trained else ():
                 u[k] = Fraction(bool(u[k]) or offset + k in reached)
-            offset += len(u)
 
 
 def _reached(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[int]) -> set[int]:
@@ -248,15 +257,15 @@ def _reached(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[i
     network = given.network
     found: set[int] = set()
     for i in used:
-        fed = fed_inputs(network, theta, given.x[i], signs, i)
-        paths = [*heard(network, theta, signs, i), [True]]
-        offset = 0
-        for layer, pattern in enumerate(network.patterns):
-            for r, row in enumerate(pattern):
+        fed = fed_inputs(network, theta, given.x[given.rows[i][0]], signs, i)
+        paths = [*heard(network, theta, signs, i), [True] * network.outputs]
+        for layer in (k for k, trained in enumerate(network.trained) if trained):
+            offset = network.offsets[layer]
+            for r, row in enumerate(network.patterns[layer]):
                 off = signs is not None and layer < network.depth - 1 and signs[layer][i][r] < 0
-                if paths[layer][r] and not off:
+                silent = off and not network.slope
+                if paths[layer][r] and not silent:
                     found |= {offset + k for k, live in zip(row, fed[layer], strict=True) if k >= 0 and live}
-            offset += network.sizes[layer]
     return found
 
 
@@ -266,13 +275,14 @@ def _require_signs(given: Problem, theta: Theta, signs: Signs | None, radius: Fr
         return
     network = given.network
     limits = bounds(network, theta, radius)
-    for i, x in enumerate(given.x):
+    for i, (sample, _) in enumerate(given.rows):
+        x = given.x[sample]
         steep = sqrt_up(squared_norm(x))
         fed = fed_inputs(network, theta, x, signs, i)
         inputs = preactivations(network, theta, x)
         for layer, block in enumerate(signs):
             for j, sign in enumerate(block[i]):
-                place = f"neuron {j + 1} of layer {layer + 1} on sample {i}"
+                place = f"neuron {j + 1} of layer {layer + 1} on sample {sample}"
                 if sign and sign * inputs[layer][j] <= limits.of(layer + 1, steep)[0] * radius:
                     raise Rejected(f"the sign of {place} is not clear of the KKT point")
                 if not sign and moves(network, theta, layer, j, fed):
@@ -282,18 +292,19 @@ def _require_signs(given: Problem, theta: Theta, signs: Signs | None, radius: Fr
 def _require_margins(given: Problem, theta: Theta, signs: Signs | None, used: Sequence[int], radius: Fraction) -> None:
     """Every margin is at least 1 at the KKT point.  Raises Rejected."""
     limits = bounds(given.network, theta, radius)
-    margins = given.margins(theta)
-    for i, x in enumerate(given.x):
-        if i in used or margins[i] - limits.of(given.network.depth, sqrt_up(squared_norm(x)))[0] * radius >= 1:
+    margins, norms = given.margins(theta), margin_norms(given)
+    for i, (sample, _) in enumerate(given.rows):
+        if i in used or margins[i] - limits.of(given.network.depth, norms[i])[0] * radius >= 1:
             continue
         if not any(_at_least(given, signs, i, b) for b in used):
-            raise Rejected(f"the margin of sample {i} may be less than 1 in the KKT point")
+            raise Rejected(f"the margin of sample {sample} may be less than 1 in the KKT point")
 
 
 def _at_least(given: Problem, signs: Signs | None, k: int, b: int) -> bool:
     """Whether q_k = c q_b with c >= 1: a parallel sample with the same gates."""
-    signed_k = [given.y[k] * v for v in given.x[k]]
-    signed_b = [given.y[b] * v for v in given.x[b]]
+    (sample_k, seed_k), (sample_b, seed_b) = given.rows[k], given.rows[b]
+    signed_k = [s * v for s in seed_k for v in given.x[sample_k]]
+    signed_b = [s * v for s in seed_b for v in given.x[sample_b]]
     c = next((p / q for p, q in zip(signed_k, signed_b, strict=True) if q), Fraction(0))
-    same = signs is None or (given.y[k] == given.y[b] and all(block[k] == block[b] for block in signs))
+    same = signs is None or (seed_k == seed_b and all(block[k] == block[b] for block in signs))
     return c >= 1 and same and all(p == c * q for p, q in zip(signed_k, signed_b, strict=True))
