@@ -75,7 +75,9 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
         theta = network.split(flat)
         rows, values, hessians = [], [], []
         for i in active:
-            q = margin(expand(network, theta, problem.inputs[i], _gates(problem, signs, i), float)[-1], problem.seeds[i])
+            q = margin(
+                expand(network, theta, problem.inputs[i], _gates(problem, signs, i), float)[-1], problem.seeds[i]
+            )
             rows.append(q.gradient[free])
             values.append(float(q.value) - 1.0)
             hessians.append(q.hessian[np.ix_(free, free)])
@@ -103,5 +105,7 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
 def _gates(problem: Problem, signs: Sequence[np.ndarray], row: int) -> dict[tuple[int, int], float]:
     below = float(problem.network.slope)
     return {
-        (layer, j): 1.0 if s > 0.0 else below for layer, sign in enumerate(signs) for j, s in enumerate(sign[row].tolist())
+        (layer, j): 1.0 if s > 0.0 else below
+        for layer, sign in enumerate(signs)
+        for j, s in enumerate(sign[row].tolist())
     }

@@ -8,10 +8,10 @@ psi_j(z) = sum_i alpha_i y_i t_j sigma(z . p_ij) (problems.py).  If psi_j(z) <= 
 
 Where sigma is the identity, psi_j(z) = z . (sum_i alpha_i y_i t_j p_ij), so D_j is the norm of that vector.  Where it
 has a kink, with slope g at negative arguments, a region says of every sample that its gate is on (sigma(s) = s), off
-(g s), or free.  With b_i = alpha_i y_i t_j, a free sample with (1 - g) b_i > 0 is convex, b_i sigma(s) is
-the larger of b_i s and g b_i s.  One with (1 - g) b_i < 0 is concave, the smaller of the two, and then
-b_i sigma(s) <= a_i b_i s for every a_i between g and 1, a_i = g + (1 - g) c_i with c_i in [0, 1].  So if for EVERY
-subset A of the convex samples there are c_i with
+(g s), or free.  With b_i = alpha_i y_i t_j, a free sample with (1 - g) b_i > 0 is convex: b_i sigma(s) is the larger
+of b_i s and g b_i s.  One with (1 - g) b_i < 0 is concave, the smaller of the two, and then b_i sigma(s) <= a_i b_i s
+for every a_i between g and 1, a_i = g + (1 - g) c_i with c_i in [0, 1].  So if for EVERY subset A of the convex
+samples there are c_i with
 
     | sum_{on and A} b_i p_ij + sum_{off and convex not in A} g b_i p_ij + sum_{concave} a_i b_i p_ij | <= D_j,
 

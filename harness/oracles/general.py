@@ -26,13 +26,11 @@ class General:
     def __init__(self, point: Point, certify: bool) -> None:
         self.point = point
         self.certify = certify
-        network = point.problem.network
-        # What is known of products of norms is about one output and every layer trained.
-        self.product = not network.kinked and network.outputs == 1 and network.degree == network.depth
+        self.linear = not point.problem.network.kinked
 
     @cached_property
     def _product(self) -> Verdict | None:
-        return decide_product(self.point, self.certify) if self.product else None
+        return decide_product(self.point, self.certify) if self.linear else None
 
     @cached_property
     def local(self) -> Verdict:

@@ -65,13 +65,18 @@ class Programme:
 def full_problem(apart: Apart, *, dead: bool = True) -> Programme:
     """The margin problem; without `dead` the dead neurons are held at zero."""
     value = 0.5 * sum(float(u @ u) for u in apart.theta)
-    return Programme("full", apart, value, tuple(j for j in apart.live if dead or apart.sign[j]))
+    return Programme("full", apart, value, tuple(j for j in _heard(apart) if dead or apart.sign[j]))
 
 
 def layer_problem(apart: Apart) -> Programme:
     """The problem of the first layer; a neuron with v_j = 0 cannot contribute."""
     value = 0.5 * float(apart.theta[0] @ apart.theta[0])
-    return Programme("layer 1", apart, value, tuple(j for j in apart.live if apart.sign[j]))
+    return Programme("layer 1", apart, value, tuple(j for j in _heard(apart) if apart.sign[j]))
+
+
+def _heard(apart: Apart) -> list[int]:
+    """The live neurons that see something of some point; the others have no cells."""
+    return [j for j in apart.live if apart.neurons[j].patch.any()]
 
 
 def local_regions(problem: Programme) -> list[Region]:
