@@ -92,7 +92,7 @@ def test_depth_2(slope: Fraction, fixed: bool) -> None:
 
 
 def test_a_dead_neuron_of_a_leaky_network_wakes() -> None:
-    """As of relu, the first example of docs/statements.md; each point costs its own neuron less than both one."""
+    """As a relu one does (docs/statements.md, section 6): a neuron for each point costs less than one for both."""
     network = fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2))
     found = point(network, [["1", "1/4"], ["-1", "1/4"]], [1, 1], [[0, 2, 0, 0], [2, 0]])
     verdicts = decide(found)

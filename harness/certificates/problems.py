@@ -61,8 +61,10 @@ class Neuron:
 def neurons_of(given: Problem) -> list[Neuron]:
     """The neurons that can contribute.  Raises Rejected for networks that certificates do not cover."""
     network = given.network
-    if network.depth != 2 or network.shared or network.outputs > 1:
-        raise Rejected("convex cells cover networks of depth 2 and one output without shared weights")
+    if network.depth != 2 or network.shared:
+        raise Rejected("convex cells cover networks of depth 2 without shared weights")
+    if network.outputs > 1:
+        raise Rejected("convex cells cover networks of one output")
     if not network.trained[0]:
         raise Rejected("convex cells cover networks whose first layer is trained")
     found = []
