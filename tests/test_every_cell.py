@@ -20,7 +20,7 @@ from harness.oracles import Verdict, decide
 from harness.oracles.cone import CellNeuron, solve_cell
 from harness.oracles.layer_tree import decide_layer
 from harness.oracles.least_distance import least_norm
-from harness.problem.networks import Network, fully_connected
+from harness.problem.networks import Network, convolutional, fully_connected
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from tests.margin_limits import point, random_limit
@@ -225,6 +225,11 @@ NETWORKS: dict[str, Network] = {
     "only the middle trained": fully_connected(
         "leaky_relu", (2, 2, 1), negative_slope=HALF, fixed={1: [1, 2, -1, Fraction(1, 3)], 3: [-2]}
     ),
+    "fixed outputs, one of them zero": fully_connected(
+        "leaky_relu", (2, 3), negative_slope=HALF, fixed={2: [1, 0, Fraction(-1, 3)]}
+    ),
+    "fixed outputs of one number": Network("relu", (((0, 1), (2, 3)), ((0, 0),)), fixed=(None, (Fraction(1, 3),))),
+    "convolution, fixed outputs": convolutional("leaky_relu", 3, 2, negative_slope=HALF, fixed={2: [1, -1]}),
     "middle fixed": fully_connected("leaky_relu", (1, 2, 1), negative_slope=HALF, fixed={2: [Fraction(1, 3), -1]}),
 }
 
@@ -235,7 +240,7 @@ def test_one_layer(name: str) -> None:
     rng = np.random.default_rng(5)
     seen: Counter[str] = Counter()
     for layer in (k for k, own in enumerate(network.trained) if own):
-        for _ in range(60):
+        for _ in range(150 // network.degree):
             found = optimum_of_a_cell(rng, network, layer, 2)
             if found is None:
                 continue
