@@ -53,8 +53,16 @@ class General:
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
         return decide_vertices(self.point, self.certify) or Verdict(
-            "undecided", self.point.value, None, "no oracle decides it"
+            "undecided", self.point.value, None, f"no oracle decides it{self._why}"
         )
+
+    @property
+    def _why(self) -> str:
+        """What keeps the methods of simpler networks away."""
+        network = self.point.problem.network
+        if network.outputs > 1:
+            return ": with several outputs hidden neurons do not decouple"
+        return ": several layers are trained, and others are not" if network.degree < network.depth else ""
 
     @property
     def mechanism(self) -> str | None:

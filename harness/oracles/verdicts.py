@@ -125,6 +125,9 @@ class Verdicts:
         where the limit is not known to be no local optimum, or where it is open whether the kinks alone do it.
         """
         apart = self._apart
+        if self._only is not None:
+            # Convex within the gates, and no neuron has weights of its own on both sides.
+            return "kink" if self.local.status == "not_optimal" and self.point.problem.network.kinked else None
         if apart is None or self.local.status != "not_optimal":
             return self._other.mechanism if apart is None and not self._obstacle else None
         if not apart.kinked:
