@@ -119,9 +119,20 @@ def test_unit_vectors_cost_the_nuclear_norm(counts: tuple[int, ...], value: floa
     for width in (len(counts) - 1, len(counts) + 1):
         found = simplex(counts, width)
         assert found.value == pytest.approx(value)
-        verdict = proven(decide_product(found, certify=True))
-        assert verdict.status == "optimal"
-        assert verdict.bound == pytest.approx(found.value, rel=1e-9)
+        for verdict in (proven(decide(found).global_), proven(decide(found).local)):
+            assert verdict.status == "optimal"
+            assert verdict.bound == pytest.approx(found.value, rel=1e-9)
+
+
+def test_classes_behind_kinks_are_open_globally() -> None:
+    """The convex form of depth 2 is about one output; its layers are decided."""
+    network = fully_connected("relu", (2, 2), outputs=2)
+    found = point(network, [[1, 0], [0, 1]], [0, 1], [[1, 0, 0, 1], [0.5, -0.5, -0.5, 0.5]])
+    verdicts = decide(found)
+    assert verdicts.global_.status != "optimal"
+    if verdicts.global_.status == "undecided":
+        assert "several outputs" in verdicts.global_.reason
+    assert all(pair is not None and pair.global_.status == "optimal" for pair in verdicts.layers[1:])
 
 
 def test_two_classes_are_one_output_at_depth_3() -> None:
@@ -161,7 +172,7 @@ def middle_fixed(neuron: int) -> Point:
 
 
 def test_a_fixed_layer_in_the_middle() -> None:
-    verdict = proven(decide_product(middle_fixed(0), certify=True))
+    verdict = proven(decide(middle_fixed(0)).global_)
     assert verdict.status == "optimal"
     assert verdict.value == pytest.approx(5.0**0.5 / 2.0)
     # The other neuron costs twice as much; the bound does not reach it.
