@@ -31,6 +31,11 @@ def point(
     return Point.at(Problem(network, tuple(tuple(Fraction(a) for a in row) for row in x), tuple(y)), theta, doubt)
 
 
+def problem_of(network: Network, x: Any, y: Any) -> Problem:
+    """The problem of points and labels in any sequences of numbers."""
+    return Problem(network, x, y)
+
+
 def as_limit(found: Point) -> Limit:
     """A converged limit with this point, of a flow that starts anywhere."""
     start = tuple(tuple(Fraction(0) for _ in u) for u in found.theta)

@@ -9,19 +9,18 @@ import pytest
 
 from harness.certificates import check
 from harness.oracles.apart import Apart
-from harness.oracles.optimality import _every_cell
+from harness.oracles.optimality import decide_cells
 from harness.oracles.programmes import full_problem, layer_problem
 from harness.oracles.verdicts import decide
 from harness.problem.fields import FieldError
 from harness.problem.networks import fully_connected
-from harness.problem.problems import Problem
 from tests.certificate_examples import Certificate, case, changed
-from tests.margin_limits import random_limit
+from tests.margin_limits import problem_of, random_limit
 
 HALF = Fraction(1, 2)
 # One neuron, w = v = 1, with margins of 1 on either side of its kink: half of -2 is -1.
 POINTS, LABELS = [[1], [-2]], [1, -1]
-LEAKY = Problem(fully_connected("leaky_relu", [1, 1], negative_slope=HALF), POINTS, LABELS)
+LEAKY = problem_of(fully_connected("leaky_relu", [1, 1], negative_slope=HALF), POINTS, LABELS)
 LOCAL: Certificate = {
     "kind": "bound",
     "problem": "full",
@@ -44,7 +43,7 @@ CELLS: Certificate = {
     "cells": [{"alpha": [0, 1], "neurons": [{"sign": 1, "on": [0], "nu": {}}]}],
 }
 # The slope -1 makes both points one.
-ABSOLUTE = Problem(fully_connected("leaky_relu", [1, 1], negative_slope=-1), [[1], [-1]], [1, 1])
+ABSOLUTE = problem_of(fully_connected("leaky_relu", [1, 1], negative_slope=-1), [[1], [-1]], [1, 1])
 BY_HAND: dict[str, tuple[Any, Certificate, float]] = {
     "local": (LEAKY, LOCAL, 1.0),
     "local, layer 1": (LEAKY, {**LOCAL, "problem": "layer 1"}, 0.5),
@@ -83,7 +82,7 @@ def test_by_hand(name: str) -> None:
 def test_the_sides_of_a_concave_activation_turn_round() -> None:
     """At slope 2 a free sample of the neuron's own sign is concave: it has a coefficient, and no cases."""
     network = fully_connected("leaky_relu", [1, 1], negative_slope=2)
-    problem = Problem(network, [[1]], [-1])
+    problem = problem_of(network, [[1]], [-1])
     # q = -v sigma(w) is 2 at w = -1, v = 1.
     certificate: Certificate = {
         **LOCAL,
@@ -131,14 +130,14 @@ def test_forged(name: str, path: list[Any], new: Any) -> None:
 
 def test_another_slope_is_another_network() -> None:
     for slope in (0, Fraction(1, 3), Fraction(-1, 2)):
-        other = Problem(fully_connected("leaky_relu", [1, 1], negative_slope=slope), POINTS, LABELS)
+        other = problem_of(fully_connected("leaky_relu", [1, 1], negative_slope=slope), POINTS, LABELS)
         assert not check(other, LOCAL).accepted
         assert not check(other, GLOBAL).accepted
 
 
 # --- fixed layers ---
 
-FIXED = Problem(fully_connected("leaky_relu", [1, 1], negative_slope=HALF, fixed={2: [1]}), POINTS, LABELS)
+FIXED = problem_of(fully_connected("leaky_relu", [1, 1], negative_slope=HALF, fixed={2: [1]}), POINTS, LABELS)
 
 
 @pytest.mark.parametrize("certificate", [LOCAL, CELLS], ids=["bound", "cells"])
@@ -187,6 +186,6 @@ def test_the_cells_say_the_same(slope: str, fixed: bool) -> None:
         apart = Apart(found)
         problem = full_problem(apart) if not fixed else layer_problem(apart)
         for scope, verdict in (("local", verdicts.local), ("global", verdicts.global_)):
-            again = _every_cell(problem, scope, certify=True)
+            again = decide_cells(problem, scope, certify=True)
             assert (again.status, again.certified) == (verdict.status, True)
     assert seen >= 10

@@ -16,7 +16,7 @@ from harness.problem.networks import Network, convolutional, fully_connected
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from tests.certificate_examples import changed
-from tests.margin_limits import margins_of, point
+from tests.margin_limits import margins_of, point, problem_of
 
 
 def proven(verdict: Verdict | None) -> Verdict:
@@ -54,7 +54,7 @@ def test_the_multi_class_svm(network: Network) -> None:
     for _ in range(20):
         x = rng.integers(-3, 4, (4, network.widths[0]))
         x[:, 0] += ~x.any(axis=1)
-        problem = Problem(network, x.tolist(), rng.integers(0, network.outputs, 4).tolist())
+        problem = problem_of(network, x.tolist(), rng.integers(0, network.outputs, 4).tolist())
         best = machine(problem)
         if best is None:
             continue
@@ -92,7 +92,7 @@ def test_a_forged_proof_of_several_outputs_is_refused() -> None:
     assert not check(found.problem, changed(certificate, ["alpha", 0], 0)).accepted
     assert not check(found.problem, changed(certificate, ["alpha", 0], -1)).accepted
     assert not check(found.problem, changed(certificate, ["theta", 0, 0], "3/5")).accepted
-    other = Problem(found.problem.network, found.problem.x, (1, 0))
+    other = problem_of(found.problem.network, found.problem.x, (1, 0))
     assert "positive" in check(other, certificate).reason
 
 
@@ -211,7 +211,7 @@ def test_the_singular_value_is_that_of_the_margins(name: str) -> None:
     x = [[1, 0, 2], [0, 1, -1], [2, 2, 1]]
     while True:
         y = rng.choice((-1, 1), 3).tolist() if network.outputs == 1 else rng.integers(0, network.outputs, 3).tolist()
-        problem = Problem(network, x, y)
+        problem = problem_of(network, x, y)
         drawn = [rng.integers(-3, 4, size).tolist() for size in network.sizes]
         theta: list[Any] = [u if own is None else list(own) for u, own in zip(drawn, network.fixed, strict=True)]
         if margins_of(network, problem, [np.array(u, dtype=float) for u in theta]).min() > 0.0:

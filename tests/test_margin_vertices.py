@@ -16,8 +16,7 @@ from harness.oracles import decide
 from harness.oracles.vertices import cheapest_vertex, decide_vertices
 from harness.problem.networks import diagonal, fully_connected
 from harness.problem.points import Point
-from harness.problem.problems import Problem
-from tests.margin_limits import margins_of, point
+from tests.margin_limits import margins_of, point, problem_of
 from tests.support.draws import first
 
 
@@ -90,7 +89,7 @@ def test_every_slope_has_its_vertices(depth: int, slope: str) -> None:
     network = diagonal("leaky_relu", 2, depth, negative_slope=Fraction(slope))
     seen = 0
     for _ in range(8):
-        problem = Problem(network, rng.integers(1, 4, (2, 2)) * rng.choice((-1, 1), (2, 2)), rng.choice((-1, 1), 2))
+        problem = problem_of(network, rng.integers(1, 4, (2, 2)) * rng.choice((-1, 1), (2, 2)), rng.choice((-1, 1), 2))
         drawn = [[rng.standard_normal(2) for _ in range(depth)] for _ in range(400)]
         costs = [
             0.5 * sum(float(u @ u) for u in theta) / q ** (2.0 / depth)

@@ -133,8 +133,4 @@ def _orthogonal(point: Point, used: list[int], place: tuple[int, int, int]) -> b
     signs = np.asarray(point.signs[0])
     columns = [c for c, k in enumerate(row) if k >= 0]
     x = [problem.x[sample] for sample, _ in problem.rows]
-    return all(
-        sum(x[k][c] * x[i][c] for c in columns) == 0
-        for k in used
-        if passes or signs[k][j] > 0 or k in on
-    )
+    return all(sum(x[k][c] * x[i][c] for c in columns) == 0 for k in used if passes or signs[k][j] > 0 or k in on)

@@ -55,9 +55,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     kept = {near.leaders[i] for i in near.active if i not in skipped}
     done = {(near.leaders[i], layer, j) for i, layer, j in mixed}
     places = [
-        place
-        for place in (*near.loud, *near.quiet)
-        if place[1:] not in dead and place not in done and place[0] in kept
+        place for place in (*near.loud, *near.quiet) if place[1:] not in dead and place not in done and place[0] in kept
     ]
     if len(places) > (MAX_KINKS if split else 0):
         return Verdict("undecided", point.value, None, f"{len(places)} kinks are too many to go through")

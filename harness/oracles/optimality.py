@@ -55,7 +55,7 @@ def decide_local(problem: Programme, certify: bool) -> Verdict:
             return verdict
     if not problem.apart.kinked:
         return Verdict("undecided", problem.value, None, "neither multipliers nor a better point were found")
-    return _every_cell(problem, "local", certify)
+    return decide_cells(problem, "local", certify)
 
 
 def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_cell: bool = True) -> Verdict:
@@ -96,7 +96,7 @@ def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_ce
         if verdict is not None:
             return verdict
     if every_cell and joint_cells(problem, "global")[0] <= MAX_CELLS["global"]:
-        return _every_cell(problem, "global", certify)
+        return decide_cells(problem, "global", certify)
     known = f"; any width costs at least {relaxed.bound:.6g}" if relaxed is not None and problem.name == "full" else ""
     return Verdict("undecided", problem.value, None, f"no proof and no better point found{known}")
 
@@ -251,7 +251,7 @@ def _global_guesses(
         yield guess
 
 
-def _every_cell(problem: Programme, scope: str, certify: bool) -> Verdict:
+def decide_cells(problem: Programme, scope: str, certify: bool) -> Verdict:
     """All joint cells of the scope: a better point in one, or a proof in each."""
     count, cells = joint_cells(problem, scope)
     if count > MAX_CELLS[scope]:
