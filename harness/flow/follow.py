@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ROWS, SIGMA
+from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.undecided import ELSEWHERE, NOWHERE, Undecided
@@ -17,6 +18,10 @@ from harness.problem.limits import Limit, Status
 from harness.problem.points import Point
 
 DEFAULT = Settings()
+
+
+class NeverSeparates(Exception):
+    """Known before the first step; the message is the proof, a sentence."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,17 @@ class Ending:
     def undecided(cls, why: Undecided) -> Ending:
         return cls("undecided", _sentence(str(why)))
 
-    def limit(self, instance: Instance, run: Run | None, rows: np.ndarray | None) -> Limit:
+    def limit(self, folded: Folded, run: Run | None, rows: np.ndarray | None) -> Limit:
         """run: None for a flow that never started; rows: what was recorded, None if nothing was."""
         if run is None:
-            return Limit(instance, self.status, self.reason)
+            return Limit(folded.original, self.status, self.reason)
         return Limit(
-            instance,
+            folded.original,
             self.status,
             self.reason,
-            self.settled,
+            folded.unfold(self.settled) if self.settled else None,
             log_norm=run.log_norm,
-            events=tuple(run.events),
+            events=tuple({**event, "layer": event["layer"] + folded.layers} for event in run.events),
             evidence=tuple(run.approach.evidence),
             held=run.held,
             path=_path(rows) if rows is not None else None,
@@ -54,13 +59,22 @@ class Ending:
 
 def follow(instance: Instance, settings: Settings = DEFAULT, record: bool = False) -> Limit:
     """Follow one flow.  Never raises for what the flow does: the status of the Limit says it."""
-    run = None
+    run, folded = None, fold(instance)
     try:
-        run = Run(instance, settings, record)
+        run = Run(started(folded), settings, record)
         ending = _to_the_end(run)
+    except NeverSeparates as why:
+        ending = Ending("never_separates", str(why))
     except Undecided as why:
         ending = Ending.undecided(why)
-    return ending.limit(instance, run, run.record[: int(run.state[ROWS])] if run and record else None)
+    return ending.limit(folded, run, run.record[: int(run.state[ROWS])] if run and record else None)
+
+
+def started(folded: Folded) -> Instance:
+    """What the trainer is to follow.  Raises NeverSeparates."""
+    if folded.instance is None:
+        raise NeverSeparates(f"The layers that are fixed send point {folded.lost} to zero, so that its margin stays 0.")
+    return folded.instance
 
 
 def _to_the_end(run: Run) -> Ending:
@@ -89,12 +103,13 @@ def arrived(run: Run, settled: Point) -> Ending:
     """
     settings = run.settings
     if run.left > -math.inf and settings.goal is None and settings.rtol > STRICT:
-        goal = np.concatenate(settled.theta)
+        flat = run.instance.network.flat
+        goal = flat(settled.theta)
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
         again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
         if again.theta is None:
             return Ending.undecided(Undecided(NOWHERE))
-        if not same_point(np.concatenate(again.theta), goal):
+        if not same_point(flat(again.theta), goal):
             return Ending.undecided(Undecided(ELSEWHERE))
     return Ending.converged(settled)
 

@@ -80,23 +80,23 @@ class Run:
         _require_squares(instance)
         self.instance = instance
         self.settings = settings
-        self.record = np.zeros((settings.record_rows if record else 0, 2 + sum(instance.network.sizes)))
+        self.record = np.zeros((settings.record_rows if record else 0, 2 + instance.network.size))
         net = wiring(instance.network)
         self.gates = Gates(instance, net)
         self.events: list[dict[str, Any]] = []
-        self.approach = Approach(instance.network.depth)
+        self.approach = Approach(instance.network.degree)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
         self.ends = Ends()
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
-        theta0 = np.concatenate(instance.theta0_float)
+        theta0 = instance.network.flat(instance.theta0_float)
         self.state = at_start(float(np.linalg.norm(theta0)))
-        self.invariants = Invariants(net, instance.x, instance.y, self.gates.normal)
-        zero = self.gates.start() if self.gates.relu else []
+        self.invariants = Invariants(instance, net, self.gates.normal)
+        zero = self.gates.start() if self.gates.kinked else []
         if zero:
             self.gates.resolve(theta0, zero)
-        exact = [v for row in instance.theta0 for v in row]
+        exact = [v for row, own in zip(instance.theta0, instance.network.trained, strict=True) if own for v in row]
         subspace = self.invariants.start(
             exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
         )
@@ -184,10 +184,10 @@ class Run:
         cell = self.gates.cell
         work = workspace(cell)
         rho = field(cell, theta, work)
-        reach, depths = reaches(cell.net, cell.x)
-        near = self.watch * work.pre < CROWD * self._rtol * reach[:, None] * rho**depths
+        reach, scale = reaches(cell.x), cell.net.gain * rho**cell.net.power
+        near = self.watch * work.pre < CROWD * self._rtol * reach[:, None] * scale
         for i, u in np.argwhere(near & (self.watch != 0) & ~self.hit).tolist():
-            room = GRAZE * self._rtol * sway(cell.net, theta, rho, cell.x[i], u, reach[i]) * reach[i] * rho ** depths[u]
+            room = GRAZE * self._rtol * sway(cell.net, theta, rho, cell.x[i], u, reach[i]) * reach[i] * scale[u]
             speed = float(self.gates.curved_normal((i, u), theta) @ work.f)
             if abs(work.pre[i, u]) < min(room, abs(speed)):
                 return True
@@ -200,7 +200,7 @@ class Run:
 
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
-        most = self.settings.kink_events * self.instance.n * len(self.gates.hidden)
+        most = self.settings.kink_events * len(self.gates.gates) * len(self.gates.hidden)
         if len(self.events) >= most:
             done = "separated, but not converged" if self.separated else "not separated"
             raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
@@ -224,7 +224,7 @@ class Run:
         sliding = gates.sliding_pairs()
         changed = {(int(i), int(u)) for i, u in np.argwhere(before != gates.gates)} | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):
-            self._tell((i, u), "sliding" if (i, u) in sliding else "on" if gates.gates[i, u] else "off")
+            self._tell((i, u), "sliding" if (i, u) in sliding else "on" if gates.on((i, u)) else "off")
         self._enter(
             self.invariants.after(
                 self.subspace, theta, gates.gates, flat, gates.independent_slides(), gates.representatives()
@@ -245,7 +245,7 @@ class Run:
         side = self.gates.crossing(pair, theta)
         if side == 0:
             return False
-        before = 1 if self.gates.gates[pair] else -1
+        before = 1 if self.gates.on(pair) else -1
         self.gates.put(pair, side)
         if not self.invariants.as_free(self.subspace, self.gates.gates):
             self.gates.put(pair, before)
@@ -256,7 +256,10 @@ class Run:
         return True
 
     def _tell(self, pair: Pair, gate: str) -> None:
-        sample, unit = pair
+        row, unit = pair
+        sample = self.instance.problem.rows[row][0]
+        if row and self.instance.problem.rows[row - 1][0] == sample:
+            return  # the gate of a neuron on a point is one, however many margins the point has
         layer = self.gates.layer(unit)
         neuron = unit - int(self.gates.net.uptr[layer]) + 1
         self.events.append(
@@ -296,7 +299,7 @@ class Run:
 
     def polish(self) -> Point | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
-        point, q, multipliers = self.theta, np.empty(self.instance.n), np.empty(self.instance.n)
+        point, (q, multipliers) = self.theta, np.empty((2, len(self.gates.gates)))
         code, _ = polish(self.gates.cell, point, self.tangent_basis(), self.slides.curved, q, multipliers)
         return self.offer(code, point, q, multipliers)
 
@@ -356,8 +359,8 @@ class Run:
         if not part.shape[1]:
             return None
         # the polish takes its active samples from a softmax, so from a sharp one
-        exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.depth)
-        q, multipliers = np.empty(self.instance.n), np.empty(self.instance.n)
+        exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.degree)
+        q, multipliers = np.empty((2, len(self.gates.gates)))
         code, _ = polish(self.gates.cell, exact, part, self.slides.curved, q, multipliers)
         # a unit that is small but alive has a value of its own, of second order in its size; where others are tied to
         # the tiny ones the point may be another of the same value

@@ -2,9 +2,10 @@
 
 Three are known.  The start is stationary: every gradient vanishes exactly, or every parameter is held still by the
 gates.  The network is linear and the data are not separable, by Gordan's theorem: alpha >= 0, not 0, with
-sum alpha_i y_i x_i = 0 on every coordinate that reaches the output.  Or, for relu of depth 2 without shared weights,
-no outgoing weight can take the sign that some sample needs: v_j keeps its sign where |v_j(0)| >= ||w_j(0)||
-(docs/statements.md, section 2), so that q_i <= 0 for ever.
+sum alpha_i y_i x_i = 0 on every coordinate that reaches the output (with several outputs, over the margins,
+sum alpha_ik (e_y - e_k) (x) x_i = 0).  Or, for relu of depth 2 with one output and without shared weights, no outgoing weight can take
+the sign that some sample needs: v_j keeps its sign where |v_j(0)| >= ||w_j(0)|| (docs/statements.md, section 2), or
+where it is not trained, so that q_i <= 0 for ever.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ _TINY = 1e-300  # keeps a divisor from zero
 def proof_of_no_separation(instance: Instance) -> str | None:
     """A sentence that proves from the instance alone that the flow never separates, or None."""
     network = instance.network
-    if network.activation == "linear" or network.depth == 1:
+    if not network.kinked:
         alpha = gordan(instance)
         if alpha is not None:
             weights = ", ".join(str(a) for a in alpha)
-            return f"The data are not separable: alpha = ({weights}) gives sum alpha_i y_i x_i = 0 exactly."
-    elif network.depth == 2 and not network.shared:
+            sums = "sum alpha_i y_i x_i = 0" if network.outputs == 1 else "sum alpha_ik (e_y - e_k) (x) x_i = 0"
+            return f"The data are not separable: alpha = ({weights}) gives {sums} exactly."
+    elif network.depth == 2 and not network.shared and network.outputs == 1 and not network.slope:
         stuck = _wrong_for_ever(instance)
         if stuck is not None:
             return f"No outgoing weight that sample {stuck} can reach is or becomes of its label's sign."
@@ -39,12 +41,12 @@ def proof_of_no_separation(instance: Instance) -> str | None:
 
 def stationary_start(instance: Instance) -> bool:
     """Whether grad q_i(theta0) = 0 exactly for all i, with every gate at zero pre-activations off."""
-    network = instance.network
-    relu = network.activation == "relu"
-    for x in instance.x:
+    network, slope = instance.network, instance.network.slope
+    for sample, seed in instance.problem.rows:
+        x = instance.x[sample]
         pre = preactivations(network, instance.theta0, x)
-        inputs = [list(x), *([a if a > 0 or not relu else Fraction(0) for a in layer] for layer in pre[:-1])]
-        back = [Fraction(1)]
+        inputs = [list(x), *([a if a > 0 else slope * a for a in layer] for layer in pre[:-1])]
+        back = [Fraction(s) for s in seed]
         for depth in range(network.depth - 1, -1, -1):
             pattern, u = network.patterns[depth], instance.theta0[depth]
             grad = [Fraction(0)] * network.sizes[depth]
@@ -54,50 +56,55 @@ def stationary_start(instance: Instance) -> bool:
                     if k >= 0:
                         grad[k] += back[r] * inputs[depth][c]
                         below[c] += back[r] * u[k]
-            if any(grad):
+            if network.trained[depth] and any(grad):
                 return False
             if depth:
-                back = [b if not relu or a > 0 else Fraction(0) for b, a in zip(below, pre[depth - 1], strict=True)]
+                back = [b if a > 0 else slope * b for b, a in zip(below, pre[depth - 1], strict=True)]
     return True
 
 
 def _wrong_for_ever(instance: Instance) -> int | None:
     """A sample all of whose outgoing weights have, and keep, the wrong sign or are zero and stay so."""
-    hidden, output = instance.network.patterns
+    network = instance.network
+    hidden, output = network.patterns
     w, v = instance.theta0
     helpers: list[tuple[Fraction, list[tuple[int, int]]]] = []
     for row, k in zip(hidden, output[0], strict=True):
         if k < 0:
             continue
         incoming = sum((w[p] ** 2 for p in row if p >= 0), start=Fraction(0))
-        kept = v[k] != 0 and v[k] ** 2 >= incoming
+        kept = not network.trained[1] or (network.trained[0] and v[k] != 0 and v[k] ** 2 >= incoming)
         helpers.append((v[k] if kept else Fraction(0), [(c, p) for c, p in enumerate(row) if p >= 0]))
     for i, (x, y) in enumerate(zip(instance.x, instance.y, strict=True)):
-        if all(sign * y < 0 or not any(x[c] for c, _ in patch) for sign, patch in helpers):
+        if all(
+            sign * y < 0 or (sign == 0 and not network.trained[1]) or not any(x[c] for c, _ in patch)
+            for sign, patch in helpers
+        ):
             return i
     return None
 
 
 def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
     """alpha >= 0, not 0, with sum alpha_i y_i x_i = 0 exactly on the coordinates that matter, if there is one."""
-    seen = reaching(instance.network)
-    rows = [[y * x[c] for c in seen] for x, y in zip(instance.x, instance.y, strict=True)]
+    seen, margins = reaching(instance.network), instance.problem.rows
+    rows = [[s * instance.x[i][c] for s in seed for c in seen] for i, seed in margins]
+    count = len(rows)
     if not seen:
-        return (Fraction(1),) + (Fraction(0),) * (instance.n - 1)
+        return (Fraction(1),) + (Fraction(0),) * (count - 1)
     matrix = np.array([[float(v) for v in row] for row in rows])
     matrix = matrix / np.maximum(np.abs(matrix).max(axis=1, keepdims=True), _TINY)
     solution = linprog(
-        np.zeros(instance.n),
-        A_eq=np.vstack([matrix.T, np.ones(instance.n)]),
-        b_eq=np.append(np.zeros(len(seen)), 1.0),
+        np.zeros(count),
+        A_eq=np.vstack([matrix.T, np.ones(count)]),
+        b_eq=np.append(np.zeros(matrix.shape[1]), 1.0),
     )
     if not solution.success:
         return None
-    support = [i for i in range(instance.n) if solution.x[i] > _SUPPORT]
+    support = [i for i in range(count) if solution.x[i] > _SUPPORT]
     alpha = _null_vector([rows[i] for i in support])
     if alpha is None or any(a < 0 for a in alpha):
         return None
-    out = [Fraction(0)] * instance.n
+    out = [Fraction(0)] * count
     for i, a in zip(support, alpha, strict=True):
         out[i] = a
     return tuple(out)

@@ -26,52 +26,49 @@ OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and 
 
 
 class Guard(NamedTuple):
-    """What events are: watch (n, units) int8, as of `integrate`; reach (n,) and depths (units,), as of `reaches`.
+    """What events are: watch (n, units) int8, as of `integrate`; reach (n,), as of `reaches`.
 
     sizes (units,): overwritten.  hit (n, units), ended (s,): filled with what happened.
     """
 
     watch: np.ndarray
     reach: np.ndarray
-    depths: np.ndarray
     sizes: np.ndarray
     hit: np.ndarray
     ended: np.ndarray
 
 
 @compiled
-def reaches(net, x):
-    """||x_i|| (n,) and the layer of every unit (units,), with which pre-activations are compared."""
+def reaches(x):
+    """||x_i|| (n,), with which pre-activations are compared."""
     reach = np.empty(x.shape[0])
     for i in range(x.shape[0]):
         reach[i] = np.sqrt(dot(x[i], x[i]))
-    depths = np.empty(net.uptr[-1])
-    for layer in range(net.uptr.shape[0] - 1):
-        depths[net.uptr[layer] : net.uptr[layer + 1]] = layer
-    return reach, depths
+    return reach
 
 
 @compiled
 def violation(cell, slides, guard, theta, work, mark):
     """How far theta is past the nearest event: negative before it, zero on it.
 
-    A watched pre-activation of layer l counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit, a
-    coefficient that leaves [0, 1] or a jump that turns positive, relative to what its pairs can contribute, by a
+    A watched pre-activation counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit and l the number
+    of layers up to it, of which those that are not trained count with their own norms; a coefficient that leaves [0, 1]
+    or a jump that turns positive counts relative to what its pairs can contribute, by a
     hundredth.  With mark, fills hit and ended with what is within LANDED.
     """
-    net, x, y, gates, logistic = cell
-    watch, reach, depths, sizes, hit, ended = guard
+    net, x, seeds, gates, logistic, jump, group = cell
+    watch, reach, sizes, hit, ended = guard
     pre = work.pre
     n, units = gates.shape
     s = slides.normals.shape[0]
     if s == 0:
-        margins(net, theta, x, y, gates, work.q, pre)
+        margins(net, theta, x, seeds, gates, work.q, pre)
         rho = np.sqrt(dot(theta, theta))
     else:
         rho = field(cell, theta, work)
     unit_sizes(net, theta, sizes)
     for u in range(units):
-        sizes[u] *= rho ** (depths[u] - 1.0)
+        sizes[u] *= net.gain[u] * rho ** (net.power[u] - 1.0)
     worst = -np.inf
     for i in range(n):
         for u in range(units):
@@ -194,7 +191,7 @@ def sway(net, theta, rho, x, unit, reach):
 
     x (d,): the sample, reach its norm.  Of deeper units not more is said than that it is below 1.
     """
-    if unit >= net.uptr[2]:
+    if unit >= net.uptr[2] or not net.trained[0]:
         return 1.0
     total = 0.0
     for e in range(net.ptr[0], net.ptr[1]):
@@ -212,7 +209,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
     """
     cell, c, basis, pivots, slides = frame
     net, x = cell.net, cell.x
-    watch, reach, depths, sizes, hit, ended = guard
+    watch, reach, sizes, hit, ended = guard
     theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
     rho = np.sqrt(dot(theta, theta))
     place, touched = 2.0, 2.0
@@ -226,7 +223,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
     for u in range(watch.shape[1]):
         if sizes[u] == 0.0:
             continue
-        power = rho ** depths[u]
+        power = net.gain[u] * rho ** net.power[u]
         for i in range(watch.shape[0]):
             if watch[i, u] != 0:
                 scale = watch[i, u] / (reach[i] * power)

@@ -1,6 +1,7 @@
 """The field of the reparametrised flow, its Jacobian, and what slides on kinks, compiled.
 
-Along the path of the gradient flow, with p = softmax(-q) (logistic: p_i ~ 1 / (1 + exp(q_i))),
+Along the path of the gradient flow, with p = softmax(-q) (logistic: p_i ~ 1 / (1 + exp(q_i)), and with several outputs
+p_i ~ exp(-q_i) / (1 + sum of exp(-q) over the margins of the same point)), of degree m,
 
     d theta / d sigma = f(theta) = rho^(2-m) sum_i p_i grad q_i,      rho = ||theta||,
 
@@ -18,10 +19,12 @@ from harness.flow.compiled.compiling import compiled, inlined
 from harness.flow.compiled.kernel import (
     Wiring,
     dot,
+    entries_of,
     evaluate,
     hessian_times,
     lu_factor,
     lu_solve,
+    margin_of,
     unit_gradient,
     unit_sizes,
 )
@@ -31,19 +34,25 @@ LARGEST_EXPONENT = 700.0  # exp of it is a float, and its inverse a normal one
 
 
 class Cell(NamedTuple):
-    """What the flow follows while no gate changes: x (n, d), y (n,), gates (n, units) in {0, 1}."""
+    """What the flow follows while no gate changes: x (n, d), seeds (n, K), gates (n, units) as of `kernel`.
+
+    jump: by how much the slope on a kink's positive side exceeds that on its negative one.  group: how many margins a
+    point has; they follow each other.
+    """
 
     net: Wiring
     x: np.ndarray
-    y: np.ndarray
+    seeds: np.ndarray
     gates: np.ndarray
     logistic: bool
+    jump: float
+    group: int
 
 
 class Work(NamedTuple):
     """What the field fills: margins q, their gradients, pre-activations and delta = dq/dpre as of `evaluate`.
 
-    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq; f (N,): the field.
+    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself; f (N,): the field.
     """
 
     q: np.ndarray
@@ -57,7 +66,7 @@ class Work(NamedTuple):
 
 def workspace(cell: Cell) -> Work:
     n, units = cell.gates.shape
-    size = int(cell.net.par.max()) + 1
+    size = max(int(cell.net.par.max()) + 1, 0)
     # zeros: the field leaves the columns of the inputs alone
     return Work(
         np.zeros(n),
@@ -112,40 +121,64 @@ def log_weight(q, logistic):
     return -(max(q, 0.0) + np.log1p(np.exp(-abs(q)))) if logistic else -q
 
 
+@compiled
+def cross_entropy(q):
+    """log(1 + sum_k exp(-q_k)) of the margins of one point."""
+    top = max(-q.min(), 0.0)
+    total = np.exp(-top)
+    for k in range(q.shape[0]):
+        total += np.exp(-q[k] - top)
+    return top + np.log(total)
+
+
 @inlined
-def softmax(q, logistic, p, slope):
+def softmax(q, logistic, group, p, slope):
     """p_i, the normalised -loss'(q_i), and slope_i = -d log(-loss'(q_i)) / dq_i."""
-    top = log_weight(q.min(), logistic)
+    n = q.shape[0]
+    if logistic and group > 1:
+        for first in range(0, n, group):
+            loss = cross_entropy(q[first : first + group])
+            for i in range(first, first + group):
+                p[i] = -q[i] - loss
+                slope[i] = -np.expm1(p[i])
+    else:
+        for i in range(n):
+            p[i] = log_weight(q[i], logistic)
+            slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], LARGEST_EXPONENT))) if logistic else 1.0
+    top = p.max()
     total = 0.0
-    for i in range(q.shape[0]):
-        p[i] = np.exp(log_weight(q[i], logistic) - top)
-        slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], LARGEST_EXPONENT))) if logistic else 1.0
+    for i in range(n):
+        p[i] = np.exp(p[i] - top)
         total += p[i]
-    for i in range(q.shape[0]):
+    for i in range(n):
         p[i] /= total
 
 
 @compiled
-def loss_below(q, logistic):
-    """Whether L(theta) < loss(0)."""
+def loss_below(q, logistic, group):
+    """Whether L(theta) is below what separates."""
     total = 0.0
-    for i in range(q.shape[0]):
-        if logistic:
-            total += np.log1p(np.exp(-abs(q[i]))) + max(-q[i], 0.0)
-        else:
-            total += np.exp(min(-q[i], LARGEST_EXPONENT))
+    if logistic and group > 1:
+        for first in range(0, q.shape[0], group):
+            total += cross_entropy(q[first : first + group])
+    else:
+        for i in range(q.shape[0]):
+            if logistic:
+                total += np.log1p(np.exp(-abs(q[i]))) + max(-q[i], 0.0)
+            else:
+                total += np.exp(min(-q[i], LARGEST_EXPONENT))
     return total < (np.log(2.0) if logistic else 1.0)
 
 
 @inlined
-def growth(rho, depth):
-    """rho^(2 - depth), and 0 at rho = 0."""
-    if depth == 2:
+def growth(rho, degree):
+    """rho^(2 - degree), and 0 at rho = 0."""
+    if degree == 2:
         return 1.0
-    if rho == 0.0 or depth == 1:
+    if rho == 0.0 or degree == 1:
         return rho
     out = 1.0
-    for _ in range(depth - 2):
+    for _ in range(degree - 2):
         out /= rho
     return out
 
@@ -153,12 +186,12 @@ def growth(rho, depth):
 @inlined
 def field(cell, theta, work):
     """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
-    net, x, y, gates, logistic = cell
+    net, x, seeds, gates, logistic, jump, group = cell
     q, grad, pre, delta, p, slope, f = work
-    evaluate(net, theta, x, y, gates, q, grad, pre, delta)
-    softmax(q, logistic, p, slope)
+    evaluate(net, theta, x, seeds, gates, q, grad, pre, delta)
+    softmax(q, logistic, group, p, slope)
     rho = np.sqrt(dot(theta, theta))
-    factor = growth(rho, net.ptr.shape[0] - 1)
+    factor = growth(rho, net.degree)
     f[:] = 0.0
     for i in range(x.shape[0]):
         weight = factor * p[i]
@@ -174,48 +207,54 @@ def rate(cell, theta, work):
     Fills q, p, slope and f of work, leaves grad, and needs pre and delta for itself; samples with the same gates
     everywhere are one sample to the backward pass.
     """
-    net, x, y, gates, logistic = cell
-    row, col, par, ptr, uptr = net
+    net, x, seeds, gates, logistic, jump, group = cell
+    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
     q, grad, pre, delta, p, slope, f = work
     n, d = x.shape
     units = gates.shape[1]
+    outputs = seeds.shape[1]
     h, back = pre, delta[0]
     m = ptr.shape[0] - 1
+    w = entries_of(net, theta)
     for i in range(n):
         for u in range(units):
             h[i, u] = x[i, u] if u < d else 0.0
         for layer in range(m):
             for e in range(ptr[layer], ptr[layer + 1]):
-                h[i, row[e]] += theta[par[e]] * h[i, col[e]]
+                h[i, row[e]] += w[e] * h[i, col[e]]
             if layer < m - 1:
                 for u in range(uptr[layer + 1], uptr[layer + 2]):
                     h[i, u] *= gates[i, u]
-        q[i] = y[i] * h[i, units - 1]
-    softmax(q, logistic, p, slope)
+        q[i] = margin_of(seeds[i], h[i])
+    softmax(q, logistic, group, p, slope)
     rho = np.sqrt(dot(theta, theta))
-    factor = growth(rho, m)
+    factor = growth(rho, degree)
     f[:] = 0.0
-    alike = same_gates(gates)
+    alike = outputs == 1 and same_gates(gates)
     if alike:
         for u in range(units):
             total = 0.0
             for i in range(n):
-                total += p[i] * y[i] * h[i, u]
+                total += p[i] * seeds[i, 0] * h[i, u]
             h[0, u] = total
     for i in range(1 if alike else n):
-        seed = factor * (1.0 if alike else p[i] * y[i])
-        if seed == 0.0:
+        if factor == 0.0 or (p[i] == 0.0 and not alike):
             continue
         back[:] = 0.0
-        back[units - 1] = seed
+        for k in range(outputs):
+            back[units - outputs + k] = factor * (1.0 if alike else p[i] * seeds[i, k])
         for layer in range(m - 1, -1, -1):
             if layer < m - 1:
                 for u in range(uptr[layer + 1], uptr[layer + 2]):
                     back[u] *= gates[i, u]
-            for e in range(ptr[layer], ptr[layer + 1]):
-                b = back[row[e]]
-                f[par[e]] += b * h[i, col[e]]
-                back[col[e]] += b * theta[par[e]]
+            if trained[layer]:
+                for e in range(ptr[layer], ptr[layer + 1]):
+                    b = back[row[e]]
+                    f[par[e]] += b * h[i, col[e]]
+                    back[col[e]] += b * w[e]
+            else:
+                for e in range(ptr[layer], ptr[layer + 1]):
+                    back[col[e]] += back[row[e]] * w[e]
     return rho
 
 
@@ -230,12 +269,12 @@ def same_gates(gates):
 
 
 @compiled
-def weighted_point(x, y, p):
-    """sum_i p_i y_i x_i, shape (1, d): with the same gates everywhere the samples are one."""
+def weighted_point(x, seeds, p):
+    """sum_i p_i y_i x_i, shape (1, d): with one output and the same gates everywhere the samples are one."""
     out = np.zeros((1, x.shape[1]))
     for i in range(x.shape[0]):
         for c in range(x.shape[1]):
-            out[0, c] += p[i] * y[i] * x[i, c]
+            out[0, c] += p[i] * seeds[i, 0] * x[i, c]
     return out
 
 
@@ -294,29 +333,30 @@ def velocity(cell, theta, slides, work):
 @compiled
 def jacobian(cell, theta, slides, work, rho, basis):
     """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
-    net, x, y, gates, logistic = cell
+    net, x, seeds, gates, logistic, jump, group = cell
     q, grad, pre, delta, p, slope, f = work
     n, units = gates.shape
     size, r = basis.shape
-    m = net.ptr.shape[0] - 1
-    factor = growth(rho, m)
+    outputs = seeds.shape[1]
+    factor = growth(rho, net.degree)
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
     points = x
-    seeds = np.zeros((n, units))
+    weighted = np.zeros((n, units))
     for i in range(n):
-        seeds[i, units - 1] = p[i] * y[i]
-    if s == flat and same_gates(gates):
-        points = weighted_point(x, y, p)
-        seeds[0, units - 1] = 1.0
+        for k in range(outputs):
+            weighted[i, units - outputs + k] = p[i] * seeds[i, k]
+    if s == flat and outputs == 1 and same_gates(gates):
+        points = weighted_point(x, seeds, p)
+        weighted[0, units - 1] = 1.0
     omega = np.zeros(s)
     if s > 0:
         omega = pull(slides, cell, theta, f)
         for t in range(s - flat):
             i, u = slides.curved[t]
-            seeds[i, u] += omega[flat + t] / factor
+            weighted[i, u] += omega[flat + t] / factor
     out = np.empty((size, r))
-    hessian_times(net, theta, points, gates, seeds, basis, out)
+    hessian_times(net, theta, points, gates, weighted, basis, out)
     gb = np.zeros((n, r))
     mean = np.zeros(r)
     tb = np.zeros(r)
@@ -326,8 +366,10 @@ def jacobian(cell, theta, slides, work, rho, basis):
             if grad[i, a] != 0.0:
                 for k in range(r):
                     gb[i, k] += grad[i, a] * basis[a, k]
+    bend(slope, group, gb)
+    for i in range(n):
         for k in range(r):
-            mean[k] += p[i] * slope[i] * gb[i, k]
+            mean[k] += p[i] * gb[i, k]
     for a in range(size):
         for k in range(r):
             tb[k] += theta[a] * basis[a, k]
@@ -337,14 +379,27 @@ def jacobian(cell, theta, slides, work, rho, basis):
                 g = p[i] * grad[i, a]
                 if g != 0.0:
                     for k in range(r):
-                        out[a, k] -= g * (slope[i] * gb[i, k] - mean[k])
+                        out[a, k] -= g * (gb[i, k] - mean[k])
     for a in range(size):
-        radial = (2 - m) * f[a] / (rho * rho)
+        radial = (2 - net.degree) * f[a] / (rho * rho)
         for k in range(r):
             out[a, k] = factor * out[a, k] + radial * tb[k]
     if s > 0:
         _keep_tangent(cell, theta, slides, f + slides.normals.T @ omega, basis, out)
     return out
+
+
+@compiled
+def bend(slope, group, gb):
+    """From dq (n, r) to -d log(-loss'(q)) in place; the margins of one point answer to each other."""
+    n, r = gb.shape
+    for k in range(r):
+        for first in range(0, n, group):
+            felt = 0.0
+            for i in range(first, first + group):
+                felt += (1.0 - slope[i]) * gb[i, k]
+            for i in range(first, first + group):
+                gb[i, k] = slope[i] * gb[i, k] if group == 1 else gb[i, k] - felt
 
 
 @compiled
@@ -361,11 +416,11 @@ def _keep_tangent(cell, theta, slides, v, basis, out):
         i, u = slides.curved[t]
         seeds = np.zeros(cell.gates.shape)
         seeds[i, u] = 1.0
-        bend = np.empty((size, 1))
-        hessian_times(cell.net, theta, cell.x, cell.gates, seeds, v.reshape(size, 1), bend)
+        turn = np.empty((size, 1))
+        hessian_times(cell.net, theta, cell.x, cell.gates, seeds, v.reshape(size, 1), turn)
         for k in range(r):
             for a in range(size):
-                right[flat + t, k] += bend[a, 0] * basis[a, k]
+                right[flat + t, k] += turn[a, 0] * basis[a, k]
     for k in range(r):
         column = right[:, k].copy()
         lu_solve(slides.gram, slides.piv, column)
@@ -380,10 +435,10 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
 
     work is the state that `field` left at theta.  The jumps are relative to what their pairs can contribute:
     p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
-    negative.
+    negative.  The coefficients are shares of the positive side.
     """
     p, delta = work.p, work.delta
-    factor = growth(rho, cell.net.ptr.shape[0] - 1)
+    factor = growth(rho, cell.net.degree)
     s = slides.normals.shape[0]
     omega = pull(slides, cell, theta, work.f)
     plus = np.zeros(s)
@@ -399,9 +454,9 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
             normal = slides.normals[slides.line[e]]
             unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, own)
             scale = dot(own, normal) / dot(normal, normal)
-        weight = factor * p[i] * delta[i, u] * scale
+        weight = factor * p[i] * delta[i, u] * scale * cell.jump
         # what leads from the unit to the output is bounded by its own size and ||theta||^(m - 2)
-        bound[slides.line[e]] += p[i] * abs(scale) * sizes[u]
+        bound[slides.line[e]] += p[i] * abs(scale * cell.jump) * sizes[u]
         if scale > 0.0:
             plus[slides.line[e]] += weight
         else:

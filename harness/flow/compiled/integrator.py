@@ -137,7 +137,7 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
     hit (n, units), ended (s,): filled with what happened when the code is EVENT.
     record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
     """
-    net, x, y, gates, logistic = cell
+    net, x, seeds, gates, logistic, jump, group = cell
     size, r = basis.shape
     n, units = gates.shape
     frame = Frame(cell, c, basis, pivots, slides)
@@ -146,9 +146,9 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
     p, slope, f = np.empty(n), np.empty(n), np.empty(size)
     work = Work(q, grad, pre, delta, p, slope, f)
     stages = stages_of(size, r)
-    reach, depths = reaches(net, x)
+    reach = reaches(x)
     sizes, gaps = np.empty(units), np.empty(units)
-    guard = Guard(watch, reach, depths, sizes, hit, ended)
+    guard = Guard(watch, reach, sizes, hit, ended)
     looks = np.empty((4, n, units))
     theta = np.empty(size)
     balanced = not np.all(np.isnan(balance))
@@ -158,7 +158,7 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
     while True:
         rho = field(cell, lift(c, basis, z, theta), work)
         looks[0] = pre
-        if state[SEPARATED] == 0.0 and loss_below(q, logistic):
+        if state[SEPARATED] == 0.0 and loss_below(q, logistic, group):
             state[SEPARATED] = 1.0
         low = q.min()
         if low > HALVED * limits.freeze:

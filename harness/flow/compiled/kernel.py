@@ -2,13 +2,18 @@
 
 With the gate of every hidden unit on every sample fixed, q_i is a multilinear form in the layers.
 One description of the network serves everything here, a `Wiring`: the non-zero entries of all
-layers as coordinate lists.  Units are numbered through all layers, inputs first, output last.
+layers as coordinate lists.  Units are numbered through all layers, inputs first, outputs last.
 
     row[e], col[e], par[e]   entry e of W^l is theta[par[e]], from unit col[e] to unit row[e]
+    value[e]                 what it is where par[e] = -1: in a layer that is not trained
     ptr[l] .. ptr[l+1]       the entries of layer l + 1
     uptr[l] .. uptr[l+1]     the units of layer l (0 = inputs)
+    trained[l], degree       whether layer l + 1 is trained, and how many are
+    power[u], gain[u]        how many of the layers up to unit u are, and the product of the norms of the others
 
-Arrays: x (n, d), y (n,), gates (n, units) in {0, 1}, theta (N,).
+A sample here is a margin (harness.problem.problems): its point, and what the outputs are multiplied by.
+Arrays: x (n, d), seeds (n, K), theta (N,); gates (n, units): the slopes of the activation, 1 where a unit is on and the
+network's slope where it is off.
 """
 
 from __future__ import annotations
@@ -28,29 +33,50 @@ class Wiring(NamedTuple):
     row: np.ndarray
     col: np.ndarray
     par: np.ndarray
+    value: np.ndarray
     ptr: np.ndarray
     uptr: np.ndarray
+    trained: np.ndarray
+    power: np.ndarray
+    gain: np.ndarray
+    degree: int
 
 
 @lru_cache(maxsize=256)
 def wiring(network: Network) -> Wiring:
-    """The coordinate lists of a network; parameters of all layers are numbered through.  Not to be written to."""
+    """The coordinate lists of a network; its trained parameters are numbered through.  Not to be written to."""
     row: list[int] = []
     col: list[int] = []
     par: list[int] = []
+    value: list[float] = []
     ptr = [0]
     uptr = np.concatenate([[0], np.cumsum(network.widths)])
-    offset = 0
+    power, gain = np.zeros(uptr[-1]), np.ones(uptr[-1])
     for layer, pattern in enumerate(network.patterns):
+        numbers, above = network.fixed_float[layer], int(uptr[layer + 1])
+        begin = len(row)
         for r, indices in enumerate(pattern):
             for c, k in enumerate(indices):
                 if k >= 0:
-                    row.append(uptr[layer + 1] + r)
+                    row.append(above + r)
                     col.append(uptr[layer] + c)
-                    par.append(offset + k)
+                    par.append(network.offsets[layer] + k if numbers is None else -1)
+                    value.append(0.0 if numbers is None else float(numbers[k]))
         ptr.append(len(row))
-        offset += network.sizes[layer]
-    return Wiring(*(np.array(a, dtype=np.int64) for a in (row, col, par, ptr, uptr)))
+        power[above:] += numbers is None
+        gain[above:] *= 1.0 if numbers is None else float(np.linalg.norm(value[begin:]))
+    lists = [np.array(a, dtype=np.int64) for a in (row, col, par)]
+    ends = [np.array(a, dtype=np.int64) for a in (ptr, uptr)]
+    return Wiring(*lists, np.array(value), *ends, np.array(network.trained), power, gain, network.degree)
+
+
+@inlined
+def entries_of(net, theta):
+    """The entries of all layers, (E,)."""
+    w = np.empty(net.par.shape[0])
+    for e in range(w.shape[0]):
+        w[e] = theta[net.par[e]] if net.par[e] >= 0 else net.value[e]
+    return w
 
 
 @compiled_sums
@@ -63,12 +89,26 @@ def dot(a, b):
 
 
 @inlined
-def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
-    """Fill q (n,), grad = dq/dtheta (n, N), pre-activations and delta = dq/dpre (both (n, units))."""
-    row, col, par, ptr, uptr = net
+def margin_of(seed, pre):
+    """sum_k seed_k Phi_k, from the pre-activations (units,) of one sample."""
+    first = pre.shape[0] - seed.shape[0]
+    total = 0.0
+    for k in range(seed.shape[0]):
+        total += seed[k] * pre[first + k]
+    return total
+
+
+@inlined
+def evaluate(net, theta, x, seeds, gates, q, grad, pre, delta):
+    """Fill q (n,), grad = dq/dtheta (n, N), pre-activations and delta = dq/dh (both (n, units)).
+
+    h of a unit is what the layer above is given.
+    """
+    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
     n, d = x.shape
     units = gates.shape[1]
     layers = ptr.shape[0] - 1
+    w = entries_of(net, theta)
     h = np.empty(units)
     back = np.empty(units)
     grad[:, :] = 0.0
@@ -80,30 +120,36 @@ def evaluate(net, theta, x, y, gates, q, grad, pre, delta):
             pre[i, u] = 0.0
         for layer in range(layers):
             for e in range(ptr[layer], ptr[layer + 1]):
-                pre[i, row[e]] += theta[par[e]] * h[col[e]]
+                pre[i, row[e]] += w[e] * h[col[e]]
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
-        q[i] = y[i] * pre[i, units - 1]
+        q[i] = margin_of(seeds[i], pre[i])
         for u in range(units):
             back[u] = 0.0
-        back[units - 1] = y[i]
+        for k in range(seeds.shape[1]):
+            back[uptr[layers] + k] = seeds[i, k]
         for layer in range(layers - 1, -1, -1):
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 delta[i, u] = back[u]
                 if layer < layers - 1:
                     back[u] *= gates[i, u]
-            for e in range(ptr[layer], ptr[layer + 1]):
-                b = back[row[e]]
-                grad[i, par[e]] += b * h[col[e]]
-                back[col[e]] += b * theta[par[e]]
+            if trained[layer]:
+                for e in range(ptr[layer], ptr[layer + 1]):
+                    b = back[row[e]]
+                    grad[i, par[e]] += b * h[col[e]]
+                    back[col[e]] += b * w[e]
+            else:
+                for e in range(ptr[layer], ptr[layer + 1]):
+                    back[col[e]] += back[row[e]] * w[e]
 
 
 @inlined
-def margins(net, theta, x, y, gates, q, pre):
+def margins(net, theta, x, seeds, gates, q, pre):
     """q (n,) and the pre-activations (n, units) alone."""
-    row, col, par, ptr, uptr = net
+    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
     n, d = x.shape
     units = gates.shape[1]
+    w = entries_of(net, theta)
     h = np.empty(units)
     for i in range(n):
         for c in range(d):
@@ -113,44 +159,50 @@ def margins(net, theta, x, y, gates, q, pre):
             pre[i, u] = 0.0
         for layer in range(ptr.shape[0] - 1):
             for e in range(ptr[layer], ptr[layer + 1]):
-                pre[i, row[e]] += theta[par[e]] * h[col[e]]
+                pre[i, row[e]] += w[e] * h[col[e]]
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
-        q[i] = y[i] * pre[i, units - 1]
+        q[i] = margin_of(seeds[i], pre[i])
 
 
 @inlined
 def unit_sizes(net, theta, out):
     """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
 
-    0 where it is below SMALLEST of ||theta||: such a unit is not looked at.
+    Of a unit whose weights in are not trained, ||theta||.  0 where it is below SMALLEST of that: such a unit is not
+    looked at.
     """
-    row, col, par, ptr, uptr = net
+    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
     out[:] = 0.0
     for e in range(row.shape[0]):
-        square = theta[par[e]] * theta[par[e]]
-        out[row[e]] += square
-        out[col[e]] += square
-    least = SMALLEST * np.sqrt(dot(theta, theta))
+        if par[e] >= 0:
+            square = theta[par[e]] * theta[par[e]]
+            out[row[e]] += square
+            out[col[e]] += square
+    rho = np.sqrt(dot(theta, theta))
     for u in range(out.shape[0]):
         out[u] = np.sqrt(out[u])
-        if out[u] < least:
+        if out[u] < SMALLEST * rho:
             out[u] = 0.0
+    for layer in range(trained.shape[0]):
+        if not trained[layer]:
+            out[uptr[layer + 1] : uptr[layer + 2]] = rho
     return out
 
 
 @compiled
 def unit_gradient(net, theta, x, gates, unit, out):
     """out (N,) = d pre_unit / d theta for one sample: x (d,), gates (units,)."""
-    row, col, par, ptr, uptr = net
+    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
     units = gates.shape[0]
+    w = entries_of(net, theta)
     h = np.zeros(units)
     back = np.zeros(units)
     h[: x.shape[0]] = x
     out[:] = 0.0
     for layer in range(ptr.shape[0] - 1):
         for e in range(ptr[layer], ptr[layer + 1]):
-            h[row[e]] += theta[par[e]] * h[col[e]]
+            h[row[e]] += w[e] * h[col[e]]
         for u in range(uptr[layer + 1], uptr[layer + 2]):
             h[u] *= gates[u]
     back[unit] = 1.0
@@ -161,22 +213,24 @@ def unit_gradient(net, theta, x, gates, unit, out):
         for e in range(ptr[layer], ptr[layer + 1]):
             b = back[row[e]]
             if b != 0.0:
-                out[par[e]] += b * h[col[e]]
-                back[col[e]] += b * theta[par[e]]
+                if trained[layer]:
+                    out[par[e]] += b * h[col[e]]
+                back[col[e]] += b * w[e]
 
 
 @compiled
 def hessian_times(net, theta, x, gates, seeds, directions, out):
     """out (N, r) = sum_iu seeds_iu Hessian(pre_iu) directions, directions of shape (N, r).
 
-    seeds (n, units): y_i w_i in the output's column gives sum w_i Hessian(q_i).  Forward-over-reverse
-    differentiation, all directions at once for each sample.
+    seeds (n, units): what the outputs are multiplied by, times w_i, in their columns gives sum w_i Hessian(q_i).
+    Forward-over-reverse differentiation, all directions at once for each sample.
     """
-    row, col, par, ptr, uptr = net
+    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
     n, d = x.shape
     r = directions.shape[1]
     units = gates.shape[1]
     layers = ptr.shape[0] - 1
+    w = entries_of(net, theta)
     h = np.empty(units)
     back = np.empty(units)
     tangent = np.empty((units, r))
@@ -197,9 +251,13 @@ def hessian_times(net, theta, x, gates, seeds, directions, out):
         for layer in range(layers):
             for e in range(ptr[layer], ptr[layer + 1]):
                 a, b, p = row[e], col[e], par[e]
-                h[a] += theta[p] * h[b]
-                for k in range(r):
-                    tangent[a, k] += theta[p] * tangent[b, k] + directions[p, k] * h[b]
+                h[a] += w[e] * h[b]
+                if p >= 0:
+                    for k in range(r):
+                        tangent[a, k] += w[e] * tangent[b, k] + directions[p, k] * h[b]
+                else:
+                    for k in range(r):
+                        tangent[a, k] += w[e] * tangent[b, k]
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 g = gates[i, u]
                 if g != 1.0:
@@ -216,10 +274,14 @@ def hessian_times(net, theta, x, gates, seeds, directions, out):
                 back[u] += seeds[i, u]
             for e in range(ptr[layer], ptr[layer + 1]):
                 a, b, p = row[e], col[e], par[e]
-                for k in range(r):
-                    out[p, k] += back_t[a, k] * h[b] + back[a] * tangent[b, k]
-                    back_t[b, k] += back_t[a, k] * theta[p] + back[a] * directions[p, k]
-                back[b] += back[a] * theta[p]
+                if p >= 0:
+                    for k in range(r):
+                        out[p, k] += back_t[a, k] * h[b] + back[a] * tangent[b, k]
+                        back_t[b, k] += back_t[a, k] * w[e] + back[a] * directions[p, k]
+                else:
+                    for k in range(r):
+                        back_t[b, k] += back_t[a, k] * w[e]
+                back[b] += back[a] * w[e]
 
 
 @compiled

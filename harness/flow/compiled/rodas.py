@@ -126,7 +126,7 @@ def rosenbrock_step(frame, linear, z, h, work, stages):
 def _return_to_kinks(frame, z, work):
     """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding."""
     cell, c, basis, pivots, slides = frame
-    net, x, y, gates, logistic = cell
+    net, x, seeds, gates, logistic, jump, group = cell
     flat = slides.normals.shape[0] - slides.curved.shape[0]
     theta = np.empty(c.shape[0])
     for _ in range(3 if slides.curved.shape[0] > 0 else 1):
@@ -135,7 +135,7 @@ def _return_to_kinks(frame, z, work):
         for h in range(flat):
             gap[h] = dot(slides.normals[h], theta)
         if slides.curved.shape[0] > 0:
-            margins(net, theta, x, y, gates, work.q, work.pre)
+            margins(net, theta, x, seeds, gates, work.q, work.pre)
         for t in range(slides.curved.shape[0]):
             i, u = slides.curved[t]
             unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
@@ -172,7 +172,7 @@ def unit_error(net, theta_new, err_theta, sizes, errors):
     unit_sizes(net, theta_new, sizes)
     unit_sizes(net, err_theta, errors)
     worst = 0.0
-    for u in range(net.uptr[1], sizes.shape[0] - 1):
+    for u in range(net.uptr[1], net.uptr[-2]):
         if sizes[u] > 0.0:
             worst = max(worst, errors[u] / sizes[u])
     return worst / UNIT_ERROR
@@ -190,6 +190,8 @@ def balance_gaps(net, theta, balance, booked, sizes, gaps):
     for u in range(gaps.shape[0]):
         gaps[u] = -shrunk * balance[u]
     for e in range(net.row.shape[0]):
+        if net.par[e] < 0:
+            continue
         square = theta[net.par[e]] * theta[net.par[e]]
         gaps[net.row[e]] -= square
         gaps[net.col[e]] += square

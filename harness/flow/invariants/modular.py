@@ -1,6 +1,6 @@
 """Linear algebra modulo a prime of 31 bits, compiled: the closure of a subspace under the gradients of the network.
 
-Everywhere: net is the Wiring, prime the modulus, x (n, d) and v (N,) residues, y (n,) labels; a unit's gate is 0 or 1.
+Everywhere: cell is the network and its margins (Residues); v (N,) residues, gates (n, units) those of the slopes.
 blocks (n,): a number a sample, the same for samples whose q_i are equal on the subspace, below n.  What is found here
 is a guess until harness.flow.invariants.proving has seen it: a number may be divisible by the prime.
 """
@@ -10,10 +10,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.kernel import Wiring
+
+
+class Residues(NamedTuple):
+    """The network and its margins modulo a prime of 31 bits.
+
+    value (E,): the entries of layers that are not trained.  x (n, d).  seeds (n, K): what the outputs are multiplied
+    by, -1, 0 or 1.  group: how many margins a point has if their weights answer to each other, else 1.
+    """
+
+    net: Wiring
+    value: np.ndarray
+    x: np.ndarray
+    seeds: np.ndarray
+    group: int
+    prime: int
 
 
 def residues(values: Sequence[Fraction], prime: int) -> np.ndarray:
@@ -51,31 +68,53 @@ def _inverse(a, prime):
 
 
 @compiled
-def _unit_gradient(net, v, x, gates, unit, prime):
-    """The gradient (N,) at v of the pre-activation of a unit for one sample, modulo the prime."""
-    units = gates.shape[0]
-    h = np.zeros(units, dtype=np.int64)
-    back = np.zeros(units, dtype=np.int64)
-    out = np.zeros(v.shape[0], dtype=np.int64)
-    h[: x.shape[0]] = x
-    layers = net.ptr.shape[0] - 1
-    for layer in range(layers):
+def _entries_of(cell, v):
+    w = np.empty(cell.value.shape[0], dtype=np.int64)
+    for e in range(w.shape[0]):
+        w[e] = v[cell.net.par[e]] if cell.net.par[e] >= 0 else cell.value[e]
+    return w
+
+
+@compiled
+def _forward(cell, w, sample, gates):
+    """What every unit gives, (units,); the outputs last."""
+    net, prime = cell.net, cell.prime
+    h = np.zeros(gates.shape[0], dtype=np.int64)
+    h[: cell.x.shape[1]] = cell.x[sample]
+    for layer in range(net.ptr.shape[0] - 1):
         for e in range(net.ptr[layer], net.ptr[layer + 1]):
             a = net.row[e]
-            h[a] = (h[a] + v[net.par[e]] * h[net.col[e]]) % prime
+            h[a] = (h[a] + w[e] * h[net.col[e]]) % prime
         for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-            if gates[u] == 0.0:
-                h[u] = 0
-    back[unit] = 1
-    for layer in range(layers - 1, -1, -1):
+            if gates[u] != 1:
+                h[u] = h[u] * gates[u] % prime
+    return h
+
+
+@compiled
+def _gradient(cell, v, sample, gates, unit):
+    """The gradient (N,) at v of the pre-activation of a hidden unit for one sample, of q_i where unit is negative."""
+    net, prime = cell.net, cell.prime
+    w = _entries_of(cell, v)
+    h = _forward(cell, w, sample, gates)
+    units, outputs = gates.shape[0], cell.seeds.shape[1]
+    back = np.zeros(units, dtype=np.int64)
+    out = np.zeros(v.shape[0], dtype=np.int64)
+    if unit >= 0:
+        back[unit] = 1
+    else:
+        for k in range(outputs):
+            back[units - outputs + k] = cell.seeds[sample, k] % prime
+    for layer in range(net.ptr.shape[0] - 2, -1, -1):
         for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-            if gates[u] == 0.0 and u != unit:
-                back[u] = 0
+            if gates[u] != 1 and u != unit:
+                back[u] = back[u] * gates[u] % prime
         for e in range(net.ptr[layer], net.ptr[layer + 1]):
             a, b, p = net.row[e], net.col[e], net.par[e]
             if back[a] != 0:
-                out[p] = (out[p] + back[a] * h[b]) % prime
-                back[b] = (back[b] + back[a] * v[p]) % prime
+                if p >= 0:
+                    out[p] = (out[p] + back[a] * h[b]) % prime
+                back[b] = (back[b] + back[a] * w[e]) % prime
     return out
 
 
@@ -183,28 +222,24 @@ def _random_element(basis, count, seed, prime):
 
 
 @compiled
-def outputs(net, v, x, y, gates, prime):
-    """q_i(v) = y_i Phi(v; x_i) under the gates, (n,) residues."""
-    units = gates.shape[1]
-    out = np.zeros(x.shape[0], dtype=np.int64)
-    h = np.zeros(units, dtype=np.int64)
-    for i in range(x.shape[0]):
-        h[:] = 0
-        h[: x.shape[1]] = x[i]
-        for layer in range(net.ptr.shape[0] - 1):
-            for e in range(net.ptr[layer], net.ptr[layer + 1]):
-                a = net.row[e]
-                h[a] = (h[a] + v[net.par[e]] * h[net.col[e]]) % prime
-            for u in range(net.uptr[layer + 1], net.uptr[layer + 2]):
-                if gates[i, u] == 0.0:
-                    h[u] = 0
-        out[i] = y[i] * h[units - 1] % prime
+def outputs(cell, v, gates):
+    """q_i(v) under the gates, (n,) residues."""
+    n, units = gates.shape
+    out = np.zeros(n, dtype=np.int64)
+    w = _entries_of(cell, v)
+    for i in range(n):
+        h = _forward(cell, w, i, gates[i])
+        for k in range(cell.seeds.shape[1]):
+            out[i] = (out[i] + cell.seeds[i, k] * h[units - cell.seeds.shape[1] + k]) % cell.prime
     return out
 
 
 @compiled
-def split(blocks, values):
-    """The blocks, split where values (n,) differ within one; a block is named by its first sample."""
+def split(blocks, values, group):
+    """The blocks, split where values (n,) differ within one; a block is named by its first sample.
+
+    Where the margins of a point answer to each other, also where those of their points lie in different blocks.
+    """
     out = np.empty_like(blocks)
     for i in range(blocks.shape[0]):
         out[i] = i
@@ -212,38 +247,59 @@ def split(blocks, values):
             if out[j] == j and blocks[j] == blocks[i] and values[j] == values[i]:
                 out[i] = j
                 break
-    return out
+    if group == 1:
+        return out
+    while True:
+        finer = np.empty_like(out)
+        for i in range(out.shape[0]):
+            finer[i] = i
+            for j in range(i):
+                if finer[j] == j and out[j] == out[i] and _beside(out, i, group) == _beside(out, j, group):
+                    finer[i] = j
+                    break
+        if np.array_equal(finer, out):
+            return out
+        out = finer
 
 
 @compiled
-def _block_gradients(net, v, x, y, gates, blocks, constant, prime):
+def _beside(blocks, i, group):
+    """The blocks of the margins of the same point, in order."""
+    first = i // group * group
+    return list(np.sort(blocks[first : first + group]))
+
+
+@compiled
+def _block_gradients(cell, v, gates, blocks, constant):
     """The gradients at v of the sums of q_i over each block, (n, N); the row of a block is that of its name."""
-    out = np.zeros((x.shape[0], v.shape[0]), dtype=np.int64)
-    for i in range(x.shape[0]):
-        w = _unit_gradient(net, v, x[i], gates[i], gates.shape[1] - 1, prime)
+    n = gates.shape[0]
+    out = np.zeros((n, v.shape[0]), dtype=np.int64)
+    for i in range(n):
+        w = _gradient(cell, v, i, gates[i], -1)
         for k in range(v.shape[0]):
             if not constant[k]:
-                out[blocks[i], k] = (out[blocks[i], k] + y[i] * w[k]) % prime
+                out[blocks[i], k] = (out[blocks[i], k] + w[k]) % cell.prime
     return out
 
 
 @compiled
-def _closed_under(net, basis, pivots, count, x, y, gates, blocks, normals, gram_inverse, curved, constant, seed, prime):
+def _closed_under(cell, basis, pivots, count, gates, blocks, normals, gram_inverse, curved, constant, seed):
     """Close the reduced basis in place for the given blocks; the new number of rows, and the next seed."""
     quiet = 0
     free = basis.shape[1] - constant.sum()
+    n, prime = gates.shape[0], cell.prime
     while quiet < 2 and count < free:
         v, seed = _random_element(basis, count, seed, prime)
         before = count
-        gradients = _block_gradients(net, v, x, y, gates, blocks, constant, prime)
-        for b in range(x.shape[0] + curved.shape[0]):
-            if b < x.shape[0]:
+        gradients = _block_gradients(cell, v, gates, blocks, constant)
+        for b in range(n + curved.shape[0]):
+            if b < n:
                 if blocks[b] != b:
                     continue
                 w = gradients[b]
             else:
-                sample, unit = curved[b - x.shape[0]]
-                w = _unit_gradient(net, v, x[sample], gates[sample], unit, prime)
+                sample, unit = curved[b - n]
+                w = _gradient(cell, v, sample, gates[sample], unit)
                 w[constant] = 0
             if normals.shape[0] > 0:
                 _project(w, normals, gram_inverse, prime)
@@ -253,7 +309,7 @@ def _closed_under(net, basis, pivots, count, x, y, gates, blocks, normals, gram_
 
 
 @compiled
-def closure(net, rows, x, y, gates, normals, curved, blocks, constant, seed, prime):
+def closure(cell, rows, gates, normals, curved, blocks, constant, seed):
     """Reduced basis (r, N), its pivots and the blocks of the smallest closed subspace that contains the rows.
 
     blocks: in which q is known to be equal at the start; they are split until on the subspace, closed under the
@@ -261,7 +317,7 @@ def closure(net, rows, x, y, gates, normals, curved, blocks, constant, seed, pri
     on which the flow slides.  curved (t, 2): the (sample, unit) pairs of curved ones.  constant (N,) bool: coordinates
     left out.  An empty basis without a column where the prime divides the determinant of the normals.
     """
-    size = rows.shape[1]
+    size, prime = rows.shape[1], cell.prime
     basis = np.zeros((size + 1, size), dtype=np.int64)
     pivots = np.zeros(size + 1, dtype=np.int64)
     count = 0
@@ -280,10 +336,10 @@ def closure(net, rows, x, y, gates, normals, curved, blocks, constant, seed, pri
         count = _insert(basis, pivots, count, v, prime)
     while True:
         count, seed = _closed_under(
-            net, basis, pivots, count, x, y, gates, blocks, normals, gram_inverse, curved, constant, seed, prime
+            cell, basis, pivots, count, gates, blocks, normals, gram_inverse, curved, constant, seed
         )
         v, seed = _random_element(basis, count, seed, prime)
-        finer = split(blocks, outputs(net, v, x, y, gates, prime))
+        finer = split(blocks, outputs(cell, v, gates), cell.group)
         if np.array_equal(finer, blocks):
             return basis[:count].copy(), pivots[:count].copy(), blocks
         blocks = finer
@@ -320,33 +376,39 @@ def intersect(rows, normals, prime):
 
 
 @compiled
-def still(net, seen, gates, curved, size):
+def still(net, seen, gates, curved, size, outputs):
     """Coordinates that no path of open gates passes under any sample, (N,) bool: their derivative vanishes identically.
 
-    seen (n, d) bool: the inputs that are not zero.  Paths that cancel are taken to move them, so this is a proof.
+    seen (n, d) bool: the inputs that are not zero.  gates (n, units): slopes, in floats; outputs: how many there are.
+    Paths that cancel are taken to move them, so this is a proof.
     """
     units = gates.shape[1]
     layers = net.ptr.shape[0] - 1
     out = np.ones(size, dtype=np.bool_)
     ahead, behind = np.empty(units, dtype=np.bool_), np.empty(units, dtype=np.bool_)
     for t in range(seen.shape[0] + curved.shape[0]):
-        i, top = t, units - 1
+        i, top = t, -1
         if t >= seen.shape[0]:
             i, top = curved[t - seen.shape[0]]
         ahead[:] = False
         behind[:] = False
         ahead[: seen.shape[1]] = seen[i]
-        behind[top] = True
+        if top >= 0:
+            behind[top] = True
+        else:
+            behind[units - outputs :] = True
         for layer in range(layers):
             for e in range(net.ptr[layer], net.ptr[layer + 1]):
                 a = net.row[e]
-                if ahead[net.col[e]] and (gates[i, a] != 0.0 or a == top):
+                here = net.par[e] >= 0 or net.value[e] != 0.0
+                if here and ahead[net.col[e]] and (gates[i, a] != 0.0 or a == top):
                     ahead[a] = True
         for layer in range(layers - 1, -1, -1):
             for e in range(net.ptr[layer], net.ptr[layer + 1]):
                 a, b = net.row[e], net.col[e]
-                if behind[a] and ahead[b]:
-                    out[net.par[e]] = False
+                if behind[a] and ahead[b] and (net.par[e] >= 0 or net.value[e] != 0.0):
+                    if net.par[e] >= 0:
+                        out[net.par[e]] = False
                     behind[b] = True
     return out
 

@@ -22,6 +22,8 @@ import numpy as np
 from harness.flow.compiled.kernel import Wiring
 from harness.flow.kinks.departure import Pair
 from harness.problem.elimination import echelon
+from harness.problem.networks import Network
+from harness.problem.problems import Problem
 
 Vector = list[int]
 _BITS = 60
@@ -29,12 +31,12 @@ _BITS = 60
 
 @dataclass(frozen=True)
 class Setting:
-    """What a subspace is closed under: gates (n, units), flat kinks that slide, by their normals, and curved ones.
+    """What a subspace is closed under: on (n, units), flat kinks that slide, by their normals, and curved ones.
 
     constant (N,): coordinates that stand still and are left out.  blocks (n,): a number a sample.
     """
 
-    gates: np.ndarray
+    on: np.ndarray
     normals: Sequence[Sequence[Fraction]]
     curved: Sequence[Pair]
     constant: np.ndarray
@@ -42,17 +44,29 @@ class Setting:
 
 
 class Prover:
-    """The integers of one instance; net its wiring, x (n, d) exact, y (n,) labels."""
+    """The integers of one problem; net its wiring, group as of modular.Residues.
 
-    def __init__(self, net: Wiring, x: Sequence[Sequence[Fraction]], y: Sequence[int]) -> None:
-        common = lcm(*(v.denominator for row in x for v in row))
-        # one factor for all samples, so that q_i that are equal stay so
-        self.x = [[v.numerator * (common // v.denominator) for v in row] for row in x]
-        self.y = y
-        layers = range(len(net.ptr) - 1)
-        entries = list(zip(net.row.tolist(), net.col.tolist(), net.par.tolist(), strict=True))
-        self.layers = [entries[net.ptr[k] : net.ptr[k + 1]] for k in layers]
-        self.units = int(net.uptr[-1])
+    Points, slopes and layers that are not trained are each multiplied by one number that makes them integers: every
+    path to an output passes each of them once, so that margins that are equal stay so, and spans are the same.
+    """
+
+    def __init__(self, problem: Problem, net: Wiring, group: int) -> None:
+        points = [problem.x[sample] for sample, _ in problem.rows]
+        common = lcm(*(v.denominator for row in points for v in row))
+        self.x = [[v.numerator * (common // v.denominator) for v in row] for row in points]
+        self.seeds = [seed for _, seed in problem.rows]
+        self.group = group
+        self.below, self.above = problem.network.slope.as_integer_ratio()
+        self.layers: list[list[tuple[int, int, int, int]]] = []
+        for k, values in enumerate(fixed_entries(problem.network)):
+            places = range(net.ptr[k], net.ptr[k + 1])
+            common = lcm(*(v.denominator for v in values)) if values else 1
+            scaled = [v.numerator * (common // v.denominator) for v in values] or [0] * len(places)
+            self.layers.append(
+                [(int(net.row[e]), int(net.col[e]), int(net.par[e]), v) for e, v in zip(places, scaled, strict=True)]
+            )
+        self.rows = [sorted({a for a, _, _, _ in entries}) for entries in self.layers]
+        self.units, self.first = int(net.uptr[-1]), int(net.uptr[-2])
 
     def holds(self, basis: list[Vector], pivots: Sequence[int], spanning: list[Vector], setting: Setting) -> bool:
         """Whether the span of the basis contains the spanning vectors and is never left."""
@@ -70,41 +84,57 @@ class Prover:
         self, v: Vector, basis: list[Vector], pivots: Sequence[int], setting: Setting, still: list[bool]
     ) -> bool:
         sums: dict[int, Vector] = {}
-        margins: dict[int, int] = {}
-        for i, block in enumerate(setting.blocks.tolist()):
-            output, gradient = self._gradient(v, i, setting.gates[i], self.units - 1)
-            if margins.setdefault(block, self.y[i] * output) != self.y[i] * output:
+        margins: dict[int, tuple[int, list[int]]] = {}
+        blocks: list[int] = setting.blocks.tolist()
+        for i, block in enumerate(blocks):
+            q, gradient = self._gradient(v, i, setting.on[i], None)
+            # the weights of a point's margins answer to each other
+            first = i // self.group * self.group
+            alike = q, sorted(blocks[first : first + self.group])
+            if margins.setdefault(block, alike) != alike:
                 return False
             old = sums.get(block)
-            signed = gradient if self.y[i] > 0 else [-g for g in gradient]
-            sums[block] = signed if old is None else [a + b for a, b in zip(old, signed, strict=True)]
+            sums[block] = gradient if old is None else [a + b for a, b in zip(old, gradient, strict=True)]
         found = list(sums.values())
-        found += [self._gradient(v, i, setting.gates[i], unit)[1] for i, unit in setting.curved]
+        found += [self._gradient(v, i, setting.on[i], unit)[1] for i, unit in setting.curved]
         if setting.normals:
             found = [_projected(g, setting.normals) for g in found]
         return all(_contains(basis, pivots, _without(g, still)) for g in found)
 
-    def _gradient(self, v: Vector, sample: int, gates: np.ndarray, unit: int) -> tuple[int, Vector]:
-        """The pre-activation of a unit for one sample, and its gradient."""
-        opened = gates.tolist()
-        h, back, out = [0] * self.units, [0] * self.units, [0] * len(v)
+    def _gradient(self, v: Vector, sample: int, on: np.ndarray, unit: int | None) -> tuple[int, Vector]:
+        """The pre-activation of a hidden unit for one sample, or its margin where unit is None, and its gradient."""
+        slopes = [self.above if a else self.below for a in on.tolist()]
+        slopes[self.first :] = [1] * (self.units - self.first)
+        pre, h, back, out = [0] * self.units, [0] * self.units, [0] * self.units, [0] * len(v)
         h[: len(self.x[sample])] = self.x[sample]
-        value = 0
-        for entries in self.layers:
-            for a, b, p in entries:
+        for entries, rows in zip(self.layers, self.rows, strict=True):
+            for a, b, p, value in entries:
                 if h[b]:
-                    # what is shut stays zero, but the unit itself is asked for as it is
-                    if opened[a]:
-                        h[a] += v[p] * h[b]
-                    if a == unit:
-                        value += v[p] * h[b]
-        back[unit] = 1
-        for entries in reversed(self.layers):
-            for a, b, p in entries:
-                if back[a] and (opened[a] or a == unit):
-                    out[p] += back[a] * h[b]
-                    back[b] += back[a] * v[p]
-        return value, out
+                    pre[a] += (v[p] if p >= 0 else value) * h[b]
+            for a in rows:
+                h[a] = slopes[a] * pre[a]
+        if unit is None:
+            back[self.first :] = self.seeds[sample]
+            result = sum(s * a for s, a in zip(self.seeds[sample], pre[self.first :], strict=True))
+        else:
+            back[unit], result = 1, pre[unit]
+        for entries, rows in zip(reversed(self.layers), reversed(self.rows), strict=True):
+            for a in rows:
+                back[a] *= 1 if a == unit else slopes[a]
+            for a, b, p, value in entries:
+                if back[a]:
+                    if p >= 0:
+                        out[p] += back[a] * h[b]
+                    back[b] += back[a] * (v[p] if p >= 0 else value)
+        return result, out
+
+
+def fixed_entries(network: Network) -> list[list[Fraction]]:
+    """For every layer that is not trained its entries, in the order of the wiring; an empty list for a trained one."""
+    return [
+        [] if numbers is None else [numbers[k] for row in pattern for k in row if k >= 0]
+        for pattern, numbers in zip(network.patterns, network.fixed, strict=True)
+    ]
 
 
 def integers(row: Sequence[Fraction]) -> Vector:

@@ -30,6 +30,7 @@ from scipy.linalg import qr
 
 from harness.flow.compiled.kernel import Wiring
 from harness.flow.invariants.modular import (
+    Residues,
     closure,
     flat_normals,
     intersect,
@@ -39,9 +40,10 @@ from harness.flow.invariants.modular import (
     split,
     still,
 )
-from harness.flow.invariants.proving import Prover, Setting, Vector, integers, meets
+from harness.flow.invariants.proving import Prover, Setting, Vector, fixed_entries, integers, meets
 from harness.flow.kinks.departure import Pair
 from harness.flow.undecided import Undecided
+from harness.problem.instances import Instance
 
 _MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
 _SHORT = 2048  # numerators and denominators that one prime shows beyond chance
@@ -108,50 +110,59 @@ class _Spanned:
 
 
 class Invariants:
-    """Finds the subspaces of one instance; x (n, d) exact, y (n,) labels, normal(sample, unit) that of a flat kink."""
+    """Finds the subspaces of one instance; normal(sample, unit) is that of a flat kink."""
 
-    def __init__(
-        self,
-        net: Wiring,
-        x: Sequence[Sequence[Fraction]],
-        y: Sequence[int],
-        normal: Callable[[int, int], Sequence[Fraction]],
-    ) -> None:
+    def __init__(self, instance: Instance, net: Wiring, normal: Callable[[int, int], Sequence[Fraction]]) -> None:
+        problem, network = instance.problem, instance.network
         self.net = net
-        self._points = x
-        self._y = np.array(y, dtype=np.int64)
+        self._problem = problem
         self._normal = normal
-        self._seen = np.array([[v != 0 for v in row] for row in x])
-        self._x: dict[int, np.ndarray] = {}
-        self._seed = hash(tuple(v.numerator for row in x for v in row)) % 2147483647
+        self._points = [problem.x[sample] for sample, _ in problem.rows]
+        self._group = max(network.outputs - 1, 1) if instance.loss == "logistic" else 1
+        self._seen = np.array([[v != 0 for v in row] for row in self._points])
+        self._cells: dict[int, Residues] = {}
+        self._seed = hash(tuple(v.numerator for row in problem.x for v in row)) % 2147483647
 
     @cached_property
     def _prover(self) -> Prover:
-        return Prover(self.net, self._points, self._y.tolist())
+        return Prover(self._problem, self.net, self._group)
 
-    def x(self, prime: int) -> np.ndarray:
-        """The points (n, d) modulo a prime.  Raises ZeroDivisionError where it divides one of their numbers."""
-        if prime not in self._x:
+    def cell(self, prime: int) -> Residues:
+        """The problem modulo a prime.  Raises ZeroDivisionError where it divides one of its numbers."""
+        if prime not in self._cells:
             flat = [v for row in self._points for v in row]
-            self._x[prime] = residues(flat, prime).reshape(len(self._points), -1)
-        return self._x[prime]
+            x = residues(flat, prime).reshape(len(self._points), -1)
+            value = np.zeros(len(self.net.par), dtype=np.int64)
+            entries = [v for layer in fixed_entries(self._problem.network) for v in layer]
+            value[self.net.par < 0] = residues(entries, prime)
+            seeds = np.array([seed for _, seed in self._problem.rows], dtype=np.int64)
+            self._cells[prime] = Residues(self.net, value, x, seeds, self._group, prime)
+        return self._cells[prime]
+
+    def _slopes(self, gates: np.ndarray, prime: int) -> np.ndarray:
+        """The gates (n, units) modulo a prime.  Raises ZeroDivisionError."""
+        return np.where(gates == 1.0, 1, residues([self._problem.network.slope], prime)[0])
 
     def start(
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-        together = np.zeros(len(self._y), dtype=np.int64)
+        together = np.zeros(len(self._points), dtype=np.int64)
 
         @lru_cache(maxsize=1)
         def rows(prime: int) -> np.ndarray:
             return residues(theta0, prime)[None, :]
 
+        def blocks_of(theta: np.ndarray, prime: int) -> np.ndarray:
+            q = outputs(self.cell(prime), theta, self._slopes(gates, prime))
+            return split(together, q, self._group)
+
         def blocks(prime: int) -> np.ndarray:
-            return split(together, outputs(self.net, rows(prime)[0], self.x(prime), self._y, gates, prime))
+            return blocks_of(rows(prime)[0], prime)
 
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
             theta = np.random.default_rng(self._seed).integers(1, prime, len(theta0))
-            return theta[None, :], split(together, outputs(self.net, theta, self.x(prime), self._y, gates, prime))
+            return theta[None, :], blocks_of(theta, prime)
 
         spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
@@ -182,7 +193,7 @@ class Invariants:
                 rows = np.eye(size, dtype=np.int64)[[k for k in range(size) if not old.constant[k] or k in frozen]]
                 if not kinks:
                     return rows
-                return intersect(rows, flat_normals(self.net, self.x(prime), _array(kinks), size, prime), prime)
+                return intersect(rows, flat_normals(self.net, self.cell(prime).x, _array(kinks), size, prime), prime)
             return np.array([[v % prime for v in row] for row in exact()], dtype=np.int64).reshape(-1, size)
 
         anywhere = (lambda prime: (spanning(prime), old.blocks)) if old.whole else None
@@ -190,24 +201,27 @@ class Invariants:
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
-        return np.array_equal(still(self.net, self._seen, gates, _array(()), len(old.constant)), old.constant)
+        return np.array_equal(self._still(gates, _array(()), len(old.constant)), old.constant)
+
+    def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
+        return still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
 
     def _close(
         self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V from a subspace that the flow is in."""
         normals, flat, bent = [self._normal(*pair) for pair in slides], _array(slides), _array(curved)
-        constant = still(self.net, self._seen, gates, bent, size)
+        constant = self._still(gates, bent, size)
         for normal in normals:
             # the projection on a sliding kink moves every weight that the kink depends on
             constant[[k for k in range(size) if normal[k]]] = False
         free = size - int(constant.sum())
 
         def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
-            x, lines = self.x(prime), flat_normals(self.net, self.x(prime), flat, size, prime)
-            basis, pivots, found = closure(
-                self.net, rows, x, self._y, gates, lines, bent, blocks, constant, self._seed, prime
-            )
+            cell = self.cell(prime)
+            lines = flat_normals(self.net, cell.x, flat, size, prime)
+            slopes = self._slopes(gates, prime)
+            basis, pivots, found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
             if basis.shape[1] < size:
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
             if len(pivots) == free:
@@ -224,7 +238,7 @@ class Invariants:
             prime, first = next(candidates)
             if len(first.pivots) == free:
                 return _everything(constant, first.blocks)
-            setting = Setting(gates, normals, curved, constant, first.blocks)
+            setting = Setting(gates == 1.0, normals, curved, constant, first.blocks)
             shown = _Growing(candidates, prime, first)
             for most in (1, 3, _MOST_PRIMES):
                 if most > 3 and spanned.anywhere and len(signed_ties(first.basis, prime)[1]) == free:

@@ -1,8 +1,9 @@
-"""The gates of a relu network along the flow: on, off or sliding, and how they change at kinks.
+"""The gates of a network along the flow: on, off or sliding, and how they change at kinks.
 
-Every (sample, hidden unit) pair has a gate.  The kinks of the first hidden layer are flat: a linear functional of
-theta, known exactly.  Those of deeper layers are curved.  A pair above the first layer all of whose inputs are off
-has a pre-activation that is zero without being a kink; it is given a gate when an input switches on.
+Every (sample, hidden unit) pair has a gate, a sample being a margin of the problem.  On is the positive side.  The
+kinks of the first hidden layer are flat: a linear functional of theta, known exactly.  Those of deeper layers are
+curved.  A pair above the first layer all of whose inputs are zero since they are off (relu) has a pre-activation that
+is zero without being a kink; it is given a gate when an input switches on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from harness.flow import undecided
 from harness.flow.compiled.field import Cell, Slides, field, slides_of, workspace
-from harness.flow.compiled.kernel import Wiring, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
 from harness.flow.kinks.departure import Line, Pair, depart, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -41,7 +42,7 @@ class Gates:
     """The cell that the flow is in, of which this is the owner, and the kinks on which it slides.
 
     cell: for the kernel; its gates are changed here and nowhere else.
-    slides: flat ones.  curved: of deeper layers, each a tuple of pairs whose normals are parallel.
+    slides: flat ones.  curved: of deeper layers, whose scales are those at the point where they began.
     """
 
     def __init__(self, instance: Instance, net: Wiring) -> None:
@@ -50,33 +51,45 @@ class Gates:
         network = instance.network
         self.hidden = range(int(net.uptr[1]), int(net.uptr[-2]))
         self.first = range(int(net.uptr[1]), int(net.uptr[2]) if network.depth > 1 else int(net.uptr[1]))
-        self.size = sum(network.sizes)
-        gates = np.ones((instance.n, int(net.uptr[-1])))
-        self.cell = Cell(net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
+        self.size = network.size
+        problem = instance.problem
+        self.rows = problem.rows
+        self.below = float(network.slope)
+        gates = np.ones((len(self.rows), int(net.uptr[-1])))
+        logistic, group = instance.loss == "logistic", max(network.outputs - 1, 1)
+        x, seeds = problem.inputs.copy(), problem.seeds.copy()
+        self.cell = Cell(net, x, seeds, gates, logistic, 1.0 - self.below, group)
         self.slides: list[Line] = []
-        self.curved: list[tuple[Pair, ...]] = []
-        self.relu = network.activation == "relu" and network.depth > 1
+        self.curved: list[Line] = []
+        self.kinked = network.kinked
         self._normals: dict[Pair, tuple[Fraction, ...]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
-        if not self.relu:
+        if not self.kinked:
             return
-        if network.depth == 2 and not network.shared:
+        if network.depth == network.degree == 2 and not network.shared:
             self.conserved[list(self.hidden)] = _balances(instance)
             self._sides = np.zeros((2, len(self.conserved), self.size))
             self._sides[0, net.row[: net.ptr[1]], net.par[: net.ptr[1]]] = 1.0
             self._sides[1, net.col[net.ptr[1] :], net.par[net.ptr[1] :]] = 1.0
         self._blocks = _blocks(network.patterns[0])
         self._inputs = {u: net.col[net.row == u] for u in self.hidden}
-        self._outgoing = {u: net.par[net.col == u] for u in self.hidden}
-        self.float_normals = np.zeros((instance.n, len(self.first), self.size))
+        self._outgoing = {u: net.par[(net.col == u) & (net.par >= 0)] for u in self.hidden}
+        self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
-            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += instance.x_float[:, net.col[e]]
+            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += x[:, net.col[e]]
         self._lengths = np.abs(self.float_normals).max(axis=2)
 
     @property
     def gates(self) -> np.ndarray:
-        """Those of the cell, (n, units) in {0, 1}."""
+        """Those of the cell, (n, units): slopes."""
         return self.cell.gates
+
+    def sides(self, units: slice = slice(None)) -> np.ndarray:
+        """1 where a gate is on, -1 where it is off, (n, units)."""
+        return np.where(self.gates[:, units] == 1.0, 1, -1)
+
+    def on(self, pair: Pair) -> bool:
+        return bool(self.gates[pair] == 1.0)
 
     def layer(self, unit: int) -> int:
         return int(np.searchsorted(self.net.uptr, unit, side="right")) - 1
@@ -87,7 +100,7 @@ class Gates:
         if key not in self._normals:
             out = [Fraction(0)] * self.size
             row = self.instance.network.patterns[0][unit - self.first.start]
-            for value, k in zip(self.instance.x[sample], row, strict=True):
+            for value, k in zip(self.instance.x[self.rows[sample][0]], row, strict=True):
                 if k >= 0:
                     out[k] += value
             self._normals[key] = tuple(out)
@@ -101,27 +114,27 @@ class Gates:
         return out
 
     def idle(self, pair: Pair) -> bool:
-        """Whether the pair is above the first layer and all of its inputs are off."""
+        """Whether the pair is above the first layer and gets nothing, since all of its inputs are off."""
         sample, unit = pair
-        return unit not in self.first and not self.gates[sample, self._inputs[unit]].any()
+        return not self.below and unit not in self.first and not self.gates[sample, self._inputs[unit]].any()
 
     def start(self) -> list[Pair]:
         """Set the gates from the exact pre-activations at theta0; returns the pairs that are on a kink."""
         zero: list[Pair] = []
         for i in self._start_from_floats():
-            x = self.instance.x[i]
+            x = self.instance.x[self.rows[i][0]]
             layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
             for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
-                self.gates[i, unit] = 1.0 if value > 0 else 0.0
+                self.put((i, unit), 1 if value > 0 else -1)
                 if value == 0 and not self.idle((i, unit)):
                     zero.append((i, unit))
         return zero
 
     def _start_from_floats(self) -> list[int]:
         """Set the gates of the samples whose pre-activations floats tell from zero; returns the other samples."""
-        h, error = self.instance.x_float, np.abs(self.instance.x_float)
-        error = 2.0**-53 * error
-        sure = np.ones(self.instance.n, dtype=bool)
+        h = self.cell.x
+        error = 2.0**-53 * np.abs(h)
+        sure = np.ones(len(self.rows), dtype=bool)
         start = self.first.start
         for pattern, u in zip(self.instance.network.patterns[:-1], self.instance.theta0_float, strict=False):
             matrix = np.append(u, 0.0)[np.array(pattern)].T
@@ -130,8 +143,11 @@ class Gates:
             error = error @ size * (1.0 + SECOND_ORDER) + np.abs(h) @ size * ((len(matrix) + 3) * 2.0**-52)
             h = h @ matrix
             sure &= (np.abs(h) > error).all(axis=1)
-            self.gates[:, start : start + h.shape[1]] = h > 0.0
-            h = np.maximum(h, 0.0)
+            self.gates[:, start : start + h.shape[1]] = np.where(h > 0.0, 1.0, self.below)
+            if self.below:
+                # the slope is rounded, and so is the product
+                error = np.maximum(error, abs(self.below) * (error + 2.0**-51 * np.abs(h)))
+            h = np.maximum(h, 0.0) if not self.below else np.where(h > 0.0, h, self.below * h)
             start += h.shape[1]
         return np.flatnonzero(~sure).tolist()
 
@@ -142,7 +158,7 @@ class Gates:
         """
         pairs = set(zero)
         for pair in pairs:
-            self.gates[pair] = 0.0
+            self.put(pair, -1)
         # the kink of a unit whose inputs have just gone off is theirs
         pairs = {pair for pair in pairs if not self.idle(pair)}
         if self.curved or any(unit not in self.first for _, unit in pairs):
@@ -159,17 +175,22 @@ class Gates:
         if self.instance.network.depth != 2 or self.slides:
             return 0
         sample, unit = pair
-        before, self.gates[pair] = self.gates[pair], 0.0
+        before, self.gates[pair] = self.gates[pair], self.below
         work = workspace(self.cell)
-        field(self.cell, theta, work)
+        rho = field(self.cell, theta, work)
         self.gates[pair] = before
-        delta, p = work.delta, work.p
+        delta, p = work.delta, work.p * self._growth(rho)
         if not delta[:, unit].any():
             return 0
         normal = self.float_normals[sample, unit - self.first.start]
         terms = p @ np.abs(work.grad)
-        departure = depart(normal[None, :], work.f, terms, np.array([p[sample] * delta[pair]]), np.zeros(1))
+        plus = np.array([p[sample] * delta[pair] * self.cell.jump])
+        departure = depart(normal[None, :], work.f, terms, plus, np.zeros(1))
         return departure.sides[0] if departure.status == "unique" else 0
+
+    def _growth(self, rho: float) -> float:
+        """By what the field's clock multiplies the sum of the gradients."""
+        return rho ** (2 - self.instance.network.degree) if rho else 0.0
 
     def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
@@ -188,19 +209,19 @@ class Gates:
 
     def _resolve_together(self, theta: np.ndarray, pairs: list[Pair]) -> None:
         for pair in pairs:
-            self.gates[pair] = 0.0
+            self.put(pair, -1)
         self._open_idle_units(pairs, theta)
         work = workspace(self.cell)
         field(self.cell, theta, work)
         pre, delta, p, base = work.pre, work.delta, work.p, work.f
         rho = float(np.linalg.norm(theta))
-        weights = p * (rho ** (2 - self.instance.network.depth) if rho else 0.0)
+        weights = p * self._growth(rho)
         drive, terms = weights[:, None] * delta, weights @ np.abs(work.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
-            if self._dead(unit, theta, pre) or self._below_what_is_off(unit):
+            if self._dead(unit, theta, pre) or self._below_what_is_off(unit) or self._unheard(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
             elif not rates.any():
                 raise Undecided(undecided.UNANSWERED)
@@ -209,7 +230,7 @@ class Gates:
             elif {u for _, u in pairs} != {unit}:
                 raise Undecided(undecided.UNANSWERED_BESIDE)
             else:
-                drive, base, terms = self._second_order(unit, p, pre, float(rates[0]))
+                drive, base, terms = self._second_order(unit, p, pre, base)
         lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
         normals = [self._direction(line) for line in lines]
         for pair in pairs:
@@ -218,6 +239,7 @@ class Gates:
         if not lines:
             return
         normals = np.array(normals)
+        drive = drive * self.cell.jump
         plus = np.array([sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines])
         minus = np.array([-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines])
         departure = depart(normals, base, terms, plus, minus)
@@ -228,10 +250,8 @@ class Gates:
                 self.set_side(line, side)
             elif jump == 0.0:
                 raise Undecided(undecided.ALIKE)
-            elif line.flat:
-                self.slides.append(line)
             else:
-                self.curved.append(tuple((i, u) for i, u, _ in line.members))
+                (self.slides if line.flat else self.curved).append(line)
 
     def _gather_curved(self, pair: Pair, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
         """Add a deeper pair to the line whose normal is parallel to its own, or as a line of its own."""
@@ -249,32 +269,35 @@ class Gates:
         lines.append(Line(False, [(*pair, Fraction(1))]))
         normals.append(normal)
 
-    def _second_order(self, unit: int, p, pre, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The drive, the field and its terms where a unit's outgoing weight v is zero: w starts to move with v'."""
-        active = np.flatnonzero((self.gates[:, unit] > 0) & (pre[:, unit] > 0.0))
-        if abs(rate) <= NO_RATE * float(p[active] @ np.abs(pre[active, unit])):
+    def _second_order(self, unit: int, p, pre, base) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The drive, the field and its terms where a unit's outgoing weights v are zero: w starts to move with v'."""
+        slopes = self.gates[:, unit] if self.below else self.gates[:, unit] * (pre[:, unit] > 0.0)
+        felt = np.flatnonzero(slopes)
+        rates = np.zeros(self.cell.seeds.shape[1])
+        leaving = (self.net.col == unit) & (self.net.par >= 0)
+        rates[self.net.row[leaving] - self.hidden.stop] = base[self.net.par[leaving]]
+        if np.abs(rates).max() <= NO_RATE * float(p[felt] @ np.abs(slopes[felt] * pre[felt, unit])):
             raise Undecided(undecided.UNCERTAIN_START)
         drive = np.zeros_like(pre)
-        drive[:, unit] = p * self.instance.y_float * rate
-        normals = self.float_normals[active, unit - self.first.start]
-        return drive, drive[active, unit] @ normals, np.abs(drive[active, unit]) @ np.abs(normals)
+        drive[:, unit] = p * (self.cell.seeds @ rates)
+        normals, weights = self.float_normals[felt, unit - self.first.start], drive[felt, unit] * slopes[felt]
+        return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
     def _open_idle_units(self, pairs: list[Pair], theta: np.ndarray) -> None:
         """Give idle units above a kink the gates that they have just on its on side.
 
         What the kink's pair adds to the field there depends on them; on its off side they stay idle.
         """
-        if self.instance.network.depth == 2:
+        if self.instance.network.depth == 2 or self.below:
             return
+        every = entries_of(self.net, theta)
         for sample in {i for i, _ in pairs}:
             idle = [u for u in self.hidden if self.idle((sample, u))]
             waking = {u for i, u in pairs if i == sample}
             for u in idle:
                 # only signs are known: of the weights, and that what wakes is positive
                 entries = self.net.row == u
-                awake = [
-                    w for w, c in zip(theta[self.net.par[entries]], self.net.col[entries], strict=True) if c in waking
-                ]
+                awake = [w for w, c in zip(every[entries], self.net.col[entries], strict=True) if c in waking]
                 if any(w > 0 for w in awake) and any(w < 0 for w in awake):
                     raise Undecided(undecided.BOTH_WAYS)
                 if any(w > 0 for w in awake):
@@ -284,15 +307,22 @@ class Gates:
                     self.gates[sample, u] = 0.0
 
     def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
-        """Whether a unit is off on all samples and its outgoing weights v are zero.
+        """Whether a unit gives nothing on all samples and its outgoing weights v are zero.
 
         It stays so, by Gronwall's inequality for (w - w(0), v).
         """
-        on = (self.gates[:, unit] > 0) & (pre[:, unit] > 0.0)
-        return not on.any() and not theta[self._outgoing[unit]].any()
+        given = self.gates[:, unit] * pre[:, unit]
+        return not (given != 0.0 if self.below else given > 0.0).any() and not theta[self._outgoing[unit]].any()
+
+    def _unheard(self, unit: int) -> bool:
+        """Whether all that a unit feeds is multiplied by zeros that are fixed."""
+        leaving = self.net.col == unit
+        return bool((self.net.par[leaving] < 0).all()) and not self.net.value[leaving].any()
 
     def _below_what_is_off(self, unit: int) -> bool:
-        """Whether every hidden unit that a unit feeds is off on every sample."""
+        """Whether every hidden unit that a unit feeds is off on every sample, and so gives nothing."""
+        if self.below:
+            return False
         fed = self.net.row[self.net.col == unit]
         return bool(np.isin(fed, self.hidden).all()) and not self.gates[:, fed].any()
 
@@ -300,27 +330,22 @@ class Gates:
         """Whether the incoming weights of a unit are also another's."""
         if unit in self.first:
             return self._blocks.count(self._blocks[unit - self.first.start]) > 1
-        incoming = self.net.par[self.net.row == unit]
+        incoming = self.net.par[(self.net.row == unit) & (self.net.par >= 0)]
         return bool(np.isin(self.net.par[self.net.row != unit], incoming).any())
 
     def set_side(self, line: Line, side: int) -> None:
         """Put the pairs of a line on its positive (1) or negative (-1) side."""
         for i, u, scale in line.members:
-            self.gates[i, u] = 1.0 if (scale > 0) == (side > 0) else 0.0
+            self.put((i, u), 1 if (scale > 0) == (side > 0) else -1)
 
     def put(self, pair: Pair, side: int) -> None:
         """Put one pair on its positive (1) or negative (-1) side."""
-        self.gates[pair] = float(side > 0)
+        self.gates[pair] = 1.0 if side > 0 else self.below
 
     def end_slide(self, index: int, side: int) -> None:
         """Leave a slide, counted as in compiled_slides, to one side."""
-        if index < len(self.slides):
-            self.set_side(self.slides.pop(index), side)
-        else:
-            pairs = self.curved.pop(index - len(self.slides))
-            # parallel normals of deeper pairs point the same way: their inputs are not negative
-            for pair in pairs:
-                self.gates[pair] = 1.0 if side > 0 else 0.0
+        flat = index < len(self.slides)
+        self.set_side(self.slides.pop(index) if flat else self.curved.pop(index - len(self.slides)), side)
 
     def _direction(self, line: Line) -> np.ndarray:
         """The normal (N,) of a flat line, to which the scales of its members refer."""
@@ -352,18 +377,18 @@ class Gates:
             length = float(np.linalg.norm(normal))
             normals[h] = normal / length
             members += [(h, i, u, float(t) * length) for i, u, t in line.members]
-        members += [(flat + t, i, u, 1.0) for t, pairs in enumerate(self.curved) for i, u in pairs]
+        members += [(flat + t, i, u, 1.0) for t, line in enumerate(self.curved) for i, u, _ in line.members]
         columns = list(zip(*members, strict=True)) if members else [(), (), (), ()]
         line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
         curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
         return slides_of(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
 
     def sliding_pairs(self) -> set[Pair]:
-        return {(i, u) for line in self.slides for i, u, _ in line.members}.union(*self.curved)
+        return {(i, u) for line in (*self.slides, *self.curved) for i, u, _ in line.members}
 
     def representatives(self) -> list[Pair]:
         """One pair of every curved slide."""
-        return [pairs[0] for pairs in self.curved]
+        return [line.members[0][:2] for line in self.curved]
 
     def balance(self, basis: np.ndarray, constant: np.ndarray) -> np.ndarray:
         """v^2 - ||w||^2 at the start of every unit that is to be put back on it, NaN for others, (units,).
@@ -381,10 +406,10 @@ class Gates:
     def watch(self, basis: np.ndarray) -> np.ndarray:
         """+1 / -1 where a pre-activation can move and must keep its side, (n, units) int8."""
         out = np.zeros(self.gates.shape, dtype=np.int8)
-        if not self.relu:
+        if not self.kinked:
             return out
         moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self._lengths
-        sides = np.where(self.gates > 0, 1, -1)
+        sides = self.sides()
         first = slice(self.first.start, self.first.stop)
         out[:, first] = np.where(moves, sides[:, first], 0)
         for u in self.hidden[len(self.first) :]:
@@ -401,7 +426,7 @@ class Gates:
         Kinks below units that were off matter again when these switch on; which way they go is not known to first
         order.
         """
-        if self.instance.network.depth == 2 or not self.relu:
+        if self.instance.network.depth == 2 or not self.kinked:
             return False
         work = workspace(self.cell)
         field(self.cell, theta, work)
@@ -417,15 +442,14 @@ class Gates:
 
 def _balances(instance: Instance) -> list[float]:
     """v^2 - ||w||^2 of every hidden unit at depth 2, rounded once."""
-    (hidden, output), (w, v) = instance.network.patterns, instance.theta0
+    (hidden, outputs), (w, v) = instance.network.patterns, instance.theta0
     out: list[float] = []
-    for row, k in zip(hidden, output[0], strict=True):
-        own = [w[p] for p in row if p >= 0] + ([v[k]] if k >= 0 else [])
+    for row, column in zip(hidden, zip(*outputs, strict=True), strict=True):
+        into, out_of = [w[p] for p in row if p >= 0], [v[k] for k in column if k >= 0]
         # in integers: fractions would look for common divisors after every sum
-        common = lcm(*(a.denominator for a in own))
-        squares = [(a.numerator * (common // a.denominator)) ** 2 for a in own]
-        total = 2 * squares[-1] - sum(squares) if k >= 0 else -sum(squares)
-        out.append(total / common**2)
+        common = lcm(*(a.denominator for a in (*into, *out_of)))
+        squares = [[(a.numerator * (common // a.denominator)) ** 2 for a in own] for own in (into, out_of)]
+        out.append((sum(squares[1]) - sum(squares[0])) / common**2)
     return out
 
 

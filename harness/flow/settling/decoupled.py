@@ -2,7 +2,7 @@
 
 Near a limit with multipliers lambda, in the clock in which what lives grows like exp(t), a small neuron moves by
 
-    w' = v sum_i c_i mu_i x_i,      v' = sum_i mu_i relu(w . x_i),      mu_i = lambda_i y_i,  c_i its gates,
+    w' = v sum_i c_i mu_i x_i,      v' = sum_i c_i mu_i w . x_i,      mu_i = lambda_i y_i,  c_i its gates,
 
 with w its incoming weights and v its outgoing one.  With the gates fixed, and P = sum_i c_i mu_i x_i projected on the
 kinks that slide, w' = v P and v' = P . w: the part of w across P stands still, and along P the sum of v and w grows
@@ -32,11 +32,11 @@ OUTSIDE = 1e-12  # of [0, 1], by which a Clarke coefficient has left it
 
 
 @compiled
-def rate_of(x, mu, w, v, gates):
+def rate_of(x, mu, w, v, gates, below):
     """The rate at which the neuron grows in the end; NaN where it is not known.
 
     x (n, d): the inputs that the neuron sees, mu (n,), w (d,) and v: its weights, of any scale.  gates (n,): 1 on,
-    0 off, 2 sliding.  Samples with mu = 0 or x = 0 do not matter.
+    0 off, 2 sliding; below: the slope where it is off.  Samples with mu = 0 or x = 0 do not matter.
     """
     n, d = x.shape
     w = w.copy()
@@ -48,13 +48,15 @@ def rate_of(x, mu, w, v, gates):
             gates[i] = -1
     for _ in range(MOST_CELLS):
         pull = np.zeros(d)
-        if not _pull(x, mu, gates, v, pull):
+        if not _pull(x, mu, gates, v, below, pull):
             return np.nan
         p = np.sqrt(dot(pull, pull))
         total = 0.0
         for i in range(n):
             if gates[i] > 0:
                 total += abs(mu[i]) * lengths[i]
+            elif gates[i] == 0:
+                total += abs(below * mu[i]) * lengths[i]
         if p <= CANCELLED * total:
             # nothing moves, or the rest cancels on the kinks that slide
             return 0.0
@@ -81,7 +83,7 @@ def rate_of(x, mu, w, v, gates):
         # only the direction matters
         w /= scale
         v /= scale
-        if not _cross(x, mu, lengths, gates, w, v, hit):
+        if not _cross(x, mu, lengths, gates, w, v, below, hit):
             return np.nan
     return np.nan
 
@@ -92,43 +94,45 @@ def _slides(gates):
 
 
 @compiled
-def _pull(x, mu, gates, v, out):
+def _pull(x, mu, gates, v, below, out):
     """P (d,) in place, with the Clarke coefficients that the slides need; False where they have none.
 
-    A slide whose coefficient leaves [0, 1] ends.
+    Samples that slide on parallel kinks slide on one line.  A slide whose coefficient leaves its range ends.
     """
     n, d = x.shape
+    line, along = np.empty(n, dtype=np.int64), np.empty(n)
     for _ in range(n + 1):
+        count = _lines(x, gates, line, along)
+        jump, first = np.zeros(count), np.empty(count, dtype=np.int64)
         out[:] = 0.0
-        count = 0
         for i in range(n):
-            if gates[i] == 1:
+            slope = 1.0 if gates[i] == 1 else below
+            if gates[i] == 2:
+                # the negative side of the line is where those are on that point the other way
+                slope = below if along[i] > 0.0 else 1.0
+                jump[line[i]] += (1.0 - below) * mu[i] * abs(along[i])
+                if along[i] == 1.0:
+                    first[line[i]] = i
+            if gates[i] >= 0 and slope != 0.0:
                 for k in range(d):
-                    out[k] += mu[i] * x[i, k]
-            elif gates[i] == 2:
-                count += 1
+                    out[k] += slope * mu[i] * x[i, k]
         if count == 0:
             return True
-        on = np.empty(count, dtype=np.int64)
-        t = 0
-        for i in range(n):
-            if gates[i] == 2:
-                on[t] = i
-                t += 1
         gram = np.empty((count, count))
         right = np.empty(count)
         for s in range(count):
-            right[s] = -dot(x[on[s]], out)
+            right[s] = -dot(x[first[s]], out)
             for t in range(count):
-                gram[s, t] = dot(x[on[s]], x[on[t]])
+                gram[s, t] = dot(x[first[s]], x[first[t]])
         piv = np.empty(count, dtype=np.int64)
         if not lu_factor(gram, piv):
             return False
         lu_solve(gram, piv, right)
         worst, which = OUTSIDE, -1
         for s in range(count):
-            c = right[s] / mu[on[s]]
-            if not np.isfinite(c) or mu[on[s]] * v > 0.0:
+            # the share of the positive side
+            c = right[s] / jump[s]
+            if not np.isfinite(c) or jump[s] * v > 0.0:
                 return False
             beyond = max(-c, c - 1.0)
             if beyond > worst:
@@ -136,10 +140,30 @@ def _pull(x, mu, gates, v, out):
         if which < 0:
             for s in range(count):
                 for k in range(d):
-                    out[k] += right[s] * x[on[s], k]
+                    out[k] += right[s] * x[first[s], k]
             return True
-        gates[on[which]] = 1 if right[which] / mu[on[which]] > 1.0 else 0
+        positive = right[which] / jump[which] > 1.0
+        for i in range(n):
+            if gates[i] == 2 and line[i] == which:
+                gates[i] = 1 if (along[i] > 0.0) == positive else 0
     return False
+
+
+@compiled
+def _lines(x, gates, line, along):
+    """How many lines the sliding samples are on; for each its line, and x over that of the line's first, in place."""
+    count = 0
+    for i in range(x.shape[0]):
+        if gates[i] != 2:
+            continue
+        line[i], along[i] = count, 1.0
+        for j in range(i):
+            if gates[j] == 2 and along[j] == 1.0 and _parallel(x[i], x[j]):
+                line[i], along[i] = line[j], dot(x[i], x[j]) / dot(x[j], x[j])
+                break
+        if line[i] == count:
+            count += 1
+    return count
 
 
 @compiled
@@ -195,7 +219,7 @@ def _first_root(c2, c1, c0):
 
 
 @compiled
-def _cross(x, mu, lengths, gates, w, v, hit):
+def _cross(x, mu, lengths, gates, w, v, below, hit):
     """Change the gates of a sample on its kink, with all that share it; False where it is not clear how."""
     n, d = x.shape
     size = np.sqrt(dot(w, w))
@@ -209,45 +233,38 @@ def _cross(x, mu, lengths, gates, w, v, hit):
             return False
     entering = gates[hit] == 0
     # the motion along the normal with the kink's samples on its negative side, and on its positive one
-    below, above = np.zeros(d), np.zeros(d)
+    left, right = np.zeros(d), np.zeros(d)
     for i in range(n):
         if gates[i] < 0 or gates[i] == 2:
             continue
         if _parallel(x[i], normal):
             same = dot(x[i], normal) > 0.0
             for k in range(d):
-                if same:
-                    above[k] += mu[i] * x[i, k]
-                else:
-                    below[k] += mu[i] * x[i, k]
-        elif gates[i] == 1:
+                left[k] += (below if same else 1.0) * mu[i] * x[i, k]
+                right[k] += (1.0 if same else below) * mu[i] * x[i, k]
+        else:
+            slope = 1.0 if gates[i] == 1 else below
             for k in range(d):
-                below[k] += mu[i] * x[i, k]
-                above[k] += mu[i] * x[i, k]
+                left[k] += slope * mu[i] * x[i, k]
+                right[k] += slope * mu[i] * x[i, k]
     if _slides(gates):
         # the others' slides turn both sides; what they do then is found with the kink's own gates
-        return _cross_beside_slides(x, mu, gates, v, hit, entering)
-    left, right = v * dot(normal, below), v * dot(normal, above)
-    small = NEARLY * abs(v) * dot(normal, normal) * abs(mu[hit])
+        return _cross_beside_slides(x, mu, gates, v, below, hit, entering)
+    behind, ahead = v * dot(normal, left), v * dot(normal, right)
+    small = NEARLY * abs(v) * dot(normal, normal) * abs((1.0 - below) * mu[hit])
     if entering:
-        if abs(right) <= small or left < -small:
+        if abs(ahead) <= small or behind < -small:
             return False
-        sliding = right < 0.0
+        sliding = ahead < 0.0
     else:
-        if right > small or (abs(left) <= small and np.any(below)):
+        if ahead > small or (abs(behind) <= small and np.any(left)):
             return False
         # where nothing else is on it stops beside the kink
-        sliding = left > 0.0
-    shared = 0
-    for i in range(n):
-        if gates[i] >= 0 and gates[i] != 2 and _parallel(x[i], normal):
-            shared += 1
-    if sliding and shared > 1:
-        if d == 1:
-            # w = 0 for ever, and v stands still
-            gates[:] = -1
-            return True
-        return False
+        sliding = behind > 0.0
+    if sliding and d == 1:
+        # w = 0 for ever, and v stands still
+        gates[:] = -1
+        return True
     for i in range(n):
         if gates[i] >= 0 and gates[i] != 2 and _parallel(x[i], normal):
             same = dot(x[i], normal) > 0.0
@@ -256,7 +273,7 @@ def _cross(x, mu, lengths, gates, w, v, hit):
 
 
 @compiled
-def _cross_beside_slides(x, mu, gates, v, hit, entering):
+def _cross_beside_slides(x, mu, gates, v, below, hit, entering):
     """The same for a sample alone on its kink, where others slide."""
     d = x.shape[1]
     speeds = np.empty(2)
@@ -264,10 +281,10 @@ def _cross_beside_slides(x, mu, gates, v, hit, entering):
         tried = gates.copy()
         tried[hit] = gate
         out = np.zeros(d)
-        if not _pull(x, mu, tried, v, out) or np.sum(tried == 2) != np.sum(gates == 2):
+        if not _pull(x, mu, tried, v, below, out) or np.sum(tried == 2) != np.sum(gates == 2):
             return False
         speeds[gate] = v * dot(x[hit], out)
-    small = NEARLY * abs(v) * dot(x[hit], x[hit]) * abs(mu[hit])
+    small = NEARLY * abs(v) * dot(x[hit], x[hit]) * abs((1.0 - below) * mu[hit])
     ahead = speeds[1] if entering else -speeds[0]
     if abs(ahead) <= small:
         return False

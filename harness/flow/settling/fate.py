@@ -71,17 +71,19 @@ def fate(
         return "dies"
     now = _weights(gates, theta) * float(settled.multipliers.sum())
     known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
-    distance = _of_the_living(theta, np.concatenate(settled.theta))
+    distance = _of_the_living(theta, gates.instance.network.flat(settled.theta))
+    network = gates.instance.network
+    decouples = network.depth == network.degree == 2 and network.outputs == 1 and gates.kinked
     found: list[Fate] = []
     beside: Beside | None = None
     ends: np.ndarray | None = None
     for group in _together(gates, units):
-        if gates.instance.network.depth == 2 and len(group) == 1 and gates.relu:
+        if len(group) == 1 and decouples:
             if ends is None:
                 ends = ends_of.of(gates, settled)
                 ends = ends if known else np.vstack([ends, now])
             found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
-        elif gates.instance.network.depth > 2 or gates.relu:
+        elif gates.instance.network.depth > 2 or gates.kinked:
             # of a linear network of two layers the second-order test has told
             most = settled.multipliers if known else np.maximum(settled.multipliers, now)
             beside = beside or Beside(gates, theta, units, settled, most, known)
@@ -91,11 +93,10 @@ def fate(
 
 def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:
     """The weights p of the samples (n,), which drive what is small: near the limit they are as its multipliers."""
-    instance = gates.instance
-    q, pre, p = np.empty(instance.n), np.empty(gates.gates.shape), np.empty(instance.n)
-    net, x, y, opened, logistic = gates.cell
-    margins(net, theta, x, y, opened, q, pre)
-    softmax(q, logistic, p, np.empty(instance.n))
+    cell = gates.cell
+    pre, (q, p, slope) = np.empty(gates.gates.shape), np.empty((3, len(gates.gates)))
+    margins(cell.net, theta, cell.x, cell.seeds, cell.gates, q, pre)
+    softmax(q, cell.logistic, cell.group, p, slope)
     return np.where(p > FAINTEST, p, 0.0)
 
 
@@ -104,7 +105,7 @@ def _together(gates: Gates, units: list[int]) -> list[list[int]]:
     net = gates.net
     groups: list[tuple[set[int], list[int]]] = []
     for unit in units:
-        own = set(net.par[(net.row == unit) | (net.col == unit)].tolist())
+        own = set(net.par[((net.row == unit) | (net.col == unit)) & (net.par >= 0)].tolist())
         members = [unit]
         apart: list[tuple[set[int], list[int]]] = []
         for parameters, others in groups:
@@ -137,7 +138,8 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     pre, delta, velocity = work.pre, work.delta, work.f
     growth = float(velocity @ theta) / rho**2
     for i, u in np.argwhere(zero & (delta != 0.0)).tolist():
-        speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - (gates.layer(u) - 1) * pre[i, u]
+        still = (gates.net.power[u] - 1.0) * pre[i, u]
+        speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - still
         if watch[i, u] * (pre[i, u] + FURTHER * speed) < 0.0:
             return True
     return False
@@ -151,18 +153,20 @@ def _pair(gates: Gates, kink: Kink) -> Pair:
 def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -> list[int]:
     """The hidden units all of whose weights are zero in the limit, and of which some are not and can move.
 
-    Above the first layer a unit need not move to meet a kink: its inputs do.
+    Above the first layer a unit need not move to meet a kink: its inputs do.  A unit with weights that are not trained,
+    and not zero, does not feed on itself: what becomes of it the gates of the moment say.
     """
-    limit = np.concatenate(settled.theta)
+    limit = gates.instance.network.flat(settled.theta)
     if limit.all():
         return []
     net = gates.net
     units = int(net.uptr[-1])
     alive, moving, present = (np.zeros(units, dtype=bool) for _ in range(3))
+    own = net.par >= 0
     for ends in (net.row, net.col):
-        np.logical_or.at(alive, ends, limit[net.par] != 0.0)
-        np.logical_or.at(present, ends, theta[net.par] != 0.0)
-        np.logical_or.at(moving, ends, (~subspace.constant & (theta != 0.0))[net.par])
+        np.logical_or.at(alive, ends, np.where(own, limit[net.par], net.value) != 0.0)
+        np.logical_or.at(present, ends, own & (theta[net.par] != 0.0))
+        np.logical_or.at(moving, ends, own & (~subspace.constant & (theta != 0.0))[net.par])
     deeper = np.arange(units) >= gates.first.stop
     return [u for u in gates.hidden if (moving[u] or (deeper[u] and present[u])) and not alive[u]]
 
@@ -186,22 +190,24 @@ def _of_unit(
     if np.any(members(own, gates.size)[net.par[(net.row != unit) & (net.col != unit)]]):
         return "unknown"
     x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
+    mu_of = ends * instance.y_float
     parameters = np.append(net.par[incoming], net.par[outgoing])
-    state = gates.gates[:, unit].astype(np.int64)
+    state = (gates.gates[:, unit] == 1.0).astype(np.int64)
     for i, u in gates.sliding_pairs():
         if u == unit:
             state[i] = 2
-    if _greatest_rate(x, ends * instance.y_float) < 1.0 - EVEN:
+    if _greatest_rate(x, mu_of, gates.below) < 1.0 - EVEN:
         return "dies"
     if len(ends) > 1:
         return "unknown"
-    mu, own = ends[0] * instance.y_float, theta[parameters]
+    mu, own = mu_of[0], theta[parameters]
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
+    own = _balanced(own[None], balance)[0] if np.isfinite(balance) else own
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
     near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
     # the flow knows its kinks better than its weights: neighbours in other cells are none
     near = [own, *(w for w in near if _in_cell(x, w[:-1], state))]
-    return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state) for w in near])
+    return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state, gates.below) for w in near])
 
 
 def _in_cell(x: np.ndarray, w: np.ndarray, state: np.ndarray) -> bool:
@@ -209,7 +215,7 @@ def _in_cell(x: np.ndarray, w: np.ndarray, state: np.ndarray) -> bool:
     return not np.any((x @ w) * np.where(state == 2, 0, 2 * state - 1) < 0.0)
 
 
-def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
+def _greatest_rate(x: np.ndarray, ends: np.ndarray, below: float) -> float:
     """The greatest at which a neuron could grow, whatever its gates are and mu between its least and largest values.
 
     x (n, d), ends (e, n) with these values of mu among them.
@@ -217,7 +223,10 @@ def _greatest_rate(x: np.ndarray, ends: np.ndarray) -> float:
     heard = [i for i in range(len(x)) if ends[:, i].any() and x[i].any()]
     if not heard or len(heard) > MOST_RANGES:
         return np.inf if heard else 0.0
-    values = [sorted({0.0, float(ends[:, i].min()), float(ends[:, i].max())}) for i in heard]
+    values = [
+        sorted({slope * float(end) for slope in (below, 1.0) for end in (ends[:, i].min(), ends[:, i].max())})
+        for i in heard
+    ]
     pulls = np.array(list(product(*values))).reshape(-1, len(heard)) @ x[heard]
     return float(np.sqrt((pulls * pulls).sum(axis=1).max()))
 
@@ -238,10 +247,17 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
         along = right[: int(np.sum(values > NO_DIRECTION * values[0]))]
         near[:, :-1] -= near[:, :-1] @ along.T @ along
     if np.isfinite(balance):
-        squares = (near[:, :-1] ** 2).sum(axis=1) + balance
-        near = near[squares >= 0.0]
-        near[:, -1] = np.copysign(np.sqrt(squares[squares >= 0.0]), own[-1])
+        near = _balanced(near[(near[:, :-1] ** 2).sum(axis=1) + balance >= 0.0], balance)
+        near[:, -1] = np.copysign(near[:, -1], own[-1])
     return near
+
+
+def _balanced(weights: np.ndarray, balance: float) -> np.ndarray:
+    """Weights (w, v) (k, d + 1) with v such that v^2 - ||w||^2 is what is conserved."""
+    out = weights.copy()
+    squares = (out[:, :-1] ** 2).sum(axis=1) + balance
+    out[:, -1] = np.copysign(np.sqrt(np.maximum(squares, 0.0)), out[:, -1])
+    return out
 
 
 @cache
@@ -255,9 +271,8 @@ def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
 
     theta = sum_i lambda_i grad_i + sum_r nu_r move_r over the active samples and their kinks, 0 <= nu_r <= lambda_i.
     """
-    instance = gates.instance
     active = np.flatnonzero(settled.margins <= 1.0 + ACTIVE)
-    limit = np.concatenate(settled.theta)
+    limit = gates.instance.network.flat(settled.theta)
     gradients, owners, moves = _generators(gates, settled, limit, active)
     columns = np.vstack([gradients, *moves])
     lengths = np.linalg.norm(columns, axis=1)
@@ -275,7 +290,7 @@ def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
             cost[k] = sign
             end = linprog(cost, below if kinks else None, np.zeros(kinks) if kinks else None, columns.T, limit)
             found += [end.x] if end.success else []
-    ends = np.zeros((1 + len(found), instance.n))
+    ends = np.zeros((1 + len(found), len(settled.margins)))
     ends[0] = settled.multipliers
     ends[1:, active] = [end[:count] for end in found] if found else np.zeros((0, count))
     return ends if np.ptp(ends, axis=0).max() > SPREAD * settled.multipliers.max() else ends[:1]
@@ -308,14 +323,13 @@ def _generators(
     gates: Gates, settled: Point, limit: np.ndarray, active: np.ndarray
 ) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
     """Gradients of the active margins with all kinks off; of each kink its sample's place, and what it adds if on."""
-    instance, net = gates.instance, gates.net
     opened = gates.gates.copy()
     pairs = [_pair(gates, kink) for kink in settled.kinks]
     for pair in pairs:
-        opened[pair] = 0.0
-    q, grad = np.empty(instance.n), np.empty((instance.n, len(limit)))
+        opened[pair] = gates.below
+    q, grad = np.empty(len(opened)), np.empty((len(opened), len(limit)))
     pre, delta = np.empty(opened.shape), np.empty(opened.shape)
-    evaluate(net, limit, gates.cell.x, gates.cell.y, opened, q, grad, pre, delta)
+    evaluate(gates.net, limit, gates.cell.x, gates.cell.seeds, opened, q, grad, pre, delta)
     heard = [(i, u) for i, u in pairs if i in active and delta[i, u]]
-    moves = [delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
+    moves = [gates.cell.jump * delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
     return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

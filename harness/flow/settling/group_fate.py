@@ -17,13 +17,13 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import expm
 
-from harness.flow.compiled.kernel import Wiring
+from harness.flow.compiled.kernel import Wiring, entries_of
 from harness.flow.kinks.gates import Gates
 from harness.problem.points import Point
 
 Fate = Literal["dies", "wakes", "unknown"]
 EVEN = 1e-6  # a rate as near to 1 is not told from it
-MOST_PAIRS = 12  # of a sample and a unit, whose gate choices are listed
+MOST_PAIRS = 12  # of a point and a unit, whose gate choices are listed
 _STEP = 0.02  # of the time in which it can grow by a factor e
 _STEPS = 6000
 _STEADY = 1500  # steps without a change of gates, after which the rate is read
@@ -61,27 +61,28 @@ class Beside:
         multipliers: np.ndarray,
         known: bool,
     ) -> None:
-        limit = np.concatenate(settled.theta)
+        limit = gates.instance.network.flat(settled.theta)
         self.gates, self.theta, self.dying, self.multipliers, self.known = gates, theta, dying, multipliers, known
         self.heard = [int(i) for i in np.flatnonzero(multipliers > 0.0)]
         self.h, self.b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
         # everything small at its present size, with its gates on
         scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
         present = np.abs(np.where(limit != 0.0, limit, scale * theta))
-        most_h, most_b = _seen(gates, present, np.ones_like(gates.gates), signed=False)
+        most_h, most_b = _seen(gates, present, np.full_like(gates.gates, max(abs(gates.below), 1.0)), signed=False)
         others = members(dying, self.h.shape[1])
         self.small_h, self.small_b = np.where(others, most_h, 0.0), np.where(others, most_b, 0.0)
 
     def fate(self, group: list[int]) -> Fate:
         """That of hidden units that are zero in the limit, all that share weights with each other."""
-        net, relu = self.gates.net, self.gates.relu
+        net, kinked = self.gates.net, self.gates.kinked
         own, small = members(group, self.h.shape[1]), members(self.dying, self.h.shape[1])
-        below, above = (members(net.par[own[ends]], len(self.theta)) for ends in (net.row, net.col))
-        if np.any((below | above)[net.par[~small[net.row] & ~small[net.col]]]):
+        trained = net.par >= 0
+        below, above = (members(net.par[own[ends] & trained], len(self.theta)) for ends in (net.row, net.col))
+        if np.any((below | above)[net.par[trained & ~small[net.row] & ~small[net.col]]]):
             return "unknown"
         below, above = np.flatnonzero(below), np.flatnonzero(above)
         pairs = [(i, u) for u in group for i in self.heard]
-        if len(pairs) > MOST_PAIRS:
+        if len({(self.gates.rows[i][0], u) for i, u in pairs}) > MOST_PAIRS:
             return "unknown"
         own_h, own_b = _gathered(net, self.h, self.b, pairs, below, above)
         small_h, small_b = _gathered(net, self.small_h, self.small_b, pairs, below, above)
@@ -90,17 +91,28 @@ class Beside:
         slack = float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
         if float(weights @ (sizes[0] * sizes[1])) + slack < 1.0 - EVEN:
             return "dies"
-        matrices = weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :]
-        choices = np.array(list(product((0.0, 1.0), repeat=len(pairs)))) if relu else np.ones((1, len(pairs)))
-        values = np.linalg.svd(np.tensordot(choices.reshape(-1, len(pairs)), matrices, 1), compute_uv=False)
+        own_h, matrices = self._by_gate(pairs, own_h, weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :])
+        sides = (self.gates.below, 1.0) if kinked else (1.0,)
+        choices = np.array(list(product(sides, repeat=len(own_h))))
+        values = np.linalg.svd(np.tensordot(choices.reshape(-1, len(own_h)), matrices, 1), compute_uv=False)
         if values.max(initial=0.0) + slack < 1.0 - EVEN:
             return "dies"
-        if not relu:
+        if not kinked:
             # the second-order test has told of the living, and the small ones only wear off
             return "dies" if slack < EVEN else "unknown"
         if slack >= EVEN or not self.known:
             return "unknown"
-        return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above])])
+        return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above], self.gates.below)])
+
+    def _by_gate(
+        self, pairs: list[tuple[int, int]], h: np.ndarray, matrices: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and matrices with the margins of one point added up: its gate is one."""
+        gate = {(self.gates.rows[i][0], u): r for r, (i, u) in reversed(list(enumerate(pairs)))}
+        first = list(gate.values())[::-1]
+        total = np.zeros((len(first), *matrices.shape[1:]))
+        np.add.at(total, [first.index(gate[self.gates.rows[i][0], u]) for i, u in pairs], matrices)
+        return h[first], total
 
 
 def _gathered(
@@ -109,9 +121,9 @@ def _gathered(
     """Of every pair (sample, unit) what its input is in the weights below, and how q answers to those above."""
     gathered_h, gathered_b = np.zeros((len(pairs), len(below))), np.zeros((len(pairs), len(above)))
     for r, (i, u) in enumerate(pairs):
-        for e in np.flatnonzero(net.row == u):
+        for e in np.flatnonzero((net.row == u) & (net.par >= 0)):
             gathered_h[r, np.searchsorted(below, net.par[e])] += h[i, net.col[e]]
-        for e in np.flatnonzero(net.col == u):
+        for e in np.flatnonzero((net.col == u) & (net.par >= 0)):
             gathered_b[r, np.searchsorted(above, net.par[e])] += b[i, net.row[e]]
     return gathered_h, gathered_b
 
@@ -121,8 +133,8 @@ def _of_limit(gates: Gates, settled: Point) -> np.ndarray:
     out = gates.gates.copy()
     for layer, signs in enumerate(settled.signs, start=1):
         units = slice(int(gates.net.uptr[layer]), int(gates.net.uptr[layer + 1]))
-        if gates.relu:
-            out[:, units] = np.where(signs > 0, 1.0, np.where(signs < 0, 0.0, out[:, units]))
+        if gates.kinked:
+            out[:, units] = np.where(signs > 0, 1.0, np.where(signs < 0, gates.below, out[:, units]))
     return out
 
 
@@ -131,37 +143,38 @@ def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) 
 
     Not signed: bounds of both, from points and labels without their signs.
     """
-    net, x = gates.net, gates.instance.x_float
+    net, x, seeds = gates.net, gates.cell.x, gates.cell.seeds
+    weights = entries_of(net, theta) if signed else np.abs(entries_of(net, theta))
     h, b = np.zeros(opened.shape), np.zeros(opened.shape)
     h[:, : x.shape[1]] = x if signed else np.abs(x)
     layers = len(net.ptr) - 1
     for layer in range(layers):
         for e in range(net.ptr[layer], net.ptr[layer + 1]):
-            h[:, net.row[e]] += theta[net.par[e]] * h[:, net.col[e]]
+            h[:, net.row[e]] += weights[e] * h[:, net.col[e]]
         units = slice(int(net.uptr[layer + 1]), int(net.uptr[layer + 2]))
         h[:, units] *= opened[:, units]
-    b[:, -1] = gates.instance.y_float if signed else 1.0
+    b[:, net.uptr[-2] :] = seeds if signed else np.abs(seeds)
     for layer in range(layers - 1, -1, -1):
         for e in range(net.ptr[layer], net.ptr[layer + 1]):
-            b[:, net.col[e]] += theta[net.par[e]] * b[:, net.row[e]]
+            b[:, net.col[e]] += weights[e] * b[:, net.row[e]]
         units = slice(int(net.uptr[layer]), int(net.uptr[layer + 1]))
         b[:, units] *= opened[:, units]
     return h, b
 
 
-def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> float:
+def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray, below: float) -> float:
     """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
     step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), _TINY)
     size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
     if size == 0.0:
         return 0.0
     w, v, since, on = w / size, v / size, 0, h @ w > 0.0
-    turn = _turn(matrices, on, step)
+    turn = _turn(matrices, on, below, step)
     grown: list[float] = []
     for now in range(_STEPS):
         if not np.array_equal(h @ w > 0.0, on):
             on, since = h @ w > 0.0, now
-            turn = _turn(matrices, on, step)
+            turn = _turn(matrices, on, below, step)
         moved = turn @ np.append(w, v)
         size = np.sqrt(moved @ moved)
         w, v = moved[: len(w)] / size, moved[len(w) :] / size
@@ -170,8 +183,8 @@ def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray) -> 
     return grown[-1] if steady else float("nan")
 
 
-def _turn(matrices: np.ndarray, on: np.ndarray, step: float) -> np.ndarray:
+def _turn(matrices: np.ndarray, on: np.ndarray, below: float, step: float) -> np.ndarray:
     """What a step makes of (w, v), with these gates."""
-    a = matrices[on].sum(axis=0)
+    a = matrices[on].sum(axis=0) + below * matrices[~on].sum(axis=0)
     rows, columns = a.shape
     return expm(step * np.block([[np.zeros((columns, columns)), a.T], [a, np.zeros((rows, rows))]]))

@@ -23,10 +23,10 @@ class Rows(NamedTuple):
 @compiled
 def evaluate_rows(cell, theta, curved, work):
     """q and grad with a row for every curved kink below the samples': its pre-activation and normal."""
-    net, x, y, gates, logistic = cell
+    net, x, seeds, gates, logistic, jump, group = cell
     q, grad, pre, delta = work
     n = x.shape[0]
-    evaluate(net, theta, x, y, gates, q[:n], grad[:n], pre, delta)
+    evaluate(net, theta, x, seeds, gates, q[:n], grad[:n], pre, delta)
     for t in range(curved.shape[0]):
         i, u = curved[t]
         unit_gradient(net, theta, x[i], gates[i], u, grad[n + t])
@@ -36,19 +36,21 @@ def evaluate_rows(cell, theta, curved, work):
 @compiled
 def lagrangian_hessian(cell, theta, curved, lam, basis):
     """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis; lam (n + t,) holds lambda, mu."""
-    net, x, y, gates, logistic = cell
+    net, x, seeds, gates, logistic, jump, group = cell
     n = x.shape[0]
+    outputs = seeds.shape[1]
     points = x
-    seeds = np.zeros(gates.shape)
-    if curved.shape[0] == 0 and same_gates(gates):
-        points = weighted_point(x, y, lam)
-        seeds[0, -1] = 1.0
+    weighted = np.zeros(gates.shape)
+    if curved.shape[0] == 0 and outputs == 1 and same_gates(gates):
+        points = weighted_point(x, seeds, lam)
+        weighted[0, -1] = 1.0
     else:
         for i in range(n):
-            seeds[i, -1] = y[i] * lam[i]
+            for k in range(outputs):
+                weighted[i, gates.shape[1] - outputs + k] = seeds[i, k] * lam[i]
         for t in range(curved.shape[0]):
             i, u = curved[t]
-            seeds[i, u] += lam[n + t]
+            weighted[i, u] += lam[n + t]
     out = np.empty(basis.shape)
-    hessian_times(net, theta, points, gates, seeds, basis, out)
+    hessian_times(net, theta, points, gates, weighted, basis, out)
     return basis.T @ out

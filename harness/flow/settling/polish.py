@@ -37,7 +37,7 @@ def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
     low = work.q[:n].min()
     if not low > 0.0:
         return np.inf
-    theta *= low ** (-1.0 / (net.ptr.shape[0] - 1))
+    theta *= low ** (-1.0 / net.degree)
     active = np.ones(lam.shape[0], dtype=np.bool_)
     active[:n] = p > ACTIVE
     evaluate_rows(cell, theta, curved, work)
@@ -53,7 +53,7 @@ def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
         if attempt == 1:
             active[:n] &= p >= LEADING * p.max()
         lam[n:] = 0.0
-        lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / (net.ptr.shape[0] - 1)
+        lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / net.degree
         theta[:] = near
         error = solve_kkt(cell, theta, part, curved, active, lam, work)
     if not error < SOLVED_AT:
@@ -80,8 +80,8 @@ def polish(cell, theta, basis, curved, q, multipliers):
     pre, delta = np.empty(cell.gates.shape), np.empty(cell.gates.shape)
     work = Rows(np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
     p = np.empty(n)
-    margins(net, theta, cell.x, cell.y, cell.gates, q, pre)
-    softmax(q, cell.logistic, p, np.empty(n))
+    margins(net, theta, cell.x, cell.seeds, cell.gates, q, pre)
+    softmax(q, cell.logistic, cell.group, p, np.empty(n))
     late = q.min() > LATE
     lam = np.empty(count)
     flow = theta.copy()

@@ -12,10 +12,10 @@ LEFT = 1e-9  # of unit vectors: of their coordinates no more is left by rounding
 
 @compiled
 def _unit_sizes(net, theta):
-    """The largest weight of every hidden unit; infinite for inputs and the output."""
+    """The largest weight of every hidden unit; infinite for inputs and outputs, and beside weights that are fixed."""
     largest = np.zeros(net.uptr[-1])
     for e in range(net.row.shape[0]):
-        w = abs(theta[net.par[e]])
+        w = abs(theta[net.par[e]]) if net.par[e] >= 0 else np.inf
         largest[net.row[e]] = max(largest[net.row[e]], w)
         largest[net.col[e]] = max(largest[net.col[e]], w)
     largest[: net.uptr[1]] = np.inf
@@ -45,7 +45,7 @@ def without_units(net, basis, removed):
     """The part of span(basis) in which the weights of the removed units are zero."""
     small = np.zeros(basis.shape[0], dtype=np.bool_)
     for e in range(net.row.shape[0]):
-        if removed[net.row[e]] or removed[net.col[e]]:
+        if net.par[e] >= 0 and (removed[net.row[e]] or removed[net.col[e]]):
             small[net.par[e]] = True
     return where_zero(basis, small) if np.any(small) else np.zeros((basis.shape[0], 0))
 

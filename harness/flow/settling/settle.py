@@ -30,7 +30,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     point: (N,), min q = 1 under the gates; multipliers (n,): those of the polish.
     """
     network, net = instance.network, gates.net
-    x = instance.x_float
+    x = instance.problem.inputs
     size = math.sqrt(point @ point)
     magnitude = np.abs(point)
     small = magnitude <= _ZERO * size
@@ -38,9 +38,9 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     if (magnitude < _CLEAR * size).sum() > small.sum():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
-    q, grad = np.empty(instance.n), np.empty((instance.n, len(point)))
+    q, grad = np.empty(len(x)), np.empty((len(x), len(point)))
     pre, delta = np.empty(gates.gates.shape), np.empty(gates.gates.shape)
-    evaluate(net, point, gates.cell.x, gates.cell.y, gates.gates, q, grad, pre, delta)
+    evaluate(net, point, gates.cell.x, gates.cell.seeds, gates.gates, q, grad, pre, delta)
     lowest = float(q.min())
     if not lowest > _KEPT:
         return None
@@ -49,26 +49,26 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     signs: list[np.ndarray] = []
     for layer in range(1, network.depth):
         units = slice(net.uptr[layer], net.uptr[layer + 1])
-        inputs, scale = pre[:, units], lengths[:, None] * max(size, 1.0) ** layer
+        inputs, scale = pre[:, units], lengths[:, None] * net.gain[units] * max(size, 1.0) ** net.power[units]
         magnitude = np.abs(inputs)
         zero = magnitude <= _ZERO * scale
         if (magnitude < _CLEAR * scale).sum() > zero.sum():
             doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
         sign = np.where(zero, 0, np.sign(inputs)).astype(np.int8)
-        if gates.relu and (sign * (2.0 * gates.gates[:, units] - 1.0) < 0.0).any():
+        if gates.kinked and (sign * gates.sides(units) < 0).any():
             return None
         signs.append(sign)
-    scaled = point * lowest ** (-1.0 / network.depth)
+    scaled = point * lowest ** (-1.0 / network.degree)
     theta = network.split(scaled)
     margin = q / lowest
     kinks: tuple[Kink, ...] = ()
     # no kinks: the polish's own multipliers will do
     rest = point - multipliers @ grad
     residual = math.sqrt(rest @ rest) / size + float(multipliers @ (q - lowest)) / size**2
-    multipliers = multipliers * lowest ** (1.0 - 2.0 / network.depth)
-    if residual > _SOLVED or (gates.relu and any((sign == 0).any() for sign in signs)):
+    multipliers = multipliers * lowest ** (1.0 - 2.0 / network.degree)
+    if residual > _SOLVED or (gates.kinked and any((sign == 0).any() for sign in signs)):
         try:
-            found = kkt(network, instance.problem.inputs, instance.problem.seeds, theta, signs)
+            found = kkt(network, x, instance.problem.seeds, theta, signs)
         except ValueError as why:
             raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
         multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
