@@ -1,4 +1,4 @@
-"""KKT points of any network without a flow: descent to a neighbourhood, then Newton with the gates that are found there.
+"""KKT points of any network without a flow: descent to a neighbourhood, then Newton with the gates found there.
 
 Nothing of the trainer and of the oracles is in it, so that the oracles can be tested on what it finds.
 """
@@ -37,11 +37,11 @@ def kkt_point(problem: Problem, start: np.ndarray) -> Point | None:
     ).x
     if not np.isfinite(found).all() or _at(problem, found).margins(problem.seeds).min() < 0.5:
         return None
-    polished = _polished(problem, _with_zeros(problem, found))
+    polished = _polished(problem, _with_zeros(found, NEAR))
     if polished is None:
         return None
     try:
-        point = Point.at(problem, network.split(polished))
+        point = Point.at(problem, network.split(_with_zeros(polished, 1e-9)))
     except ValueError:
         return None
     return point if point.residual < 1e-10 else None
@@ -51,18 +51,23 @@ def _at(problem: Problem, flat: np.ndarray) -> Any:
     return evaluate(problem.network, problem.network.split(flat), problem.inputs)
 
 
-def _with_zeros(problem: Problem, flat: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(flat) < NEAR * np.abs(flat).max(), 0.0, flat)
+def _with_zeros(flat: np.ndarray, share: float) -> np.ndarray:
+    return np.where(np.abs(flat) < share * np.abs(flat).max(), 0.0, flat)
 
 
 def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
     """Newton for theta = sum lambda grad q + sum nu grad p, q = 1, p = 0, over the parameters that are not zero."""
     network = problem.network
     free = np.flatnonzero(flat)
+    if not len(free) or not np.isfinite(flat).all():
+        return None
     first = [problem.rows.index(next(row for row in problem.rows if row[0] == i)) for i in range(problem.n)]
     at = _at(problem, flat)
     margins = at.margins(problem.seeds)
     active = np.flatnonzero(margins < margins.min() + 10 * NEAR).tolist()
+    if not active:
+        # Not finite, or too large to tell.
+        return None
     signs = [np.where(np.abs(a) < NEAR, 0.0, np.sign(a)) for a in at.preactivations[:-1]]
     kinks = [
         (i, layer, j)
@@ -75,9 +80,8 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
         theta = network.split(flat)
         rows, values, hessians = [], [], []
         for i in active:
-            q = margin(
-                expand(network, theta, problem.inputs[i], _gates(problem, signs, i), float)[-1], problem.seeds[i]
-            )
+            outputs = expand(network, theta, problem.inputs[i], _gates(problem, signs, i), float)[-1]
+            q = margin(outputs, problem.seeds[i])
             rows.append(q.gradient[free])
             values.append(float(q.value) - 1.0)
             hessians.append(q.hessian[np.ix_(free, free)])
@@ -103,6 +107,7 @@ def _polished(problem: Problem, flat: np.ndarray) -> np.ndarray | None:
 
 
 def _gates(problem: Problem, signs: Sequence[np.ndarray], row: int) -> dict[tuple[int, int], float]:
+    """A kink has the slope of its negative side; the multiplier of its input makes up for it."""
     below = float(problem.network.slope)
     return {
         (layer, j): 1.0 if s > 0.0 else below

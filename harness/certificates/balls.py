@@ -29,7 +29,7 @@ q_i in the activation sigma(p_r), and a that of sigma for p < 0.  For a < 1 sigm
 in the ball; for a > 1 it is concave, and l_r must be positive.  With a coefficient c between a and 1 for the gate,
 l_r (sigma(p) - c p) <= 0, so that the margin with mixed gates is at least q_i (replace kinks from the top layer down:
 l_r depends on the gates above alone), and its excess is at least |l_r| min(|c - a|, |1 - c|) |p_r|.  F takes the mixed
-margin for q_i; it may also have a square weight/2 p_r^2, as long as weight |p_r| <= alpha_i |l_r| min(|c - a|, |1 - c|),
+margin for q_i; it may also have a square weight/2 p_r^2, if weight |p_r| <= alpha_i |l_r| min(|c - a|, |1 - c|) and
 if then q_i - 1 <= alpha_i / rho.  A pre-activation that enters by itself (nu, squares, kappa) must not have mixed kinks
 of its margin below it.  A kink from which every connection to an output leads through
 gates that are 0 may be given any coefficient: it does not matter.
@@ -124,7 +124,6 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     gap = max(0.0, float_up(1 - walk.least / worth))
     reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
     return Checked(True, reason, above, below, gap)
-
 
 
 def _read_rotations(value: object, given: Problem) -> list[Rotation]:
@@ -396,7 +395,8 @@ class _Ball:
                 if gates[i].get((layer, j)) is None or gates[i].get((layer, j)) != gates[i].get((layer, k)):
                     where = named(self.given, i)
                     raise Rejected(f"rotated neurons of layer {layer + 1} differ in their gates on {where}")
-                if mixed.get((i, layer, j)) != mixed.get((i, layer, k)):
+                # A gate that is given may be that of one that is mixed.
+                if mixed.get((i, layer, j), (0, 0))[1] != mixed.get((i, layer, k), (0, 0))[1]:
                     where = named(self.given, i)
                     raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on {where}")
             if any(at == layer and neuron in (j, k) for _, at, neuron in walls):

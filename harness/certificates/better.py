@@ -61,9 +61,7 @@ def read_face(value: object, field: str, width: int, n: int) -> Face:
     )
 
 
-def face_bound(
-    given: Problem, problem: Name, blocks: Sequence[Block], structure: Structure, face: Face
-) -> LowerBound:
+def face_bound(given: Problem, problem: Name, blocks: Sequence[Block], structure: Structure, face: Face) -> LowerBound:
     """L: what every feasible point with the structure costs at least.  Raises Rejected.
 
     blocks: those of the neurons that are not dead.

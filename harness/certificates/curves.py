@@ -31,8 +31,8 @@ of active margins and normals, that is of rows of G(t), and t . d(t) = 0.  If
 
 then t + eps d(t) + eps^2 e is feasible for small eps > 0, with the gates chosen, and costs less: no local optimum
 after all.  "implied" are active margins k whose products of input and what the outputs are multiplied by, y_k x_k with
-one output, are a combination of those of others with the same gates on neurons that are heard: grad q_k is a combination
-of theirs, and grad q_k . d(t) = 0.
+one output, are a combination of those of others with the same signs, nonzero on neurons that are heard: grad q_k is the
+same combination of theirs, so grad q_k . d(t) = 0.  Inputs count where a neuron sees them that is heard or not zero.
 
 All of this is checked at theta in rationals, with room for t: gradients and Hessians move by at most the bounds
 of taylor.py times |t - theta|, and the part taken from d is at most |G(t) d| / s, s^2 at most the least eigenvalue of
@@ -63,7 +63,7 @@ from harness.certificates.numbers import (
     squared_norm,
 )
 from harness.certificates.parameters import cost, flat, read_motion, read_theta
-from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs
+from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.taylor import (
     BEYOND,
     Bounds,
@@ -195,6 +195,7 @@ class _Curve:
         self.leaders = leaders(given)
         self.gates = gates_of(given, signs, chosen)
         self.exact = Exact(given, theta)
+        self.first_weights = weights(given.network, theta, 0)
         self.radius = RADIUS * sqrt_up(squared_norm(self.flat))
         self.bounds: Bounds = bounds(given.network, theta, self.radius)
         self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
@@ -317,14 +318,20 @@ class _Curve:
             for line, s in zip(total, seed, strict=True):
                 if s:
                     line[:] = [t + share * s * v for t, v in zip(line, given.x[sample], strict=True)]
-        seen = {c for row in given.network.patterns[0] for c, p in enumerate(row) if p >= 0}
+        seen = {
+            c
+            for j, (row, own) in enumerate(zip(given.network.patterns[0], self.first_weights, strict=True))
+            if any(own) or not paths[k] or paths[k][0][j]
+            for c, p in enumerate(row)
+            if p >= 0
+        }
         if any(line[c] for line in total for c in seen):
             raise Rejected(f"the inputs of {named(given, k)} are not the combination of others that is given")
         for b in shares:
             for layer, block in enumerate(self.signs or ()):
                 for j in range(len(block[k])):
                     loud = paths[k][layer][j] or paths[b][layer][j]
-                    if loud and (block[k][j] != block[b][j] or not block[k][j]):
+                    if block[k][j] != block[b][j] or (loud and not block[k][j]):
                         first, second = given.rows[k][0], given.rows[b][0]
                         raise Rejected(f"samples {first} and {second} do not have the same gates")
 

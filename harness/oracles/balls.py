@@ -187,7 +187,9 @@ class _Leaf:
         dead: list[tuple[int, int]],
     ) -> None:
         self.near, self.mixed = near, mixed
-        local = near.smooth({**near.sided(gates), **mixed})
+        # Dead neurons have trees of their own; a gate of 0 leaves them out of this one.
+        dormant = {p: 0.0 for p in near.quiet if p[1:] in dead}
+        local = near.smooth({**near.sided(gates), **mixed, **dormant})
         sides = {p: 1.0 if gate else -1.0 for p, gate in gates.items()}
         split = [p for p in near.loud if p in gates]
         normals = {p: sides[p] * local.kinks[p][0] for p in split}

@@ -4,7 +4,8 @@ In three stages, which tell why a limit is not a local optimum:
 
 saddle        zeros stay zero; along a direction in which all active margins and kinks are stationary the
               Lagrangian bends down;
-kink          zeros stay zero; on one side of the kinks the norm can fall to first order;
+kink          zeros stay zero; on one side of the kinks the norm can fall to first order, or to second where they are
+              not heard;
 zero weight   zeros move (where there are kinks: a dead neuron wakes, on the side of its kinks that it moves to).
 
 Zeros are the zero parameters where nothing has a kink, else those of the dead neurons.
@@ -27,7 +28,6 @@ from harness.oracles.expansion import Expansion, Place, Smooth
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.elimination import echelon
-from harness.problem.problems import Problem
 
 # A curvature, or slope, less than this share is not told from zero.
 LEAST = 1e-7
@@ -50,7 +50,7 @@ def descending(near: Expansion, certify: bool) -> tuple[Verdict, str] | None:
     linear = not near.signs
     stages = (
         ("saddle", _saddles(near)),
-        ("kink", _sides(near, ~near.held)),
+        ("kink", itertools.chain(_sides(near, ~near.held), _turning(near, ~near.held))),
         ("zero weight" if linear else "dead neuron", _waking(near)),
     )
     for mechanism, curves in stages:
@@ -101,7 +101,11 @@ def _second(near: Expansion, d: np.ndarray, gates: dict[Place, int], gain: float
     matrix, goal = np.array(rows), np.array(goals)
     e = np.linalg.lstsq(matrix, goal, rcond=1e-11)[0]
     if np.abs(matrix @ e - goal).max() > 0.5 * step / (1.0 + len(near.loud)):
-        return None
+        # Where rows are parallel one may grow more than another.
+        found = linprog(near.flat, A_ub=-matrix, b_ub=-goal, bounds=(None, None))
+        if not found.success:
+            return None
+        e = found.x
     if float(d @ d) + 2.0 * float(near.flat @ e) > -0.1 * gain:
         return None
     return Curve(2, d, e, gates)
@@ -135,7 +139,7 @@ def _sides(near: Expansion, free: np.ndarray) -> Iterator[Curve]:
 
 
 def _waking(near: Expansion) -> Iterator[Curve]:
-    """Zero parameters move: second order, the gates of quiet kinks being those that the direction itself takes."""
+    """Zero parameters move, to second order."""
     if not near.held.any():
         return
     everything = np.ones(len(near.flat), dtype=bool)
@@ -143,6 +147,11 @@ def _waking(near: Expansion) -> Iterator[Curve]:
         yield from _bent(near, everything, quiet={})
         return
     yield from _woken(near)
+    yield from _turning(near, everything)
+
+
+def _turning(near: Expansion, free: np.ndarray) -> Iterator[Curve]:
+    """Order 2 in the free parameters, the gates of quiet kinks being those that the direction itself takes."""
     if {p[1:] for p in near.quiet} <= set(dead_neurons(near)):
         # To second order dead neurons decouple from all else.
         return
@@ -150,7 +159,7 @@ def _waking(near: Expansion) -> Iterator[Curve]:
     base = near.smooth(mixed)
     normals = np.array([base.kinks[p][0] for p in near.quiet])
     rows = np.vstack([base.rows, np.array([base.kinks[p][0] for p in near.loud]).reshape(-1, len(near.flat))])
-    basis = _null(rows)
+    basis = np.eye(len(near.flat))[:, free] @ _null(rows[:, free])
     if not basis.shape[1]:
         return
 
@@ -266,13 +275,14 @@ def _split(near: Expansion, flat: np.ndarray, bits: int) -> list[list[int | str]
 
 
 def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
-    """Active margins whose inputs, times the seeds, are combinations of earlier ones with the same gates, exactly."""
-    problem = near.point.problem
+    """Active margins whose inputs, times the seeds, are combinations of earlier ones with the same signs, exactly."""
     out: dict[str, dict[str, int | str]] = {}
     kept: list[int] = []
     for i in near.active:
-        same = [b for b in kept if all((s[b] == s[i]).all() and (s[i] != 0).all() for s in near.signs)]
-        shares = _combination([_signed(problem, b) for b in same], _signed(problem, i)) if same else None
+        ways = near.heard[near.leaders[i]]
+        clear = all((s[i][way] != 0).all() for s, way in zip(near.signs, ways, strict=True))
+        same = [b for b in kept if clear and all((s[b] == s[i]).all() for s in near.signs)]
+        shares = _combination([_signed(near, b) for b in same], _signed(near, i)) if same else None
         if shares is None:
             kept.append(i)
         else:
@@ -280,9 +290,13 @@ def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
     return out
 
 
-def _signed(problem: Problem, row: int) -> list[Fraction]:
-    """The products of what the outputs are multiplied by with what is seen of the input."""
-    seen = {c for line in problem.network.patterns[0] for c, p in enumerate(line) if p >= 0}
+def _signed(near: Expansion, row: int) -> list[Fraction]:
+    """The products of what the outputs are multiplied by with what is seen of the input by neurons that count."""
+    problem = near.point.problem
+    ways = near.heard[near.leaders[row]]
+    first = near.network.matrices(near.point.theta)[0]
+    counts = (first != 0.0).any(axis=1) | (ways[0] if ways else True)
+    seen = set(np.flatnonzero((near.network.tables[0][counts] >= 0).any(axis=0)).tolist())
     sample, seed = problem.rows[row]
     return [s * v if c in seen else Fraction(0) for s in seed for c, v in enumerate(problem.x[sample])]
 

@@ -39,6 +39,7 @@ class Expansion:
 
     flat: the trained theta, (P,).  x, seeds: (R, .), those of the margins.  leaders: for every margin the first one of
     its sample, by which kinks are named: their gates are those of all margins of the sample.
+    heard: for the leaders of active margins, per hidden layer, which neurons have a way to an output.
     active: margins that are 1.  loud: kinks of active margins that are heard, so that their gates change the gradient;
     quiet: the others that can matter to second order.
     """
@@ -59,12 +60,15 @@ class Expansion:
         matrices = network.matrices(point.theta)
         self.loud: list[Place] = []
         self._others: list[Place] = []
+        self.heard: dict[int, list[np.ndarray]] = {}
         for i in dict.fromkeys(self.leaders[i] for i in self.active):
             above = np.ones(network.outputs, dtype=bool)
+            self.heard[i] = []
             for layer in range(len(self.signs) - 1, -1, -1):
                 if layer < len(self.signs) - 1 and not network.slope:
                     above = above & (self.signs[layer + 1][i] >= 0)
                 above = (matrices[layer + 1][above] != 0.0).any(axis=0)
+                self.heard[i].insert(0, above)
                 for j in np.flatnonzero(self.signs[layer][i] == 0).tolist():
                     (self.loud if above[j] else self._others).append((i, layer, j))
         still = self._still()
