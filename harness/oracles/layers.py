@@ -25,7 +25,10 @@ def decide_first(apart: Apart, certify: bool) -> LayerVerdicts:
     """The verdicts on the first layer's problem."""
     problem = layer_problem(apart)
     local = decide_local(problem, certify)
-    return LayerVerdicts(decide_global(problem, local, certify, every_cell=False), local)
+    # What a tree over gates (layer_tree.py) may settle needs no list of cells; where the layer is all there is, neurons
+    # of one output are interchangeable, and the list is the shorter one.
+    every_cell = not apart.problem.network.trained[1]
+    return LayerVerdicts(decide_global(problem, local, certify, every_cell=every_cell), local)
 
 
 def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:

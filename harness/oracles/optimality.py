@@ -30,7 +30,13 @@ from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
 
 # Joint cells that are gone through, next to the limit and everywhere; the exact checker takes a third of a ms each.
-MAX_CELLS = {"local": 1024, "global": 512}
+# For a layer they are quadratic programmes, and as soon solved as checked.
+MAX_CELLS = {
+    ("full", "local"): 1024,
+    ("full", "global"): 512,
+    ("layer 1", "local"): 1024,
+    ("layer 1", "global"): 2048,
+}
 # A gain smaller than this share of the value is not told from the error of the limit.
 LEAST_GAIN = 1e-9
 
@@ -95,7 +101,7 @@ def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_ce
         verdict = _better(problem, "global", best, certify)
         if verdict is not None:
             return verdict
-    if every_cell and joint_cells(problem, "global")[0] <= MAX_CELLS["global"]:
+    if every_cell and joint_cells(problem, "global")[0] <= MAX_CELLS[problem.name, "global"]:
         return decide_cells(problem, "global", certify)
     known = f"; any width costs at least {relaxed.bound:.6g}" if relaxed is not None and problem.name == "full" else ""
     return Verdict("undecided", problem.value, None, f"no proof and no better point found{known}")
@@ -254,7 +260,7 @@ def _global_guesses(
 def decide_cells(problem: Programme, scope: str, certify: bool) -> Verdict:
     """All joint cells of the scope: a better point in one, or a proof in each."""
     count, cells = joint_cells(problem, scope)
-    if count > MAX_CELLS[scope]:
+    if count > MAX_CELLS[problem.name, scope]:
         return Verdict("undecided", problem.value, None, f"{count} joint cells are too many to go through")
     proofs, lowest = [], problem.value
     pool = Pool(problem)
