@@ -23,6 +23,7 @@ from harness.oracles.least_distance import least_norm
 from harness.problem.networks import Network, convolutional, fully_connected
 from harness.problem.points import Point
 from harness.problem.problems import Problem
+from tests.certificate_examples import changed
 from tests.margin_limits import point, random_limit
 
 SLOPES = [Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(-1), Fraction(2), Fraction(-3, 2)]
@@ -260,3 +261,33 @@ def test_one_layer(name: str) -> None:
                     assert whole.certified
     assert seen["undecided"] == 0
     assert seen["optimal"] >= 20
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_proofs_of_a_layer_are_about_its_own_point(name: str) -> None:
+    """The least point of a cell is one alone, so that no proof holds of a point beside it."""
+    network = NETWORKS[name]
+    rng = np.random.default_rng(6)
+    seen: Counter[str] = Counter()
+    for layer in (k for k, own in enumerate(network.trained) if own):
+        for _ in range(60 // network.degree):
+            found = optimum_of_a_cell(rng, network, layer, 2)
+            if found is None:
+                continue
+            for verdict in (pair := decide_layer(found, layer, certify=True)).local, pair.global_:
+                certificate: Any = verdict.certificate
+                seen[verdict.status] += 1
+                if verdict.status == "not_optimal":
+                    less = [str(Fraction(a) / 2) for a in certificate["better"]]
+                    assert "not feasible" in check(found.problem, {**certificate, "better": less}).reason
+                    continue
+                size = 1e-3 * float(np.linalg.norm(found.theta[layer]))
+                beside = [
+                    str(Fraction(a) + Fraction(size * rng.standard_normal())) for a in certificate["theta"][layer]
+                ]
+                if len(beside) > 1:
+                    assert not check(found.problem, changed(certificate, ["theta", layer], beside)).accepted
+                for fixed in (k for k, own in enumerate(network.trained) if not own):
+                    other = changed(certificate, ["theta", fixed, 0], "7/5")
+                    assert "is fixed" in check(found.problem, other).reason
+    assert seen["optimal"] >= 6
