@@ -281,13 +281,15 @@ def test_proofs_of_a_layer_are_about_its_own_point(name: str) -> None:
                     less = [str(Fraction(a) / 2) for a in certificate["better"]]
                     assert "not feasible" in check(found.problem, {**certificate, "better": less}).reason
                     continue
-                size = 1e-3 * float(np.linalg.norm(found.theta[layer]))
-                beside = [
-                    str(Fraction(a) + Fraction(size * rng.standard_normal())) for a in certificate["theta"][layer]
-                ]
+                own = found.theta[layer]
+                step = rng.standard_normal(len(own))
+                # Along the point only its scale changes, and at right angles to it the cost does.
+                step -= (step @ own) / (own @ own) * own
+                step *= 1e-3 * np.linalg.norm(own) / max(float(np.linalg.norm(step)), 1e-300)
+                beside = [str(Fraction(a) + Fraction(float(b))) for a, b in zip(own, step, strict=True)]
                 if len(beside) > 1:
                     assert not check(found.problem, changed(certificate, ["theta", layer], beside)).accepted
-                for fixed in (k for k, own in enumerate(network.trained) if not own):
+                for fixed in (k for k, trained in enumerate(network.trained) if not trained):
                     other = changed(certificate, ["theta", fixed, 0], "7/5")
                     assert "is fixed" in check(found.problem, other).reason
     assert seen["optimal"] >= 6
