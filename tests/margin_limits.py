@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.oracles.cone import CellNeuron, solve_cell
+from harness.oracles.least_distance import least_norm
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, diagonal, fully_connected, sparse
@@ -30,6 +31,11 @@ def point(
     return Point.at(Problem(network, tuple(tuple(Fraction(a) for a in row) for row in x), tuple(y)), theta, doubt)
 
 
+def problem_of(network: Network, x: Any, y: Any) -> Problem:
+    """The problem of points and labels in any sequences of numbers."""
+    return Problem(network, x, y)
+
+
 def as_limit(found: Point) -> Limit:
     """A converged limit with this point, of a flow that starts anywhere."""
     start = tuple(tuple(Fraction(0) for _ in u) for u in found.theta)
@@ -41,9 +47,13 @@ def margins_of(network: Network, problem: Problem | Instance, theta: Sequence[np
     h = problem.x_float
     for layer, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
         h = h @ np.append(u, 0.0)[np.array(pattern)].T
-        if layer + 1 < network.depth and network.activation == "relu":
-            h = np.maximum(h, 0.0)
-    return problem.y_float * h[:, 0]
+        if layer + 1 < network.depth:
+            h = np.where(h > 0.0, h, float(network.slope) * h)
+    if network.outputs == 1:
+        return problem.y_float * h[:, 0]
+    return np.array(
+        [h[i, own] - h[i, k] for i, own in enumerate(problem.y) for k in range(network.outputs) if k != own]
+    )
 
 
 def fc_relu_local() -> Point:
@@ -67,17 +77,22 @@ def active_global() -> Point:
     return point(fully_connected("relu", (2, 2)), [["1", "1/4"], ["-1", "1/4"]], [1, 1], [[0, a, 0, a], [a, a]])
 
 
-def random_limit(seed: int) -> Point | None:
+def random_limit(
+    seed: int, slope: Fraction | None = None, *, fixed: bool = False, most: tuple[int, int, int] = (5, 3, 3)
+) -> Point | None:
     """A KKT point of a random small network: the optimum of a random joint cell, if it is one; else None.
 
     Some have kinks and dead neurons.  Polished by Newton's method on the face it lies on.
+    slope: of a leaky relu; None for a linear or a relu network.  fixed: the outputs are 1 and -1 and not trained.
+    most: of points, dimensions and neurons.
     """
     rng = np.random.default_rng(seed)
-    activation: Any = "linear" if seed % 4 == 3 else "relu"
-    n, d, k = int(rng.integers(1, 6)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    activation: Any = "leaky_relu" if slope is not None else "linear" if seed % 4 == 3 else "relu"
+    n, d, k = (int(rng.integers(1, largest + 1)) for largest in most)
     mask = rng.random((k, d)) < (1.0 if rng.random() < 0.6 else 0.7)
     mask[:, 0] |= ~mask.any(axis=1)
-    network = sparse(activation, (mask.astype(int).tolist(), [[1] * k]))
+    network = sparse(activation, (mask.astype(int).tolist(), [[1] * k]), negative_slope=slope)
+    below = float(network.slope)
     x = rng.integers(-3, 4, (n, d))
     x[:, 0] += ~x.any(axis=1)
     y = rng.choice((-1, 1), n)
@@ -88,8 +103,11 @@ def random_limit(seed: int) -> Point | None:
         gates = (patch @ rng.standard_normal(patch.shape[1]) > 0).astype(float)
         if activation == "linear":
             gates[:] = 1.0
-        walls = (2 * gates - 1)[:, None] * patch if activation == "relu" else patch[:0]
-        cells.append(CellNeuron(j, sign, (), (y * sign * gates)[:, None] * patch, walls))
+        walls = (2 * gates - 1)[:, None] * patch if network.kinked else patch[:0]
+        activity = below + (1.0 - below) * gates
+        cells.append(CellNeuron(j, sign, (), (y * sign * activity)[:, None] * patch, walls))
+    if fixed:
+        return _of_fixed_outputs(network, x, y, cells)
     found = solve_cell(cells, quadratic=False)
     if found is None or not np.isfinite(found.cost):
         return None
@@ -100,6 +118,30 @@ def random_limit(seed: int) -> Point | None:
     v = [cell.sign * np.linalg.norm(part) ** 0.5 for cell, part in zip(cells, u, strict=True)]
     try:
         out = point(network, x.tolist(), y.tolist(), [np.concatenate(w).tolist(), np.array(v).tolist()])
+    except ValueError:
+        return None
+    return out if out.residual < 1e-10 else None
+
+
+def _of_fixed_outputs(network: Network, x: np.ndarray, y: np.ndarray, cells: list[CellNeuron]) -> Point | None:
+    """The optimum of the joint cell over the first layer, if it is a KKT point of it."""
+    network = network.fixing({2: [cell.sign for cell in cells]})
+    offsets = np.cumsum([0, *(cell.rows.shape[1] for cell in cells)])
+    walls = [np.zeros((0, offsets[-1]))]
+    for cell, a, b in zip(cells, offsets, offsets[1:], strict=False):
+        own = cell.walls[cell.walls.any(axis=1)]
+        walls.append(np.hstack([np.zeros((len(own), a)), own, np.zeros((len(own), offsets[-1] - b))]))
+    margins = np.hstack([cell.rows for cell in cells])
+    rows = np.vstack([margins, *walls])
+    found = least_norm(rows, np.append(np.ones(len(margins)), np.zeros(len(rows) - len(margins))))
+    if found is None or found.z is None:
+        return None
+    # What presses is tight: the point of least norm with these equations has its zeros clear of rounding.
+    tight = found.y > 1e-9 * found.y.max()
+    z = np.linalg.lstsq(rows[tight], (np.arange(len(rows)) < len(margins))[tight].astype(float), rcond=None)[0]
+    z[np.abs(z) < 1e-12 * np.abs(z).max()] = 0.0
+    try:
+        out = point(network, x.tolist(), y.tolist(), [z.tolist(), [cell.sign for cell in cells]])
     except ValueError:
         return None
     return out if out.residual < 1e-10 else None

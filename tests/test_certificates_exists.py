@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.certificates.exists import kkt_point
 from harness.certificates.numbers import Rejected
+from harness.oracles.exact import exact_theta, stated
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal, fully_connected, sparse
+from harness.problem.points import Point
+from harness.problem.problems import Problem
 from tests.certificate_examples import instance_of
+from tests.kkt_points import kkt_point as descended
 
 ROOT = 0.5 ** (1 / 3)
 
@@ -112,3 +117,56 @@ def test_a_sign_is_clear_of_the_point(sign: int) -> None:
             point(instance, theta, signs, [1, 0, 2])
     else:
         assert point(instance, theta, signs, [1, 0, 2]) < 1e-14
+
+
+# --- slopes, fixed layers, several outputs ---
+
+KINDS: dict[str, Network] = {
+    "leaky": fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2)),
+    "absolute value, depth 3": fully_connected("leaky_relu", (2, 1, 1), negative_slope=-1),
+    "steep, last layer fixed": fully_connected("leaky_relu", (2, 3), negative_slope=2, fixed={2: [1, -1, 1]}),
+    "relu, first layer fixed": fully_connected("relu", (2, 2, 2), fixed={1: [1, Fraction(1, 4), -1, 1]}),
+    "leaky, middle layer fixed": fully_connected(
+        "leaky_relu", (2, 2, 2), negative_slope=Fraction(1, 10), fixed={2: [1, Fraction(1, 4), -1, 1]}
+    ),
+    "linear, 3 classes": fully_connected("linear", (2, 2), outputs=3),
+    "leaky, 2 classes": fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2), outputs=2),
+    "3 classes, depth 1": fully_connected("linear", (3,), outputs=3),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_point_is_where_it_is_said_to_be(name: str) -> None:
+    """Seen from a point that is moved a little the exact one is farther off, by as much as it was moved."""
+    network = KINDS[name]
+    rng = np.random.default_rng(7)
+    proven = 0
+    for _ in range(40):
+        x = rng.integers(-3, 4, (2, network.widths[0]))
+        x[:, 0] += ~x.any(axis=1)
+        labels = (-1, 1) if network.outputs == 1 else range(network.outputs)
+        problem = Problem(network, x.tolist(), rng.choice(labels, 2).tolist())
+        found = descended(problem, rng.standard_normal(network.size))
+        if found is None or found.doubt:
+            continue
+        signs = tuple(tuple(map(tuple, block.tolist())) for block in found.signs) if network.kinked else None
+        multipliers = tuple(Fraction(float(a)) for a in found.multipliers)
+        try:
+            near = kkt_point(problem, exact_theta(network, found.theta), signs, multipliers)
+        except Rejected:
+            continue
+        proven += 1
+        assert near < 1e-12
+        for size in (1e-6, 1e-9):
+            step = rng.standard_normal(network.size)
+            step *= size / np.linalg.norm(step)
+            moved = network.split(network.flat(found.theta) + step)
+            try:
+                far = kkt_point(problem, exact_theta(network, moved), signs, multipliers)
+            except Rejected:
+                continue
+            # Rotations of a point are exact ones too, and one of them may be nearer.
+            assert far <= 100 * size
+            residual = Point.at(problem, [list(u) for u in stated(network, moved)]).residual
+            assert far >= 1e-2 * residual
+    assert proven >= 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from harness.certificates.vertices import features
 from harness.oracles import decide
 from harness.oracles.vertices import cheapest_vertex, decide_vertices
 from harness.problem.networks import diagonal, fully_connected
-from tests.margin_limits import margins_of, point
+from harness.problem.points import Point
+from tests.margin_limits import margins_of, point, problem_of
 from tests.support.draws import first
 
 
@@ -45,6 +47,8 @@ def test_the_worse_coordinate_is_a_local_optimum_only() -> None:
 def test_others_are_left_alone() -> None:
     single = point(fully_connected("linear", (1, 1, 1)), [[1]], [1], [[1.0]] * 3)
     assert decide_vertices(single, certify=True) is not None
+    fixed = point(diagonal("linear", 1, 3, fixed={2: [1]}), [[1]], [1], [[1.0]] * 3)
+    assert decide_vertices(fixed, certify=True) is None
     joined = point(fully_connected("linear", (2, 1, 1)), [[1, 0]], [1], [[1, 0], [1], [1]])
     assert decide_vertices(joined, certify=True) is None
 
@@ -75,6 +79,44 @@ def test_no_random_point_is_cheaper(seed: int) -> None:
             compared += 1
             assert 0.5 * sum(float(u @ u) for u in theta) * q ** (-2.0 / 3.0) >= least * (1 - 1e-9)
     assert compared >= 100
+
+
+@pytest.mark.parametrize("slope", ["1/10", "1/2", "9/10", "-1", "2"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_every_slope_has_its_vertices(depth: int, slope: str) -> None:
+    """No random point is cheaper than the cheapest vertex, which is one itself."""
+    rng = np.random.default_rng(depth)
+    network = diagonal("leaky_relu", 2, depth, negative_slope=Fraction(slope))
+    seen = 0
+    for _ in range(8):
+        problem = problem_of(network, rng.integers(1, 4, (2, 2)) * rng.choice((-1, 1), (2, 2)), rng.choice((-1, 1), 2))
+        drawn = [[rng.standard_normal(2) for _ in range(depth)] for _ in range(400)]
+        costs = [
+            0.5 * sum(float(u @ u) for u in theta) / q ** (2.0 / depth)
+            for theta in drawn
+            if (q := float(margins_of(network, problem, theta).min())) > 0.0
+        ]
+        if not costs:
+            continue
+        seen += 1
+        (_, least), chosen = min(
+            ((cheapest_vertex(np.array(table, dtype=float), depth), signs) for signs, table in features(problem)),
+            key=lambda found: found[0][1],
+        )
+        assert min(costs) >= least * (1.0 - 1e-9)
+        any_one = next(theta for theta in drawn if margins_of(network, problem, theta).min() > 0.0)
+        verdict = decide_vertices(Point.at(problem, [u.tolist() for u in any_one]), certify=True)
+        assert verdict is not None
+        assert (verdict.status, verdict.certified) == ("not_optimal", True)
+        assert verdict.bound is not None
+        assert verdict.bound >= least * (1.0 - 1e-9)
+        beta = cheapest_vertex(np.array(dict(features(problem))[chosen], dtype=float), depth)[0]
+        root = np.abs(beta) ** (1.0 / depth)
+        best = [root * [signs[layer] for signs in chosen] for layer in range(depth - 1)] + [np.sign(beta) * root]
+        own = decide_vertices(Point.at(problem, [u.tolist() for u in best]), certify=True)
+        assert own is not None
+        assert (own.status, own.certified) == ("optimal", True)
+    assert seen >= 4
 
 
 @pytest.mark.parametrize("change", [1e-3, -1e-3, 0.5, -1.0])

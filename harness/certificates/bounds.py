@@ -6,14 +6,16 @@ psi_j(z) = sum_i alpha_i y_i t_j sigma(z . p_ij) (problems.py).  If psi_j(z) <= 
     full:     cost >= sum_j |u_j| >= sum(alpha) / max_j D_j,
     a layer:  cost >= 1/2 sum(alpha)^2 / sum_j D_j^2   (Cauchy-Schwarz).
 
-Where sigma is the identity, psi_j(z) = z . (sum_i alpha_i y_i t_j p_ij), so D_j is the norm of that vector.  Where
-it is a relu, a region says of every sample that its gate is on (relu(z . p) = z . p), off (0), or free.  A free
-sample with b_i = alpha_i y_i t_j > 0 has b_i relu(s) = max(0, b_i s): on or off, whichever is more.  One with
-b_i < 0 has b_i relu(s) <= c b_i s for every c in [0, 1].  So if for EVERY subset A of the first kind there are c_i with
+Where sigma is the identity, psi_j(z) = z . (sum_i alpha_i y_i t_j p_ij), so D_j is the norm of that vector.  Where it
+has a kink, with slope g at negative arguments, a region says of every sample that its gate is on (sigma(s) = s), off
+(g s), or free.  With b_i = alpha_i y_i t_j, a free sample with (1 - g) b_i > 0 is convex: b_i sigma(s) is the larger
+of b_i s and g b_i s.  One with (1 - g) b_i < 0 is concave, the smaller of the two, and then b_i sigma(s) <= a_i b_i s
+for every a_i between g and 1, a_i = g + (1 - g) c_i with c_i in [0, 1].  So if for EVERY subset A of the convex
+samples there are c_i with
 
-    | sum_{on and A} b_i p_ij + sum_{second kind} c_i b_i p_ij | <= D_j,
+    | sum_{on and A} b_i p_ij + sum_{off and convex not in A} g b_i p_ij + sum_{concave} a_i b_i p_ij | <= D_j,
 
-then psi_j(z) <= D_j |z| on the region.  The certificate gives the c_i of each A:
+then psi_j(z) <= D_j |z| on the region.  For relu, g = 0 and a_i = c_i.  The certificate gives the c_i of each A:
 
     {"kind": "bound", "problem": P, "scope": S, "theta": ..., "structure": ..., "alpha": [n numbers],
      "neurons": [one list a hidden neuron of {"sign": 1, "cases": [{"on": [samples of A], "c": {"3": "1/2"}}, ...]}]}
@@ -135,7 +137,7 @@ def region(block: Block, structure: Structure, problem: Name, scope: str) -> Reg
 
 @dataclass(frozen=True)
 class Case:
-    """on: the subset A.  c: the coefficients, zeros left out."""
+    """on: the subset A.  c: the shares of the on side, zeros left out."""
 
     on: frozenset[int]
     c: dict[int, Fraction]
@@ -184,11 +186,13 @@ def _sign_slope(
     block: Block, where: Region, ay: Sequence[Fraction], sign: int, cases: list[Case], place: str
 ) -> Fraction:
     b = [a * sign * block.scale for a in ay]
-    always = {i: a for i, a in enumerate(b) if where.gates[i] == 1}
+    slope = block.slope
+    # What no case turns on has the slope of the off side.
+    start = {i: a if where.gates[i] == 1 else slope * a for i, a in enumerate(b)}
     free = [i for i, gate in enumerate(where.gates) if gate is None]
     # The gate of a zero patch, or of a free sample without a multiplier, changes nothing.
     idle = {i for i, p in enumerate(block.vectors) if not any(p)} | {i for i in free if not b[i]}
-    either = frozenset(i for i in free if b[i] > 0) - idle
+    either = frozenset(i for i in free if (1 - slope) * b[i] > 0) - idle
     if len(either) >= MAX_CASES.bit_length():
         raise Rejected(f"{place} has {len(either)} free samples to choose among, too many to list")
     seen: set[frozenset[int]] = set()
@@ -203,7 +207,7 @@ def _sign_slope(
         if not on <= either:
             raise Rejected(f"{place}: a case turns on a sample that is not free to choose")
         seen.add(on)
-        weights = always | {i: b[i] for i in on} | {i: c * b[i] for i, c in case.c.items()}
+        weights = start | {i: b[i] for i in on} | {i: (slope + (1 - slope) * c) * b[i] for i, c in case.c.items()}
         worst = max(worst, combined(block, weights))
     if len(seen) != 1 << len(either):
         raise Rejected(f"{place}, sign {sign}: {len(seen)} of {1 << len(either)} subsets of {sorted(either)} are given")

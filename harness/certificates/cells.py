@@ -1,9 +1,10 @@
 """Certificates of kind "cells": a lower bound for every joint cell next to the limit, each with its own multipliers.
 
 A closed cell of a gated neuron is a sign of t_j and a gate a_i in {0, 1} for every sample: all z with
-(2 a_i - 1) z . p_i >= 0.  There relu(z . p_i) = a_i z . p_i, and for any nu_i >= 0
+(2 a_i - 1) z . p_i >= 0.  There sigma(z . p_i) = e_i z . p_i with e_i = 1 where the gate is 1 and e_i the slope of the
+negative side where it is 0, and for any nu_i >= 0
 
-    psi_j(z) <= z . (sum_i a_i alpha_i y_i t_j p_i + sum_i nu_i (2 a_i - 1) p_i),
+    psi_j(z) <= z . (sum_i e_i alpha_i y_i t_j p_i + sum_i nu_i (2 a_i - 1) p_i),
 
 so D_j is the norm of that vector (bounds.py has the rest).  A joint cell chooses a cell for every neuron.  The region
 of bounds.py is the union of the joint cells that agree with its signs and fixed gates.  The checker lists
@@ -125,7 +126,8 @@ def _cell(block: Block, entry: Entry, place: str) -> Cell:
 
 def _slope(block: Block, entry: Entry, y: Sequence[int], place: str) -> Fraction:
     part = _part(block, entry, place)
-    weights = {i: entry.alpha[i] * y[i] * part.sign * block.scale for i in part.on}
+    b = {i: a * label * part.sign * block.scale for i, (a, label) in enumerate(zip(entry.alpha, y, strict=True)) if a}
+    weights = {i: a if i in part.on else block.slope * a for i, a in b.items()}
     for i, a in part.nu.items():
         if a < 0:
             raise Rejected(f"{place}: nu of sample {i}, neuron {block.neuron.index + 1} is negative")

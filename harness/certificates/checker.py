@@ -27,7 +27,7 @@ from harness.certificates.curves import check_curve
 from harness.certificates.layers import check_layer
 from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, vector
 from harness.certificates.parameters import read_theta
-from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, neurons_of, value
+from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
@@ -72,7 +72,7 @@ def read_certificate(given: Problem, value: object, field: str = "certificate") 
     width, n = given.network.widths[1], given.n
     common: dict[str, Any] = {
         "kind": kind,
-        "problem": choice(found["problem"], f"{field}.problem", NAMES),
+        "problem": meant(given.network, choice(found["problem"], f"{field}.problem", NAMES)),
         "scope": choice(found["scope"], f"{field}.scope", ("local", "global")),
         "theta": read_theta(found["theta"], f"{field}.theta", given.network),
         "structure": read_structure(found["structure"], f"{field}.structure", given),

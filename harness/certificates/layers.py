@@ -1,25 +1,28 @@
 """The problem over one layer's parameters, at any depth and with any sharing: kinds "layer tree" and "layer better".
 
-At theta, minimise 1/2 |z|^2 over z = u^l subject to q_i >= 1, the other layers held at theta's.  Once the gates of
-the hidden neurons of layers l..m-1 on a sample are given, the pre-activations and q_i are linear forms in z.  The
-layers below l are theta's, with inputs that vanish in the limit passed on as zeros.
+At theta, minimise 1/2 |z|^2 over z = u^l subject to q_i >= 1, the other layers held at theta's.  With several outputs
+a sample has several margins q_i, and the same gates in all.  Once the gates of the hidden neurons of layers l..m-1 on
+a sample are given, the pre-activations and its q_i are linear forms in z.  The layers below l are theta's, with
+inputs that vanish in the limit passed on as zeros.  Where all other layers are fixed by the network, the problem is
+(P) itself, and may be called "full".
 
-A closed cell is a choice of gates: a gate on says that its pre-activation form is >= 0, off that it is <= 0.  For
+A closed cell is a choice of gates: a gate on says that its pre-activation form is >= 0 and passes it on, off that it
+is <= 0 and passes it on times the slope of the activation there, 0 for relu.  For
 alpha >= 0, and nu >= 0 for those inequalities, every feasible z of the cell costs at least
 
     1/2 (sum_i alpha_i)^2 / |sum_i alpha_i c_i + sum_r nu_r (+-n_r)|^2,         q_i = c_i . z, forms n_r,
 
-by Cauchy-Schwarz.  A gate need not be chosen where no sample with alpha_i > 0 feels it.  Hence optimality is proven
+by Cauchy-Schwarz.  A gate need not be chosen where no q_i with alpha_i > 0 feels it.  Hence optimality is proven
 by a tree that splits on one gate at a time and has one such bound at every leaf:
 
     {"kind": "layer tree", "problem": "layer 2", "scope": S, "theta": ..., "signs": ..., "tree": T}
-    T = {"split": PLACE, "on": T, "off": T}  or  {"alpha": [n numbers], "nu": [[*PLACE, number], ...]}
+    T = {"split": PLACE, "on": T, "off": T}  or  {"alpha": [one a margin], "nu": [[*PLACE, number], ...]}
 
 (PLACE is [sample from 0, layer from 1, neuron from 1].)  Scope "global": no gate is given at the root.  Scope "local":
 the gates of all pre-activations whose sign is not 0 are given, which holds in a neighbourhood of the points with the
 signs.  Accepted where every leaf's bound is at least (1 - 1e-9) of what theta's u^l costs at min q = 1.
 
-    {"kind": "layer better", ..., "better": [numbers of u^l], "alpha": [n numbers], "nu": [[*PLACE, number], ...]}
+    {"kind": "layer better", ..., "better": [numbers of u^l], "alpha": [one a margin], "nu": [[*PLACE, number], ...]}
 
 proves the opposite.  EVERY feasible z with the signs costs at least L: the bound above with the gates of the signs,
 those of zeros off, and nu of either sign at zeros, where the form is 0.  "better" is exactly feasible and costs less
@@ -49,12 +52,14 @@ from harness.certificates.numbers import (
     float_up,
     integer,
     number,
-    rows,
     squared_norm,
     vector,
 )
+from harness.certificates.parameters import read_theta
+from harness.certificates.problems import only_layer
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
 from harness.problem.fields import FieldError
+from harness.problem.networks import Network
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
@@ -68,19 +73,22 @@ Form = Vector | None
 
 
 class Layer:
-    """One layer's problem: its forms under given gates.  layer counts from 0."""
+    """One layer's problem: its forms under given gates.  layer counts from 0.  rows: the margins of every sample."""
 
     def __init__(self, given: Problem, theta: Theta, layer: int, signs: Signs | None) -> None:
         network = given.network
         self.given = given
         self.layer = layer
         self.size = network.sizes[layer]
-        self.relu = network.activation == "relu"
+        self.kinked, self.slope = network.kinked, network.slope
         self.hidden = network.depth - 1
+        self.rows: list[list[int]] = [[] for _ in given.x]
+        for row, (sample, _) in enumerate(given.rows):
+            self.rows[sample].append(row)
         self.above = {k: weights(network, theta, k) for k in range(layer + 1, network.depth)}
         self.below = [
-            activations(network, theta, x, [signs[k][i] if signs is not None else () for k in range(layer)])
-            for i, x in enumerate(given.x)
+            activations(network, theta, x, [signs[k][own[0]] if signs is not None else () for k in range(layer)])
+            for x, own in zip(given.x, self.rows, strict=True)
         ]
         self._first = [self._own(i) for i in range(given.n)]
 
@@ -96,43 +104,54 @@ class Layer:
         return out
 
     def forms(self, sample: int, gates: Mapping[Place, int]) -> list[list[Form]]:
-        """The forms of the pre-activations of layers layer..m-1; the last is [q_i]."""
+        """The forms of the pre-activations of layers layer..m-1; the last are the outputs."""
         a: list[Form] = list(self._first[sample])
         out = [a]
         for k in range(self.layer + 1, self.hidden + 1):
             a = [self._mix(row, out[-1], sample, k - 1, gates) for row in self.above[k]]
             out.append(a)
-        label = self.given.y[sample]
-        out[-1] = [None if form is None else tuple(label * v for v in form) for form in out[-1]]
         return out
+
+    def margin(self, row: int, outputs: Sequence[Form]) -> Form:
+        """The form of one margin of a sample with these outputs."""
+        total = [Fraction(0)] * self.size
+        for weight, form in zip(self.given.rows[row][1], outputs, strict=True):
+            if weight:
+                if form is None:
+                    return None
+                total = [t + weight * v for t, v in zip(total, form, strict=True)]
+        return tuple(total)
 
     def _mix(self, row: Vector, a: Sequence[Form], sample: int, layer: int, gates: Mapping[Place, int]) -> Form:
         total = [Fraction(0)] * self.size
         for j, (weight, form) in enumerate(zip(row, a, strict=True)):
-            if not weight:
+            if not weight or (form is not None and not any(form)):
                 continue
-            if self.relu:
+            if self.kinked:
                 gate = gates.get((sample, layer, j))
-                if gate == 0 or (form is not None and not any(form)):
-                    continue
                 if gate is None:
                     return None
+                if gate == 0:
+                    if not self.slope:
+                        continue
+                    weight *= self.slope
             if form is None:
                 return None
             total = [t + weight * v for t, v in zip(total, form, strict=True)]
         return tuple(total)
 
     def margins(self, z: Vector) -> tuple[list[Fraction], dict[Place, Fraction]]:
-        """q_i at z, and every pre-activation of layers layer..m-1 of the network."""
+        """Every margin at z, and every pre-activation of layers layer..m-1 of the network."""
         found: dict[Place, Fraction] = {}
-        q = []
-        for i, label in enumerate(self.given.y):
-            a = [dot(form, z) for form in self._first[i]]
+        outputs: list[list[Fraction]] = []
+        for i, first in enumerate(self._first):
+            a = [dot(form, z) for form in first]
             for k in range(self.layer, self.hidden):
                 found |= {(i, k, j): value for j, value in enumerate(a)}
-                h = [max(value, Fraction(0)) if self.relu else value for value in a]
+                h = [self.slope * value if self.kinked and value < 0 else value for value in a]
                 a = [dot(row, h) for row in self.above[k + 1]]
-            q.append(label * a[0])
+            outputs.append(a)
+        q = [sum((s * a for s, a in zip(seed, outputs[i], strict=True)), Fraction(0)) for i, seed in self.given.rows]
         return q, found
 
 
@@ -155,9 +174,9 @@ def check_layer(given: Problem, certificate: object) -> Checked:
     kind = choice(fields(certificate, "certificate", ("kind",), None)["kind"], "certificate.kind", KINDS)
     own = ("tree",) if kind == "layer tree" else ("better", "alpha", "nu")
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "signs", *own))
-    layer = _layer_index(found["problem"], given.network.depth)
+    layer = _layer_index(found["problem"], given.network)
     scope = choice(found["scope"], "certificate.scope", ("local", "global"))
-    theta = rows(found["theta"], "certificate.theta", given.network.sizes)
+    theta = read_theta(found["theta"], "certificate.theta", given.network)
     signs = read_signs(found["signs"], "certificate.signs", given)
     if signs is not None:
         require_signs(given, theta, signs)
@@ -175,11 +194,18 @@ def check_layer(given: Problem, certificate: object) -> Checked:
 KINDS = ("layer tree", "layer better")
 
 
-def _layer_index(value: object, depth: int) -> int:
+def _layer_index(value: object, network: Network) -> int:
+    """Raises FieldError, and Rejected for a layer that is fixed."""
+    only = only_layer(network)
+    if value == "full" and only is not None:
+        return only
     match = re.fullmatch("layer ([1-9][0-9]{0,3})", value, re.ASCII) if isinstance(value, str) else None
-    if match is None or int(match.group(1)) > depth:
-        raise FieldError("certificate.problem", f'must be "layer 1" to "layer {depth}"')
-    return int(match.group(1)) - 1
+    if match is None or int(match.group(1)) > network.depth:
+        raise FieldError("certificate.problem", f'must be "layer 1" to "layer {network.depth}"')
+    layer = int(match.group(1)) - 1
+    if not network.trained[layer]:
+        raise Rejected(f"layer {layer + 1} is fixed and has no problem of its own")
+    return layer
 
 
 def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
@@ -188,8 +214,8 @@ def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
         (i, layer, j): int(sign > 0)
         for layer, samples in enumerate(signs or ())
         if layer >= problem.layer
-        for i, row in enumerate(samples)
-        for j, sign in enumerate(row)
+        for i, own in enumerate(problem.rows)
+        for j, sign in enumerate(samples[own[0]])
         if sign
     }
 
@@ -214,7 +240,7 @@ def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) ->
         leaf = fields(node, at, ("alpha",), ("nu",))
         if bounds.leaves >= MAX_LEAVES:
             raise Rejected(f"more than {MAX_LEAVES} leaves")
-        alpha = vector(leaf["alpha"], f"{at}.alpha", problem.given.n)
+        alpha = vector(leaf["alpha"], f"{at}.alpha", len(problem.given.rows))
         nu = _read_nu(leaf.get("nu", []), f"{at}.nu", problem)
         bounds.add(_ratio(problem, alpha, nu, bounds.gates, at, zeros=False))
         return
@@ -234,7 +260,7 @@ def _read_place(value: object, at: str, problem: Layer) -> Place:
     network = problem.given.network
     sample, layer, neuron = array(value, at, 3)
     sample = integer(sample, f"{at}[0]", 0, problem.given.n - 1)
-    if problem.layer >= problem.hidden or not problem.relu:
+    if problem.layer >= problem.hidden or not problem.kinked:
         raise FieldError(at, "the layer has no gates")
     layer = integer(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
     return sample, layer - 1, integer(neuron, f"{at}[2]", 1, network.widths[layer]) - 1
@@ -262,23 +288,24 @@ def _ratio(
     """(sum alpha)^2 / |.|^2, None for infinite; with zeros, pre-activations without a given gate are zero: gate off,
     nu of either sign.  Raises Rejected."""
     cells = dict(gates)
-    if zeros and problem.relu:
+    if zeros and problem.kinked:
         widths = problem.given.network.widths
         for i in range(problem.given.n):
             for layer in range(problem.layer, problem.hidden):
                 for j in range(widths[layer + 1]):
                     cells.setdefault((i, layer, j), 0)
     total = [Fraction(0)] * problem.size
-    used = {i for i, a in enumerate(alpha) if a} | {place[0] for place in nu}
+    used = {problem.given.rows[row][0] for row, a in enumerate(alpha) if a} | {place[0] for place in nu}
     forms = {i: problem.forms(i, cells) for i in used}
-    for i, a in enumerate(alpha):
+    for row, a in enumerate(alpha):
         if a < 0:
-            raise Rejected(f"{at}: alpha[{i}] is negative")
+            raise Rejected(f"{at}: alpha[{row}] is negative")
         if not a:
             continue
-        form = forms[i][-1][0]
+        sample = problem.given.rows[row][0]
+        form = problem.margin(row, forms[sample][-1])
         if form is None:
-            raise Rejected(f"{at}: sample {i} has a multiplier, and a gate that it feels is open")
+            raise Rejected(f"{at}: sample {sample} has a multiplier, and a gate that it feels is open")
         total = [t + a * v for t, v in zip(total, form, strict=True)]
     for (i, layer, j), value in nu.items():
         free = zeros and (i, layer, j) not in gates
@@ -299,16 +326,16 @@ def _check_better(
     problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], worth: Fraction
 ) -> Checked:
     better = vector(found["better"], "certificate.better", problem.size)
-    alpha = vector(found["alpha"], "certificate.alpha", problem.given.n)
+    alpha = vector(found["alpha"], "certificate.alpha", len(problem.given.rows))
     nu = _read_nu(found["nu"], "certificate.nu", problem)
     gates = _given(problem, signs)
     if signs is not None:
         _require_point(problem, gates, theta[problem.layer])
     floor = _ratio(problem, alpha, nu, gates, "certificate", zeros=True)
     q, inputs = problem.margins(better)
-    for i, margin in enumerate(q):
+    for (sample, _), margin in zip(problem.given.rows, q, strict=True):
         if margin < 1:
-            raise Rejected(f"the better point is not feasible: its margin on sample {i} is below 1")
+            raise Rejected(f"the better point is not feasible: its margin on sample {sample} is below 1")
     cost = squared_norm(better)
     if floor is None or not floor > cost:
         raise Rejected("the better point does not cost less than every point with the signs")
@@ -353,7 +380,8 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
         form = forms[i][layer - problem.layer][j]
         if form is not None and dot(form, point) * (1 if gate else -1) <= 0:
             raise Rejected("the point with the zeros next to theta has other signs")
-    if any(form is None or dot(form, point) <= 0 for form in (f[-1][0] for f in forms)):
+    margins = (problem.margin(row, forms[sample][-1]) for row, (sample, _) in enumerate(problem.given.rows))
+    if any(form is None or dot(form, point) <= 0 for form in margins):
         raise Rejected("the point with the signs next to theta has a margin that is not positive")
 
 

@@ -37,6 +37,11 @@ def require_mechanism(mechanism: str, given: Problem, theta: Theta, certificate:
     expected = {"zero weight": linear, "dead neuron": not linear, "kink": not linear}
     if not expected.get(mechanism, True):
         raise Rejected(f"{mechanism} is not a mechanism of {given.network.activation} networks")
+    if kind == "layer better":
+        # The one layer that is trained: convex within the gates, and no neuron has trained weights on both sides.
+        if mechanism != "kink":
+            raise Rejected(f"{mechanism} is not the mechanism of a network with one trained layer")
+        return
     sizes = given.network.sizes
     if kind == "better":
         moved = [rows(certificate["better"], "certificate.better", sizes)]

@@ -3,9 +3,9 @@
     {"outgoing": [s_1, ..., s_k], "gates": [[g_11, ..., g_1k], ... one row a sample]}
 
 s_j in {-1, 0, 1} is the sign of v_j, g_ij the sign of w_j . x_i^(j).  s_j = 0 says that the neuron is zero
-altogether, w_j = 0 and v_j = 0 (dead), and then all its g_ij are 0; at a KKT point |w_j| = |v_j|, so the one
-implies the other.  "gates" is null for linear networks.  Entries of neurons without incoming or without
-outgoing weights are not looked at.
+altogether, w_j = 0 and v_j = 0 (dead), and then all its g_ij are 0; at a KKT point |w_j| = |v_j|, so the one implies
+the other (where v_j is fixed, v_j = 0 implies w_j = 0).  "gates" is null for linear networks.  Entries of neurons
+without incoming or without outgoing weights are not looked at.
 
 A limit is irrational as a rule, and theta only its rounding: an input that vanishes in the limit is tiny there.
 So theta must have the structure up to 1e-9, and `settle` moves it, by projecting each w_j on the
@@ -47,7 +47,7 @@ def read_structure(value: object, field: str, given: Problem) -> Structure:
     found = fields(value, field, ("outgoing", "gates"))
     width = given.network.widths[1]
     outgoing = _signs(found["outgoing"], f"{field}.outgoing", width)
-    if given.network.activation == "linear":
+    if not given.network.kinked:
         if found["gates"] is not None:
             raise FieldError(f"{field}.gates", "must be null for a linear network")
         return Structure(outgoing, None)

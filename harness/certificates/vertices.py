@@ -1,11 +1,13 @@
-"""Kind "vertices": the whole margin problem of a diagonal network of any depth m >= 2, linear or relu.
+"""Kind "vertices": the whole margin problem of a diagonal network of any depth m >= 2 with one output, all trained.
 
-Neuron j of every layer is fed by neuron j of the layer below alone, so that only the product beta_j of its m weights
-counts: q_i = sum_j z_ij beta_j, where z_ij = y_i x_ij, and for relu z_ij = y_i max(0, s_j x_ij) with s_j the sign of
-its first weight (further hidden weights count only where they are positive).  A product costs at least
-(m/2) |beta_j|^(2/m), by the inequality of the means.  That is concave in |beta_j|, so that on each orthant the least
-cost on {z beta >= 1} is taken at a vertex: k coordinates are free and k margins are 1, k = 1, 2, ....  The checker
-lists all of them, for every choice of the s_j, in exact arithmetic; the certificate is theta alone:
+Neuron j of every layer is fed by neuron j of the layer below alone.  The activation is positively homogeneous, so
+that of its m weights only the product counts, beta_j = +- their absolute values, and the signs s of the hidden ones:
+q_i = sum_j z_ij beta_j, z_ij = y_i |x_ij| f(sign of x_ij), where f(1) and f(-1) are what the signs, each followed by
+the activation, make of 1 and of -1.  For linear networks z_ij = y_i x_ij; for relu z_ij = y_i max(0, s_j x_ij), since
+further hidden weights count only where they are positive.  A product costs at least (m/2) |beta_j|^(2/m), by the
+inequality of the means.  That is concave in |beta_j|, so that on each orthant the least cost on {z beta >= 1} is
+taken at a vertex: k coordinates are free and k margins are 1, k = 1, 2, ....  The checker lists all of them, for
+every choice of signs, in exact arithmetic; the certificate is theta alone:
 
     {"kind": "vertices", "problem": "full", "scope": "global", "theta": ...}
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations, product
 from math import comb
 
@@ -30,9 +33,9 @@ from harness.certificates.numbers import (
     float_down,
     float_up,
     root_down,
-    rows,
     squared_norm,
 )
+from harness.certificates.parameters import read_theta
 from harness.problem.networks import Network
 from harness.problem.problems import Problem
 
@@ -40,9 +43,14 @@ MOST_VERTICES = 20_000
 
 
 def is_diagonal(network: Network) -> bool:
-    """Whether neuron j of every layer has an input from neuron j of the layer below alone, and no weight is shared."""
+    """Whether neuron j of every layer has an input from neuron j of the layer below alone, and no weight is shared.
+
+    One output; every layer trained.
+    """
     width = network.widths[0]
-    if network.depth < 2 or network.shared or any(w != width for w in network.widths[:-1]):
+    if network.depth < 2 or network.outputs > 1 or network.degree < network.depth:
+        return False
+    if network.shared or any(w != width for w in network.widths[:-1]):
         return False
     entries = [(r == c, k) for p in network.patterns[:-1] for r, row in enumerate(p) for c, k in enumerate(row)]
     hidden = all((k >= 0) == own for own, k in entries)
@@ -52,19 +60,38 @@ def is_diagonal(network: Network) -> bool:
 def count(network: Network, n: int) -> int:
     """How many systems there are to solve."""
     d = network.widths[0]
-    sides = 2**d if network.activation == "relu" else 1
-    return sides * sum(comb(n, k) * comb(d, k) for k in range(1, min(n, d) + 1))
+    return len(sides(network)) ** d * sum(comb(n, k) * comb(d, k) for k in range(1, min(n, d) + 1))
 
 
-def features(given: Problem) -> Iterator[tuple[tuple[int, ...], list[list[Fraction]]]]:
-    """The signs s and z (n, d), for every choice of the signs."""
-    relu = given.network.activation == "relu"
-    for signs in product((1, -1), repeat=given.d) if relu else [(1,) * given.d]:
+Side = tuple[tuple[int, ...], Fraction, Fraction]
+"""The signs of a coordinate's hidden weights, f(1) and f(-1)."""
+
+
+@lru_cache(maxsize=64)
+def sides(network: Network) -> tuple[Side, ...]:
+    """What the hidden weights of a coordinate can do.  One of those that differ in a sign only, as beta has its own."""
+    found: list[Side] = []
+    for signs in product((1, -1), repeat=network.depth - 1):
+        ends = []
+        for value in (Fraction(1), Fraction(-1)):
+            for s in signs:
+                value *= s
+                value = value if value > 0 else network.slope * value
+            ends.append(value)
+        up, down = ends
+        if (up or down) and not any((a, b) in ((up, down), (-up, -down)) for _, a, b in found):
+            found.append((signs, up, down))
+    return tuple(found)
+
+
+def features(given: Problem) -> Iterator[tuple[tuple[tuple[int, ...], ...], list[list[Fraction]]]]:
+    """The signs of the hidden weights, a tuple a coordinate, and z (n, d), for every choice."""
+    for chosen in product(sides(given.network), repeat=given.d):
         table = [
-            [y * (max(Fraction(0), s * v) if relu else v) for s, v in zip(signs, x, strict=True)]
+            [y * (v * up if v > 0 else -v * down) for (_, up, down), v in zip(chosen, x, strict=True)]
             for x, y in zip(given.x, given.y, strict=True)
         ]
-        yield signs, table
+        yield tuple(signs for signs, _, _ in chosen), table
 
 
 def check_vertices(given: Problem, certificate: object) -> Checked:
@@ -72,7 +99,7 @@ def check_vertices(given: Problem, certificate: object) -> Checked:
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta"))
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local", "global"))
-    theta = rows(found["theta"], "certificate.theta", given.network.sizes)
+    theta = read_theta(found["theta"], "certificate.theta", given.network)
     if not is_diagonal(given.network):
         raise Rejected("vertices are listed for diagonal networks only")
     if count(given.network, given.n) > MOST_VERTICES:

@@ -35,9 +35,8 @@ def best_in(problem: Programme, cells: Cells) -> Found | None:
     parts = []
     for j, (sign, gates) in cells.items():
         patch = apart.neurons[j].patch
-        a = np.array(gates, dtype=float)
-        rows = (apart.y * sign * problem.weight(j) * a)[:, None] * patch
-        walls = (2.0 * a - 1.0)[:, None] * patch if apart.relu else patch[:0]
+        rows = (apart.y * sign * problem.weight(j) * problem.activity(gates))[:, None] * patch
+        walls = (2.0 * np.array(gates) - 1.0)[:, None] * patch if apart.kinked else patch[:0]
         parts.append(CellNeuron(j, sign, gates, rows, walls))
     if not parts:
         return None
@@ -55,7 +54,7 @@ def best_in(problem: Programme, cells: Cells) -> Found | None:
 def cell_of(problem: Programme, neuron: int, sign: int, direction: np.ndarray, *, local: bool) -> Cell:
     """The cell that `direction` points into; `local` keeps the limit's own gates where they are not zero."""
     apart = problem.apart
-    if not apart.relu:
+    if not apart.kinked:
         return sign, (1,) * apart.n
     gates = apart.neurons[neuron].patch @ direction > 0.0
     if local and apart.sign[neuron]:
@@ -112,15 +111,18 @@ def joint_cells(problem: Programme, scope: str) -> tuple[int, Iterator[Cells]]:
 def hopeless(problem: Programme, cells: Cells) -> tuple[np.ndarray, dict[int, dict[int, float]]] | None:
     """alpha and nu (by neuron and sample) that show the joint cell to be infeasible at a glance, if they do.
 
-    A sample that no neuron of its own sign is on for has q_i <= 0.
+    In a cell every neuron's part of q_i has a sign; where none is positive, q_i <= 0.
     """
     apart = problem.apart
     for i in range(apart.n):
-        on = [(j, sign) for j, (sign, gates) in cells.items() if gates[i]]
-        if not any(sign == apart.y[i] for _, sign in on):
+        parts = {
+            j: problem.weight(j) * apart.y[i] * sign * (1.0 if gates[i] else -apart.slope)
+            for j, (sign, gates) in cells.items()
+        }
+        if all(part <= 0.0 for part in parts.values()):
             alpha = np.zeros(apart.n)
             alpha[i] = 1.0
-            return alpha, {j: {i: problem.weight(j)} for j, _ in on}
+            return alpha, {j: {i: -part} for j, part in parts.items() if part}
     return None
 
 
@@ -164,9 +166,9 @@ class Pool:
         key = (at, neuron, cell)
         if key not in self._slopes:
             apart, (sign, gates) = self.problem.apart, cell
-            patch, a = apart.neurons[neuron].patch, np.array(gates, dtype=float)
-            pull = (self.alphas[at] * apart.y * sign * self.problem.weight(neuron) * a) @ patch
-            walls = (2.0 * a - 1.0)[:, None] * patch
+            patch, activity = apart.neurons[neuron].patch, self.problem.activity(gates)
+            pull = (self.alphas[at] * apart.y * sign * self.problem.weight(neuron) * activity) @ patch
+            walls = (2.0 * np.array(gates) - 1.0)[:, None] * patch
             nu, slope = nnls(walls.T, -pull)
             self._slopes[key] = float(slope), nu
         return self._slopes[key]

@@ -1,6 +1,6 @@
 """The convex problems, solved by Clarabel, and their answers re-evaluated: no solver is believed.
 
-`solve_cell`: one closed cell for every neuron (a sign and a gate a_ij in {0, 1} for every sample),
+`solve_cell`: one closed cell for every neuron (a sign and a gate for every sample, a_ij the activity of that gate),
 
     min sum_j ||u_j||  or  1/2 sum_j ||u_j||^2   s.t.   y_i sum_j s_j a_ij weight_j u_j . x_i >= 1,   G_j u_j >= 0.
 
@@ -114,7 +114,8 @@ class Case:
     """One subset A of one region as a constraint on the multipliers.
 
     owner: which region.  weight: sqrt of the sum of weight_j^2 over its owners.  fixed: the coefficients
-    y_i s x_i for on samples and A, else 0, shape (n, d).  concave: samples; loose: their y_i s x_i, (m, d).
+    y_i s x_i for on samples and A, else these times the slope of the off side, (n, d).  concave: samples; loose: what
+    their on side adds to that, (m, d).
     """
 
     owner: int

@@ -26,13 +26,11 @@ class General:
     def __init__(self, point: Point, certify: bool) -> None:
         self.point = point
         self.certify = certify
-        network = point.problem.network
-        # What is known of products of norms is about one output and every layer trained.
-        self.product = not network.kinked and network.outputs == 1 and network.degree == network.depth
+        self.linear = not point.problem.network.kinked
 
     @cached_property
     def _product(self) -> Verdict | None:
-        return decide_product(self.point, self.certify) if self.product else None
+        return decide_product(self.point, self.certify) if self.linear else None
 
     @cached_property
     def local(self) -> Verdict:
@@ -55,8 +53,16 @@ class General:
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
         return decide_vertices(self.point, self.certify) or Verdict(
-            "undecided", self.point.value, None, "no oracle decides it"
+            "undecided", self.point.value, None, f"no oracle decides it{self._why}"
         )
+
+    @property
+    def _why(self) -> str:
+        """What keeps the methods of simpler networks away."""
+        network = self.point.problem.network
+        if network.outputs > 1:
+            return ": with several outputs hidden neurons do not decouple"
+        return ": several layers are trained, and others are not" if network.degree < network.depth else ""
 
     @property
     def mechanism(self) -> str | None:

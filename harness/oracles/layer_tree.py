@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.oracles.exact import header, rounded, text
+from harness.oracles.exact import header, rounded, stated, text
 from harness.oracles.layer_forms import LayerForms, Place
 from harness.oracles.least_distance import LeastNorm, least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
@@ -40,7 +40,7 @@ def decide_layer(point: Point, layer: int, certify: bool) -> LayerVerdicts:
     """The verdicts on the problem over u^(layer + 1)."""
     forms = LayerForms(point, layer)
     local = _decide(forms, "local", certify)
-    convex = not forms.relu or layer == forms.hidden
+    convex = not forms.kinked or layer == forms.hidden
     if convex or (local.status == "not_optimal" and local.certificate is not None):
         if local.certificate is None:
             return LayerVerdicts(local, local)
@@ -82,11 +82,12 @@ class _Search:
         walls: list[tuple[Place, np.ndarray]] = []
         unclear: dict[int, list[Place]] = {}
         for i in range(forms.n):
-            q, known, loose = forms.forms(i, gates)
-            if q is not None:
-                margins.append((i, q))
-            else:
-                unclear[i] = loose
+            forms_of_rows, known, loose = forms.forms(i, gates)
+            for row, q in zip(forms.rows[i], forms_of_rows, strict=True):
+                if q is not None:
+                    margins.append((row, q))
+                else:
+                    unclear[i] = loose
             walls += [(p, form if gates[p] else -form) for p, form in known.items() if p in gates and form.any()]
         a = np.array([q for _, q in margins] + [w for _, w in walls]).reshape(-1, forms.size)
         b = np.append(np.ones(len(margins)), np.zeros(len(walls)))
@@ -99,9 +100,9 @@ class _Search:
         if found.bound >= self.value * (1.0 - SAFE_GAP):
             y = found.y / scale
             top = float(np.abs(y).max(initial=0.0)) or 1.0
-            alpha = [0.0] * forms.n
-            for (i, _), weight in zip(margins, y, strict=False):
-                alpha[i] = weight / top
+            alpha = [0.0] * forms.margins
+            for (row, _), weight in zip(margins, y, strict=False):
+                alpha[row] = weight / top
             nu = [
                 [i, k + 1, j + 1, text(weight / top)]
                 for ((i, k, j), _), weight in zip(walls, y[len(margins) :], strict=True)
@@ -132,19 +133,20 @@ class _Search:
 
     def _split(self, gates: dict[Place, int], unclear: dict[int, list[Place]], found: LeastNorm) -> Place:
         """The lowest open gate that is felt by the sample with the least margin at the point found."""
-        z = found.z if found.z is not None else self.forms.z
-        q, _ = self.forms.evaluate(z)
-        for i in sorted(unclear, key=lambda i: float(q[i])):
-            heard = self.forms.heard(i, gates)
+        forms = self.forms
+        q, _ = forms.evaluate(found.z if found.z is not None else forms.z)
+        for i in sorted(unclear, key=lambda i: float(q[forms.rows[i]].min())):
+            heard = forms.heard(i, gates)
             for place in unclear[i]:
-                if heard[place[1] - self.forms.layer][place[2]]:
+                if heard[place[1] - forms.layer][place[2]]:
                     return place
         raise _Open("no gate is left to split on")
 
 
 def _header(forms: LayerForms, kind: str, scope: str) -> dict[str, Any]:
-    signs = [np.asarray(s).tolist() for s in forms.point.signs] if forms.relu else None
-    return {**header(forms.point.theta, kind, scope, f"layer {forms.layer + 1}"), "signs": signs}
+    signs = [np.asarray(s).tolist() for s in forms.point.signs] if forms.kinked else None
+    theta = stated(forms.point.problem.network, forms.point.theta)
+    return {**header(theta, kind, scope, f"layer {forms.layer + 1}"), "signs": signs}
 
 
 def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify: bool) -> Verdict:
@@ -153,7 +155,7 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
     low = min(floor, value)
     refused = "the better point could not be made exact"
     # Towards the limit, off the walls on which rounding may put the point on the wrong side.
-    for blend in (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and forms.relu else (0.0,):
+    for blend in (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and forms.kinked else (0.0,):
         apex = (1.0 - blend) * z + blend * forms.z
         cost = 0.5 * float(apex @ apex)
         for bits in (2, 4, 8, 14, 20, 30, 45):
@@ -184,15 +186,14 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
     """What every point with the limit's signs costs at least, with its multipliers: kinks off, and held at zero."""
     given = forms.given()
     gates = dict(given)
-    if forms.relu:
+    if forms.kinked:
         for k in range(forms.layer, forms.hidden):
             for i, j in np.argwhere(forms.signs(k) == 0).tolist():
                 gates[i, k, j] = 0
     rows, names = [], []
     for i in range(forms.n):
-        q, known, _ = forms.forms(i, gates)
-        assert q is not None
-        rows.append(q)
+        margins, known, _ = forms.forms(i, gates)
+        rows += [q for q in margins if q is not None]
         for place, form in known.items():
             if form.any():
                 names.append((place, 1 if gates[place] else -1) if place in given else (place, 0))
@@ -201,10 +202,10 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
         form = forms.forms(place[0], gates)[1][place]
         walls += [((place, 1), form), ((place, -1), -form)] if side == 0 else [((place, side), side * form)]
     a = np.array(rows + [w for _, w in walls])
-    found = least_norm(a, np.append(np.ones(forms.n), np.zeros(len(walls))))
+    found = least_norm(a, np.append(np.ones(forms.margins), np.zeros(len(walls))))
     if found is None or found.z is None:
-        return 0.0, [0] * forms.n, []
-    alpha, rest = found.y[: forms.n], found.y[forms.n :]
+        return 0.0, [0] * forms.margins, []
+    alpha, rest = found.y[: forms.margins], found.y[forms.margins :]
     total: dict[Place, float] = {}
     for ((place, side), _), weight in zip(walls, rest.tolist(), strict=True):
         if weight:

@@ -1,6 +1,6 @@
 """The problem over one layer at depth 2 without shared weights, the other layer held at the limit's values.
 
-Layer 1 is decided like the whole problem (problems.py).  Layer 2 is a convex quadratic program for relu too,
+Layer 1 is decided like the whole problem (programmes.py).  Layer 2 is a convex quadratic program with kinks too,
 
     min 1/2 ||v||^2   s.t.   y_i sum_j h_ij v_j >= 1,   h_ij = sigma(w_j . x_i^(j)),
 
@@ -25,7 +25,10 @@ def decide_first(apart: Apart, certify: bool) -> LayerVerdicts:
     """The verdicts on the first layer's problem."""
     problem = layer_problem(apart)
     local = decide_local(problem, certify)
-    return LayerVerdicts(decide_global(problem, local, certify, every_cell=False), local)
+    # What a tree over gates (layer_tree.py) may settle needs no list of cells; where the layer is all there is, neurons
+    # of one output are interchangeable, and the list is the shorter one.
+    every_cell = not apart.problem.network.trained[1]
+    return LayerVerdicts(decide_global(problem, local, certify, every_cell=every_cell), local)
 
 
 def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
@@ -34,7 +37,9 @@ def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
     pulls = []
     for j in apart.live:
         a = apart.neurons[j].patch @ apart.w[j]
-        pulls.append(float((apart.alpha * apart.y) @ (np.where(apart.gates[:, j] > 0, a, 0.0) if apart.relu else a)))
+        gates = apart.gates[:, j]
+        h = np.where(gates > 0, a, np.where(gates < 0, apart.slope * a, 0.0)) if apart.kinked else a
+        pulls.append(float((apart.alpha * apart.y) @ h))
     square = sum(pull * pull for pull in pulls)
     bound = 0.5 * float(apart.alpha.sum()) ** 2 / square if square > 0.0 else 0.0
     if bound < value * (1.0 - SAFE_GAP):

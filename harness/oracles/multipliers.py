@@ -75,9 +75,8 @@ def best_multipliers(
 def _case(problem: Programme, r: int, region: Region, taken: frozenset[int]) -> Case:
     y = problem.apart.y
     z = (y * region.sign)[:, None] * region.patch
-    on = np.zeros(len(y))
-    on[list(region.on)] = 1.0
-    on[list(taken)] = 1.0
-    concave = [i for i in region.free if y[i] * region.sign < 0]
+    activity, bend = region.start, region.bend(y)
+    activity[list(taken)] = 1.0
+    concave = [i for i in region.free if bend[i] < 0]
     weight = sum(problem.weight(j) ** 2 for j in region.owners) ** 0.5 if problem.name == "layer 1" else 1.0
-    return Case(r, weight, on[:, None] * z, concave, z[concave])
+    return Case(r, weight, activity[:, None] * z, concave, (1.0 - region.below) * z[concave])

@@ -30,7 +30,13 @@ from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
 
 # Joint cells that are gone through, next to the limit and everywhere; the exact checker takes a third of a ms each.
-MAX_CELLS = {"local": 1024, "global": 512}
+# For a layer they are quadratic programmes, and as soon solved as checked.
+MAX_CELLS = {
+    ("full", "local"): 1024,
+    ("full", "global"): 512,
+    ("layer 1", "local"): 1024,
+    ("layer 1", "global"): 2048,
+}
 # A gain smaller than this share of the value is not told from the error of the limit.
 LEAST_GAIN = 1e-9
 
@@ -53,9 +59,9 @@ def decide_local(problem: Programme, certify: bool) -> Verdict:
         verdict = _first_better(problem, "local", _local_guesses(problem, relaxed, worst), tried, certify)
         if verdict is not None:
             return verdict
-    if not problem.apart.relu:
+    if not problem.apart.kinked:
         return Verdict("undecided", problem.value, None, "neither multipliers nor a better point were found")
-    return _every_cell(problem, "local", certify)
+    return decide_cells(problem, "local", certify)
 
 
 def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_cell: bool = True) -> Verdict:
@@ -69,7 +75,7 @@ def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_ce
             {**local.certificate, "scope": "global"},
         )
         return attested(problem.apart.problem, verdict, certify)
-    if not problem.apart.relu:
+    if not problem.apart.kinked:
         if local.status != "optimal" or local.certificate is None:
             return local
         verdict = Verdict("optimal", local.value, local.bound, local.reason, {**local.certificate, "scope": "global"})
@@ -95,8 +101,8 @@ def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_ce
         verdict = _better(problem, "global", best, certify)
         if verdict is not None:
             return verdict
-    if every_cell and joint_cells(problem, "global")[0] <= MAX_CELLS["global"]:
-        return _every_cell(problem, "global", certify)
+    if every_cell and joint_cells(problem, "global")[0] <= MAX_CELLS[problem.name, "global"]:
+        return decide_cells(problem, "global", certify)
     known = f"; any width costs at least {relaxed.bound:.6g}" if relaxed is not None and problem.name == "full" else ""
     return Verdict("undecided", problem.value, None, f"no proof and no better point found{known}")
 
@@ -130,7 +136,7 @@ def _better(problem: Programme, scope: str, found: Found, certify: bool) -> Verd
     proof, low = face(problem)
     low = min(low, problem.value) * (1.0 - LEAST_GAIN)
     u, sign = found.u, found.sign
-    blends = (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and apart.relu else (0.0,)
+    blends = (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and apart.kinked else (0.0,)
     for blend in blends:
         if blend:
             # Towards the limit, off the walls on which rounding may put the point on the wrong side.
@@ -138,7 +144,7 @@ def _better(problem: Programme, scope: str, found: Found, certify: bool) -> Verd
             own = [s * w for s, w in zip(np.broadcast_to(scale, apart.k), apart.w, strict=True)]
             u = [(1.0 - blend) * a + blend * b for a, b in zip(found.u, own, strict=True)]
         for theta, cost in better_points(problem, u, sign, low):
-            if scope == "local" and apart.relu and not _same_side(problem, theta):
+            if scope == "local" and apart.kinked and not _same_side(problem, theta):
                 continue
             reason = f"a point at cost {float(cost):.6g} is better"
             verdict = Verdict(
@@ -210,7 +216,7 @@ def _local_guesses(problem: Programme, relaxed: Relaxation, worst: Cells) -> Ite
 
 
 def _own_cells(problem: Programme) -> Cells:
-    """The limit's own cells, kinks off; dead neurons in the cell of a direction that turns everything off."""
+    """The limit's own cells, kinks off; dead neurons with everything off."""
     apart = problem.apart
     return {j: (int(apart.sign[j]) or 1, tuple((apart.gates[:, j] > 0).astype(int).tolist())) for j in problem.active}
 
@@ -251,10 +257,10 @@ def _global_guesses(
         yield guess
 
 
-def _every_cell(problem: Programme, scope: str, certify: bool) -> Verdict:
+def decide_cells(problem: Programme, scope: str, certify: bool) -> Verdict:
     """All joint cells of the scope: a better point in one, or a proof in each."""
     count, cells = joint_cells(problem, scope)
-    if count > MAX_CELLS[scope]:
+    if count > MAX_CELLS[problem.name, scope]:
         return Verdict("undecided", problem.value, None, f"{count} joint cells are too many to go through")
     proofs, lowest = [], problem.value
     pool = Pool(problem)

@@ -7,12 +7,13 @@ With D_j the slope of neuron j on its region (regions.py), every feasible point 
 
     full: sum(alpha) / max_j D_j            layer 1: 1/2 sum(alpha)^2 / sum_j (|v_j| D_j)^2.
 
-Both follow from sum(alpha) <= sum_i alpha_i q_i <= sum_j D_j weight_j ||u_j||.
+Both follow from sum(alpha) <= sum_i alpha_i q_i <= sum_j D_j weight_j ||u_j||.  Where the network's last layer is fixed
+"layer 1" is the margin problem itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +38,10 @@ class Programme:
         """What multiplies u_j in the margins."""
         return 1.0 if self.name == "full" else abs(float(self.apart.v[neuron]))
 
+    def activity(self, gates: Sequence[int]) -> np.ndarray:
+        """What sigma multiplies arguments by on these sides, (n,)."""
+        return np.where(gates, 1.0, self.apart.slope)
+
     def bound(self, alpha: np.ndarray, slopes: Iterable[tuple[Region, Slope]]) -> float:
         """The lower bound that the slopes prove, up to rounding."""
         total = float(alpha.sum())
@@ -60,13 +65,18 @@ class Programme:
 def full_problem(apart: Apart, *, dead: bool = True) -> Programme:
     """The margin problem; without `dead` the dead neurons are held at zero."""
     value = 0.5 * sum(float(u @ u) for u in apart.theta)
-    return Programme("full", apart, value, tuple(j for j in apart.live if dead or apart.sign[j]))
+    return Programme("full", apart, value, tuple(j for j in _heard(apart) if dead or apart.sign[j]))
 
 
 def layer_problem(apart: Apart) -> Programme:
     """The problem of the first layer; a neuron with v_j = 0 cannot contribute."""
     value = 0.5 * float(apart.theta[0] @ apart.theta[0])
-    return Programme("layer 1", apart, value, tuple(j for j in apart.live if apart.sign[j]))
+    return Programme("layer 1", apart, value, tuple(j for j in _heard(apart) if apart.sign[j]))
+
+
+def _heard(apart: Apart) -> list[int]:
+    """The live neurons that see something of some point; the others have no cells."""
+    return [j for j in apart.live if apart.neurons[j].patch.any()]
 
 
 def local_regions(problem: Programme) -> list[Region]:
@@ -75,19 +85,19 @@ def local_regions(problem: Programme) -> list[Region]:
     everything = tuple(range(apart.n))
     for j in problem.active:
         patch = apart.neurons[j].patch
-        if not apart.relu:
-            out.append(Region(int(apart.sign[j]) or 1, everything, (), (j,), patch))
+        if not apart.kinked:
+            out.append(Region(int(apart.sign[j]) or 1, everything, (), (j,), patch, apart.slope))
         elif apart.sign[j]:
             gate = apart.gates[:, j]
             on = tuple(np.flatnonzero(gate > 0).tolist())
             free = tuple(np.flatnonzero(gate == 0).tolist())
-            out.append(Region(int(apart.sign[j]), on, free, (j,), patch))
-    dead = [j for j in problem.active if not apart.sign[j]] if apart.relu else []
+            out.append(Region(int(apart.sign[j]), on, free, (j,), patch, apart.slope))
+    dead = [j for j in problem.active if not apart.sign[j]] if apart.kinked else []
     return out + _anywhere(apart, dead, (1, -1))
 
 
 def global_regions(problem: Programme) -> list[Region]:
-    """The whole space of every neuron; relu only.  In the full problem with either sign."""
+    """The whole space of every neuron; for networks with kinks.  In the full problem with either sign."""
     apart = problem.apart
     if problem.name == "full":
         return _anywhere(apart, list(problem.active), (1, -1))
@@ -104,7 +114,7 @@ def _anywhere(apart: Apart, neurons: list[int], signs: tuple[int, ...]) -> list[
         groups.setdefault(apart.neurons[j].inputs, []).append(j)
     everything = tuple(range(apart.n))
     return [
-        Region(sign, (), everything, tuple(owners), apart.neurons[owners[0]].patch)
+        Region(sign, (), everything, tuple(owners), apart.neurons[owners[0]].patch, apart.slope)
         for owners in groups.values()
         for sign in signs
     ]

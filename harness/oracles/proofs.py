@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.oracles.apart import Apart
-from harness.oracles.exact import header, rounded, text
+from harness.oracles.exact import header, rounded, stated, text
 from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
@@ -35,8 +35,8 @@ class Checked(Protocol):
 
 def structured(apart: Apart, kind: str, problem: str, scope: str) -> dict[str, Any]:
     """The fields of every certificate about neurons of their own."""
-    structure = {"outgoing": apart.sign.tolist(), "gates": apart.gates.tolist() if apart.relu else None}
-    return {**header(apart.theta, kind, scope, problem), "structure": structure}
+    structure = {"outgoing": apart.sign.tolist(), "gates": apart.gates.tolist() if apart.kinked else None}
+    return {**header(stated(apart.problem.network, apart.theta), kind, scope, problem), "structure": structure}
 
 
 def bound_certificate(
@@ -45,7 +45,7 @@ def bound_certificate(
     """One alpha for the whole region, with every case spelled out."""
     apart = problem.apart
     neurons: list[list[dict[str, Any]]] = [[] for _ in range(apart.k)]
-    for region, found in slopes if apart.relu else ():
+    for region, found in slopes if apart.kinked else ():
         cases = [
             {
                 "on": [i for i, taken in zip(found.convex, subset, strict=True) if taken],
@@ -58,7 +58,7 @@ def bound_certificate(
     return {
         **structured(apart, "bound", problem.name, scope),
         "alpha": [text(a) for a in alpha],
-        "neurons": neurons if apart.relu else None,
+        "neurons": neurons if apart.kinked else None,
     }
 
 
@@ -68,12 +68,12 @@ def face(problem: Programme) -> tuple[dict[str, Any], float]:
     factor = apart.sign if problem.name == "full" else apart.v
     signed = (apart.alpha * apart.y)[:, None] * factor
     nu = np.where((apart.gates == 0) & (apart.sign != 0), apart.slopes * signed, 0.0)
-    on = np.where(apart.gates > 0, signed, 0.0)
+    given = np.where(apart.gates != 0, apart.slopes * signed, 0.0)
     squares = [
         float(pull @ pull)
         for j in apart.live
         if apart.sign[j]
-        for pull in [(on[:, j] + nu[:, j]) @ apart.neurons[j].patch]
+        for pull in [(given[:, j] + nu[:, j]) @ apart.neurons[j].patch]
     ]
     total = float(apart.alpha.sum())
     if not squares or not max(squares) > 0.0:
@@ -144,7 +144,7 @@ def _theta(problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, stretc
     full = problem.name == "full"
     first, second = ([Fraction(0)] * len(layer) for layer in apart.theta)
     if not full:
-        second = [Fraction(float(a)) for a in apart.theta[1]]
+        second = [Fraction(a) for a in stated(apart.problem.network, apart.theta)[1]]
     for j in apart.live:
         neuron = apart.neurons[j]
         norm = float(np.linalg.norm(u[j]))

@@ -1,13 +1,15 @@
 """Regions of one neuron's weight space and the largest slope of the dual function over them.
 
 For multipliers alpha >= 0 and a neuron of sign s let psi(u) = sum_i alpha_i y_i s sigma(u . x_i).  On a region every
-sample's gate is on (sigma is the identity), off (zero) or free.  A free sample with alpha_i y_i s > 0 is convex,
-sigma(a) = max(0, a); with alpha_i y_i s < 0 it is concave, and there -sigma(a) <= -c a for every c in [0, 1].  So if
+sample's gate is on (sigma is the identity), off (sigma(a) = g a) or free.  With z_i = alpha_i y_i s x_i, a free sample
+with (1 - g) alpha_i y_i s > 0 is convex, the larger of u . z_i and g u . z_i; with (1 - g) alpha_i y_i s < 0 it is
+concave, the smaller of the two, and at most u . z_i times any number between g and 1, g + (1 - g) c.  So if
 
-    || sum_on z_i + sum_{i in A} z_i + sum_concave c_i z_i || <= D,    z_i = alpha_i y_i s x_i,
+    || sum_on z_i + g sum_off z_i + sum_{i in A} z_i + g sum_{convex, not in A} z_i
+       + sum_concave (g + (1 - g) c_i) z_i || <= D
 
-holds with some c for every subset A of the convex samples, then psi(u) <= D ||u|| on the region; by minimax the
-least such D is the best one.  Weak duality turns D into a lower bound on the margin problem (problems.py).
+holds with some c in [0, 1] for every subset A of the convex samples, then psi(u) <= D ||u|| on the region; by minimax
+the least such D is the best one.  Weak duality turns D into a lower bound on the margin problem (programmes.py).
 """
 
 from __future__ import annotations
@@ -24,13 +26,25 @@ MAX_CONVEX = 12
 
 @dataclass(frozen=True)
 class Region:
-    """sign: s.  on, free: samples.  owners: the neurons that have this region.  patch: (n, d_j)."""
+    """sign: s.  on, free: samples.  owners: the neurons that have this region.  patch: (n, d_j).  below: g."""
 
     sign: int
     on: tuple[int, ...]
     free: tuple[int, ...]
     owners: tuple[int, ...]
     patch: np.ndarray
+    below: float
+
+    def bend(self, y: np.ndarray) -> np.ndarray:
+        """For every sample the sign of (1 - g) y_i s: positive where sigma makes it convex, negative where concave."""
+        return (1.0 - self.below) * self.sign * y
+
+    @property
+    def start(self) -> np.ndarray:
+        """(n,): the activity of every sample with all that is free on the off side."""
+        activity = np.full(len(self.patch), self.below)
+        activity[list(self.on)] = 1.0
+        return activity
 
 
 @dataclass(frozen=True)
@@ -61,8 +75,9 @@ class Slope:
 def split_free(region: Region, alpha: np.ndarray, y: np.ndarray) -> tuple[list[int], list[int]]:
     """The free samples with a multiplier and a patch that is not zero, as (convex, concave)."""
     free = [i for i in region.free if alpha[i] > 0.0 and region.patch[i].any()]
-    convex = [i for i in free if y[i] * region.sign > 0]
-    return convex, [i for i in free if y[i] * region.sign < 0]
+    bend = region.bend(y)
+    convex = [i for i in free if bend[i] > 0]
+    return convex, [i for i in free if bend[i] < 0]
 
 
 def slope(region: Region, alpha: np.ndarray, y: np.ndarray) -> Slope | None:
@@ -71,12 +86,14 @@ def slope(region: Region, alpha: np.ndarray, y: np.ndarray) -> Slope | None:
     if len(convex) > MAX_CONVEX:
         return None
     z = (alpha * y * region.sign)[:, None] * region.patch
-    start = z[list(region.on)].sum(axis=0)
+    # Off samples are left out where they are silent: a sum over fewer terms rounds less.
+    start = z[list(region.on)].sum(axis=0) if not region.below else region.start @ z
     subsets = _subsets(len(convex))
-    vectors = start + subsets @ z[convex]
+    steps = (1.0 - region.below) * z
+    vectors = start + subsets @ steps[convex]
     c = np.zeros((len(subsets), len(concave)))
     if concave:
-        _shorten(vectors, z[concave], c)
+        _shorten(vectors, steps[concave], c)
     return Slope(convex, concave, subsets, c, vectors, np.sqrt((vectors * vectors).sum(axis=1)))
 
 

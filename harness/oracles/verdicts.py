@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
-from harness.oracles.apart import Apart
+from harness.oracles.apart import Apart, are_apart
 from harness.oracles.assumptions import NAMES, assumptions
 from harness.oracles.general import General
 from harness.oracles.layer_tree import decide_layer
@@ -21,7 +22,7 @@ from harness.problem.points import Point
 class Verdicts:
     """What holds at a point.
 
-    global_, local: Verdict on the margin problem.  layers: one LayerVerdicts a layer.
+    global_, local: Verdict on the margin problem.  layers: one LayerVerdicts a layer, None for one that is fixed.
     assumptions: "nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs", each true, false or None (not known).
     mechanism: why it is not a local optimum, else None.
     """
@@ -30,9 +31,11 @@ class Verdicts:
         self.point = point
         self.certify = certify
         network = point.problem.network
-        self._value = 0.5 * sum(float(u @ u) for u in point.theta)
+        self._value = point.value
         self._obstacle = point.doubt
-        self._apart = None if self._obstacle or network.depth != 2 or network.shared else Apart(point)
+        self._apart = Apart(point) if not self._obstacle and are_apart(network) else None
+        # With one layer trained the margin problem is that layer's; at depth 1 that says nothing new.
+        self._only = network.trained.index(True) if network.degree == 1 and network.depth > 1 else None
 
     @cached_property
     def local(self) -> Verdict:
@@ -40,6 +43,8 @@ class Verdicts:
         apart = self._apart
         if self._obstacle:
             return Verdict("undecided", self._value, None, self._obstacle)
+        if self._only is not None:
+            return self._whole.local
         if apart is None:
             return self._other.local
         if apart.dead and self._kink.status == "not_optimal":
@@ -68,6 +73,8 @@ class Verdicts:
         apart = self._apart
         if self._obstacle:
             return Verdict("undecided", self._value, None, self._obstacle)
+        if self._only is not None:
+            return self._whole.global_
         if apart is None:
             return self._other.global_
         verdict = decide_global(full_problem(apart), self.local, self.certify)
@@ -76,30 +83,54 @@ class Verdicts:
         return verdict
 
     @cached_property
-    def layers(self) -> tuple[LayerVerdicts, ...]:
-        """The verdicts on the problem over each layer."""
-        apart = self._apart
-        if apart is None:
-            theta = self.point.theta
-            if self.point.doubt:
-                return tuple(undecided(0.5 * float(u @ u), self._obstacle) for u in theta)
-            return tuple(decide_layer(self.point, layer, self.certify) for layer in range(len(theta)))
-        first, second = decide_first(apart, self.certify), decide_second(apart, self.certify)
-        if first.global_.status == "undecided":
-            first = LayerVerdicts(decide_layer(self.point, 0, self.certify).global_, first.local)
-        return first, second
+    def _whole(self) -> LayerVerdicts:
+        """The verdicts on the only layer that is trained, as verdicts on the margin problem."""
+        assert self._only is not None
+        pair = self.layers[self._only]
+        assert pair is not None
+        return LayerVerdicts(self._named_full(pair.global_), self._named_full(pair.local))
+
+    def _named_full(self, verdict: Verdict) -> Verdict:
+        if verdict.certificate is None:
+            return verdict
+        named = replace(verdict, certificate={**verdict.certificate, "problem": "full"}, certified=False)
+        return attested(self.point.problem, named, self.certify)
+
+    @cached_property
+    def layers(self) -> tuple[LayerVerdicts | None, ...]:
+        """The verdicts on the problem over each layer; None for a layer that is fixed."""
+        trained = self.point.problem.network.trained
+        return tuple(self._layer(layer) if own else None for layer, own in enumerate(trained))
+
+    def _layer(self, layer: int) -> LayerVerdicts:
+        if self._obstacle:
+            u = self.point.theta[layer]
+            return undecided(0.5 * float(u @ u), self._obstacle)
+        if self._apart is None:
+            return decide_layer(self.point, layer, self.certify)
+        if layer == 1:
+            return decide_second(self._apart, self.certify)
+        found = decide_first(self._apart, self.certify)
+        if "undecided" not in (found.global_.status, found.local.status):
+            return found
+        other = decide_layer(self.point, layer, self.certify)
+        pairs = ((found.global_, other.global_), (found.local, other.local))
+        return LayerVerdicts(*(own if own.status != "undecided" else second for own, second in pairs))
 
     @cached_property
     def mechanism(self) -> str | None:
-        """The first reason that applies: "kink", "zero weight" (linear), "dead neuron" (relu).
+        """The first reason that applies: "kink", "zero weight" (linear), "dead neuron".
 
         Within the limit's own gates and zeros the problem is convex at depth 2, so there is no "saddle".  None
         where the limit is not known to be no local optimum, or where it is open whether the kinks alone do it.
         """
         apart = self._apart
+        if self._only is not None:
+            # Convex within the gates, and no neuron has weights of its own on both sides.
+            return "kink" if self.local.status == "not_optimal" and self.point.problem.network.kinked else None
         if apart is None or self.local.status != "not_optimal":
             return self._other.mechanism if apart is None and not self._obstacle else None
-        if not apart.relu:
+        if not apart.kinked:
             return "zero weight"
         if not apart.dead:
             return "kink"

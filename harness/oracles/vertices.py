@@ -23,7 +23,7 @@ def decide_vertices(point: Point, certify: bool) -> Verdict | None:
     for signs, table in features(point.problem):
         beta, least = cheapest_vertex(np.array(table, dtype=float), network.depth)
         if least < cost:
-            best, cost = (np.array(signs), beta), least
+            best, cost = (signs, beta), least
     if best is None:
         return None
     if cost >= point.value * (1.0 - SAFE_GAP):
@@ -54,14 +54,14 @@ def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
     return best, cost
 
 
-def _weights(point: Point, signs: np.ndarray, beta: np.ndarray) -> list[np.ndarray]:
-    """A balanced theta with these products, its first weights of these signs."""
+def _weights(point: Point, signs: tuple[tuple[int, ...], ...], beta: np.ndarray) -> list[np.ndarray]:
+    """A balanced theta with these products, the hidden weights of these signs."""
     network = point.problem.network
     root = np.abs(beta) ** (1.0 / network.depth)
     theta = [np.zeros(size) for size in network.sizes]
     for layer, pattern in enumerate(network.patterns):
         last = layer + 1 == network.depth
         for j in range(len(beta)):
-            sign = (signs[j] if layer == 0 else 1.0) * (np.sign(beta[j]) if last else 1.0)
+            sign = np.sign(beta[j]) if last else signs[j][layer]
             theta[layer][pattern[0][j] if last else pattern[j][j]] = sign * root[j]
     return theta
