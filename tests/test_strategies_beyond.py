@@ -99,7 +99,9 @@ def test_fixed_layers_have_no_zeros_and_starts_leave_them_alone() -> None:
 
 
 def hand_written(network: Network, y: int = 1) -> Instance:
-    zeros = tuple((ZERO,) * size if own else (ONE,) * size for size, own in zip(network.sizes, network.trained, strict=True))
+    zeros = tuple(
+        (ZERO,) * size if own else (ONE,) * size for size, own in zip(network.sizes, network.trained, strict=True)
+    )
     return Instance.of(network, "exponential", ((ONE,) * network.widths[0],), (y,), zeros)
 
 

@@ -94,8 +94,8 @@ class Optimal:
         return _all([_answer(verdict, verdicts.certify) for verdict in self.of(verdicts)])
 
     def of(self, verdicts: Verdicts) -> list[Verdict]:
-        """The verdicts that it asks about."""
-        parts = verdicts.layers if self.layers else [verdicts]
+        """The verdicts that it asks about; a fixed layer has none."""
+        parts = [layer for layer in verdicts.layers if layer] if self.layers else [verdicts]
         return [part.local if self.scope == "local" else part.global_ for part in parts]
 
     def against(self, verdicts: Verdicts) -> Verdict | None:

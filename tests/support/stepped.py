@@ -33,7 +33,10 @@ def stepped(instance: Instance, margin: float = 40.0, size: float = 0.005) -> Li
     theta, sigma, rows, clock = network.flat(instance.theta0_float), 0.0, [], []
     while True:
         rows, clock = [*rows, theta], [*clock, sigma]
-        if evaluate(network, network.split(theta), instance.problem.inputs).margins(instance.problem.seeds).min() > margin:
+        if (
+            evaluate(network, network.split(theta), instance.problem.inputs).margins(instance.problem.seeds).min()
+            > margin
+        ):
             break
         first = rate(instance, theta)
         h = size * float(np.linalg.norm(theta) / np.linalg.norm(first))
