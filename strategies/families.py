@@ -1,8 +1,8 @@
 """The families of networks that the claims are checked on: one kind and one activation, of depth 2 or deeper.
 
-A new claim is checked on all families that it speaks of, without being told which, at the depths it speaks of.  Those of
-other slopes, with fixed layers, several outputs or biases have every kind and slope in one, and are for claims that
-speak of all of it.
+A new claim is checked on all families that it speaks of, without being told which, at the depths it speaks of.
+Those of other slopes, with fixed layers, several outputs or biases have every kind and slope in one, and are for claims
+that speak of all of it.
 """
 
 from __future__ import annotations

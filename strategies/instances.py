@@ -73,12 +73,12 @@ def instances(
     max_points: 4 unless given, 6 with several outputs.
     floats: whether one in eight instances is made of floats; the others are of integers or small fractions.
 
-    Four draws in five, with several outputs one in two, are labelled by the sign of the start's own output, y_i = sign Phi(theta0; x_i), or the class of
-    the largest output. Points where it is zero, or tied, are dropped, and what is trained of theta0 is scaled by the
-    least power of two that brings the loss below that of the zero network, so the flow starts out separated. A relu
-    start that is off everywhere has its first layer mirrored or the hidden ones above made positive first, where these
-    are trained. Where no point gets a label all the same, all labels are 1, or the first class. The other draws are
-    labelled by a drawn vector, y_i = sign(u . x_i), or by one a class, and start anywhere.
+    Four draws in five, with several outputs one in two, are labelled by the start's own output: y_i = sign
+    Phi(theta0; x_i), or the class of the largest. Points where it is zero, or tied, are dropped, and what is trained of
+    theta0 is scaled by the least power of two that brings the loss below that of the zero network, so the flow starts
+    out separated. A relu start that is off everywhere has its first layer mirrored or the hidden ones above made
+    positive first, where these are trained. Where no point gets a label all the same, all labels are 1, or the first
+    class. The other draws are labelled by a drawn vector, y_i = sign(u . x_i), or by one a class, and start anywhere.
 
     In half of the draws, and while shrinking, signs are turned where the problem stays the same (fewer_signs).
 

@@ -2,8 +2,8 @@
 
 (P) is: minimise 1/2 ||theta||^2 subject to q_i(theta) >= 1; (P_l) is the same over the parameters u^l of one layer,
 the others held fixed. Every claim speaks of runs that separate the data, and of the limit theta~ of their
-direction, scaled to least margin 1. "any" are all networks, of every slope, with layers that are not trained and several
-outputs too; the other claims speak of linear or relu networks of one output with every layer trained.
+direction, scaled to least margin 1. "any" are all networks, of every slope, with layers that are not trained and with
+several outputs too; the other claims speak of linear or relu networks of one output with every layer trained.
 
 Sources, cited by section: VSS is Vardi, Shamir & Srebro, arXiv:2110.02732; LL is Lyu & Li, arXiv:1906.05890; JT is
 Ji & Telgarsky, arXiv:2006.06657; Du, Hu & Lee 2018 is arXiv:1806.00900.

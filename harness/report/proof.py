@@ -86,6 +86,6 @@ def _proof_of_layer(record: Record) -> str:
 
 def _proof_of_cheaper(record: Record) -> str:
     return (
-        f"the better point is feasible and costs {short(record.value(record.better), digits=8)}, less than every point within "
-        f"1e-9 of the limit. So none of these is a global optimum of (P), {LAST}"
+        f"the better point is feasible and costs {short(record.value(record.better), digits=8)}, less than every "
+        f"point within 1e-9 of the limit. So none of these is a global optimum of (P), {LAST}"
     )
