@@ -6,14 +6,15 @@ the data and the start (strategies.instances), so that any one of these can be d
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
 from hypothesis import strategies as st
 
-from harness.problem.networks import Activation
+from harness.problem.networks import Activation, Network
+from strategies.numbers import Exact
 
 Kind = Literal["fully connected", "diagonal", "sparse", "convolutional", "circulant"]
 ACTIVATIONS: tuple[Activation, ...] = ("linear", "relu")
@@ -52,6 +53,19 @@ class Architecture:
             raise ValueError("some layer is trained, and only layers that there are can be fixed")
         if self.biased and self.kind != "fully connected":
             raise ValueError("only fully connected networks are drawn with a bias")
+
+    def fixing(self, network: Network, theta: Sequence[Sequence[Exact]]) -> Network:
+        """The network with what the architecture fixes fixed, at the numbers of theta.
+
+        A zero would be a weight that is not there, and 1 stands for it.
+        """
+        return network.fixing({layer: self._fixed(theta[layer - 1]) for layer in self.fixed})
+
+    def _fixed(self, numbers: Sequence[Exact]) -> list[Exact]:
+        if not self.signed:
+            return [a or 1 for a in numbers]
+        signs: list[Exact] = [-1 if a < 0 else 1 for a in numbers]
+        return [*signs[:-1], -signs[-1]] if len(signs) > 1 and len(set(signs)) == 1 else signs
 
 
 Depths = int | Iterable[int]

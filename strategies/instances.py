@@ -249,8 +249,11 @@ def _start(
     elif depth > 2:
         hidden = draw(_widths(depth - 1, max_width))
         network = fully_connected(activation, (len(columns), *hidden), negative_slope=slope, outputs=classes)
-        drawn = {layer: draw(_padded(palette, network.sizes[layer - 1])) for layer in architecture.fixed}
-        network = network.fixing({layer: _fixed(architecture, u) for layer, u in drawn.items()})
+        fixed = [
+            draw(_padded(palette, size)) if layer in architecture.fixed else ()
+            for layer, size in enumerate(network.sizes, start=1)
+        ]
+        network = architecture.fixing(network, fixed)
         balanced = None if palette.exact else False
         return network, draw(initialisations(network, x, numbers=palette.numbers, balanced=balanced))
     else:
@@ -275,18 +278,10 @@ def _start(
         if row[0] != "tied":
             # A network of dead neurons only is no use; which neuron is the first one that lives does not matter.
             row[0] = "generic"
-    network = network.fixing({layer: _fixed(architecture, theta[layer - 1]) for layer in architecture.fixed})
+    network = architecture.fixing(network, theta)
     theta = [u if fixed is None else list(fixed) for u, fixed in zip(theta, network.fixed, strict=True)]
     balanced = palette.exact and draw(st.booleans())
     return network, styled(network, theta, chosen, x, balanced=balanced)
-
-
-def _fixed(architecture: Architecture, numbers: Sequence[Exact]) -> list[Exact]:
-    """The numbers of a layer that is fixed: a zero would be a weight that is not there, and 1 stands for it."""
-    if not architecture.signed:
-        return [a or 1 for a in numbers]
-    signs: list[Exact] = [-1 if a < 0 else 1 for a in numbers]
-    return [*signs[:-1], -signs[-1]] if len(signs) > 1 and len(set(signs)) == 1 else signs
 
 
 # --- the draws; cached, since building and checking a strategy costs more than drawing from it ---

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.harvest.integers import batches
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, circulant, fully_connected
 from strategies import (
@@ -78,9 +80,9 @@ def test_what_is_asked_for_is_drawn_and_mostly_separated(kind: str) -> None:
         ("fixed", lambda i: i.network.activation == "relu", 0.1),
         ("fixed", lambda i: i.network.activation == "linear", 0.1),
         ("classes", lambda i: i.network.outputs == 3, 0.2),
-        ("classes", lambda i: len(set(i.y)) >= 2, 0.15),
+        ("classes", lambda i: len(set(i.y)) >= 2, 0.1),
         ("classes", lambda i: len(set(i.y)) >= 3, 0.01),
-        ("classes", lambda i: i.network.shared, 0.03),
+        ("classes", lambda i: i.network.shared, 0.002),
         ("biased", lambda i: i.network.activation == "relu", 0.1),
         ("biased", lambda i: any(i.theta0[0][i.d - 1 :: i.d]), 0.4),
         ("circulant", lambda i: i.d == 3 and i.network.activation == "relu", 0.1),
@@ -167,3 +169,20 @@ def test_bad_arguments_are_refused() -> None:
         Architecture("circulant", "relu", 3)
     with pytest.raises(ValueError, match="with a bias"):
         Architecture("diagonal", "relu", biased=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_hunts_draw_it_too(kind: str) -> None:
+    networks, shape = KINDS[kind]
+    architectures: list[Architecture] = []
+
+    @settings(max_examples=40, derandomize=True, database=None)
+    @given(networks)
+    def collect(architecture: Architecture) -> None:
+        architectures.append(architecture)
+
+    collect()
+    strategy = batches(architectures, 5, max_points=3, max_width=3, max_dimension=3)
+    found = [instance for batch in drawn(strategy, 20) for instance in batch]
+    assert all(shape(instance) for instance in found)
+    assert len(set(found)) > 40
