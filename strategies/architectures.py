@@ -156,7 +156,7 @@ def multiclass_members(depths: Iterable[int]) -> tuple[Architecture, ...]:
     return tuple(
         replace(plain, outputs=classes)
         for depth in depths
-        for kind in (*_DEEP, *(("sparse", "convolutional") if depth == 2 else ()))
+        for kind in (_WIDE if depth == 2 else _DEEP)
         for plain in _of_every_slope(kind, depth)
         for classes in CLASSES
     )
@@ -169,6 +169,7 @@ def biased_members(depths: Iterable[int]) -> tuple[Architecture, ...]:
 
 
 _DEEP: tuple[Kind, ...] = ("fully connected", "diagonal")
+_WIDE: tuple[Kind, ...] = (*_DEEP, "sparse", "convolutional")
 
 
 def _of_every_slope(kind: Kind, depth: int) -> list[Architecture]:

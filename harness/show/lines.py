@@ -43,15 +43,14 @@ def limit_lines(point: Point) -> list[str]:
 def _points(point: Point) -> list[str]:
     problem = point.problem
     several = problem.network.outputs > 1
-    rows = [("point", "x", "class", "over", "margin", "multiplier", "")]
+    said = ("class", "over") if several else ("label",)
+    rows: list[tuple[str, ...]] = [("point", "x", *said, "margin", "multiplier", "")]
     for row, x in enumerate(problem.inputs.tolist()):
         sample, other = problem.place(row)
         margin, weight = float(point.margins[row]), float(point.multipliers[row])
         active = "active" if margin <= 1.0 + 1e-9 else ""
         label = (str(problem.y[sample]), str(other)) if several else (f"{problem.y[sample]:+d}",)
         rows.append((str(sample), vector(x), *label, short(margin), short(weight), active))
-    if not several:
-        rows[0] = ("point", "x", "label", "margin", "multiplier", "")
     return table(rows)
 
 
