@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness.problem.networks import Network, forward
+from harness.problem.networks import Network, preactivations
 from strategies.numbers import Exact, exact_numbers
 
 Row = tuple[Exact, ...]
@@ -45,7 +45,7 @@ def linearly_separable_datasets(
     coordinates = exact_numbers() if numbers is None else numbers
     x = draw(points(dimension, max_size=max_size, numbers=coordinates))
     teacher = nonzero_row(draw(st.tuples(*[coordinates] * dimension)))
-    x, y = labelled(x, [dot(row, teacher) for row in x])
+    x, y = labelled(x, [[dot(row, teacher)] for row in x])
     # All points on the hyperplane: the teacher itself is then a point off it.
     return (x, y) if x else ([teacher], [1])
 
@@ -60,12 +60,29 @@ def dot(a: Sequence[Exact], b: Sequence[Exact]) -> Exact:
     return sum((p * q for p, q in zip(a, b, strict=True)), start=0)
 
 
-def labelled(x: Sequence[Row], outputs: Sequence[Exact]) -> tuple[list[Row], list[int]]:
-    """Points with the signs of a teacher's outputs on them; points where the output is zero are dropped."""
-    kept = [(row, 1 if output > 0 else -1) for row, output in zip(x, outputs, strict=True) if output]
+def labelled(x: Sequence[Row], outputs: Sequence[Sequence[Exact]]) -> tuple[list[Row], list[int]]:
+    """Points with the labels that a teacher's outputs on them give; points without one are dropped."""
+    told = [(row, label_of(output)) for row, output in zip(x, outputs, strict=True)]
+    kept = [(row, label) for row, label in told if label is not None]
     return [row for row, _ in kept], [label for _, label in kept]
 
 
-def outputs(network: Network, theta: Sequence[Sequence[Exact]], x: Sequence[Row]) -> list[Exact | Fraction]:
-    """Phi(theta; x_i), exactly."""
-    return [forward(network, theta, row) for row in x]
+def outputs(network: Network, theta: Sequence[Sequence[Exact]], x: Sequence[Row]) -> list[list[Exact | Fraction]]:
+    """Phi(theta; x_i), exactly, one number an output."""
+    return [preactivations(network, theta, row)[-1] for row in x]
+
+
+def label_of(outputs: Sequence[Exact]) -> int | None:
+    """The sign of a single output, or the class of the largest of several; None where that is not one."""
+    if len(outputs) == 1:
+        return (1 if outputs[0] > 0 else -1) if outputs[0] else None
+    top = max(outputs)
+    return None if outputs.count(top) > 1 else outputs.index(top)
+
+
+def margins_of(outputs: Sequence[Exact]) -> list[Exact]:
+    """What a point of the label that the outputs give has for margins."""
+    if len(outputs) == 1:
+        return [abs(outputs[0])]
+    own = label_of(outputs)
+    return [max(outputs) - a for k, a in enumerate(outputs) if k != own]

@@ -7,6 +7,8 @@ A start is drawn as plain numbers and one style a hidden neuron; `styled` then a
 - tied: a copy of the neuron before, with the opposite outgoing weights where the drawn one is negative;
 - inactive (relu): a negative input on every point, so that no gradient reaches the neuron: it is dead.
 
+Layers that are fixed are left as they are, and a neuron beside one is never zero: the flow would not keep that.
+
 Balanced means (incoming norm) = (outgoing norm), what gradient flow without shared weights keeps and what its limits
 have, for every neuron whose outgoing weight is drawn as not zero. Rows of rational norm are needed for that, and
 `pythagorean` makes one of any row.
@@ -31,7 +33,11 @@ Start = list[list[Exact]]
 
 # Half of them are generic.
 _STYLES: tuple[Style, ...] = ("generic", "generic", "generic", "zero", "tied")
-STYLES: dict[Activation, tuple[Style, ...]] = {"linear": _STYLES, "relu": (*_STYLES, "inactive")}
+STYLES: dict[Activation, tuple[Style, ...]] = {
+    "linear": _STYLES,
+    "relu": (*_STYLES, "inactive"),
+    "leaky_relu": _STYLES,
+}
 
 
 def styles(activation: Activation) -> st.SearchStrategy[Style]:
@@ -54,7 +60,10 @@ def initialisations(
     balanced: None draws it; it concerns neurons with a single outgoing weight. Shrinks to zeros everywhere.
     """
     parameters = exact_numbers() if numbers is None else numbers
-    theta = [list(draw(st.tuples(*[parameters] * size))) for size in network.sizes]
+    theta = [
+        list(draw(st.tuples(*[parameters] * size)) if fixed is None else fixed)
+        for size, fixed in zip(network.sizes, network.fixed, strict=True)
+    ]
     style = styles(network.activation)
     chosen = [draw(st.tuples(*[style] * width)) for width in network.widths[1:-1]]
     if balanced is None:
@@ -83,7 +92,7 @@ def styled(
             outgoing = [r[neuron] for r in network.patterns[layer + 1] if r[neuron] in own_out]
             if balanced and len(outgoing) == 1 and incoming:
                 _balance(new, layer, [k for k, _ in incoming], outgoing[0])
-            if style == "zero":
+            if style == "zero" and network.trained[layer] and network.trained[layer + 1]:
                 for k, _ in incoming:
                     new[layer][k] = 0
                 for k in outgoing:
@@ -113,7 +122,9 @@ def pythagorean(row: Sequence[Exact]) -> list[Exact]:
 
 
 def _own(network: Network, layer: int) -> set[int]:
-    """The parameters of a layer that occur once in it."""
+    """The parameters of a layer that occur once in it; none where it is fixed."""
+    if not network.trained[layer]:
+        return set()
     indices = [k for row in network.patterns[layer] for k in row if k >= 0]
     return {k for k in indices if indices.count(k) == 1}
 

@@ -16,10 +16,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from harness.problem.instances import Instance, Loss
-from harness.problem.networks import Network, convolutional, diagonal, fully_connected, sparse
+from harness.problem.networks import Network, circulant, convolutional, diagonal, fully_connected, sparse
 from strategies.architectures import Architecture
 from strategies.architectures import networks as all_networks
-from strategies.datasets import LABELS, Row, dot, labelled, nonzero_row, outputs
+from strategies.datasets import LABELS, Row, dot, label_of, labelled, margins_of, nonzero_row, outputs
 from strategies.initialisations import STYLES, Start, Style, initialisations, styled, styles
 from strategies.numbers import Exact, exact_numbers, numbers
 
@@ -27,6 +27,8 @@ LOSSES: tuple[Loss, ...] = ("exponential", "logistic")
 
 # How the labels come about, simplest first: from the start itself, from a vector, freely.
 _LABELLINGS = ("start", "start", "start", "start", "vector")
+# The largest output of a start is mostly the same one on all points, where vectors tell classes apart.
+_OF_CLASSES = ("start", "vector")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def instances(
     networks: st.SearchStrategy[Architecture] | st.SearchStrategy[Network] | None = None,
     losses: Sequence[Loss] = LOSSES,
     separable: bool = True,
-    max_points: int = 4,
+    max_points: int | None = None,
     max_dimension: int = 3,
     max_width: int = 3,
     floats: bool = True,
@@ -68,13 +70,15 @@ def instances(
         networks as they are. Depth 2 of every kind unless given.
     losses: drawn from these; shrinks to the first.
     separable: False lets some draws have free labels, which the flow may or may not separate.
+    max_points: 4 unless given, 6 with several outputs.
     floats: whether one in eight instances is made of floats; the others are of integers or small fractions.
 
-    Four draws in five are labelled by the sign of the start's own output, y_i = sign Phi(theta0; x_i). Points where
-    it is zero are dropped, and theta0 is scaled by the least power of two that brings the loss below that of the zero
-    network, so the flow starts out separated. A relu start that is off everywhere has its first layer mirrored or the
-    hidden ones above made positive first. Where the output is zero on every point all the same, all labels are 1. The
-    other draws are labelled by a drawn vector, y_i = sign(u . x_i), and start anywhere.
+    Four draws in five, with several outputs one in two, are labelled by the start's own output: y_i = sign
+    Phi(theta0; x_i), or the class of the largest. Points where it is zero, or tied, are dropped, and what is trained of
+    theta0 is scaled by the least power of two that brings the loss below that of the zero network, so the flow starts
+    out separated. A relu start that is off everywhere has its first layer mirrored or the hidden ones above made
+    positive first, where these are trained. Where no point gets a label all the same, all labels are 1, or the first
+    class. The other draws are labelled by a drawn vector, y_i = sign(u . x_i), or by one a class, and start anywhere.
 
     In half of the draws, and while shrinking, signs are turned where the problem stays the same (fewer_signs).
 
@@ -84,7 +88,7 @@ def instances(
     return _instances(
         all_networks() if networks is None else networks,
         st.sampled_from(losses),
-        st.sampled_from(_LABELLINGS if separable else (*_LABELLINGS, "free")),
+        () if separable else ("free",),
         st.sampled_from(_ALL if floats else _EXACT),
         max_points,
         max_dimension,
@@ -97,9 +101,9 @@ def _instances(
     draw: st.DrawFn,
     networks: st.SearchStrategy[Architecture | Network],
     losses: st.SearchStrategy[Loss],
-    labellings: st.SearchStrategy[str],
+    besides: tuple[str, ...],
     palettes: st.SearchStrategy[_Palette],
-    max_points: int,
+    max_points: int | None,
     max_dimension: int,
     max_width: int,
 ) -> Instance:
@@ -109,43 +113,64 @@ def _instances(
     any_signs = draw(st.booleans())
     dimension = drawn.widths[0] if isinstance(drawn, Network) else max_dimension
     columns = range(dimension) if isinstance(drawn, Network) else _kept(draw(_flags(dimension)))
-    rows = _present(draw(_rows(palette, dimension, max_points)), absent=(0, 1))
+    most = max_points or (4 if drawn.outputs == 1 else 6)
+    rows = _present(draw(_rows(palette, dimension, most)), absent=(0, 1))
+    if isinstance(drawn, Architecture) and drawn.biased:
+        rows = [(label, (*row, 1)) for label, row in rows]
+        columns, dimension = (*columns, dimension), dimension + 1
     x = [nonzero_row([row[c] for c in columns]) for _, row in rows]
     if isinstance(drawn, Network):
         network = drawn
         theta = draw(initialisations(network, x, numbers=palette.numbers, balanced=None if palette.exact else False))
     else:
         network, theta = _start(draw, drawn, palette, columns, dimension, max_width, x)
-    if not any_signs and not network.shared:
+    if not any_signs and not network.shared and all(network.trained):
         x, theta = fewer_signs(network, x, theta)
 
-    labelling = draw(labellings)
+    labelling = draw(_labellings((*(_LABELLINGS if network.outputs == 1 else _OF_CLASSES), *besides)))
     if labelling == "free":
-        return Instance.of(network, loss, _tuples(x), tuple(label for label, _ in rows), _tuples(theta))
+        free = tuple(_free(network, i, label) for i, (label, _) in enumerate(rows))
+        return Instance.of(network, loss, _tuples(x), free, _tuples(theta))
     if labelling == "vector":
-        teacher = draw(_padded(palette, dimension))
-        taught = [dot(row, nonzero_row([teacher[c] for c in columns])) for row in x]
+        teachers = [draw(_padded(palette, dimension)) for _ in range(network.outputs)]
+        own = [nonzero_row([teacher[c] for c in columns]) for teacher in teachers]
+        taught = [[dot(row, teacher) for teacher in own] for row in x]
     else:
         taught = outputs(network, theta, x)
-        if not any(taught) and network.activation == "relu":
+        if not _tells(taught) and network.activation == "relu":
             # All paths are off on all points, which they would stay.
-            for turned in _turned(theta):
+            for turned in _turned(network, theta):
                 theta, taught = turned, outputs(network, turned, x)
-                if any(taught):
+                if _tells(taught):
                     break
-    if not any(taught):
-        return Instance.of(network, loss, _tuples(x), (1,) * len(x), _tuples(theta))
+    if not _tells(taught):
+        return Instance.of(network, loss, _tuples(x), (_free(network, 0, 1),) * len(x), _tuples(theta))
     x, y = labelled(x, taught)
     if labelling == "start":
-        scale = separating_scale(loss, [float(abs(a)) for a in taught if a], network.depth)
-        theta = [[scale * a for a in u] for u in theta]
+        margins = [[float(a) for a in margins_of(row)] for row in taught if label_of(row) is not None]
+        scale = separating_scale(loss, margins, network.degree)
+        theta = [[scale * a for a in u] if own else u for u, own in zip(theta, network.trained, strict=True)]
     return Instance.of(network, loss, _tuples(x), tuple(y), _tuples(theta))
 
 
-def _turned(theta: Start) -> Iterator[Start]:
-    """Starts of a relu network that are on where this one may be off: mirrored, and with the middle layers positive."""
-    mirrored = [-a for a in theta[0]]
-    middle = [[abs(a) for a in u] for u in theta[1:-1]]
+def _free(network: Network, place: int, label: int) -> int:
+    """A label as drawn, or a class from it and the place of the point."""
+    return label if network.outputs == 1 else (place + (label < 0)) % network.outputs
+
+
+def _tells(taught: Sequence[Sequence[Exact]]) -> bool:
+    """Whether some point gets a label."""
+    return any(label_of(row) is not None for row in taught)
+
+
+def _turned(network: Network, theta: Start) -> Iterator[Start]:
+    """Starts of a relu network that are on where this one may be off: mirrored, and with the middle layers positive.
+
+    Layers that are fixed stay.
+    """
+    first, *others = network.trained
+    mirrored = [-a for a in theta[0]] if first else theta[0]
+    middle = [[abs(a) for a in u] if own else u for u, own in zip(theta[1:-1], others, strict=False)]
     yield [mirrored, *theta[1:]]
     if middle:
         yield [theta[0], *middle, theta[-1]]
@@ -153,7 +178,7 @@ def _turned(theta: Start) -> Iterator[Start]:
 
 
 def fewer_signs(network: Network, x: Sequence[Row], theta: Start) -> tuple[list[Row], Start]:
-    """The same problem up to symmetry, with fewer minus signs; for networks without shared weights.
+    """The same problem up to symmetry, with fewer minus signs; for networks without shared or fixed weights.
 
     Turning the sign of a coordinate of every point and of the weights on it changes nothing else, nor does, in a
     linear network of depth 2, turning a neuron's incoming and outgoing weights. The first nonzero value of every
@@ -167,26 +192,27 @@ def fewer_signs(network: Network, x: Sequence[Row], theta: Start) -> tuple[list[
             for k in (row[column] for row in network.patterns[0] if row[column] >= 0):
                 new[0][k] = -new[0][k]
     if network.activation == "linear" and network.depth == 2:
-        for incoming, outgoing in zip(*network.patterns[:1], network.patterns[1][0], strict=True):
+        for incoming, outgoing in zip(network.patterns[0], zip(*network.patterns[1], strict=True), strict=True):
             present = [k for k in incoming if k >= 0]
             if next((new[0][k] for k in present if new[0][k]), 1) < 0:
                 for k in present:
                     new[0][k] = -new[0][k]
-                if outgoing >= 0:
-                    new[1][outgoing] = -new[1][outgoing]
+                for k in outgoing:
+                    if k >= 0:
+                        new[1][k] = -new[1][k]
     return x, new
 
 
-def separating_scale(loss: Loss, margins: Sequence[float], depth: int) -> int:
-    """The least power of two s with sum_i loss(s^depth q_i) < loss(0), for margins q_i > 0."""
+def separating_scale(loss: Loss, margins: Sequence[Sequence[float]], degree: int) -> int:
+    """The least power of two s that brings the loss at margins s^degree q > 0, a row a point, below that of zero."""
     scale = 1
-    while _total(loss, [scale**depth * q for q in margins]) >= _total(loss, [0.0]):
+    while _total(loss, [[scale**degree * q for q in row] for row in margins]) >= _total(loss, [[0.0]]):
         scale *= 2
     return scale
 
 
-def _total(loss: Loss, margins: Sequence[float]) -> float:
-    terms = [math.exp(-q) for q in margins]
+def _total(loss: Loss, margins: Sequence[Sequence[float]]) -> float:
+    terms = [math.fsum(math.exp(-q) for q in row) for row in margins]
     return math.fsum(terms if loss == "exponential" else map(math.log1p, terms))
 
 
@@ -201,44 +227,59 @@ def _start(
 ) -> tuple[Network, Start]:
     """The network and its start, drawn together: one row of draws a neuron."""
     activation, kind, depth = architecture.activation, architecture.kind, architecture.depth
+    slope, classes = architecture.slope, architecture.outputs
     if kind == "diagonal":
         paths = draw(_paths(palette, architecture, dimension))
         kept = [paths[c] for c in columns]
-        network = diagonal(activation, len(columns), depth)
-        theta = [[path[layer] for _, path in kept] for layer in range(depth)]
+        network = diagonal(activation, len(columns), depth, negative_slope=slope, outputs=classes)
+        theta = [[path[layer] for _, path in kept] for layer in range(depth - 1)]
+        theta.append([path[depth - 1 + k] for k in range(classes) for _, path in kept])
         chosen = [[style for style, _ in kept] for _ in range(depth - 1)]
     elif kind == "convolutional":
-        size, stride, u, v = draw(_filters(palette, dimension))
-        network = convolutional(activation, len(columns), min(size, len(columns)), stride)
+        size, stride, u, v = draw(_filters(palette, dimension, classes))
+        wide = min(size, len(columns))
+        network = convolutional(activation, len(columns), wide, stride, negative_slope=slope, outputs=classes)
         theta = [[*u[: network.sizes[0]]], [*v[: network.sizes[1]]]]
-        chosen: list[list[Style]] = [["generic"] * network.sizes[1]]
+        chosen: list[list[Style]] = [["generic"] * network.widths[1]]
+    elif kind == "circulant":
+        _, _, u, v = draw(_filters(palette, dimension, classes))
+        network = circulant(activation, len(columns), negative_slope=slope, outputs=classes)
+        theta = [[*u[: network.sizes[0]]], [*v[: network.sizes[1]]]]
+        chosen = [["generic"] * network.widths[1]]
     elif depth > 2:
         hidden = draw(_widths(depth - 1, max_width))
-        network = fully_connected(activation, (len(columns), *hidden))
+        network = fully_connected(activation, (len(columns), *hidden), negative_slope=slope, outputs=classes)
+        fixed = [
+            draw(_padded(palette, size)) if layer in architecture.fixed else ()
+            for layer, size in enumerate(network.sizes, start=1)
+        ]
+        network = architecture.fixing(network, fixed)
         balanced = None if palette.exact else False
         return network, draw(initialisations(network, x, numbers=palette.numbers, balanced=balanced))
     else:
         neurons = _present(draw(_neurons(palette, architecture, dimension, max_width)), absent=(None, "generic"))
-        seen = [[bool(patch[c]) for c in columns] for _, _, _, patch in neurons]
-        heard = [bool(patch[dimension]) for _, _, _, patch in neurons]
+        seen = [[bool(patch[c]) for c in columns] for *_, patch in neurons]
+        heard = [bool(patch[dimension]) for *_, patch in neurons]
         if not any(heard) or not any(map(any, seen)):
             # Such a network has no data term at all; the patches are then taken as full.
             seen, heard = [[True] * len(columns) for _ in neurons], [True] * len(neurons)
-        network = sparse(activation, (seen, [heard]))
+        network = sparse(activation, (seen, [heard] * classes), negative_slope=slope)
         theta = [
             [
                 w[c]
-                for (_, w, _, _), row in zip(neurons, seen, strict=True)
+                for (_, w, *_), row in zip(neurons, seen, strict=True)
                 for c, s in zip(columns, row, strict=True)
                 if s
             ],
-            [v for (_, _, v, _), h in zip(neurons, heard, strict=True) if h],
+            [v[k] for k in range(classes) for (_, _, *v, _), h in zip(neurons, heard, strict=True) if h],
         ]
-        chosen = [[style for style, _, _, _ in neurons]]
+        chosen = [[style for style, *_ in neurons]]
     for row in chosen:
         if row[0] != "tied":
             # A network of dead neurons only is no use; which neuron is the first one that lives does not matter.
             row[0] = "generic"
+    network = architecture.fixing(network, theta)
+    theta = [u if fixed is None else list(fixed) for u, fixed in zip(theta, network.fixed, strict=True)]
     balanced = palette.exact and draw(st.booleans())
     return network, styled(network, theta, chosen, x, balanced=balanced)
 
@@ -253,6 +294,11 @@ def _tuples(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
 def _kept(flags: Sequence[bool]) -> tuple[int, ...]:
     """The coordinates that are kept: the first where none is flagged."""
     return tuple(c for c, flag in enumerate(flags) if flag) or (0,)
+
+
+@lru_cache
+def _labellings(names: tuple[str, ...]) -> st.SearchStrategy[str]:
+    return st.sampled_from(names)
 
 
 @lru_cache
@@ -285,7 +331,7 @@ def _rows(palette: _Palette, dimension: int, most: int) -> st.SearchStrategy[lis
 
 @lru_cache
 def _neurons(palette: _Palette, architecture: Architecture, dimension: int, most: int) -> st.SearchStrategy[list[Any]]:
-    """Rows (style, w, v, patch), style None for an absent neuron.
+    """Rows (style, w, a weight for every output, patch), style None for an absent neuron.
 
     patch says which coordinates are seen, and last whether the output hears the neuron.
     """
@@ -294,21 +340,22 @@ def _neurons(palette: _Palette, architecture: Architecture, dimension: int, most
     else:
         patch = st.just((1,) * (dimension + 1))
     style = st.sampled_from((None, *STYLES[architecture.activation] * 2))
-    neuron = st.tuples(style, _padded(palette, dimension), palette.numbers, patch)
+    neuron = st.tuples(style, _padded(palette, dimension), *[palette.numbers] * architecture.outputs, patch)
     return st.lists(neuron, min_size=1, max_size=most)
 
 
 @lru_cache
 def _paths(palette: _Palette, architecture: Architecture, dimension: int) -> st.SearchStrategy[tuple[Any, ...]]:
     """For every coordinate its style and its weights from layer 1 to the last."""
-    return st.tuples(*[st.tuples(styles(architecture.activation), _padded(palette, architecture.depth))] * dimension)
+    weights = _padded(palette, architecture.depth - 1 + architecture.outputs)
+    return st.tuples(*[st.tuples(styles(architecture.activation), weights)] * dimension)
 
 
 @lru_cache
-def _filters(palette: _Palette, dimension: int) -> st.SearchStrategy[tuple[Any, ...]]:
+def _filters(palette: _Palette, dimension: int, classes: int) -> st.SearchStrategy[tuple[Any, ...]]:
     """Filter size, stride, and as many weights of either layer as the largest such network has."""
-    weights = _padded(palette, dimension)
-    return st.tuples(st.integers(1, dimension), st.integers(1, 2), weights, weights)
+    first, last = _padded(palette, dimension), _padded(palette, dimension * classes)
+    return st.tuples(st.integers(1, dimension), st.integers(1, 2), first, last)
 
 
 @lru_cache

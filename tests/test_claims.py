@@ -116,6 +116,37 @@ def test_what_a_claim_speaks_of(claim: str, speaks: list[Network], does_not: lis
     assert not any(CLAIMS[claim].applies(network) for network in does_not)
 
 
+LEAKY = fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2))
+FIXED = fully_connected("relu", (2, 2), fixed={2: (1, -1)})
+CLASSES = fully_connected("linear", (2, 2), outputs=3)
+
+
+@pytest.mark.parametrize("network", [LEAKY, FIXED, CLASSES], ids=["leaky", "fixed", "classes"])
+def test_only_claims_on_every_flow_speak_of_other_networks(network: Network):
+    speaking = {name for name, claim in CLAIMS.items() if claim.applies(network)}
+    flows = {"loss-vanishes", "margin-grows", "margin-rate", "margin-floor", "balance", "follows-flow"}
+    assert speaking == {"kkt", *flows}
+
+
+@pytest.mark.parametrize(
+    ("networks", "speaks", "does_not"),
+    [
+        (Networks("leaky_relu"), [LEAKY], [relu(), FIXED, CLASSES]),
+        (Networks("leaky_relu", slopes=(0, 1)), [LEAKY], [fully_connected("leaky_relu", (2, 2), negative_slope=-1)]),
+        (Networks("any", slopes=(-1, 1)), [LEAKY, relu()], [fully_connected("linear", (2, 2))]),
+        (Networks(trained="hidden"), [FIXED], [relu(), fully_connected("relu", (2, 2), fixed={1: (1, 0, 0, 1)})]),
+        (Networks(trained="any"), [FIXED, relu()], [LEAKY]),
+        (Networks(outputs="several"), [CLASSES], [relu()]),
+        (Networks(outputs="any"), [CLASSES, relu()], [FIXED]),
+    ],
+)
+def test_a_claim_can_speak_of_slopes_layers_and_outputs(
+    networks: Networks, speaks: list[Network], does_not: list[Network]
+):
+    assert all(network in networks for network in speaks)
+    assert not any(network in networks for network in does_not)
+
+
 @pytest.mark.parametrize("claim", BY_VERDICTS)
 def test_verdicts_become_outcomes(claim: str):
     found = limit(spoken_of(claim))

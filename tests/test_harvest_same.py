@@ -13,12 +13,22 @@ from hypothesis import strategies as st
 from harness.problem.instances import Instance
 from harness.problem.networks import Network
 from harness.records.same import same
-from strategies import convolutional_networks, fully_connected_networks, instances, sparse_networks
+from strategies import (
+    convolutional_networks,
+    fixed_networks,
+    fully_connected_networks,
+    instances,
+    multiclass_networks,
+    sparse_networks,
+)
 
 FAMILIES = {
     "fully connected": fully_connected_networks(depth=(2, 3)),
     "sparse": sparse_networks(),
     "convolutional": convolutional_networks(),
+    "leaky": fully_connected_networks("leaky_relu", depth=(2, 3)),
+    "fixed": fixed_networks(depth=(2, 3)),
+    "classes": multiclass_networks(),
 }
 
 
@@ -26,10 +36,11 @@ def renamed(instance: Instance, source: random.Random) -> Instance:
     """The same flow under other names: points, coordinates and neurons in another order, other signs and scale."""
     network, depth = instance.network, instance.network.depth
     orders = [source.sample(range(width), width) for width in network.widths]
-    may_flip = [network.activation == "linear" or layer in (0, depth) for layer in range(depth + 1)]
+    may_flip = [True, *[not network.kinked] * (depth - 1), network.outputs == 1]
+    shared = any(len(set(used)) < len(used) for used in map(_used, network.patterns))
     # A shared weight cannot change its sign in one place and not in another.
     flips = [
-        [source.choice((1, -1)) if may and not network.shared else 1 for _ in range(width)]
+        [source.choice((1, -1)) if may and not shared else 1 for _ in range(width)]
         for may, width in zip(may_flip, network.widths, strict=True)
     ]
     scale = source.choice((1, 2, 3))
@@ -44,14 +55,24 @@ def renamed(instance: Instance, source: random.Random) -> Instance:
                 k = pattern[r][c]
                 row.append(-1 if k < 0 else numbers.setdefault(k, len(numbers)))
                 if k >= 0:
-                    values[numbers[k]] = u[k] * flips[layer][c] * flips[layer + 1][r] / scale
+                    turned = u[k] * flips[layer][c] * flips[layer + 1][r]
+                    values[numbers[k]] = turned / scale if network.trained[layer] else turned
             rows.append(tuple(row))
         patterns.append(tuple(rows))
         theta0.append(tuple(values[k] for k in range(len(values))))
     points = source.sample(range(instance.n), instance.n)
-    x = tuple(tuple(instance.x[i][c] * flips[0][c] * scale**depth for c in orders[0]) for i in points)
-    y = tuple(instance.y[i] * flips[depth][0] for i in points)
-    return Instance.of(Network(network.activation, tuple(patterns)), instance.loss, x, y, tuple(theta0))
+    x = tuple(tuple(instance.x[i][c] * flips[0][c] * scale**network.degree for c in orders[0]) for i in points)
+    if network.outputs == 1:
+        y = tuple(instance.y[i] * flips[depth][0] for i in points)
+    else:
+        y = tuple(orders[depth].index(instance.y[i]) for i in points)
+    other = Network(network.activation, tuple(patterns), network.negative_slope)
+    fixed = {layer: u for layer, (u, own) in enumerate(zip(theta0, network.trained, strict=True), start=1) if not own}
+    return Instance.of(other.fixing(fixed), instance.loss, x, y, tuple(theta0))
+
+
+def _used(pattern: Any) -> list[int]:
+    return [k for row in pattern for k in row if k >= 0]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -92,3 +113,27 @@ def test_what_only_looks_the_same() -> None:
     assert not same(first, one([[1, 2], [3, -1]], [[1, 0, 0, 1], [1, 2]], (1, -1)))
     assert not same(first, one([[2, 4], [6, -2]], [[1, 0, 0, 1], [1, 2]]))
     assert same(first, one([[4, 8], [12, -4]], [[0.5, 0, 0, 0.5], [0.5, 1]]))
+
+
+def test_slopes_fixed_layers_and_classes_tell_instances_apart() -> None:
+    patterns = (((0, 1), (2, 3)), ((0, 1),))
+    x: Any = ((1, 2), (3, -1))
+    start: Any = ((1, 0, 0, 1), (1, 2))
+
+    def one(network: Network, theta0: Any = start) -> Instance:
+        return Instance.of(network, "exponential", x, (1, 1), theta0)
+
+    half = one(Network("leaky_relu", patterns, Fraction(1, 2)))
+    assert not same(half, one(Network("leaky_relu", patterns, Fraction(1, 3))))
+    assert not same(half, one(Network("relu", patterns)))
+    fixed = Network("relu", patterns).fixing({2: start[1]})
+    assert not same(one(fixed), one(Network("relu", patterns)))
+    # a fixed number has no scale to make up for
+    doubled: Any = (start[0], (2, 4))
+    assert not same(one(fixed), one(Network("relu", patterns).fixing({2: doubled[1]}), doubled))
+
+    several = Network("linear", (((0, 1), (2, 3), (4, 5)),))
+    weights: Any = ((1, 0, 0, 1, -1, -1),)
+    first = Instance.of(several, "logistic", x, (0, 1), weights)
+    assert same(first, Instance.of(several, "logistic", x, (1, 2), ((-1, -1, 1, 0, 0, 1),)))
+    assert not same(first, Instance.of(several, "logistic", x, (1, 0), weights))

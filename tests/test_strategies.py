@@ -271,7 +271,7 @@ def test_turning_signs_keeps_the_problem(instance: Instance):
 def test_the_scale_is_the_least_power_of_two_that_separates(margins: list[Fraction], depth: int):
     assume(all(margins))
     q = [float(a) for a in margins]
-    scale = separating_scale("exponential", q, depth)
+    scale = separating_scale("exponential", [[a] for a in q], depth)
     assert sum(math.exp(-(scale**depth) * a) for a in q) < 1.0
     assert scale == 1 or sum(math.exp(-((scale / 2) ** depth) * a) for a in q) >= 1.0
 

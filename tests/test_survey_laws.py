@@ -134,3 +134,49 @@ def test_the_standard_cells_are_those_that_a_claim_speaks_of() -> None:
     assert len(cells([])) > len(cells(["fc-relu-local"])) > 0
     with pytest.raises(FieldError, match="no claim"):
         cells(["no-such-claim"])
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"activation": "leaky_relu", "slope": 0.25, "width": 2},
+        {"fixed": 2, "width": 3, "labels": "start"},
+        {"fixed": 1, "width": 3, "labels": "network teacher", "outgoing": 1.0},
+        {"outputs": 3, "width": 2},
+        {"outputs": 3, "width": 2, "labels": "random"},
+        {"outputs": 2, "family": "diagonal", "labels": "start"},
+        {"outputs": 3, "family": "locally connected", "width": 3, "labels": "network teacher", "fixed": 2},
+    ],
+)
+def test_slopes_fixed_layers_and_classes(axes: dict[str, Any]) -> None:
+    cell = Cell(**axes)
+    found = [drawn(cell, 3, index)[0] for index in range(30)]
+    for instance in found:
+        assert instance.network.slope == cell.network.slope
+        assert instance.network.trained == cell.network.trained
+        assert instance.network.outputs == cell.outputs
+    assert len({instance.y for instance in found}) > 1
+    if cell.fixed == cell.depth and cell.outputs == 1:
+        assert {abs(a) for instance in found for a in instance.theta0[-1]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("axes", "field"),
+    [
+        ({"width": 2, "activation": "leaky_relu"}, "cell.slope"),
+        ({"width": 2, "slope": 0.5}, "cell.slope"),
+        ({"width": 2, "fixed": 3}, "cell.fixed"),
+        ({"depth": 1, "fixed": 1}, "cell.fixed"),
+        ({"width": 2, "outputs": 0}, "cell.outputs"),
+    ],
+)
+def test_what_makes_no_sense_of_them_is_refused(axes: dict[str, Any], field: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        Cell(**axes)
+    assert caught.value.field == field
+
+
+def test_what_a_cell_is_called() -> None:
+    assert Cell(width=2).kind == "fully connected relu, depth 2"
+    named = Cell(activation="leaky_relu", slope=0.1, width=2, fixed=2, outputs=3).kind
+    assert named == "fully connected leaky_relu (slope 0.1), depth 2, layer 2 fixed, 3 classes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from harness.problem.networks import Activation, Network
@@ -27,15 +28,26 @@ ALIGNED, SKEW = 1e-6, 1e-4
 class Networks:
     """The networks that a claim speaks of.
 
-    activation: None for either. depths: the least and the most, None for no most.
+    activation: None for linear or relu.  depths: the least and the most, None for no most.
+    trained: the layers that are; "hidden" are all but the last.  slopes: what the activation's lies strictly between.
     """
 
-    activation: Activation | None = None
+    activation: Activation | Literal["any"] | None = None
     weights: Literal["any", "shared", "unshared", "fully connected"] = "any"
     depths: tuple[int, int | None] = (1, None)
+    trained: Literal["all", "hidden", "any"] = "all"
+    outputs: Literal["one", "several", "any"] = "one"
+    slopes: tuple[Fraction | int, Fraction | int] | None = None
 
     def __contains__(self, network: Network) -> bool:
         least, most = self.depths
+        activations = {None: ("linear", "relu"), "any": (network.activation,)}
+        trained = {
+            "all": all(network.trained),
+            "hidden": all(network.trained[:-1]) and not network.trained[-1],
+            "any": True,
+        }
+        outputs = {"one": network.outputs == 1, "several": network.outputs > 1, "any": True}
         weights = {
             "any": True,
             "shared": network.shared,
@@ -43,9 +55,12 @@ class Networks:
             "fully connected": network.fully_connected,
         }
         return (
-            self.activation in (None, network.activation)
+            network.activation in activations.get(self.activation, (self.activation,))
             and least <= network.depth <= (most or network.depth)
             and weights[self.weights]
+            and trained[self.trained]
+            and outputs[self.outputs]
+            and (self.slopes is None or self.slopes[0] < network.slope < self.slopes[1])
         )
 
 
@@ -79,8 +94,8 @@ class Optimal:
         return _all([_answer(verdict, verdicts.certify) for verdict in self.of(verdicts)])
 
     def of(self, verdicts: Verdicts) -> list[Verdict]:
-        """The verdicts that it asks about."""
-        parts = verdicts.layers if self.layers else [verdicts]
+        """The verdicts that it asks about; a fixed layer has none."""
+        parts = [layer for layer in verdicts.layers if layer] if self.layers else [verdicts]
         return [part.local if self.scope == "local" else part.global_ for part in parts]
 
     def against(self, verdicts: Verdicts) -> Verdict | None:

@@ -1,5 +1,8 @@
 """What decides a claim about the whole flow on its recorded path: three-valued, as in conclusions.py.
 
+Norms and directions are of the parameters that are trained, and m is the number of their layers.  With several margins
+a point has that of their soft minimum, t_i = -log sum_k exp(-q_ik): in either loss L is the sum of loss(t_i).
+
 A recorded path is the trainer's, up to its own error: a quantity that is off by less than HOLDS, relative to its
 natural scale, holds, one that is off by more than VIOLATED does not, and between the two it is open.
 """
@@ -10,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import logsumexp
 
 from harness.problem.evaluation import evaluate
 
@@ -33,23 +37,25 @@ VANISHED, STAYS = np.log(1e-12), np.log(1e-3)
 
 
 def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
-    """Whether |u^l|^2 - |u^{l+1}|^2 is conserved from theta0 on, relative to |theta|^2.
+    """Whether |u^l|^2 - |u^k|^2 is conserved from theta0 on, k the next trained layer after l, relative to |theta|^2.
 
-    With no shared weights also, for every hidden neuron, what comes in less what goes out.
+    With no shared weights also, for every hidden neuron between two of them, what comes in less what goes out.
     """
     log_norm, direction = _path(limit)
+    network = limit.instance.network
     # the start itself in front: the record may begin elsewhere
-    start = np.concatenate(limit.instance.theta0_float)
+    start = network.flat(limit.instance.theta0_float)
     norm = np.linalg.norm(start) or 1.0
     log_norm, direction = np.append(np.log(norm), log_norm), np.vstack([start / norm, direction])
-    network = limit.instance.network
-    layers = [u * u for u in network.split(direction)]
+    squares = direction * direction
+    layers = [u for u, own in zip(network.split(squares), network.trained, strict=True) if own]
     differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
     if not network.shared:
-        for (below, above), (first, second) in zip(pairwise(layers), pairwise(network.patterns), strict=True):
-            for neuron, row in enumerate(first):
-                incoming, outgoing = ([k for k in ks if k >= 0] for ks in (row, [r[neuron] for r in second]))
-                differences.append(below[:, incoming].sum(axis=1) - above[:, outgoing].sum(axis=1))
+        for layer, width in enumerate(network.widths[1:-1]):
+            if network.trained[layer] and network.trained[layer + 1]:
+                for neuron in range(width):
+                    incoming, outgoing = network.into(layer, neuron), network.out_of(layer, neuron)
+                    differences.append(squares[:, incoming].sum(axis=1) - squares[:, outgoing].sum(axis=1))
     shrink = np.exp(2.0 * (log_norm[0] - log_norm))
     return _judge(max((float(np.abs(d - d[0] * shrink).max()) for d in differences), default=0.0))
 
@@ -57,7 +63,7 @@ def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
 def loss_vanishes(limit: Limit, verdicts: Verdicts) -> bool | None:
     """Whether the loss falls along the whole path, to nothing, and the norm grows from the separation on."""
     log_norm, _ = _path(limit)
-    q = _unit_margins(limit) * np.exp(np.minimum(limit.instance.network.depth * log_norm, 600.0))[:, None]
+    q = _unit_margins(limit) * np.exp(np.minimum(limit.instance.network.degree * log_norm, 600.0))[:, None]
     separated = np.isfinite(_smoothed_margins(limit))
     if not separated.any():
         return False
@@ -92,7 +98,7 @@ def margin_rate(limit: Limit, verdicts: Verdicts) -> bool | None:
         return None
     growth = np.log(smoothed[past + 1] / smoothed[past])
     squares = np.sum((direction[past + 1] - direction[past]) ** 2, axis=1)
-    least = limit.instance.network.depth * squares / (log_norm[past + 1] - log_norm[past])
+    least = limit.instance.network.degree * squares / (log_norm[past + 1] - log_norm[past])
     return _judge(float(np.max(least - growth)))
 
 
@@ -135,7 +141,7 @@ def _told(limit: Limit) -> bool | None:
     log_norm, direction = _path(limit)
     told, distance = limit.evidence[-1]
     there = np.flatnonzero(np.abs(log_norm - told) <= 1e-9 * max(1.0, abs(told)))
-    end = np.concatenate(limit.theta)
+    end = limit.instance.network.flat(limit.theta)
     gaps = np.linalg.norm(direction[there] - end / np.linalg.norm(end), axis=1)
     return bool(np.abs(gaps - distance).min() <= VIOLATED * NEAR) if len(there) else None
 
@@ -147,7 +153,7 @@ def above_the_floor(limit: Limit, verdicts: Verdicts) -> bool | None:
     smoothed = smoothed[np.isfinite(smoothed)]
     if not len(smoothed):
         return None
-    top = (2.0 * limit.value) ** (-0.5 * limit.instance.network.depth)
+    top = (2.0 * limit.value) ** (-0.5 * limit.instance.network.degree)
     return _judge(float(smoothed.max() / top - 1.0))
 
 
@@ -182,18 +188,19 @@ def _path(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _unit_margins(limit: Limit) -> np.ndarray:
-    """q_i of the directions along the path, (T, n)."""
+    """q_r of the directions along the path, (T, R)."""
     instance, (_, direction) = limit.instance, _path(limit)
     at = evaluate(instance.network, instance.network.split(direction), instance.problem.inputs)
     return at.margins(instance.problem.seeds)
 
 
 def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:
-    """log L at margins q (T, n), without overflow or underflow: log(1 + exp(-q)) is exp(-q) at large q."""
-    terms = -q
+    """log L at margins q (T, R), without overflow or underflow: log(1 + exp(-t)) is exp(-t) at large t."""
+    t = -logsumexp(-q.reshape(len(q), instance.n, -1), axis=2) if instance.network.outputs > 2 else q
+    terms = -t
     if instance.loss == "logistic":
-        small = q < 30.0
-        terms = np.where(small, np.log(np.logaddexp(0.0, -np.where(small, q, 0.0))), -q)
+        small = t < 30.0
+        terms = np.where(small, np.log(np.logaddexp(0.0, -np.where(small, t, 0.0))), -t)
     top = terms.max(axis=1)
     return top + np.log(np.exp(terms - top[:, None]).sum(axis=1))
 
@@ -201,7 +208,7 @@ def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:
 def _smoothed_margins(limit: Limit) -> np.ndarray:
     """loss^{-1}(L) / norm^m along the path, (T,); NaN where the loss is not below that of the zero network."""
     log_norm, _ = _path(limit)
-    unit, growth = _unit_margins(limit), limit.instance.network.depth * log_norm
+    unit, growth = _unit_margins(limit), limit.instance.network.degree * log_norm
     scale = np.exp(np.minimum(growth, 230.0))
     log_loss = _log_loss(limit.instance, unit * scale[:, None])
     if limit.instance.loss == "exponential":

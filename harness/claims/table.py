@@ -2,7 +2,8 @@
 
 (P) is: minimise 1/2 ||theta||^2 subject to q_i(theta) >= 1; (P_l) is the same over the parameters u^l of one layer,
 the others held fixed. Every claim speaks of runs that separate the data, and of the limit theta~ of their
-direction, scaled to least margin 1.
+direction, scaled to least margin 1. "any" are all networks, of every slope, with layers that are not trained and with
+several outputs too; the other claims speak of linear or relu networks of one output with every layer trained.
 
 Sources, cited by section: VSS is Vardi, Shamir & Srebro, arXiv:2110.02732; LL is Lyu & Li, arXiv:1906.05890; JT is
 Ji & Telgarsky, arXiv:2006.06657; Du, Hu & Lee 2018 is arXiv:1806.00900.
@@ -121,7 +122,7 @@ class Claim:
         return "undecided" if concluded is None else "holds" if concluded else "violated"
 
 
-_ANY = Networks()
+_ANY = Networks("any", trained="any", outputs="any")
 _UNSHARED = Networks(weights="unshared", depths=(2, 2))
 _UNSHARED_LINEAR = Networks("linear", "unshared", (2, 2))
 _UNSHARED_RELU = Networks("relu", "unshared", (2, 2))
@@ -152,7 +153,7 @@ _TABLE = (
         "margin-grows",
         "any",
         "",
-        "from t0 on, loss^{-1}(L) / norm^m never decreases",
+        "from t0 on, loss^{-1}(L) / norm^m never decreases, m the number of trained layers",
         "theorem",
         "LL",
         Decision(_ANY, margin_grows, recorded=True),
@@ -161,7 +162,7 @@ _TABLE = (
         "margin-rate",
         "any, where smooth",
         "",
-        "d log(margin~)/d log(norm) >= m ||d direction/d log(norm)||^2, margin~ as in margin-grows",
+        "d log(margin~)/d log(norm) >= m ||d direction/d log(norm)||^2, margin~ and m as in margin-grows",
         "theorem",
         "LL",
         Decision(_ANY, margin_rate, recorded=True),
@@ -170,8 +171,8 @@ _TABLE = (
         "balance",
         "any",
         "",
-        "norm(u^l)^2 - norm(u^{l+1})^2 is conserved; with no shared weights also, per hidden neuron, "
-        "(incoming norm)^2 - (outgoing norm)^2",
+        "norm(u^l)^2 - norm(u^k)^2 is conserved, k being the next trained layer after l; with no shared weights also, "
+        "per hidden neuron between two trained layers, (incoming norm)^2 - (outgoing norm)^2",
         "theorem",
         "Du, Hu & Lee 2018",
         Decision(_ANY, balanced, recorded=True),
@@ -180,7 +181,8 @@ _TABLE = (
         "margin-floor",
         "any",
         "",
-        "(2 value)^(-m/2) >= loss^{-1}(L(t)) / norm(t)^m at every time t past t0, value = 1/2 norm(theta~)^2",
+        "(2 value)^(-m/2) >= loss^{-1}(L(t)) / norm(t)^m at every time t past t0, value = 1/2 norm(theta~)^2, "
+        "m as in margin-grows",
         "theorem",
         "LL",
         Decision(_ANY, above_the_floor, recorded=True),

@@ -96,13 +96,13 @@ def proven(claim: Claim, instance: Instance) -> Finding | None:
 
 def _signs(limit: Limit) -> list[list[list[int]]] | None:
     """The signs of the pre-activations, null for linear networks."""
-    if limit.instance.network.activation == "linear" or limit.point is None:
+    if not limit.instance.network.kinked or limit.point is None:
         return None
     return [block.tolist() for block in limit.point.signs]
 
 
 def _limit(limit: Limit) -> dict[str, Any]:
-    """The limit as JSON: the keys of `check --json`, and the evidence that the flow goes there."""
+    """The limit as JSON, with numbers by the rows of the margins, and the evidence that the flow goes there."""
     point = limit.point
     assert point is not None, "only a converged limit is stored"
     return {

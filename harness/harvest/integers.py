@@ -20,7 +20,16 @@ from hypothesis import strategies as st
 
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.networks import Activation, Network, convolutional, diagonal, forward, fully_connected, sparse
+from harness.problem.networks import (
+    Activation,
+    Network,
+    circulant,
+    convolutional,
+    diagonal,
+    fully_connected,
+    preactivations,
+    sparse,
+)
 from strategies import Architecture
 from strategies.initialisations import STYLES, Style, styled
 
@@ -46,7 +55,8 @@ def batches(
 
     max_width: of every hidden layer; a diagonal network has no more coordinates either.  zeros: whether neurons that
     start at zero are worth drawing, which numbers drawn one by one seldom do.  Labels are the signs of the start's own
-    outputs, 1 where that is zero, so most flows separate the data.  Half of the draws are as large as they may be.
+    outputs, 1 where that is zero, or the class of the first largest, so most flows separate the data.  Half of the
+    draws are as large as they may be.
     """
 
     def read(data: bytes) -> list[Instance]:
@@ -70,8 +80,12 @@ def _instance(
     x: list[tuple[int, ...]] = []
     for _ in range(n):
         x.append(tuple(_point(choices, d, x)))
+    if architecture.biased:
+        x, d = [(*point, 1) for point in x], d + 1
     network = _network(choices, architecture, d, max_width)
-    theta = [_parameters(choices, network, layer) for layer in range(network.depth)]
+    drawn = [_parameters(choices, network, layer) for layer in range(network.depth)]
+    network = architecture.fixing(network, drawn)
+    theta = [u if fixed is None else fixed for u, fixed in zip(drawn, network.fixed, strict=True)]
     styles: tuple[Style, ...] = STYLES[network.activation]
     if not zeros:
         styles = tuple(style for style in styles if style != "zero")
@@ -82,8 +96,14 @@ def _instance(
     theta0 = styled(network, theta, chosen, x, balanced=bool(choices.below(2)))
     exact = tuple(tuple(map(Fraction, u)) for u in theta0)
     data = tuple(tuple(map(Fraction, point)) for point in x)
-    labels = tuple(-1 if forward(network, exact, point) < 0 else 1 for point in data)
+    labels = tuple(_label(preactivations(network, exact, point)[-1]) for point in data)
     return Instance.of(network, "exponential", data, labels, exact)
+
+
+def _label(outputs: Sequence[Fraction]) -> int:
+    if len(outputs) == 1:
+        return -1 if outputs[0] < 0 else 1
+    return outputs.index(max(outputs))
 
 
 class _Choices:
@@ -130,32 +150,36 @@ def _point(choices: _Choices, d: int, before: Sequence[Sequence[int]]) -> list[i
 
 
 def _network(choices: _Choices, architecture: Architecture, d: int, max_width: int) -> Network:
-    kind, activation = architecture.kind, architecture.activation
+    kind, activation, depth = architecture.kind, architecture.activation, architecture.depth
+    slope, outputs = architecture.slope, architecture.outputs
     if kind == "diagonal":
-        return diagonal(activation, d, architecture.depth)
+        return diagonal(activation, d, depth, negative_slope=slope, outputs=outputs)
+    if kind == "circulant":
+        return circulant(activation, d, negative_slope=slope, outputs=outputs)
     if kind == "convolutional":
-        return choices.among(_convolutions(activation, d, max_width))
+        return choices.among(_convolutions(activation, d, max_width, slope, outputs))
     width = choices.count(max_width)
     if kind == "fully connected":
-        return fully_connected(activation, (d, *[width] * (architecture.depth - 1)))
+        return fully_connected(activation, (d, *[width] * (depth - 1)), negative_slope=slope, outputs=outputs)
     masks = [[choices.below(3) > 0 for _ in range(d)] for _ in range(width)]
     if not any(map(any, masks)):
         masks[0][0] = True
-    return sparse(activation, (masks, [[True] * width]))
+    return sparse(activation, (masks, [[True] * width] * outputs), negative_slope=slope)
 
 
 @cache
-def _convolutions(activation: Activation, d: int, width: int) -> list[Network]:
+def _convolutions(activation: Activation, d: int, width: int, slope: Fraction | None, outputs: int) -> list[Network]:
     """One filter at two or more positions, at most so many; the only one there is if there are none."""
     found = []
     for size, stride, padding, last in product(range(1, d + 1), (1, 2), (0, 1), (None, -1)):
         with suppress(FieldError):
             # Without its last position, a padded one is padded on one side only: causal.
-            rows = convolutional(activation, d, size, stride, padding).patterns[0][:last]
-            network = Network(activation, (rows, (tuple(range(len(rows))),)))
+            rows = convolutional("linear", d, size, stride, padding).patterns[0][:last]
+            top = tuple(tuple(range(k * len(rows), (k + 1) * len(rows))) for k in range(outputs))
+            network = Network(activation, (rows, top), slope)
             if network.shared and len(rows) <= width and (padding or last is None):
                 found.append(network)
-    return found or [convolutional(activation, d, d)]
+    return found or [convolutional(activation, d, d, negative_slope=slope, outputs=outputs)]
 
 
 def _parameters(choices: _Choices, network: Network, layer: int) -> list[int]:

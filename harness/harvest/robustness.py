@@ -57,10 +57,13 @@ def glance(instance: Instance, fails: Callable[[Instance], bool]) -> bool:
 
 def starts(instance: Instance, seed: int, count: int) -> Iterator[Instance]:
     """The same data from starts at distance SHIFT ||theta0||, in random directions."""
-    flat = np.concatenate(instance.theta0_float)
+    network = instance.network
+    flat = network.flat(instance.theta0_float)
     rng = np.random.default_rng([seed, 1])
     for _ in range(count):
-        yield replace(instance, theta0=tuple(_exact(u) for u in instance.network.split(_moved(rng, flat))))
+        moved = network.split(_moved(rng, flat))
+        layers = zip(moved, network.fixed, strict=True)
+        yield replace(instance, theta0=tuple(_exact(u) if fixed is None else fixed for u, fixed in layers))
 
 
 def data(instance: Instance, seed: int, count: int) -> Iterator[Instance]:

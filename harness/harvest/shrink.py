@@ -8,13 +8,14 @@ keeps ties and balance.  Nothing is assumed of what makes the instance interesti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 from typing import TypeVar
 
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.networks import Network, Pattern
+from harness.problem.networks import Pattern
 from harness.problem.sizes import size
 
 Theta = Sequence[Sequence[Fraction]]
@@ -88,7 +89,8 @@ def _removed(instance: Instance, units: Sequence[tuple[int, int]]) -> Instance |
 
 def _made(instance: Instance, patterns: tuple[Pattern, ...], x: Theta, theta: Theta) -> Instance | None:
     try:
-        network = Network(instance.network.activation, patterns)
+        fixed = {layer + 1: theta[layer] for layer, own in enumerate(instance.network.trained) if not own}
+        network = replace(instance.network, patterns=patterns, fixed=()).fixing(fixed)
         return Instance.of(network, instance.loss, _rows(x), instance.y, _rows(theta))
     except FieldError:
         return None
@@ -138,7 +140,7 @@ def _turned(instance: Instance, flat: Sequence[Fraction]) -> Iterator[Instance]:
             if found is not None:
                 yield found
     positive = tuple(1 for _ in instance.y)
-    if positive != instance.y:
+    if instance.network.outputs == 1 and positive != instance.y:
         yield instance.changed(y=positive)
         last = (*instance.theta0[:-1], tuple(-a for a in instance.theta0[-1]))
         yield instance.changed(y=tuple(-label for label in instance.y), theta0=last)

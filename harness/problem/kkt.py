@@ -47,7 +47,7 @@ class Kink:
     coefficient: float
 
     def as_json(self) -> dict[str, int | float]:
-        """As `check --json` and records have it."""
+        """As records have it, by the row of the margin."""
         return {
             "sample": int(self.sample),
             "layer": int(self.layer),

@@ -20,7 +20,8 @@ from harness.certificates.mechanisms import MECHANISMS
 from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.networks import forward, preactivations
+from harness.problem.networks import preactivations
+from harness.problem.problems import Problem
 from harness.problem.sizes import size
 
 Number = int | float | str
@@ -33,7 +34,7 @@ DERIVED = (INSTANCE, PAGE, FIGURE)
 
 @dataclass(frozen=True)
 class Neuron:
-    """A hidden neuron of a depth-2 network: v relu(w . x), or v (w . x).
+    """A hidden neuron of a depth-2 network: v sigma(w . x).
 
     number counts from 1.  w: d numbers, 0 where the pattern has no weight.  v: 0 where there is none.
     inputs: w . x_i, one a point.
@@ -108,9 +109,13 @@ class Record:
             small = max(abs(a) for u in point for a in u) / 10**6
             point = tuple(tuple(a if abs(a) > small else Fraction(0) for a in u) for u in point)
             # Scaled to least margin 1, and a little more, in place of a root.
-            scale = Fraction(float(min(self.instance.problem.margins(point))) ** (-1.0 / self.instance.network.depth))
+            network = self.instance.network
+            scale = Fraction(float(min(self.instance.problem.margins(point))) ** (-1.0 / network.degree))
             scale *= 1 + Fraction(1, 10**12)
-            return tuple(tuple(scale * a for a in u) for u in point)
+            return tuple(
+                tuple(scale * a for a in u) if own else fixed
+                for u, own, fixed in zip(point, network.trained, self.limit, strict=True)
+            )
         if self.layer is None or certificate["kind"] == "better":
             return exact(certificate["better"])
         point = list(self.limit)
@@ -126,13 +131,15 @@ class Record:
         certificate = self.data["certificate"]
         d = exact(certificate["d"])
         e = exact(certificate["e"]) if certificate["e"] else tuple((Fraction(0),) * len(u) for u in d)
-        limit, first, second = (np.array([float(a) for u in theta for a in u]) for theta in (self.limit, d, e))
+        network = self.instance.network
+        limit, first, second = (
+            network.flat([np.array([float(a) for a in u]) for u in theta]) for theta in (self.limit, d, e)
+        )
 
         def worth(eps: float) -> float:
             theta = limit + eps * first + eps * eps * second
-            layers = [u.tolist() for u in self.instance.network.split(theta)]
-            least = min(y * forward(self.instance.network, layers, x.tolist()) for x, y in self._signed)
-            return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / self.instance.network.depth)
+            least = least_margin(self.instance.problem, [u.tolist() for u in network.split(theta)])
+            return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / network.degree)
 
         farthest = 4.0 * float(np.linalg.norm(limit) / np.linalg.norm(first))
         tried = farthest * 2.0 ** (-np.arange(8 * 24 + 1) / 8.0)[::-1]
@@ -144,10 +151,6 @@ class Record:
         return d, e, float(low + high) / 2.0
 
     @property
-    def _signed(self) -> list[tuple[np.ndarray, int]]:
-        return list(zip(self.instance.x_float, self.instance.y, strict=True))
-
-    @property
     def kind(self) -> str:
         """The certificate's."""
         return self.data["certificate"]["kind"]
@@ -156,7 +159,10 @@ class Record:
     def layer(self) -> int | None:
         """The index from 0 of the layer that the certificate is about; None if it is about all weights."""
         problem = self.data["certificate"]["problem"]
-        return None if problem == "full" else int(problem.removeprefix("layer ")) - 1
+        if problem != "full":
+            return int(problem.removeprefix("layer ")) - 1
+        # that of the only layer that is trained is the whole one
+        return self.instance.network.trained.index(True) if self.kind == "layer better" else None
 
     @property
     def minimised(self) -> str:
@@ -170,12 +176,17 @@ class Record:
 
     def cost(self, theta: Exact) -> Fraction:
         """What is minimised, at theta: the value, or the cost of one layer."""
-        return value(theta if self.layer is None else theta[self.layer : self.layer + 1])
+        return self.value(theta) if self.layer is None else value(theta[self.layer : self.layer + 1])
+
+    def value(self, theta: Exact) -> Fraction:
+        """1/2 ||theta||^2 over the layers that are trained."""
+        return value([u for u, own in zip(theta, self.instance.network.trained, strict=True) if own])
 
     @property
     def apart(self) -> bool:
-        """Whether the network can be taken apart into neurons."""
-        return self.instance.network.depth == 2 and not self.instance.network.shared
+        """Whether the network can be taken apart into neurons, with one outgoing weight each."""
+        network = self.instance.network
+        return network.depth == 2 and not network.shared and network.outputs == 1
 
     def neurons(self, theta: Exact) -> list[Neuron]:
         """The hidden neurons of theta, in order."""
@@ -253,6 +264,12 @@ def exact(rows: Sequence[Sequence[Number]]) -> Exact:
     return tuple(tuple(Fraction(a) for a in row) for row in rows)
 
 
-def value(theta: Exact) -> Fraction:
+def least_margin(problem: Problem, theta: Sequence[Sequence[float]]) -> float:
+    """The least of all margins, in floats."""
+    outputs = [preactivations(problem.network, theta, x)[-1] for x in problem.x_float.tolist()]
+    return min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
+
+
+def value(theta: Sequence[Sequence[Fraction]]) -> Fraction:
     """1/2 ||theta||^2."""
     return sum((a * a for row in theta for a in row), start=Fraction(0)) / 2

@@ -38,7 +38,10 @@ def replay(record: Record) -> Replayed:
     limit = found.limit
     if limit.theta is None or found.verdicts is None:
         return Replayed(False, f"the flow is {limit.status.replace('_', ' ')} now: {limit.reason}")
-    now, stored = np.concatenate(limit.theta), np.array([float(a) for u in record.limit for a in u])
+    network = record.instance.network
+    now, stored = (
+        network.flat([np.array([float(a) for a in u]) for u in rows]) for rows in (limit.theta, record.limit)
+    )
     distance = float(np.linalg.norm(now - stored) / np.linalg.norm(stored))
     if distance > AGREEMENT:
         return Replayed(False, f"the flow ends elsewhere now, at a relative distance of {distance:.1e}")

@@ -2,10 +2,11 @@
 
 The names that do not matter: the order of points, of coordinates and of the hidden neurons of a layer; the sign of a
 coordinate, of all labels at once together with the last layer, and of a hidden neuron of a linear network; and the
-scale, x -> c x with theta -> c^(-1/m) theta, which changes no output along the flow.
+scale, x -> c x with theta -> c^(-1/m) theta in the m layers that are trained, which changes no output along the flow.
+With several outputs the order of the classes does not matter, and outputs have no sign.
 
-They are the isomorphisms of a graph: whatever has a sign (coordinates, linear neurons, the output, parameters) is a
-pair of nodes, one for either sign, and every number is a node between what it connects.  networkx does the search.
+They are the isomorphisms of a graph: whatever has a sign (coordinates, linear neurons, a single output, parameters) is
+a pair of nodes, one for either sign, and every number is a node between what it connects.  networkx does the search.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def same(a: Instance, b: Instance) -> bool:
     """Whether one is the other up to names, signs and scale."""
     if a == b:
         return True
-    if (a.network.activation, a.loss, a.n, a.network.widths) != (b.network.activation, b.loss, b.n, b.network.widths):
+    kinds = [(one.network.slope, one.network.trained, one.network.widths, one.loss, one.n) for one in (a, b)]
+    if kinds[0] != kinds[1]:
         return False
     # a fifth of a second to load
     import networkx
@@ -50,7 +52,9 @@ def _labels(instance: Instance) -> tuple[dict[_Node, Hashable], list[tuple[_Node
     scale = _content(instance)
 
     def signs(layer: int) -> tuple[int, ...]:
-        return (1,) if network.activation == "relu" and 0 < layer < network.depth else (1, -1)
+        if layer == network.depth:
+            return (1, -1) if network.outputs == 1 else (1,)
+        return (1,) if network.kinked and layer else (1, -1)
 
     for layer, width in enumerate(network.widths):
         for j in range(width):
@@ -60,16 +64,19 @@ def _labels(instance: Instance) -> tuple[dict[_Node, Hashable], list[tuple[_Node
 
     for i, (point, label) in enumerate(zip(instance.x, instance.y, strict=True)):
         labels[("point", i)] = "point"
-        edges.append((("point", i), ("unit", network.depth, 0, label)))
+        own = (0, label) if network.outputs == 1 else (label, 1)
+        edges.append((("point", i), ("unit", network.depth, *own)))
         for c, number in enumerate(point):
             for s in (1, -1) if number else ():
                 entry = ("x", i, c, s)
                 labels[entry] = ("x", s * number / scale)
                 edges += [(entry, ("point", i)), (entry, ("unit", 0, c, s))]
 
-    for layer, (pattern, u) in enumerate(zip(network.patterns, instance.theta0, strict=True), start=1):
+    layers = zip(network.patterns, instance.theta0, network.trained, strict=True)
+    for layer, (pattern, u, trained) in enumerate(layers, start=1):
         for k, number in enumerate(u):
-            invariant = (1 if number > 0 else -1) * abs(number) ** network.depth * scale
+            moving = (1 if number > 0 else -1) * abs(number) ** network.degree * scale
+            invariant = moving if trained else number
             for s in (1, -1):
                 labels[("parameter", layer, k, s)] = ("parameter", layer, s * invariant)
             edges.append((("parameter", layer, k, 1), ("parameter", layer, k, -1)))

@@ -256,8 +256,8 @@ def _names(neurons: Sequence[Neuron]) -> str:
 
 
 def _has_boundaries(record: Record) -> bool:
-    """Whether one line a point tells where every neuron switches: relu, and every neuron sees all of x."""
-    return record.instance.network.activation == "relu" and record.instance.network.fully_connected
+    """Whether one line a point tells where every neuron switches: it has a kink, and every neuron sees all of x."""
+    return record.instance.network.kinked and record.instance.network.fully_connected
 
 
 def _legend(record: Record, neurons: Sequence[Neuron]) -> list[Line2D]:

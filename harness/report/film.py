@@ -26,8 +26,9 @@ EDGE = 1e-9
 class Film:
     """T frames.
 
-    log_norm: log |theta|, (T,).  direction: theta / |theta|, (T, N).  margins: q_i / |theta|^m, (T, n).  gates: the
-    signs of the pre-activations of hidden neurons, (T, hidden neurons, n), empty for linear networks.
+    theta is what is trained.  log_norm: log |theta|, (T,).  direction: theta / |theta|, (T, N).  margins: those of the
+    direction, (T, R).  gates: the signs of the pre-activations of hidden neurons, (T, hidden neurons, n), empty for
+    linear networks.
     """
 
     log_norm: np.ndarray
@@ -58,15 +59,16 @@ def _frames(log_norm: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np
 
 def _forward(record: Record, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     instance, network = record.instance, record.instance.network
-    at = evaluate(network, network.split(direction), instance.problem.inputs)
+    problem = instance.problem
+    at = evaluate(network, network.split(direction), problem.x_float)
     signs = []
     for h, matrix, a in zip(at.inputs[:-1], at.matrices, at.preactivations, strict=False):
         # how large the sum would be without cancellation
         size = np.abs(h) @ np.abs(matrix).transpose(0, 2, 1)
         signs.append(np.where(np.abs(a) <= EDGE * size, 0, np.sign(a)).transpose(0, 2, 1))
-    known = signs and network.activation == "relu"
-    gates = np.concatenate(signs, axis=1) if known else np.zeros((len(direction), 0, instance.n))
-    return at.margins(instance.problem.seeds), gates
+    gates = np.concatenate(signs, axis=1) if network.kinked else np.zeros((len(direction), 0, instance.n))
+    own = at.outputs[:, [sample for sample, _ in problem.rows]]
+    return (problem.seeds * own).sum(axis=-1), gates
 
 
 def arrows(record: Record, direction: np.ndarray) -> np.ndarray:

@@ -11,8 +11,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.problem.networks import forward
-from harness.records.record import Exact, Record, along
+from harness.records.record import Exact, Record, along, least_margin
 
 Floats = tuple[tuple[float, ...], ...]
 
@@ -37,11 +36,9 @@ def way(record: Record) -> Way:
     thetas, said = _thetas(record, start, end, parts[:-1])
     reached = _least(record, end)
     points = [_scaled(record, theta, 1.0 + s * (reached - 1.0)) for s, theta in zip(parts, thetas, strict=False)]
-    norm = math.hypot(*(a for u in start for a in u))
+    norm = math.hypot(*_trained(record, start))
     shown = [point or theta for point, theta in zip(points, thetas, strict=True)]
-    distance = [
-        math.dist([a for u in theta for a in u], [a for u in start for a in u]) / norm for theta in (*shown, end)
-    ]
+    distance = [math.dist(_trained(record, theta), _trained(record, start)) / norm for theta in (*shown, end)]
     return Way(distance, [None if point is None else _cost(record, point) for point in (*points, end)], said)
 
 
@@ -52,16 +49,17 @@ def worth(record: Record, theta: Floats) -> float | None:
 
 
 def _cost(record: Record, theta: Floats) -> float:
-    layers = theta if record.layer is None else theta[record.layer : record.layer + 1]
-    return 0.5 * sum(a * a for u in layers for a in u)
+    numbers = _trained(record, theta) if record.layer is None else theta[record.layer]
+    return 0.5 * sum(a * a for a in numbers)
+
+
+def _trained(record: Record, theta: Floats) -> list[float]:
+    """The numbers of the layers that are trained, in one list."""
+    return [a for u, own in zip(theta, record.instance.network.trained, strict=True) if own for a in u]
 
 
 def _least(record: Record, theta: Floats) -> float:
-    """The least margin."""
-    return min(
-        y * forward(record.instance.network, theta, [float(a) for a in x])
-        for x, y in zip(record.instance.x, record.instance.y, strict=True)
-    )
+    return least_margin(record.instance.problem, theta)
 
 
 def _scaled(record: Record, theta: Floats, margin: float) -> Floats | None:
@@ -69,9 +67,10 @@ def _scaled(record: Record, theta: Floats, margin: float) -> Floats | None:
     least = _least(record, theta)
     if least <= 0.0 or margin <= 0.0:
         return None
-    degree = record.instance.network.depth if record.layer is None else 1
-    scale = (margin / least) ** (1.0 / degree)
-    return tuple(tuple(scale * a for a in u) if record.layer in (None, layer) else u for layer, u in enumerate(theta))
+    network = record.instance.network
+    scale = (margin / least) ** (1.0 / (network.degree if record.layer is None else 1))
+    moves = [own if record.layer is None else layer == record.layer for layer, own in enumerate(network.trained)]
+    return tuple(tuple(scale * a for a in u) if move else u for u, move in zip(theta, moves, strict=True))
 
 
 def _thetas(record: Record, start: Floats, end: Floats, parts: list[float]) -> tuple[list[Floats], str]:
@@ -81,7 +80,12 @@ def _thetas(record: Record, start: Floats, end: Floats, parts: list[float]) -> t
         straight = "a straight line" if not any(a for u in e for a in u) else "a parabola"
         thetas = [_floats(along(record.limit, d, e, Fraction(s * eps))) for s in parts]
         return thetas, f"{straight} of weights from the limit on"
-    if record.apart and record.layer is None and certificate["scope"] == "local":
+    if (
+        record.apart
+        and record.layer is None
+        and certificate["scope"] == "local"
+        and all(record.instance.network.trained)
+    ):
         return [_in_cell(record, start, end, s) for s in parts], (
             "every |v_j| w_j on a straight line from the limit to the better point"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.claims.table import Claim
-from harness.records.record import PAGE, Record, value
+from harness.records.record import PAGE, Record
 from harness.report.words import short, table
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
@@ -54,13 +54,13 @@ def _facts(record: Record) -> tuple[str, ...]:
     network = record.instance.network
     return (
         _ROBUST[record.robust],
-        network.activation,
+        network.activation if network.negative_slope is None else f"leaky relu, slope {network.negative_slope}",
         str(network.depth),
         str(record.instance.n),
         str(sum(network.widths[1:-1])),
         str(record.instance.d),
-        short(value(record.limit)),
-        short(value(record.better)),
+        short(record.value(record.limit)),
+        short(record.value(record.better)),
     )
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.records.record import Neuron, Record
+from harness.report.words import margin_of
 
 _WAKING = (
     "Using {woken} pays at once: a small |v_j| w_j adds its norm to the cost, and saves the other neurons more than "
     "that, because it serves a point for which they pay more."
 )
+_DEAD = (
+    "No gradient reaches a neuron with w_j = 0 and v_j = 0, nor one that is inactive on every point and has v_j = 0; "
+    "and one that stands still is nothing beside those that grow without bound."
+)
+_DEAD_WITH_A_SLOPE = "No gradient reaches a neuron with w_j = 0 and v_j = 0."
 _SENTENCES = {
-    "dead neuron": (
-        "{zero} zero in the limit. No gradient reaches a neuron with w_j = 0 and v_j = 0, nor one that is inactive on "
-        "every point and has v_j = 0; and one that stands still is nothing beside those that grow without bound. The "
-        "flow cannot see what the neuron could do. " + _WAKING
-    ),
+    "dead neuron": "{zero} zero in the limit. {dead} The flow cannot see what the neuron could do. " + _WAKING,
     "zero weight": (
         "{zero} zero in the limit: gradient flow keeps a pair w_j = 0, v_j = 0 at zero for ever, and cannot see what "
         "the neuron could do. " + _WAKING
@@ -55,6 +57,7 @@ def explain(record: Record) -> str:
     return sentence.format(
         zero=_capital(_names(zero) + (" is" if len(zero) == 1 else " are")),
         woken=_names(woken),
+        dead=_DEAD_WITH_A_SLOPE if record.instance.network.slope else _DEAD,
         kinks=_edges([f"the input of neuron {j} on x_{i}" for j, i in edges]),
         kinks_or_gates=_kinks_or_gates([f"the input of neuron {j} on x_{i}" for j, i in edges], "w_j"),
         changed=f"At the better point {_join(f'neuron {j} acts on x_{i}' for j, i in now_on)}." if now_on else "",
@@ -74,7 +77,7 @@ def _without_neurons(record: Record, sentence: str) -> str:
             "flow has fixed: {kinks_or_gates}"
         )
     edges = [
-        f"the input of neuron {k['neuron']} of layer {k['layer']} on x_{k['sample']}"
+        f"the input of neuron {k['neuron']} of layer {k['layer']} on {margin_of(record, k['sample'])}"
         for k in record.data["limit"]["kinks"]
     ]
     return sentence.format(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from harness.claims.table import CLAIMS, Claim
-from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record, value
+from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
-from harness.report.words import counted, short, table, vector
+from harness.report.words import activated, activation, counted, margin_of, short, table, vector
 
 FIGURE_SAYS = "The points, and the neurons in the limit and at the better point"
 
@@ -57,10 +56,12 @@ def statement(record: Record) -> str:
         if record.layer is not None
         else ""
     )
+    several = record.instance.network.outputs > 1
+    margins = "Phi_(y_i) - Phi_k >= 1 for all i and k" if several else "y_i Phi(theta; x_i) >= 1 for all i"
     return (
         f"The statement, refuted here: take a network that is {claim.setting}, and gradient flow that separates the "
         f"data.{assumed} {conclusion}. (Source: {claim.source}.)\n\n"
-        f"(P) is: minimise 1/2 ||theta||^2 subject to y_i Phi(theta; x_i) >= 1 for all i.{layer} The limit is the "
+        f"(P) is: minimise 1/2 ||theta||^2 subject to {margins}.{layer} The limit is the "
         "limit of theta(t)/||theta(t)||, scaled so that its least margin is 1."
     )
 
@@ -69,7 +70,10 @@ def _instance(record: Record) -> str:
     instance = record.instance
     points = table(
         ("point", "x", "y"),
-        [(f"x_{i}", vector(x), f"{y:+d}") for i, (x, y) in enumerate(zip(instance.x, instance.y, strict=True))],
+        [
+            (f"x_{i}", vector(x), f"{y:+d}" if instance.network.outputs == 1 else f"class {y}")
+            for i, (x, y) in enumerate(zip(instance.x, instance.y, strict=True))
+        ],
     )
     if record.apart:
         start = table(
@@ -83,7 +87,6 @@ def _instance(record: Record) -> str:
 
 def _network(record: Record) -> str:
     instance, network = record.instance, record.instance.network
-    relu = network.activation == "relu"
     kind = (
         "fully connected"
         if network.fully_connected
@@ -92,12 +95,16 @@ def _network(record: Record) -> str:
         else "without shared weights"
     )
     hidden = sum(network.widths[1:-1])
+    fixed = [f"layer {number}" for number, own in enumerate(network.trained, start=1) if not own]
+    more = f", {network.outputs} classes" if network.outputs > 1 else ""
     head = (
-        f"A {'ReLU' if relu else 'linear'} network of depth {network.depth}, {kind}, {counted(instance.d, 'input')} "
-        f"and {counted(hidden, 'hidden neuron')}; {instance.loss} loss."
+        f"A {activation(network)} network of depth {network.depth}, {kind}, {counted(instance.d, 'input')} "
+        f"and {counted(hidden, 'hidden neuron')}{more}; {instance.loss} loss."
+        + (f" Not trained: {', '.join(fixed)}." if fixed else "")
     )
     if record.apart:
-        return f"{head} Neuron j computes {'v_j max(0, w_j . x)' if relu else 'v_j (w_j . x)'}; Phi is their sum."
+        computed = f"v_j {activated(network, 'w_j . x')}" if network.kinked else "v_j (w_j . x)"
+        return f"{head} Neuron j computes {computed}; Phi is their sum."
     return (
         f"{head} The matrices of weights, in the parameters of each layer (a dot where there is no weight):\n\n"
         + table(
@@ -122,14 +129,14 @@ def _limit(record: Record) -> str:
     layer = "" if record.layer is None else f"; {record.costs(record.limit, short)}"
     lines = [
         _point(record, record.limit, gates=record.data["structure"].get("gates")),
-        f"Value 1/2 ||theta~||^2 = {short(value(record.limit))}{layer}. "
+        f"Value 1/2 ||theta~||^2 = {short(record.value(record.limit))}{layer}. "
         f"Margins {vector(limit['margins'])}, multipliers {vector(limit['multipliers'])}, "
         f"KKT residual {float(limit['kkt_residual']):.1e}.",
     ]
     zero = {n.number for n in record.neurons(record.limit) if n.zero} if record.apart else set()
     kinks = [
-        f"- neuron {kink['neuron']}{'' if record.apart else ' of layer ' + str(kink['layer'])} on x_{kink['sample']}: "
-        f"Clarke coefficient {float(kink['coefficient']):.3f}"
+        f"- neuron {kink['neuron']}{'' if record.apart else ' of layer ' + str(kink['layer'])} on "
+        f"{margin_of(record, kink['sample'])}: Clarke coefficient {float(kink['coefficient']):.3f}"
         for kink in limit["kinks"]
         if kink["neuron"] not in zero
     ]
@@ -189,17 +196,16 @@ def _point(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None =
 
 def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None = None) -> str:
     """A row a neuron.  gates: the signs of the inputs, which tell a zero from its rounding error."""
-    relu = record.instance.network.activation == "relu"
+    network = record.instance.network
 
     def output(neuron: Neuron, sample: int) -> str:
         if gates is not None and gates[sample][neuron.number - 1] == 0:
             return "0"
         a = neuron.inputs[sample]
-        return short(max(a, Fraction(0)) if relu else a)
+        return short(a if a > 0 or not network.kinked else network.slope * a)
 
     samples = range(record.instance.n)
-    name = "max(0, w_j . x_{})" if relu else "w_j . x_{}"
-    header = ("neuron", "w_j", "v_j", *(name.format(i) for i in samples))
+    header = ("neuron", "w_j", "v_j", *(activated(network, f"w_j . x_{i}") for i in samples))
     rows = [
         (str(n.number), _weights(record, n), _outgoing(record, n), *(output(n, i) for i in samples))
         for n in record.neurons(theta)

@@ -32,10 +32,10 @@ def _proof_of_better(record: Record) -> str:
     certificate = record.data["certificate"]
     problem, fixed = ("(P_1)", ", the v_j fixed as they are stored") if record.layer is not None else ("(P)", "")
     cost = "cost of the first layer" if fixed else "value"
-    better = value(record.better[:1] if record.layer is not None else record.better)
-    relu = record.instance.network.activation == "relu"
+    better = record.cost(record.better)
+    kinked = record.instance.network.kinked
     zeros = "the same neurons that are zero and the same signs of the v_j"
-    structure = f"the same gates on every point, {zeros}" if relu else zeros
+    structure = f"the same gates on every point, {zeros}" if kinked else zeros
     alpha = ", ".join(short(a) for a in exact([certificate["face"]["alpha"]])[0])
     if is_global(record):
         consequence = (
@@ -86,6 +86,6 @@ def _proof_of_layer(record: Record) -> str:
 
 def _proof_of_cheaper(record: Record) -> str:
     return (
-        f"the better point is feasible and costs {short(value(record.better), digits=8)}, less than every point within "
-        f"1e-9 of the limit. So none of these is a global optimum of (P), {LAST}"
+        f"the better point is feasible and costs {short(record.value(record.better), digits=8)}, less than every "
+        f"point within 1e-9 of the limit. So none of these is a global optimum of (P), {LAST}"
     )

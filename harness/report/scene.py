@@ -44,7 +44,7 @@ def _plane(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
         f'<line class="grid" x1="0" x2="{SIZE:g}" y1="{_MIDDLE}" y2="{_MIDDLE}"/>',
         f'<line class="grid" y1="0" y2="{SIZE:g}" x1="{_MIDDLE}" x2="{_MIDDLE}"/>',
     ]
-    edges = instance.network.activation == "relu" and instance.network.fully_connected
+    edges = instance.network.kinked and instance.network.fully_connected
     for x in instance.x:
         a, b = (float(c) / math.hypot(*map(float, x)) * SIZE for c in x)
         if edges:
@@ -80,14 +80,15 @@ def _plane(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
 
 
 def _bars(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
-    sizes = record.instance.network.sizes
-    count, half = sum(sizes), _FAR
+    network = record.instance.network
+    sizes = {number: size for number, size in enumerate(network.sizes, start=1) if network.trained[number - 1]}
+    count, half = network.size, _FAR
     top = float(np.abs(film.direction).max())
     heights = np.round(film.direction * (half / top), 1)
     step = (SIZE - 20) / (count + len(sizes) - 1)
     parts, place = [f'<line class="axis" x1="0" x2="{SIZE:g}" y1="{_MIDDLE}" y2="{_MIDDLE}"/>'], 10.0
     number = 0
-    for layer, size in enumerate(sizes, start=1):
+    for layer, size in sizes.items():
         parts.append(f'<text class="middle" x="{place + step * size / 2:.1f}" y="{SIZE - 4:g}">layer {layer}</text>')
         for _ in range(size):
             height = float(heights[-1][number])

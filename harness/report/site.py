@@ -124,7 +124,7 @@ def _directions(record: Record, moving: Film) -> dict[str, Any]:
         nowhere = " A neuron with w_j = 0 points nowhere." if len(lines) < len(found) else ""
         return _panel("Where each neuron points", picture, f"The angle of w_j from the first axis.{nowhere}")
     network = record.instance.network
-    names = [(layer, k) for layer, size in enumerate(network.sizes) for k in range(size)]
+    names = [(layer, k) for layer, size in enumerate(network.sizes) if network.trained[layer] for k in range(size)]
     lines = [
         Line(
             f"<i>u</i><sup>{layer + 1}</sup><sub>{k}</sub>",
@@ -141,26 +141,32 @@ def _directions(record: Record, moving: Film) -> dict[str, Any]:
 
 def _margins(record: Record, moving: Film) -> dict[str, Any]:
     clock = moving.log_norm.tolist()
-    lines = [
-        Line(f"<i>x</i><sub>{i}</sub>", clock, moving.margins[:, i].tolist(), i % COLOURS, i % 2 == 1)
-        for i in range(record.instance.n)
-    ]
+    problem = record.instance.problem
+    lines = []
+    for row in range(len(problem.rows)):
+        sample, other = problem.place(row)
+        name = f"<i>x</i><sub>{sample}</sub>" + ("" if other is None else f" over {other}")
+        lines.append(Line(name, clock, moving.margins[:, row].tolist(), row % COLOURS, row % 2 == 1))
     reached, possible = (_normalised(record, theta) for theta in (record.limit, record.better))
     levels = [Level("in the limit", reached, "limit")]
     if record.layer is None:
         levels.append(Level("at the better point", possible, "dotted"))
     picture = chart(lines, across=_CLOCK, up="margin at norm 1", levels=levels, cursor=True)
     rises = " The flow tends to less than what the better point has." if record.layer is None else ""
-    return _panel("Margins", picture, f"y_i Phi(theta; x_i) of theta / ||theta||, one line a point.{rises}")
+    if record.instance.network.outputs > 1:
+        said = "Phi_(y_i) - Phi_k of theta / ||theta||, one line a point and other class."
+    else:
+        said = "y_i Phi(theta; x_i) of theta / ||theta||, one line a point."
+    return _panel("Margins", picture, f"{said}{rises}")
 
 
 def _normalised(record: Record, theta: Any) -> float:
     """min q_i / |theta|^m."""
     found = worth(record, tuple(tuple(float(a) for a in u) for u in theta)) if record.layer is None else None
     if found is not None:
-        return (2.0 * found) ** (-0.5 * record.instance.network.depth)
-    norm = sum(float(a) ** 2 for u in theta for a in u) ** 0.5
-    return float(min(record.instance.problem.margins(theta))) / norm**record.instance.network.depth
+        return (2.0 * found) ** (-0.5 * record.instance.network.degree)
+    norm = (2.0 * float(record.value(theta))) ** 0.5
+    return float(min(record.instance.problem.margins(theta))) / norm**record.instance.network.degree
 
 
 def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:

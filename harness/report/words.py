@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from harness.problem.networks import Network
+from harness.records.record import Record
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
@@ -23,6 +26,27 @@ def short(number: Any, digits: int = 6) -> str:
     if max(abs(exact_number.numerator), exact_number.denominator) < 1000:
         return str(exact_number)
     return f"{float(exact_number):.{digits}g}"
+
+
+def activation(network: Network) -> str:
+    """What the activation is called."""
+    if network.negative_slope is not None:
+        return f"leaky ReLU (slope {network.negative_slope})"
+    return "ReLU" if network.activation == "relu" else "linear"
+
+
+def activated(network: Network, inputs: str) -> str:
+    """What a hidden neuron makes of its inputs, as a formula."""
+    if not network.kinked:
+        return inputs
+    below = "0" if not network.slope else f"{network.negative_slope} {inputs}"
+    return f"max({below}, {inputs})" if network.slope < 1 else f"min({below}, {inputs})"
+
+
+def margin_of(record: Record, row: int) -> str:
+    """The point of a margin, and with several outputs the class that it is over."""
+    sample, other = record.instance.problem.place(row)
+    return f"x_{sample}" if other is None else f"x_{sample} over class {other}"
 
 
 def counted(n: int, noun: str) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.problem.instances import Instance
+from harness.problem.kkt import Kink
 from harness.problem.limits import Limit
+from harness.problem.networks import Network
+from harness.problem.problems import Problem
 from harness.show.lines import count, improvement_lines, limit_lines, short
 
 if TYPE_CHECKING:
@@ -33,22 +36,37 @@ def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
     found["limit"] = {
         "theta": [_floats(u) for u in point.theta],
         "value": float(point.value),
-        "margins": _floats(point.margins),
-        "kinks": [kink.as_json() for kink in point.kinks],
+        "margins": _by_point(point.problem, point.margins),
+        "kinks": [_kink(point.problem, kink) for kink in point.kinks],
         "zeros": point.zeros,
     }
-    found["kkt"] = {"residual": float(point.residual), "multipliers": _floats(point.multipliers)}
+    found["kkt"] = {"residual": float(point.residual), "multipliers": _by_point(point.problem, point.multipliers)}
     found["assumptions"] = dict(verdicts.assumptions)
     found["verdicts"] = {
         "global": _verdict_object(verdicts.global_),
         "local": _verdict_object(verdicts.local),
         "layers": [
-            {"global": _verdict_object(layer.global_), "local": _verdict_object(layer.local)}
+            # a fixed layer has no problem of its own
+            layer and {"global": _verdict_object(layer.global_), "local": _verdict_object(layer.local)}
             for layer in verdicts.layers
         ],
     }
     found["mechanism"] = verdicts.mechanism
     return found
+
+
+def _by_point(problem: Problem, numbers: Iterable[Any]) -> list[Any]:
+    """One number a point; with several outputs one row a point, over the classes in order but for its own."""
+    flat = _floats(numbers)
+    others = problem.network.outputs - 1
+    return flat if not others else [flat[k : k + others] for k in range(0, len(flat), others)]
+
+
+def _kink(problem: Problem, kink: Kink) -> dict[str, int | float]:
+    """A kink by its point; with several outputs it has a coefficient for every other class."""
+    sample, other = problem.place(kink.sample)
+    found = {**kink.as_json(), "sample": sample}
+    return found if other is None else {**found, "class": other}
 
 
 def _verdict_object(verdict: Verdict) -> dict[str, Any]:
@@ -87,6 +105,8 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
         ("local optimum of (P)", found["verdicts"]["local"]),
     ]
     for depth, layer in enumerate(found["verdicts"]["layers"], start=1):
+        if layer is None:
+            continue
         rows += [
             (f"global optimum of (P_{depth})", layer["global"]),
             (f"local optimum of (P_{depth})", layer["local"]),
@@ -98,12 +118,18 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
 
 
 def _instance_line(instance: Instance) -> str:
-    network = instance.network
+    return f"{described(instance.network)}; {count(instance.n, 'point')}; {instance.loss} loss"
+
+
+def described(network: Network) -> str:
+    """What a network is, on one line."""
     kind = "fully connected" if network.fully_connected else "shared weights" if network.shared else "no shared weights"
-    return (
-        f"{network.activation} network, {kind}, widths {'-'.join(map(str, network.widths))}; "
-        f"{count(instance.n, 'point')}; {instance.loss} loss"
-    )
+    name = network.activation if network.negative_slope is None else f"leaky relu (slope {network.negative_slope})"
+    fixed = [str(layer) for layer, own in enumerate(network.trained, start=1) if not own]
+    parts = [f"{name} network", kind, f"widths {'-'.join(map(str, network.widths))}"]
+    if fixed:
+        parts.append(f"{'layer' if len(fixed) == 1 else 'layers'} {', '.join(fixed)} fixed")
+    return ", ".join([*parts, *([f"{network.outputs} classes"] if network.outputs > 1 else [])])
 
 
 def _verdict_text(verdict: dict[str, Any]) -> str:

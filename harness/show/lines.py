@@ -23,28 +23,41 @@ STEPS = [2.0**-k for k in range(12)]
 def limit_lines(point: Point) -> list[str]:
     """The limit, its gates and its points."""
     problem = point.problem
-    signs = [np.asarray(block).tolist() for block in point.signs]
+    # the margins of a point have the same gates
+    first = {sample: row for row, (sample, _) in reversed([*enumerate(problem.rows)])}
+    signs = [np.asarray(block)[[first[i] for i in range(problem.n)]].tolist() for block in point.signs]
     lines = neuron_table(problem, [u.tolist() for u in point.theta], signs)
     lines += ["", *_points(point)]
-    shown = [k for k in point.kinks if point.multipliers[k.sample] > 0.0 and k.coefficient > 0.0]
+    off = float(problem.network.slope)
+    shown = [k for k in point.kinks if point.multipliers[k.sample] > 0.0 and k.coefficient != off]
     for kink in shown:
         lines.append(
-            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {kink.sample}: "
+            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {_margin_name(problem, kink.sample)}: "
             f"Clarke coefficient {short(kink.coefficient)}"
         )
-    if problem.network.activation == "relu" and problem.network.depth > 1:
+    if problem.network.kinked:
         lines.append(_cells(point, signs))
     return lines
 
 
 def _points(point: Point) -> list[str]:
     problem = point.problem
-    rows = [("point", "x", "label", "margin", "multiplier", "")]
-    for i, (x, y) in enumerate(zip(problem.x_float.tolist(), problem.y, strict=True)):
-        margin, weight = float(point.margins[i]), float(point.multipliers[i])
+    several = problem.network.outputs > 1
+    said = ("class", "over") if several else ("label",)
+    rows: list[tuple[str, ...]] = [("point", "x", *said, "margin", "multiplier", "")]
+    for row, x in enumerate(problem.inputs.tolist()):
+        sample, other = problem.place(row)
+        margin, weight = float(point.margins[row]), float(point.multipliers[row])
         active = "active" if margin <= 1.0 + 1e-9 else ""
-        rows.append((str(i), vector(x), f"{y:+d}", short(margin), short(weight), active))
+        label = (str(problem.y[sample]), str(other)) if several else (f"{problem.y[sample]:+d}",)
+        rows.append((str(sample), vector(x), *label, short(margin), short(weight), active))
     return table(rows)
+
+
+def _margin_name(problem: Problem, row: int) -> str:
+    """The point of a margin, and the class that it is over."""
+    sample, other = problem.place(row)
+    return str(sample) if other is None else f"{sample} over class {other}"
 
 
 def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
@@ -95,7 +108,9 @@ def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequen
             name = f"{j + 1}" if network.depth == 2 else f"{layer + 1}.{j + 1}"
             rows.append((name, _weights(own), _weights(above), marks))
     if network.depth == 1:
-        return [f"weights {vector(theta[0])}"]
+        weights = [_weights([theta[0][k] if k >= 0 else None for k in row]) for row in network.patterns[0]]
+        named = [f"weights of class {k} {row}" for k, row in enumerate(weights)]
+        return named if network.outputs > 1 else [f"weights {weights[0]}"]
     return table(rows)
 
 
@@ -108,7 +123,7 @@ def improvement_lines(point: Point, verdicts: Verdicts) -> list[str]:
     if everywhere.status == "not_optimal":
         return ["What is better elsewhere:", *_certificate(point, everywhere)]
     for layer, pair in enumerate(verdicts.layers, start=1):
-        for verdict, where in ((pair.local, "nearby"), (pair.global_, "elsewhere")):
+        for verdict, where in ((pair.local, "nearby"), (pair.global_, "elsewhere")) if pair else ():
             if verdict.status == "not_optimal":
                 return [f"What improves layer {layer} alone, {where}:", *_certificate(point, verdict)]
     return []
@@ -125,10 +140,12 @@ def _certificate(point: Point, verdict: Verdict) -> list[str]:
     near = certificate["scope"] == "local"
     how = "in one closed cell with the limit; the cost falls all the way to it" if near else "with gates of its own"
     lines = [f"a feasible point at {short(verdict.bound)} instead of {short(verdict.value)}, {saved} less, {how}"]
-    if certificate["problem"] == "full" or isinstance(certificate["better"][0], list):
+    if isinstance(certificate["better"][0], list):
         better = [floats(u) for u in certificate["better"]]
     else:
-        layer = int(str(certificate["problem"]).split()[1]) - 1
+        only = certificate["problem"] == "full"
+        trained = point.problem.network.trained
+        layer = trained.index(True) if only else int(str(certificate["problem"]).split()[1]) - 1
         better = [u.tolist() for u in point.theta]
         better[layer] = floats(certificate["better"])
     return lines + neuron_table(point.problem, better)
@@ -141,21 +158,22 @@ def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
     terms = "theta + s d" + (" + s^2 e" if certificate["e"] else "")
     lines = [f"the curve {terms}, along which the margins hold and the norm falls for small s > 0"]
     best = (point.value, 0.0, point.theta)
+    problem, network = point.problem, point.problem.network
     for s in STEPS:
         moved = tuple(u + s * a + s * s * b for u, a, b in zip(point.theta, d, e, strict=True))
-        q = min(
-            y * preactivations(point.problem.network, [u.tolist() for u in moved], x)[-1][0]
-            for x, y in zip(point.problem.x_float.tolist(), point.problem.y, strict=True)
-        )
+        outputs = [preactivations(network, [u.tolist() for u in moved], x)[-1] for x in problem.x_float.tolist()]
+        q = min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
         if q > 0.0:
-            scaled = tuple(u * q ** (-1.0 / point.problem.network.depth) for u in moved)
-            cost = 0.5 * sum(float(u @ u) for u in scaled)
+            scaled = tuple(network.scaled(moved, q ** (-1.0 / network.degree)))
+            cost = 0.5 * sum(float(u @ u) for u, own in zip(scaled, network.trained, strict=True) if own)
             if cost < best[0]:
                 best = cost, s, scaled
     for name, layers in (("d", d), ("e", e if certificate["e"] else [])):
         lines += [f"  {name}^{layer} = {vector(u)}" for layer, u in enumerate(layers, start=1)]
     for i, layer, neuron, gate in certificate["gates"]:
-        lines.append(f"  neuron {neuron} of layer {layer} is {'on' if gate else 'off'} along it on point {i}")
+        lines.append(
+            f"  neuron {neuron} of layer {layer} is {'on' if gate else 'off'} along it on point {problem.place(i)[0]}"
+        )
     if best[1]:
         lines.append(f"at s = {short(best[1])}, scaled to a least margin of 1, the value is {short(best[0])}:")
         lines += neuron_table(point.problem, [u.tolist() for u in best[2]])

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.survey.laws import Cell
+from harness.survey.laws import USUAL, Cell
 
 # How much more than need be a limit costs, at least: value / bound - 1 for the better point that is known.
 GAPS = ((0.01, "under 1 %"), (0.1, "1 to 10 %"), (1.0, "10 to 100 %"), (math.inf, "over 100 %"))
@@ -126,15 +126,20 @@ class Counts:
         return merged(tally for _, tally in self.cells)
 
     def by(self, *axes: str) -> dict[tuple[Any, ...], Tally]:
-        """The tallies of all cells with the same values on these axes, which are fields of Cell."""
+        """The tallies of all cells with the same values on these axes, which are fields of Cell or its kind."""
         groups: dict[tuple[Any, ...], Tally] = {}
         for cell, tally in self.cells:
             groups.setdefault(tuple(getattr(cell, axis) for axis in axes), Tally()).add(tally)
         return groups
 
     def csv(self) -> str:
-        """One line a cell: its axes, then every count; counts that no cell has are left out. read_csv reads it."""
+        """One line a cell: its axes, then every count. read_csv reads it.
+
+        Counts that no cell has are left out, and so are the axes of USUAL where every cell is usual.
+        """
         flat = [asdict(cell) | _flat(tally) for cell, tally in self.cells]
+        usual = {name for name, value in USUAL.items() if all(line[name] == value for line in flat)}
+        flat = [{name: value for name, value in line.items() if name not in usual} for line in flat]
         names = list(dict.fromkeys(name for line in flat for name in line))
         text = io.StringIO()
         writer = csv.DictWriter(text, names, restval=0, lineterminator="\n")
@@ -148,7 +153,7 @@ def read_csv(text: str) -> Counts:
     kinds = {axis.name: axis.type for axis in fields(Cell)}
     cells: list[tuple[Cell, Tally]] = []
     for line in csv.DictReader(io.StringIO(text)):
-        axes = {name: _axis(kinds[name], line[name]) for name in kinds}
+        axes = {name: _axis(kinds[name], line[name]) for name in kinds if name in line}
         cells.append((Cell(**axes), _unflat({name: value for name, value in line.items() if name not in kinds})))
     return Counts(tuple(cells))
 

@@ -12,11 +12,13 @@ Points, n rows in d dimensions:
 
 Labels: of a "linear teacher" (the sign of x . u, u normal), of a "network teacher" (another network of the same
 architecture with normal weights), the sign of the "start"'s own output, or "random", by a fair coin. An output of 0
-is +1.
+is +1. With several outputs a label is the class of the largest, or drawn uniformly, and a linear teacher has a vector
+for each.
 
 Starts: every parameter `scale` times a standard normal number ("gaussian"), or times an integer uniform on -2 .. 2
 ("integer"), in which zeros and ties are common. outgoing, if it is given, then fixes the outgoing norm of every hidden
-neuron to this multiple of its incoming norm (1 is balanced); with shared weights, the norms of the layers.
+neuron to this multiple of its incoming norm (1 is balanced); with shared weights, the norms of the layers. A layer that
+is fixed stays as it is then; of the last one, with one output, only the signs are kept, 1 and -1.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "start": get_args(Start),
     "loss": get_args(Loss),
 }
+# What a network has that is trained everywhere and has one output, and a slope of its own only where it is leaky.
+USUAL = {"slope": None, "fixed": None, "outputs": 1}
 # One in a hundred is decided exactly whatever the floats say.
 AUDIT = 100
 
@@ -57,7 +61,8 @@ class Cell:
     """One point of a survey's grid. width: neurons a hidden layer, None where the family and d fix it.
 
     "locally connected" has a window of two coordinates a hidden neuron of the first layer; "convolutional" one filter
-    of two coordinates. Raises FieldError.
+    of two coordinates. slope: the negative one, of "leaky_relu" alone. fixed: a layer that is not trained, from 1 on.
+    Raises FieldError.
     """
 
     family: Family = "fully connected"
@@ -72,17 +77,20 @@ class Cell:
     scale: float = 1.0
     outgoing: float | None = None
     loss: Loss = "exponential"
+    slope: float | None = None
+    fixed: int | None = None
+    outputs: int = 1
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise FieldError(f"cell.{name}", f"must be one of {', '.join(allowed)}")
-        for name in ("depth", "n", "d"):
+        for name in ("depth", "n", "d", "outputs"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise FieldError(f"cell.{name}", "must be a positive integer")
-        fixed = self.family in ("diagonal", "convolutional") or self.depth == 1
-        if fixed != (self.width is None) or (not fixed and (type(self.width) is not int or self.width < 1)):
-            raise FieldError("cell.width", "the family fixes it" if fixed else "must be a positive integer")
+        given = self.family in ("diagonal", "convolutional") or self.depth == 1
+        if given != (self.width is None) or (not given and (type(self.width) is not int or self.width < 1)):
+            raise FieldError("cell.width", "the family fixes it" if given else "must be a positive integer")
         for name in ("scale", "outgoing"):
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
@@ -91,10 +99,24 @@ class Cell:
             raise FieldError("cell.n", "near-orthogonal points need n <= d")
         if self.family == "convolutional" and (self.depth != 2 or self.d < 2):
             raise FieldError("cell.depth", "convolutional networks have depth 2 and d >= 2")
+        if (self.slope is None) == (self.activation == "leaky_relu"):
+            raise FieldError("cell.slope", "leaky_relu has one, and nothing else")
+        if self.fixed is not None and not (self.depth > 1 and 1 <= self.fixed <= self.depth):
+            raise FieldError("cell.fixed", "must be a layer, and not the only one")
 
     @property
     def network(self) -> Network:
-        return _network(self.family, self.activation, self.depth, self.width or 0, self.d)
+        """The network; what is fixed is fixed at ones here, and in an instance at what its law says."""
+        plain = _network(self.family, self.activation, self.depth, self.width or 0, self.d, self.slope, self.outputs)
+        return plain if self.fixed is None else plain.fixing({self.fixed: [1] * plain.sizes[self.fixed - 1]})
+
+    @property
+    def kind(self) -> str:
+        """The network up to its sizes, in words."""
+        slope = "" if self.slope is None else f" (slope {self.slope:g})"
+        fixed = "" if self.fixed is None else f", layer {self.fixed} fixed"
+        classes = "" if self.outputs == 1 else f", {self.outputs} classes"
+        return f"{self.family} {self.activation}{slope}, depth {self.depth}{fixed}{classes}"
 
 
 def grid(**axes: Any) -> list[Cell]:
@@ -121,29 +143,37 @@ def draw(cell: Cell, rng: np.random.Generator) -> Instance:
     x = _DATA[cell.data](rng, cell.n, cell.d)
     theta0 = _started(cell, network, rng)
     if cell.labels == "linear teacher":
-        outputs = x @ rng.standard_normal(cell.d)
+        outputs = x @ rng.standard_normal((cell.d, cell.outputs))
     elif cell.labels == "network teacher":
-        outputs = evaluate(network, [rng.standard_normal(size) for size in network.sizes], x).outputs[:, 0]
+        outputs = evaluate(network, [rng.standard_normal(size) for size in network.sizes], x).outputs
     elif cell.labels == "start":
-        outputs = evaluate(network, theta0, x).outputs[:, 0]
+        outputs = evaluate(network, theta0, x).outputs
+    elif cell.outputs == 1:
+        outputs = rng.integers(2, size=(cell.n, 1)) - 0.5
     else:
-        outputs = rng.integers(2, size=cell.n) - 0.5
-    labels: list[int] = np.where(outputs >= 0.0, 1, -1).tolist()
+        outputs = np.eye(cell.outputs)[rng.integers(cell.outputs, size=cell.n)]
+    found = outputs.argmax(axis=1) if cell.outputs > 1 else np.where(outputs[:, 0] >= 0.0, 1, -1)
+    labels: list[int] = found.tolist()
     rows: Any = [u.tolist() for u in theta0]
+    if cell.fixed is not None:
+        network = network.fixing({cell.fixed: rows[cell.fixed - 1]})
     return Instance.of(network, cell.loss, x.tolist(), tuple(labels), rows)
 
 
 @cache
-def _network(family: Family, activation: Activation, depth: int, width: int, d: int) -> Network:
+def _network(
+    family: Family, activation: Activation, depth: int, width: int, d: int, slope: float | None, outputs: int
+) -> Network:
     if family == "diagonal":
-        return diagonal(activation, d, depth)
+        return diagonal(activation, d, depth, negative_slope=slope, outputs=outputs)
     if family == "convolutional":
-        return convolutional(activation, d, 2)
+        return convolutional(activation, d, 2, negative_slope=slope, outputs=outputs)
     hidden = [width] * (depth - 1)
     if family == "fully connected" or depth == 1:
-        return fully_connected(activation, (d, *hidden))
+        return fully_connected(activation, (d, *hidden), negative_slope=slope, outputs=outputs)
     window = [[c in (j % d, (j + 1) % d) for c in range(d)] for j in range(width)]
-    return sparse(activation, (window, *([[True] * width] * width for _ in hidden[1:]), [[True] * width]))
+    masks = (window, *([[True] * width] * width for _ in hidden[1:]), [[True] * width] * outputs)
+    return sparse(activation, masks, negative_slope=slope)
 
 
 # --- points ---
@@ -187,6 +217,8 @@ def _started(cell: Cell, network: Network, rng: np.random.Generator) -> list[np.
     theta = [cell.scale * u for u in numbers]
     if cell.outgoing is not None:
         _scale_outgoing(network, theta, cell.outgoing)
+    if cell.fixed == cell.depth and cell.outputs == 1:
+        theta[-1] = np.where(theta[-1] < 0.0, -1.0, 1.0)
     return theta
 
 

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 
 from harness.survey.counts import Counts, Tally
 
-_AXES = ("family", "activation", "depth")
-
 
 def summary(counts: Counts) -> str:
     """Every kind of network on its own, then all together; rates with Wilson intervals of 95 %."""
-    groups = counts.by(*_AXES)
+    groups = counts.by("kind")
     lines: list[str] = []
-    for (family, activation, depth), tally in groups.items():
-        lines += [f"{family} {activation}, depth {depth}", *(f"    {line}" for line in _lines(tally))]
+    for (kind,), tally in groups.items():
+        lines += [kind, *(f"    {line}" for line in _lines(tally))]
     if len(groups) > 1:
         lines += ["all", *(f"    {line}" for line in _lines(counts.total))]
     return "\n".join(lines)

@@ -48,7 +48,8 @@ def retrace(limit: Limit) -> Retraced:
     assert limit.theta is not None
     rows = Rows(*(path[key] for key in ("log_norm", "sigma", "direction", "booked")))
     field, kept = Field(limit.instance), Kept(limit.instance)
-    start, end = np.concatenate(limit.instance.theta0_float), np.concatenate(limit.theta)
+    network = limit.instance.network
+    start, end = network.flat(limit.instance.theta0_float), network.flat(limit.theta)
     if not begins(rows, start):
         return Retraced(False, False, np.inf, np.inf, None)
     off = detour(field, rows, start)

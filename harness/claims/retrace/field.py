@@ -1,22 +1,25 @@
 """The flow's right-hand side once more, in numpy and for many theta at once, sharing no code with the trainer.
 
-    d theta / d sigma = rho^(2-m) sum_i p_i grad q_i,      rho = ||theta||,  p_i ~ -loss'(q_i),
+    d theta / d sigma = rho^(2-D) sum_r p_r grad q_r,      rho = ||theta||,
 
-with gates 1[pre > 0] that are rounded off within WIDTH of a kink: across such a layer the field takes every value
-between its two sides, so that the solution crosses the kink or slides along it as the inclusion does (Filippov,
-Differential Equations with Discontinuous Righthand Sides, section 7).
+where theta are the parameters that are trained, D the number of their layers, and r the margins.  p_r is, up to a
+factor, exp(-q_r) for the exponential loss and exp(-q_r) / (1 + sum over the same point's margins of exp(-q)) for the
+logistic one.  The slope of the activation goes from one of its values to the other within WIDTH of a kink: across such
+a layer the field takes every value between its two sides, so that the solution crosses the kink or slides along it as
+the inclusion does (Filippov, Differential Equations with Discontinuous Righthand Sides, section 7).
 
 A hidden neuron's size is the norm of all weights into it and out of it.  What is said of a weight is relative to its
-own neuron, the smaller one where it joins two: a small neuron moves, by itself, as fast as a large one.
+own neuron, the smaller one where it joins two: a small neuron moves, by itself, as fast as a large one.  That is not so
+where the weights on one of its sides are fixed: it moves as all others do, and counts as large as they together.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 if TYPE_CHECKING:
     from harness.problem.instances import Instance
@@ -32,13 +35,16 @@ class Field:
 
     def __init__(self, instance: Instance) -> None:
         network = instance.network
-        self.depth = network.depth
-        self.relu = network.activation == "relu" and network.depth > 1
+        self.depth, self.degree = network.depth, network.degree
+        self.kinked, self.slope = network.kinked, float(network.slope)
         self.logistic = instance.loss == "logistic"
-        self.x, self.y = instance.x_float, instance.y_float
+        self.x = instance.x_float
+        # what the outputs are multiplied by in every margin of a point: (n, margins of a point, outputs)
+        self.seeds = instance.problem.seeds.reshape(len(self.x), -1, network.outputs)
         self.reach = np.linalg.norm(self.x, axis=1)[:, None]
-        ends = np.cumsum((0, *network.sizes))
-        self.parts = [slice(a, b) for a, b in pairwise(ends)]
+        self.trained = network.trained
+        ends = np.cumsum([0] + [size if own else 0 for size, own in zip(network.sizes, self.trained, strict=True)])
+        self.parts = [slice(int(end), int(end) + size) for end, size in zip(ends, network.sizes, strict=False)]
         self.size = int(ends[-1])
         self.shapes = [(len(p), len(p[0])) for p in network.patterns]
         # which parameter an entry of the matrix is, one row an entry: 0 / 1
@@ -46,12 +52,18 @@ class Field:
             np.equal.outer(np.ravel(p), np.arange(size)).astype(float)
             for p, size in zip(network.patterns, network.sizes, strict=True)
         ]
+        self.constants = [
+            None if own else (np.array([float(a) for a in u]) @ entries.T).reshape(shape)
+            for u, own, entries, shape in zip(instance.theta0, self.trained, self.entries, self.shapes, strict=True)
+        ]
         self.touches = [self._touches(layer) for layer in range(self.depth - 1)]
 
     def _touches(self, layer: int) -> Array:
         """Which parameters lead into and out of each unit of a hidden layer, (units, N) of 0 / 1."""
         out = np.zeros((self.shapes[layer][0], self.size))
         for side, axis in ((layer, 1), (layer + 1, 0)):
+            if not self.trained[side]:
+                continue
             used = self.entries[side].reshape(*self.shapes[side], -1)
             out[:, self.parts[side]] = used.max(axis=axis)
         return out
@@ -60,17 +72,31 @@ class Field:
         """The layers' matrices, each (B, rows, columns)."""
         return [
             (theta[:, part] @ entries.T).reshape(len(theta), *shape)
-            for part, entries, shape in zip(self.parts, self.entries, self.shapes, strict=True)
+            if constant is None
+            else np.broadcast_to(constant, (len(theta), *shape))
+            for part, entries, shape, constant in zip(
+                self.parts, self.entries, self.shapes, self.constants, strict=True
+            )
         ]
 
+    def activated(self, pre: Array) -> Array:
+        """What a hidden layer makes of its pre-activations."""
+        if not self.kinked:
+            return pre
+        return np.where(pre > 0.0, pre, self.slope * pre) if self.slope else np.maximum(pre, 0.0)
+
     def margins(self, theta: Array) -> Array:
-        """q (B, n)."""
+        """q (B, R)."""
         h = self.x[None]
         for layer, w in enumerate(self.matrices(theta)):
             h = h @ w.transpose(0, 2, 1)
-            if self.relu and layer < self.depth - 1:
-                h = np.maximum(h, 0.0)
-        return self.y * h[:, :, 0]
+            if layer < self.depth - 1:
+                h = self.activated(h)
+        return self._margins(h).reshape(len(theta), -1)
+
+    def _margins(self, outputs: Array) -> Array:
+        """q of outputs (B, n, K), (B, n, margins of a point)."""
+        return (self.seeds * outputs[:, :, None, :]).sum(axis=-1)
 
     def preactivations(self, theta: Array) -> list[tuple[Array, Array]]:
         """Of every hidden layer the pre-activations W h and the bound |W| |h| on them, both (B, n, units)."""
@@ -78,12 +104,32 @@ class Field:
         for w in self.matrices(theta)[:-1]:
             pre = h @ w.transpose(0, 2, 1)
             found.append((pre, np.abs(h) @ np.abs(w).transpose(0, 2, 1)))
-            h = np.maximum(pre, 0.0) if self.relu else pre
+            h = self.activated(pre)
         return found
 
     def neurons(self, theta: Array) -> list[Array]:
         """The sizes of the neurons, (B, units) a hidden layer."""
-        return [np.sqrt((theta * theta) @ touches.T) for touches in self.touches]
+        norm = np.linalg.norm(theta, axis=1)[:, None]
+        return [
+            np.sqrt((theta * theta) @ touches.T)
+            if self.trained[layer] and self.trained[layer + 1]
+            else np.repeat(norm, len(touches), axis=1)
+            for layer, touches in enumerate(self.touches)
+        ]
+
+    def spans(self, theta: Array) -> list[Array]:
+        """What each hidden unit can make of inputs of norm 1, (B, units) a hidden layer, but for layers that grow.
+
+        That is the size of its neuron, or the norm of its weights where these are fixed, times the norms of the fixed
+        layers below.
+        """
+        fixed = [1.0 if constant is None else float(np.linalg.norm(constant)) for constant in self.constants]
+        found = []
+        for layer, sizes in enumerate(self.neurons(theta)):
+            constant = self.constants[layer]
+            own = sizes if constant is None else np.tile(np.linalg.norm(constant, axis=1), (len(theta), 1))
+            found.append(own * prod(fixed[:layer]))
+        return found
 
     def sizes(self, theta: Array) -> Array:
         """Of every parameter the size of its neuron, (B, N), and at least LEAST of the norm."""
@@ -98,12 +144,12 @@ class Field:
 
         A pre-activation that is clearly on one side at both ends, further than `landed` from the kink, keeps its gate.
         """
-        if not self.relu:
+        if not self.kinked:
             return []
         norm = np.linalg.norm(ends, axis=1).max()
         found = []
-        for layer, ((pre, bound), sizes) in enumerate(zip(self.preactivations(ends), self.neurons(ends), strict=True)):
-            own = sizes.max(axis=0) * norm**layer * self.reach
+        for layer, ((pre, bound), spans) in enumerate(zip(self.preactivations(ends), self.spans(ends), strict=True)):
+            own = spans.max(axis=0) * norm ** sum(self.trained[:layer]) * self.reach
             width = np.maximum(WIDTH * np.maximum(bound.max(axis=0), 1e-2 * own), 1e-300)
             near = np.abs(pre).min(axis=0)
             clear = (pre[0] * pre[1] > 0.0) & (near > landed * own)
@@ -116,22 +162,30 @@ class Field:
         inputs, gates = [np.broadcast_to(self.x, (len(theta), *self.x.shape))], []
         for layer, w in enumerate(weights):
             pre = inputs[-1] @ w.transpose(0, 2, 1)
-            if self.relu and layer < self.depth - 1:
-                gates.append(expit(pre / widths[layer]))
-                pre = np.maximum(pre, 0.0)
-            inputs.append(pre)
-        q = self.y * inputs.pop()[:, :, 0]
-        log_p = -np.logaddexp(0.0, q) if self.logistic else -q
-        p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        scale = np.linalg.norm(theta, axis=1)[:, None] ** (2 - self.depth)
-        back = (scale * p * self.y)[:, :, None]
+            if self.kinked and layer < self.depth - 1:
+                gates.append(self.slope + (1.0 - self.slope) * expit(pre / widths[layer]))
+            inputs.append(self.activated(pre) if layer < self.depth - 1 else pre)
+        p = self._weights(self._margins(inputs.pop()))
+        scale = np.linalg.norm(theta, axis=1)[:, None] ** (2 - self.degree)
+        back = (scale[:, :, None, None] * p[..., None] * self.seeds).sum(axis=2)
         out = np.empty_like(theta)
         for layer in range(self.depth - 1, -1, -1):
-            gradient = back.transpose(0, 2, 1) @ inputs[layer]
-            out[:, self.parts[layer]] = gradient.reshape(len(theta), -1) @ self.entries[layer]
+            if self.trained[layer]:
+                gradient = back.transpose(0, 2, 1) @ inputs[layer]
+                out[:, self.parts[layer]] = gradient.reshape(len(theta), -1) @ self.entries[layer]
             if layer:
                 back = back @ weights[layer]
-                if self.relu:
+                if self.kinked:
                     back = back * gates[layer - 1]
         return out
+
+    def _weights(self, q: Array) -> Array:
+        """p of margins (B, n, margins of a point), of sum 1 and the same shape."""
+        log_p = -q
+        if self.logistic:
+            # the loss of a point is that of one margin, the soft minimum of its own
+            least = -logsumexp(-q, axis=2, keepdims=True) if q.shape[2] > 1 else q
+            log_p = -np.logaddexp(0.0, least) + (least - q)
+        flat = log_p.reshape(len(q), -1)
+        p = np.exp(flat - flat.max(axis=1, keepdims=True))
+        return (p / p.sum(axis=1, keepdims=True)).reshape(q.shape)

@@ -1,9 +1,10 @@
 """What the flow keeps for ever, exactly: the subspace of zeros, ties and all that rounding would lose.
 
-With the gates fixed every q_i is a multilinear form of the layers.  A subspace V that contains theta0 and, with every
-v, the gradient at v of the sum of q_i over each block of samples, is never left if the q_i of a block are the same on
-V: their weights in the softmax are then equal.  Blocks are split, from one of all samples on, until they are.  When
-gates change, what V was is closed again under the new ones.  A gate that is open takes any value, and is drawn.
+With the gates held every q_r is a multilinear form of the trained layers.  A subspace V that contains theta0 and, with
+every v, the gradient at v of the sum of q_r over each block of margins, is never left if the weights of a block are the
+same on V.  Those of equal q_r are, and for several margins a point with the logistic loss, where what it has besides is
+equal too.  Blocks are split, from one of all margins on, until they are.  When gates change, what V was is closed again
+under the new ones.  A gate that is open takes any slope, and is drawn.
 
 The gradients are polynomials, so that a few random points of V stand for all of them.  Ranks are taken modulo PRIME, of
 157 digits, which no number that a person writes down will divide by chance, and the reduced basis is lifted from it;
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Vector = list[int]
 PRIME = 2**521 - 1
 LARGEST = 2**128  # of numerators and denominators
-OPEN = 2  # a gate between off (0) and on (1), or both
+OPEN = 2  # a gate between off (0) and on (1), or both: any slope
 QUIET = 2  # so many random points that add nothing show that V is closed
 
 
@@ -35,18 +36,24 @@ class Kept:
 
     def __init__(self, instance: Instance) -> None:
         network = instance.network
-        self._depth, self._size = network.depth, sum(network.sizes)
         self._points = [_residues(x) for x in instance.x]
-        self._labels = instance.y
-        ends = np.cumsum((0, *network.sizes)).tolist()
-        self._layers = [
-            (len(p), [(r, c, end + k) for r, row in enumerate(p) for c, k in enumerate(row) if k >= 0])
-            for p, end in zip(network.patterns, ends, strict=False)
-        ]
+        self._rows = instance.problem.rows
+        self._softened = instance.loss == "logistic" and network.outputs > 2
+        (self._off,) = _residues([network.slope])
+        # the fixed numbers follow upon the parameters
+        layers = list(zip(network.patterns, network.sizes, network.trained, instance.theta0, strict=True))
+        self._fixed = _residues([a for _, _, own, u in layers if not own for a in u])
+        self._size = sum(size for _, size, own, _ in layers if own)
+        ends = {True: 0, False: self._size}
+        self._layers: list[tuple[int, list[tuple[int, int, int]]]] = []
+        for p, size, own, _ in layers:
+            entries = [(r, c, ends[own] + k) for r, row in enumerate(p) for c, k in enumerate(row) if k >= 0]
+            self._layers.append((len(p), entries))
+            ends[own] += size
         self._random = Random(0)
         self._gates: bytes | None = None
         self.rows: dict[int, Vector] = {}
-        _add(self.rows, _residues([a for u in instance.theta0 for a in u]))
+        _add(self.rows, _residues([a for _, _, own, u in layers if own for a in u]))
 
     @property
     def whole(self) -> bool:
@@ -57,7 +64,7 @@ class Kept:
         if self.whole or gates.tobytes() == self._gates:
             return
         self._gates = gates.tobytes()
-        blocks = [list(range(len(self._points)))]
+        blocks = [list(range(len(self._rows)))]
         while True:
             rows = self._closed(blocks, gates)
             finer = [part for block in blocks for part in self._split(block, rows, gates)]
@@ -87,12 +94,18 @@ class Kept:
         return rows
 
     def _split(self, block: list[int], rows: dict[int, Vector], gates: np.ndarray) -> Iterator[list[int]]:
-        """The parts of a block on which the q_i are the same polynomials on a subspace."""
+        """The parts of a block on which the weights are the same on a subspace, as polynomials show."""
         values = [self._forms(self._point(rows), gates)[0] for _ in range(QUIET)] if len(block) > 1 else []
-        parts: dict[tuple[int, ...], list[int]] = {}
-        for i in block:
-            parts.setdefault(tuple(q[i] for q in values), []).append(i)
+        parts: dict[tuple[object, ...], list[int]] = {}
+        for r in block:
+            parts.setdefault(tuple((q[r], self._beside(q, r)) for q in values), []).append(r)
         yield from parts.values()
+
+    def _beside(self, q: list[int], row: int) -> tuple[int, ...]:
+        """What else the weight of a margin is made of: where it is softened, all margins of its point."""
+        if not self._softened:
+            return ()
+        return tuple(sorted(a for a, (i, _) in zip(q, self._rows, strict=True) if i == self._rows[row][0]))
 
     def _point(self, rows: dict[int, Vector]) -> Vector:
         """A random element of a subspace."""
@@ -101,26 +114,30 @@ class Kept:
         return [sum(f * a for f, a in zip(factors, column, strict=True)) % PRIME for column in columns]
 
     def _forms(self, theta: Vector, gates: np.ndarray) -> tuple[list[int], list[Vector]]:
-        """q_i and its gradient for every sample, with open gates drawn."""
-        drawn = [[self._random.randrange(PRIME) if g == OPEN else int(g) for g in row] for row in gates]
-        found = [self._form(i, theta, row) for i, row in enumerate(drawn)]
+        """Every q_r and its gradient, with open gates drawn."""
+        drawn = [[self._slope(int(g)) for g in row] for row in gates]
+        found = [self._form(i, seed, theta + self._fixed, drawn[i]) for i, seed in self._rows]
         return [q for q, _ in found], [gradient for _, gradient in found]
 
-    def _form(self, sample: int, theta: Vector, gates: list[int]) -> tuple[int, Vector]:
-        h, inputs, ahead = self._points[sample], [], [*gates, 1]
+    def _slope(self, gate: int) -> int:
+        return self._random.randrange(PRIME) if gate == OPEN else 1 if gate else self._off
+
+    def _form(self, sample: int, seed: Sequence[int], theta: Vector, gates: list[int]) -> tuple[int, Vector]:
+        h, inputs, ahead = self._points[sample], [], [*gates, *(1 for _ in seed)]
         for units, entries in self._layers:
             inputs.append((h, ahead[:units]))
             above, ahead = [0] * units, ahead[units:]
             for r, c, k in entries:
                 above[r] += theta[k] * h[c]
             h = [a * g % PRIME for a, g in zip(above, inputs[-1][1], strict=True)]
-        gradient, back = [0] * self._size, [self._labels[sample]]
+        gradient, back = [0] * len(theta), list(seed)
         for (_, entries), (below, mine) in zip(reversed(self._layers), reversed(inputs), strict=True):
             back, above = [0] * len(below), [b * g % PRIME for b, g in zip(back, mine, strict=True)]
             for r, c, k in entries:
                 gradient[k] += above[r] * below[c]
                 back[c] += above[r] * theta[k]
-        return self._labels[sample] * h[0] % PRIME, [a % PRIME for a in gradient]
+        q = sum(s * a for s, a in zip(seed, h, strict=True))
+        return q % PRIME, [a % PRIME for a in gradient[: self._size]]
 
 
 def _residues(numbers: Sequence[Fraction]) -> Vector:

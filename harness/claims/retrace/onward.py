@@ -50,7 +50,7 @@ def onward(field: Field, kept: Kept, theta: Array, end: Array) -> Onward | None:
         margin = float(field.margins(theta[None]).min())
         if not margin > 0.0:
             return None
-        sharpen = float(np.log(HELD / margin)) / field.depth
+        sharpen = float(np.log(HELD / margin)) / field.degree
         held = sharpen < 1e-3
         piece = PIECE if held else min(PIECE, sharpen)
         reached = _piece(field, kept, theta, piece, held, everything, widths)
@@ -126,8 +126,8 @@ def leaves(field: Field, kept: Kept, theta: Array) -> float:
 
 def _on_kinks(field: Field, theta: Array) -> list[Array]:
     """Which pairs are on their kinks at theta (N,), to rounding: (n, units) a hidden layer."""
-    layers = zip(field.preactivations(theta[None]), field.neurons(theta[None]), strict=True)
-    return [np.abs(pre[0]) <= ON_KINK * sizes * field.reach for (pre, _), sizes in layers]
+    layers = zip(field.preactivations(theta[None]), field.spans(theta[None]), strict=True)
+    return [np.abs(pre[0]) <= ON_KINK * spans * field.reach for (pre, _), spans in layers]
 
 
 def _widths(field: Field, theta: Array, kinks: list[Array], growth: float) -> list[Array]:
@@ -149,11 +149,14 @@ def _restricted(basis: Array, moving: Array) -> Array:
 
 def gates(field: Field, ends: Array, clear: float) -> Array:
     """Of every sample and hidden unit (n, units): on, off, or OPEN where it is not clear at all of the ends (B, N)."""
-    if not field.relu:
+    if not field.kinked:
         return np.ones((len(field.x), sum(rows for rows, _ in field.shapes[:-1])), dtype=np.int8)
     found = []
-    for (pre, bound), sizes in zip(field.preactivations(ends), field.neurons(ends), strict=True):
-        near = clear * sizes[:, None, :] * field.reach
+    for (pre, bound), spans in zip(field.preactivations(ends), field.spans(ends), strict=True):
+        near = clear * spans[:, None, :] * field.reach
         on, off = (pre > near).all(axis=0), (pre < -near).all(axis=0)
-        found.append(np.where(on, 1, np.where(off | (bound == 0.0).all(axis=0), 0, OPEN)))
+        if not field.slope:
+            # a relu that hears nothing is off; with another slope it would still pass gradients on
+            off |= (bound == 0.0).all(axis=0)
+        found.append(np.where(on, 1, np.where(off, 0, OPEN)))
     return np.concatenate(found, axis=1).astype(np.int8)

@@ -80,7 +80,7 @@ def branches(field: Field, rows: Rows, start: Array) -> bool:
 
     An inclusion whose solution is unique has it depend on the start continuously.
     """
-    layers = field.preactivations(start[None]) if field.relu else []
+    layers = field.preactivations(start[None]) if field.kinked else []
     if not any((np.abs(pre) <= 1e-13 * bound).any() for pre, bound in layers):
         return False
     gone = np.hypot(np.linalg.norm(rows.direction - rows.direction[0], axis=1), rows.log_norm - rows.log_norm[0]) > ON
