@@ -111,16 +111,21 @@ class Problem:
         return [sum((s * a for s, a in zip(seed, outputs[i], strict=True) if s), Fraction(0)) for i, seed in self.rows]
 
     def rows_of_theta(self, theta: Sequence[Sequence[object]], field: str) -> Rows:
-        """theta in exact numbers, one row a layer.  Raises FieldError, which names the field, for a wrong shape."""
+        """theta in exact numbers, one row a layer.  Raises FieldError, which names the field, for a wrong shape.
+
+        A fixed layer is to have the network's own numbers, or their nearest floats.
+        """
         rows = exact_rows(theta, field)
         if len(rows) != self.network.depth:
             raise FieldError(field, f"{len(rows)} rows for {self.network.depth} layers")
-        for depth, (row, size) in enumerate(zip(rows, self.network.sizes, strict=True)):
+        stated: list[tuple[Fraction, ...]] = []
+        for depth, (row, size, fixed) in enumerate(zip(rows, self.network.sizes, self.network.fixed, strict=True)):
             if len(row) != size:
                 raise FieldError(f"{field}[{depth}]", f"{len(row)} numbers for {size} parameters")
-            if self.network.fixed[depth] not in (None, row):
+            if fixed is not None and row not in (fixed, tuple(Fraction(float(a)) for a in fixed)):
                 raise FieldError(f"{field}[{depth}]", "the layer is fixed, and the network has other numbers for it")
-        return rows
+            stated.append(row if fixed is None else fixed)
+        return tuple(stated)
 
 
 def with_bias(x: Sequence[Sequence[Fraction | float | int]]) -> Rows:
