@@ -22,6 +22,7 @@ from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.fate import Ends, dying, fate, still_turning
+from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.removals import where_zero
 from harness.flow.settling.settle import settle
@@ -328,21 +329,24 @@ class Run:
         if settled is None or settled.residual > BELIEVED:
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
-        self.waiting = self._not_yet(theta, settled)
-        return None if self.waiting else settled
+        self.waiting, lasts = self._not_yet(theta, settled)
+        return None if self.waiting else revived(self.gates, settled, lasts)
 
-    def _not_yet(self, theta: np.ndarray, settled: Point) -> str | None:
-        """Why a limit that the direction has come near to is not to be believed yet; None where it is."""
+    def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, tuple[Lasting, ...]]:
+        """Why a limit that the direction has come near to is not to be believed yet; None where it is.
+
+        And the small neurons that last.
+        """
         small = dying(self.gates, self.subspace, theta, settled)
-        fates = fate(self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.ends)
+        fates, lasts = fate(self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.ends)
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
         if fates != "dies":
-            return "a small neuron is still on its way"
+            return "a small neuron is still on its way", ()
         if still_turning(self.gates, self.watch, theta, settled, small):
-            return "an input of a neuron is still on its way to zero"
-        return None
+            return "an input of a neuron is still on its way to zero", ()
+        return None, lasts
 
     def _at_goal(self, point: np.ndarray) -> bool:
         """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""

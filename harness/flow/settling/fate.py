@@ -21,6 +21,7 @@ from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
+from harness.flow.settling.lasting import Lasting, lasting
 from harness.problem.kkt import Kink
 from harness.problem.points import Point
 
@@ -48,7 +49,7 @@ class Ends:
 
     def of(self, gates: Gates, settled: Point) -> np.ndarray:
         """As of _ends_of_multipliers."""
-        limit = np.concatenate(settled.theta)
+        limit = gates.instance.network.flat(settled.theta)
         if limit.shape != self._limit.shape or np.abs(limit - self._limit).max() > SAME * np.abs(limit).max():
             self._limit, self._ends = limit, _ends_of_multipliers(gates, settled)
         return self._ends
@@ -62,19 +63,21 @@ def fate(
     settled: Point,
     units: list[int],
     ends_of: Ends,
-) -> Fate:
+) -> tuple[Fate, tuple[Lasting, ...]]:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
+    Where all die but some that last, these are named.
     theta (N,): the flow, which is near the limit, less the log-norm that is booked; units: those that are `dying`.
     """
     if not units:
-        return "dies"
+        return "dies", ()
     now = _weights(gates, theta) * float(settled.multipliers.sum())
     known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
     distance = _of_the_living(theta, gates.instance.network.flat(settled.theta))
     network = gates.instance.network
     decouples = network.depth == network.degree == 2 and network.outputs == 1 and gates.kinked
     found: list[Fate] = []
+    lasts: list[Lasting] = []
     beside: Beside | None = None
     ends: np.ndarray | None = None
     for group in _together(gates, units):
@@ -82,13 +85,17 @@ def fate(
             if ends is None:
                 ends = ends_of.of(gates, settled)
                 ends = ends if known else np.vstack([ends, now])
-            found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
+            own = _of_unit(gates, subspace, theta, booked, group[0], distance, ends)
+            limit, heard = network.flat(settled.theta), settled.multipliers > LEVEL * settled.multipliers.max()
+            last = lasting(gates, theta, limit, heard, group[0]) if own == "unknown" and len(ends) == 1 else None
+            found += [] if last else [own]
+            lasts += [last] if last else []
         elif gates.instance.network.depth > 2 or gates.kinked:
             # of a linear network of two layers the second-order test has told
             most = settled.multipliers if known else np.maximum(settled.multipliers, now)
             beside = beside or Beside(gates, theta, units, settled, most, known)
             found.append(beside.fate(group))
-    return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies"
+    return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies", tuple(lasts)
 
 
 def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:

@@ -1,0 +1,92 @@
+"""A small neuron that lasts: in the end it feels what a neuron of the limit feels, and keeps its part of it for ever.
+
+At depth 2, with one output, a neuron whose gates are those of a live one on all samples that count grows at that one's
+rate, which is that of the norm.  Its incoming weights turn to the same direction, and the limit has both, on a face of
+KKT points of one value.  However small, it is alive there, and no dead neuron.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.flow.kinks.gates import Gates
+from harness.problem.kkt import kkt
+from harness.problem.points import Point
+
+STEADY = 1e-3  # of a small neuron: what of it does not grow with the live one has worn off
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """unit is `share` times the live unit `like`."""
+
+    unit: int
+    like: int
+    share: float
+
+
+def lasting(gates: Gates, theta: np.ndarray, limit: np.ndarray, heard: np.ndarray, unit: int) -> Lasting | None:
+    """The live unit whose gates a small one has on the samples `heard` (n,) bool, and its share; None if there is none.
+
+    theta (N,): the flow, limit (N,): the limit without the small unit.
+    """
+    state = _state(gates, unit)
+    own = _weights(gates, unit)
+    for like in gates.first:
+        other = _weights(gates, like)
+        if like == unit or not limit[other].any() or len(own) != len(other):
+            continue
+        if not np.array_equal(_inputs(gates, unit), _inputs(gates, like)):
+            continue
+        small, live, end = theta[own], theta[other], limit[other]
+        if np.array_equal(_state(gates, like)[heard], state[heard]) and small[-1] * live[-1] > 0.0:
+            share = float(small @ end) / float(live @ end)
+            # turned to the live one's direction already
+            if np.linalg.norm(small - share * live) <= STEADY * np.linalg.norm(small):
+                return Lasting(unit, like, share)
+    return None
+
+
+def revived(gates: Gates, settled: Point, lasts: tuple[Lasting, ...]) -> Point:
+    """The limit with the small neurons that last, as they last."""
+    if not lasts:
+        return settled
+    instance = gates.instance
+    flat = instance.network.flat(settled.theta).copy()
+    (signs,) = (sign.copy() for sign in settled.signs)
+    for one in lasts:
+        own, other = _weights(gates, one.unit), _weights(gates, one.like)
+        # together they add to every margin what the live one did alone
+        flat[own], flat[other] = one.share * flat[other], np.sqrt(1.0 - one.share**2) * flat[other]
+        signs[:, one.unit - gates.first.start] = signs[:, one.like - gates.first.start]
+    theta = tuple(instance.network.split(flat))
+    found = kkt(instance.network, instance.problem.inputs, instance.problem.seeds, theta, (signs,))
+    return replace(
+        settled,
+        theta=theta,
+        signs=(signs,),
+        multipliers=found.multipliers,
+        residual=found.residual,
+        kinks=found.kinks,
+    )
+
+
+def _weights(gates: Gates, unit: int) -> np.ndarray:
+    """Its parameters, those into it and last the one out of it."""
+    net = gates.net
+    return np.append(net.par[net.row == unit], net.par[net.col == unit])
+
+
+def _inputs(gates: Gates, unit: int) -> np.ndarray:
+    return gates.net.col[gates.net.row == unit]
+
+
+def _state(gates: Gates, unit: int) -> np.ndarray:
+    """1 on, 0 off, 2 sliding, (n,)."""
+    state = (gates.gates[:, unit] == 1.0).astype(np.int64)
+    for i, u in gates.sliding_pairs():
+        if u == unit:
+            state[i] = 2
+    return state
