@@ -184,17 +184,17 @@ def test_the_kernel_agrees() -> None:
         weights = torch.nn.functional.pad(weights, (0, lanes.net.x.shape[1] - lanes.samples))
         second = hessian_times(lanes.net, at, back, weights, lanes.along)
         for b, run in enumerate(chosen):
-            net, x, y, gates, _ = run.gates.cell
-            n, size = len(x), len(run.constant)
+            cell = run.gates.cell
+            n, size = len(cell.x), len(run.constant)
             work = workspace(run.gates.cell)
             compiled_field(run.gates.cell, run.theta, work)
             np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work.q, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work.grad, rtol=1e-12, atol=1e-12)
             assert not back.grad[b, :, size:].any()
-            seeds = np.zeros(gates.shape)
-            seeds[:, -1] = y * weights[b, :n].numpy()
+            seeds = np.zeros(cell.gates.shape)
+            seeds[:, -cell.seeds.shape[1] :] = cell.seeds * weights[b, :n, None].numpy()
             expected = np.empty(run.subspace.basis.shape)
-            compiled_hessian_times(net, run.theta, x, gates, seeds, run.subspace.basis, expected)
+            compiled_hessian_times(cell.net, run.theta, cell.x, cell.gates, seeds, run.subspace.basis, expected)
             found = second[b, : run.subspace.basis.shape[1], :size].numpy().T
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
 
