@@ -11,14 +11,15 @@ from itertools import product
 
 import numpy as np
 
-from harness.problem.instances import Instance
+from harness.problem.instances import Instance, Loss
 from harness.problem.networks import fully_connected, preactivations
 
 SLOPES = (Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(-1), Fraction(2), Fraction(0), Fraction(1))
 FIXED: dict[int, tuple[tuple[int, ...], ...]] = {1: ((),), 2: ((), (1,), (2,)), 3: ((), (1,), (2,), (3,), (1, 3))}
+LOSSES: tuple[Loss, ...] = ("exponential", "logistic")
 KINDS = [
     (depth, fixed, outputs, loss)
-    for depth, outputs, loss in product((1, 2, 3), (1, 2, 3), ("exponential", "logistic"))
+    for depth, outputs, loss in product((1, 2, 3), (1, 2, 3), LOSSES)
     for fixed in FIXED[depth]
 ]
 

@@ -314,7 +314,7 @@ def lowest(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sway(lanes: Lanes, now: Field) -> Tensor:
-    """As harness.flow.compiled.events.sway, for the first layer (B, n, k_1)."""
+    """As harness.flow.compiled.events.sway, for the first layer (B, n, k_1), which is trained."""
     weights = now.at.weights[0]
     there = lanes.net.index[:, : weights[0].numel()].reshape(weights.shape) != lanes.basis.shape[1] - 1
     room = (weights.abs() + FLOOR * now.rho.unsqueeze(2)) * there

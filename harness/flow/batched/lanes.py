@@ -290,23 +290,27 @@ def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
     padded = _Padded(batch, shape)
     for b, run in enumerate(runs):
         padded.write(b, run)
-    wires = zip(*(_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs), strict=True)
+    wires = (_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs)
     nets = [run.gates.net for run in runs]
 
     def put_there(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
 
+    index, value, entries, present = (put_there(np.stack(part)) for part in zip(*wires, strict=True))
     virtual = shape.curved + shape.others
     net = Networks(
-        put_there(padded.x),
-        tuple(put_there(g) for g in padded.gates),
-        tuple(put_there(s) for s in (padded.seeds if virtual else padded.seeds[-1:])),
-        *(put_there(np.stack(part)) for part in wires),
-        put_there(np.stack([own.trained.astype(float) for own in nets])),
-        # one number for all units of a layer
-        put_there(np.stack([own.power[own.uptr[1:-1]].astype(np.int64) for own in nets])),
-        put_there(np.stack([own.gain[own.uptr[1:-1]] for own in nets])),
-        shape.layers,
+        x=put_there(padded.x),
+        gates=tuple(put_there(g) for g in padded.gates),
+        seeds=tuple(put_there(s) for s in (padded.seeds if virtual else padded.seeds[-1:])),
+        index=index,
+        value=value,
+        entries=entries,
+        present=present,
+        trained=put_there(np.stack([own.trained.astype(float) for own in nets])),
+        # all units of a layer have one power and one gain
+        power=put_there(np.stack([own.power[own.uptr[1:-1]].astype(np.int64) for own in nets])),
+        gain=put_there(np.stack([own.gain[own.uptr[1:-1]] for own in nets])),
+        layers=shape.layers,
     )
     columns = put_there(padded.basis)
     up, down = padded.members.reshape(2, batch, shape.flat, shape.n * int(padded.starts[-1]))
