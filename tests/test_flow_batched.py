@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -132,16 +132,16 @@ def assert_same(one: Limit, two: Limit) -> None:
         assert np.abs(np.subtract(a, b)).max() <= 1e-9 * size * np.linalg.norm(x)
 
 
-def test_same_limits() -> None:
+@pytest.mark.parametrize("limits", [both, wider])
+def test_same_limits(limits: Callable[[], tuple[list[Limit], list[Limit]]]) -> None:
     """Same status and predictor on mixed draws; only an undecided flow may differ, and on at most one in a hundred."""
-    for pairs in (both(), wider()):
-        excused = 0
-        for one, two in zip(*pairs, strict=True):
-            if one.status != two.status and "undecided" in (one.status, two.status):
-                excused += 1
-            else:
-                assert_same(one, two)
-        assert excused <= 1
+    excused = 0
+    for one, two in zip(*limits(), strict=True):
+        if one.status != two.status and "undecided" in (one.status, two.status):
+            excused += 1
+        else:
+            assert_same(one, two)
+    assert excused <= 1
 
 
 def test_the_draws_reach_every_branch() -> None:
