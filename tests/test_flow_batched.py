@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,22 +15,23 @@ import torch
 
 from benchmarks.families import suite
 from harness import drive
-from harness.flow.batched.field import field, jacobian
+from harness.flow.batched.field import field, jacobian, loss_below, margins, slide_coefficients, tangency, velocity
 from harness.flow.batched.follow import follow_batch
 from harness.flow.batched.kernel import backward, forward, hessian_times, values
-from harness.flow.batched.lanes import Shape, build
-from harness.flow.compiled.field import field as compiled_field
-from harness.flow.compiled.field import jacobian as compiled_jacobian
-from harness.flow.compiled.field import velocity as compiled_velocity
+from harness.flow.batched.lanes import Lanes, Shape, build
+from harness.flow.compiled import field as compiled
 from harness.flow.compiled.field import workspace
+from harness.flow.compiled.integrator import EVENT
 from harness.flow.compiled.kernel import hessian_times as compiled_hessian_times
-from harness.flow.follow import follow
+from harness.flow.folding import fold
+from harness.flow.follow import NeverSeparates, follow
+from harness.flow.follow import started as instance_of
 from harness.flow.run import Run, Settings
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
-from harness.problem.networks import forward as predict
-from harness.problem.networks import fully_connected
+from harness.problem.networks import Network, fully_connected, preactivations
+from tests.support.varied import KINDS, SLOPES, varied
 
 # out of the range in which float64 can follow it
 FAR = Instance.from_json("""{"format": 1, "network": {"activation": "linear", "patterns": [[[0, 1], [2, 3]], [[0, 1]]]},
@@ -41,6 +42,13 @@ FAR = Instance.from_json("""{"format": 1, "network": {"activation": "linear", "p
 def both() -> tuple[list[Limit], list[Limit]]:
     """The limits of mixed draws, generic and integer, by the compiled and by the batched trainer."""
     instances = [*suite(2031, 64, "generic"), *suite(2026, 64, "integer")]
+    return [follow(instance) for instance in instances], follow_batch(instances)
+
+
+@lru_cache(maxsize=1)
+def wider() -> tuple[list[Limit], list[Limit]]:
+    """The same of every slope, choice of fixed layers and number of outputs, all in one batch."""
+    instances = varied(5, 2 * len(KINDS))
     return [follow(instance) for instance in instances], follow_batch(instances)
 
 
@@ -61,12 +69,37 @@ def deep(seed: int, count: int) -> list[Instance]:
 
 def started(instances: Sequence[Instance]) -> list[Run]:
     runs: list[Run] = []
-    for instance in instances:
+    for folded in map(fold, instances):
         try:
-            runs.append(Run(instance, Settings(), False))
-        except Undecided:
+            runs.append(Run(instance_of(folded), Settings(), False))
+        except (Undecided, NeverSeparates):
             continue
     return runs
+
+
+def sliding(runs: Sequence[Run]) -> list[Run]:
+    """The runs that come to slide on a kink within a few events, there."""
+    found: list[Run] = []
+    for run in runs:
+        try:
+            for _ in range(8):
+                if len(run.slides.normals) or run.advance(-np.inf, run.cap(0)) != EVENT:
+                    break
+                run.cross()
+        except Undecided:
+            continue
+        if len(run.slides.normals):
+            found.append(run)
+    return found
+
+
+def laned(runs: Sequence[Run]) -> tuple[Lanes, torch.Tensor]:
+    """The lanes of runs of one depth, and their theta."""
+    lanes = build(runs, Shape.of(runs), torch.device("cpu"))
+    theta = torch.zeros(len(runs), lanes.basis.shape[1], dtype=torch.float64)
+    for b, run in enumerate(runs):
+        theta[b, : len(run.constant)] = torch.from_numpy(run.theta)
+    return lanes, theta
 
 
 def _without_time(event: dict[str, Any]) -> dict[str, Any]:
@@ -92,16 +125,18 @@ def assert_same(one: Limit, two: Limit) -> None:
         (k.sample, k.layer, k.neuron) for k in two.point.kinks
     ]
     network = one.instance.network
-    size = float(np.sqrt(2.0 * one.value)) ** network.depth
+    size = float(np.sqrt(2.0 * one.value)) ** network.degree
+    size *= np.prod([np.linalg.norm(numbers) for numbers in network.fixed_float if numbers is not None])
     for x in np.random.default_rng(0).standard_normal((8, one.instance.d)):
-        a, b = (predict(network, [list(u) for u in limit.theta or ()], list(x)) for limit in (one, two))
-        assert abs(a - b) <= 1e-9 * size * np.linalg.norm(x)
+        a, b = (preactivations(network, [list(u) for u in limit.theta or ()], list(x))[-1] for limit in (one, two))
+        assert np.abs(np.subtract(a, b)).max() <= 1e-9 * size * np.linalg.norm(x)
 
 
-def test_same_limits() -> None:
+@pytest.mark.parametrize("limits", [both, wider])
+def test_same_limits(limits: Callable[[], tuple[list[Limit], list[Limit]]]) -> None:
     """Same status and predictor on mixed draws; only an undecided flow may differ, and on at most one in a hundred."""
     excused = 0
-    for one, two in zip(*both(), strict=True):
+    for one, two in zip(*limits(), strict=True):
         if one.status != two.status and "undecided" in (one.status, two.status):
             excused += 1
         else:
@@ -117,6 +152,27 @@ def test_the_draws_reach_every_branch() -> None:
     assert {event["gate"] for limit in one for event in limit.events} == {"on", "off", "sliding"}
     assert any(0.0 < kink.coefficient < 1.0 for limit in one if limit.point for kink in limit.point.kinks)
     assert any(len(limit.events) >= 3 for limit in one if limit.status == "converged")
+
+
+def test_the_wider_draws_reach_every_branch() -> None:
+    """Every choice of fixed layers, outputs and loss converges somewhere, every slope, and slides of slopes too."""
+    converged = [limit for limit in wider()[0] if limit.status == "converged"]
+    networks = [limit.instance.network for limit in converged]
+    kinds = {(n.depth, _fixed(n), n.outputs, limit.instance.loss) for n, limit in zip(networks, converged, strict=True)}
+    assert len(kinds & set(KINDS)) >= 0.9 * len(KINDS)
+    assert {kind[:3] for kind in kinds} == {kind[:3] for kind in KINDS}
+    assert {n.slope for n in networks} == set(SLOPES)
+    slides = [(limit, e) for limit in converged for e in limit.events if e["gate"] == "sliding"]
+    slid = {(e["layer"], limit.instance.network.slope) for limit, e in slides}
+    assert {layer for layer, slope in slid if slope} == {1, 2}
+    assert any(slope < 0 for _, slope in slid)
+    assert any(
+        n.outputs > 1 and limit.point and limit.point.kinks for n, limit in zip(networks, converged, strict=True)
+    )
+
+
+def _fixed(network: Network) -> tuple[int, ...]:
+    return tuple(layer for layer, own in enumerate(network.trained, start=1) if not own)
 
 
 def test_same_limits_on_curved_kinks() -> None:
@@ -170,61 +226,99 @@ def test_recorded_paths_agree() -> None:
 
 def test_the_kernel_agrees() -> None:
     """Margins, gradients and Hessians of a padded batch against the compiled kernel, instance by instance."""
-    runs = started([*suite(3, 24, "generic"), *deep(3, 4)])
-    for depth in (2, 3):
+    runs = started([*suite(3, 24, "generic"), *deep(3, 4), *varied(3, 2 * len(KINDS))])
+    for depth in (1, 2, 3):
         chosen = [run for run in runs if run.instance.network.depth == depth]
-        assert len(chosen) >= 4
-        lanes = build(chosen, Shape.of(chosen), torch.device("cpu"))
-        theta = torch.zeros(len(chosen), lanes.basis.shape[1], dtype=torch.float64)
-        for b, run in enumerate(chosen):
-            theta[b, : len(run.constant)] = torch.from_numpy(run.theta)
+        assert len(chosen) >= 12
+        lanes, theta = laned(chosen)
         at = forward(lanes.net, theta)
         back = backward(lanes.net, at)
         weights = torch.linspace(0.5, 2.0, lanes.samples, dtype=torch.float64).expand(len(chosen), -1)
         weights = torch.nn.functional.pad(weights, (0, lanes.net.x.shape[1] - lanes.samples))
         second = hessian_times(lanes.net, at, back, weights, lanes.along)
         for b, run in enumerate(chosen):
-            net, x, y, gates, _ = run.gates.cell
-            n, size = len(x), len(run.constant)
+            cell = run.gates.cell
+            n, size = len(cell.x), len(run.constant)
             work = workspace(run.gates.cell)
-            compiled_field(run.gates.cell, run.theta, work)
-            np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work.q, rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work.grad, rtol=1e-12, atol=1e-12)
+            compiled.field(run.gates.cell, run.theta, work)
+            np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work.q, rtol=1e-12, atol=1e-11)
+            np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work.grad, rtol=1e-12, atol=1e-11)
             assert not back.grad[b, :, size:].any()
-            seeds = np.zeros(gates.shape)
-            seeds[:, -1] = y * weights[b, :n].numpy()
+            seeds = np.zeros(cell.gates.shape)
+            seeds[:, -cell.seeds.shape[1] :] = cell.seeds * weights[b, :n, None].numpy()
             expected = np.empty(run.subspace.basis.shape)
-            compiled_hessian_times(net, run.theta, x, gates, seeds, run.subspace.basis, expected)
+            compiled_hessian_times(cell.net, run.theta, cell.x, cell.gates, seeds, run.subspace.basis, expected)
             found = second[b, : run.subspace.basis.shape[1], :size].numpy().T
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
 
 
 def test_the_velocity_and_its_jacobian_agree() -> None:
-    """On lanes of both losses, with the gates as they are at the start."""
-    runs = [run for run in started(suite(4, 40, "integer")) if run.instance.network.depth == 2]
-    assert {run.instance.loss for run in runs} == {"exponential", "logistic"}
-    flows = [run for run in runs if not len(run.slides.normals)]
-    lanes = build(flows, Shape.of(flows), torch.device("cpu"))
-    theta = torch.zeros(len(flows), lanes.basis.shape[1], dtype=torch.float64)
-    for b, run in enumerate(flows):
-        theta[b, : len(run.constant)] = torch.from_numpy(run.theta)
+    """On lanes of both losses, with the gates as they are at the start, and where flows slide."""
+    runs = started([*suite(4, 40, "integer"), *varied(4, 3 * len(KINDS))])
+    still = [run for run in runs if not len(run.slides.normals)]
+    slid = sliding(started([*varied(4, 3 * len(KINDS)), *deep(0, 12)]))
+    assert any(len(run.slides.curved) for run in slid)
+    assert {run.gates.cell.jump > 0 for run in slid} == {True, False}
+    compared = 0
+    for chosen in (still, slid):
+        for depth in (1, 2, 3):
+            flows = [run for run in chosen if run.instance.network.depth == depth]
+            if flows:
+                compared += _velocities(flows)
+    assert compared >= 100
+
+
+def _velocities(flows: list[Run]) -> int:
+    """Compares them on flows of one depth; how many had a Jacobian."""
+    lanes, theta = laned(flows)
     now = field(lanes, theta, rows=True)
-    changes = jacobian(lanes, theta, now, None)
+    lines = tangency(lanes, now) if lanes.slides else None
+    speeds, changes = velocity(now, lines), jacobian(lanes, theta, now, lines)
+    coefficients, jumps = slide_coefficients(lanes, now, lines) if lines else (theta[:, :0], theta[:, :0])
+    alone = None if lanes.curves else field(lanes, theta)
+    flat = lanes.normals.shape[1]
     compared = 0
     for b, run in enumerate(flows):
         cell, size = run.gates.cell, len(run.constant)
         work = workspace(cell)
-        velocity = compiled_velocity(cell, run.theta, run.slides, workspace(cell))[0]
-        rho = compiled_field(cell, run.theta, work)
-        np.testing.assert_allclose(work.f, velocity, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(now.f[b, :size].numpy(), velocity, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(field(lanes, theta).f[b].numpy(), now.f[b].numpy(), rtol=1e-12, atol=1e-12)
+        expected = compiled.velocity(cell, run.theta, run.slides, workspace(cell))[0]
+        rho = compiled.field(cell, run.theta, work)
+        scale = float(np.abs(work.f).max()) + 1.0
+        np.testing.assert_allclose(now.p[b, : len(cell.x)].numpy(), work.p, rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(now.f[b, :size].numpy(), work.f, rtol=1e-12, atol=1e-12 * scale)
+        np.testing.assert_allclose(speeds[b, :size].numpy(), expected, rtol=1e-10, atol=1e-10 * scale)
+        if alone:
+            np.testing.assert_allclose(alone.f[b].numpy(), now.f[b].numpy(), rtol=1e-12, atol=1e-12 * scale)
         if rho > 0.0:
-            expected = compiled_jacobian(cell, run.theta, run.slides, work, rho, run.subspace.basis)
+            expected = compiled.jacobian(cell, run.theta, run.slides, work, rho, run.subspace.basis)
             found = changes[b, :size, : expected.shape[1]].numpy()
-            np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max(initial=1.0))
             compared += 1
-    assert compared >= 10
+        s, curved = len(run.slides.normals), len(run.slides.curved)
+        own, sizes = np.empty(s), np.empty(s)
+        compiled.slide_coefficients(run.slides, cell, run.theta, work, rho, own, sizes)
+        places = [*range(s - curved), *range(flat, flat + curved)]
+        np.testing.assert_allclose(coefficients[b, places].numpy(), own, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(jumps[b, places].numpy(), sizes, rtol=1e-10, atol=1e-10)
+    return compared
+
+
+def test_both_losses_separate_at_the_same_scale() -> None:
+    """Whether the loss is below what separates, beside the compiled one, from small parameters to large ones."""
+    runs = started(varied(6, 2 * len(KINDS)))
+    told: Counter[tuple[bool, bool]] = Counter()
+    for depth in (1, 2, 3):
+        flows = [run for run in runs if run.instance.network.depth == depth]
+        lanes, theta = laned(flows)
+        for factor in (0.0, 0.3, 1.0, 3.0, 30.0):
+            below = loss_below(lanes, margins(lanes, forward(lanes.net, factor * theta)))
+            for b, run in enumerate(flows):
+                cell, work = run.gates.cell, workspace(run.gates.cell)
+                compiled.field(cell, factor * run.theta, work)
+                assert bool(below[b]) == compiled.loss_below(work.q, cell.logistic, cell.group)
+                told[cell.logistic and cell.group > 1, bool(below[b])] += 1
+    assert min(told.values()) >= 20
+    assert len(told) == 4
 
 
 def test_drive_takes_it_for_other_devices() -> None:

@@ -32,9 +32,9 @@ _BIG = 1e300  # a violation below all others, and finite, so that sums of it are
 
 @dataclass(frozen=True)
 class Field:
-    """q (B, n), infinite at padding; p (B, n) the softmax; rho, factor = rho^(2-m) (B, 1); f (B, N).
+    """q (B, n), infinite at padding; p (B, n) the softmax; rho, factor = rho^(2 - degree) (B, 1); f (B, N).
 
-    drive: per hidden layer p_i dq_i/dpre (B, R, k_l).  back: the rows' gradients, None where nobody needs them.
+    drive: per hidden layer p_i dq_i/dh (B, R, k_l).  back: the rows' gradients, None where nobody needs them.
     """
 
     at: Forward
@@ -63,24 +63,49 @@ class Tangency:
 
 def margins(lanes: Lanes, at: Forward) -> Tensor:
     """q_i (B, n), infinite at padding."""
-    q = (at.pre[-1] * lanes.net.seeds[-1]).squeeze(2)[:, : lanes.samples]
+    q = (at.pre[-1] * lanes.net.seeds[-1]).sum(2)[:, : lanes.samples]
     return torch.where(lanes.real, q, torch.inf)
+
+
+def cross_entropy(lanes: Lanes, q: Tensor) -> Tensor:
+    """For every margin the loss log(1 + sum exp(-q_k)) of its point, (B, n); of use where there are `mates`."""
+    own = torch.where(lanes.mates > 0.0, -q.unsqueeze(1), -torch.inf)
+    top = own.amax(2).clamp(min=0.0)
+    return top + torch.log(torch.exp(-top) + torch.exp(own - top.unsqueeze(2)).sum(2))
+
+
+def log_weight(lanes: Lanes, q: Tensor) -> Tensor:
+    """log(-loss'(q_i))."""
+    if not lanes.any_logistic:
+        return -q
+    out = torch.where(lanes.logistic, -(q.clamp(min=0.0) + torch.log1p(torch.exp(-q.abs()))), -q)
+    return torch.where(lanes.mated, -q - cross_entropy(lanes, q), out) if lanes.any_mates else out
 
 
 def softmax(lanes: Lanes, q: Tensor) -> Tensor:
     """p_i, the normalised -loss'(q_i)."""
+    return torch.softmax(log_weight(lanes, q), dim=1)
+
+
+def bent(lanes: Lanes, q: Tensor, along: Tensor) -> Tensor:
+    """From dq (B, n, r) to -d log(-loss'(q)); the margins of one point answer to each other."""
     if not lanes.any_logistic:
-        return torch.softmax(-q, dim=1)
-    log_weight = torch.where(lanes.logistic, -(q.clamp(min=0.0) + torch.log1p(torch.exp(-q.abs()))), -q)
-    return torch.softmax(log_weight, dim=1)
+        return along
+    out = torch.where(lanes.logistic, torch.sigmoid(q), 1.0).unsqueeze(2) * along
+    if not lanes.any_mates:
+        return out
+    felt = (lanes.mates * torch.exp(log_weight(lanes, q)).unsqueeze(1)) @ along
+    return torch.where(lanes.mated.unsqueeze(2), along - felt, out)
 
 
 def loss_below(lanes: Lanes, q: Tensor) -> Tensor:
-    """Whether L < loss(0), (B,)."""
+    """Whether L is below what separates, (B,)."""
     if not lanes.any_logistic:
         return torch.exp((-q).clamp(max=LARGEST_EXPONENT)).sum(1) < 1.0
     logistic = torch.log1p(torch.exp(-q.abs())) + (-q).clamp(min=0.0)
     exponential = torch.exp((-q).clamp(max=LARGEST_EXPONENT))
+    if lanes.any_mates:
+        logistic = torch.where(lanes.mated, cross_entropy(lanes, q) / lanes.mates.sum(2).clamp(min=1.0), logistic)
     total = torch.where(lanes.logistic, logistic, exponential).sum(1)
     start = torch.where(lanes.logistic[:, 0], math.log(2.0), torch.ones_like(total))
     return total < start
@@ -92,7 +117,7 @@ def field(lanes: Lanes, theta: Tensor, at: Forward | None = None, q: Tensor | No
     q = q if q is not None else margins(lanes, at)
     p = softmax(lanes, q)
     rho = torch.linalg.vector_norm(theta, dim=1, keepdim=True)
-    factor = torch.where(rho > 0.0, rho ** (2 - lanes.net.depth), 0.0)
+    factor = torch.where(rho > 0.0, rho ** (2 - lanes.net.degree), 0.0)
     virtual = lanes.places.shape[1]
     if not (rows or virtual):
         gradient, drive = combined(lanes.net, at, p)
@@ -131,13 +156,10 @@ def jacobian(lanes: Lanes, theta: Tensor, now: Field, sliding: Tangency | None) 
     out = hessian_times(lanes.net, now.at, now.rows, weights, lanes.along).transpose(1, 2)
     grad = now.rows.grad[:, : lanes.samples]
     weighted = now.p.unsqueeze(2) * grad
-    along = grad @ lanes.basis
-    if lanes.any_logistic:
-        # the derivative of log(-loss'(q)) is -1 for one loss and -sigmoid(q) for the other
-        along = torch.where(lanes.logistic, torch.sigmoid(now.q), 1.0).unsqueeze(2) * along
+    along = bent(lanes, now.q, grad @ lanes.basis)
     mean = now.p.unsqueeze(1) @ along
     out = out - weighted.transpose(1, 2) @ (along - mean)
-    radial = (2 - lanes.net.depth) * now.f / _nonzero(now.rho) ** 2
+    radial = (2 - lanes.net.degree) * now.f / _nonzero(now.rho) ** 2
     out = now.factor.unsqueeze(2) * out + radial.unsqueeze(2) * (theta.unsqueeze(1) @ lanes.basis)
     if sliding is None:
         return out
@@ -154,9 +176,9 @@ def slide_coefficients(lanes: Lanes, now: Field, sliding: Tangency) -> tuple[Ten
 
     As harness.flow.compiled.field.slide_coefficients, the jumps relative to what their pairs can contribute.
     """
-    drive = (now.factor * torch.cat(now.drive, dim=2)[:, : lanes.samples].flatten(1)).unsqueeze(2)
+    drive = (now.factor * lanes.jump * torch.cat(now.drive, dim=2)[:, : lanes.samples].flatten(1)).unsqueeze(2)
     sizes = torch.cat(hidden_sizes(lanes, now.at.weights, now.rho), dim=1).unsqueeze(1)
-    most = (now.p.unsqueeze(2) * sizes).flatten(1).unsqueeze(2)
+    most = (lanes.jump.abs() * (now.p.unsqueeze(2) * sizes).flatten(1)).unsqueeze(2)
     up, down = lanes.up @ drive, lanes.down @ drive
     bound = (lanes.up + lanes.down) @ most
     if lanes.curves:
@@ -178,9 +200,10 @@ def slide_coefficients(lanes: Lanes, now: Field, sliding: Tangency) -> tuple[Ten
 def hidden_sizes(lanes: Lanes, weights: tuple[Tensor, ...] | list[Tensor], rho: Tensor) -> list[Tensor]:
     """As harness.flow.compiled.kernel.unit_sizes, per hidden layer (B, k_l)."""
     out: list[Tensor] = []
-    for below, above in pairwise(weights):
-        size = torch.sqrt((below * below).sum(2) + (above * above).sum(1))
-        out.append(torch.where(size >= SMALLEST * rho, size, 0.0))
+    trained = lanes.net.trained.split(1, dim=1)
+    for (below, above), (into, out_of) in zip(pairwise(weights), pairwise(trained), strict=True):
+        size = torch.sqrt(into * (below * below).sum(2) + out_of * (above * above).sum(1))
+        out.append(torch.where(into > 0.0, torch.where(size >= SMALLEST * rho, size, 0.0), rho))
     return out
 
 
@@ -209,7 +232,8 @@ def unit_violations(lanes: Lanes, at: Forward, rho: Tensor) -> list[Tensor]:
     """The part of `violations` that is about pre-activations; rho (B, 1): what they are compared with."""
     units: list[Tensor] = []
     for layer, (watch, size) in enumerate(zip(lanes.watch, hidden_sizes(lanes, at.weights, rho), strict=True)):
-        scale = lanes.reach * (rho**layer * size).unsqueeze(1)
+        power, gain = (part[:, layer : layer + 1] for part in (lanes.net.power, lanes.net.gain))
+        scale = lanes.reach * (gain * rho ** (power - 1) * size).unsqueeze(1)
         past = -watch * at.pre[layer][:, : lanes.samples] / _nonzero(scale)
         units.append(torch.where((watch != 0.0) & (scale > 0.0), past, -_BIG))
     return units

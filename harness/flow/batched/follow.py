@@ -20,11 +20,13 @@ from harness.flow.batched.lanes import Shape, State, build, joined, put, take, t
 from harness.flow.batched.polish import polish
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_NORM, SEPARATED, SIGMA, STEP_SIZE
-from harness.flow.follow import Ending, arrived, without_limit
+from harness.flow.folding import Folded, fold
+from harness.flow.follow import Ending, NeverSeparates, arrived, started, without_limit
 from harness.flow.run import Run, Settings
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
+from harness.problem.networks import Network
 
 _LARGEST_BUCKET = 4096
 _SMALLEST_BUCKET = 128  # smaller ones are not worth the operations of their own
@@ -38,6 +40,7 @@ class _Flow:
     """One flow: its place among the instances, where to stop next, and its record."""
 
     place: int
+    folded: Folded
     run: Run
     target: float = -np.inf
     steps: int = 0
@@ -59,12 +62,14 @@ def follow_batch(
     settings = settings or Settings()
     limits: list[Limit | None] = [None] * len(instances)
     flows: list[_Flow] = []
-    for place, instance in enumerate(instances):
+    for place, folded in enumerate(map(fold, instances)):
         try:
-            run = Run(instance, settings, record)
-            flows.append(_Flow(place, run, steps=run.cap(0)))
+            run = Run(started(folded), settings, record)
+            flows.append(_Flow(place, folded, run, steps=run.cap(0)))
+        except NeverSeparates as why:
+            limits[place] = Ending("never_separates", str(why)).limit(folded, None, None)
         except Undecided as why:
-            limits[place] = Ending.undecided(why).limit(instance, None, None)
+            limits[place] = Ending.undecided(why).limit(folded, None, None)
     where = torch.device(device)
     look = look or (4 if where.type == "cpu" else 16)
     with torch.inference_mode():
@@ -78,14 +83,16 @@ def follow_batch(
 
 
 def _buckets(flows: list[_Flow]) -> list[list[list[_Flow]]]:
-    """For every depth its flows, of one activation and of like size where there are many."""
+    """For every depth its flows, kinked or not, and of like size where there are many."""
+
+    def network(flow: _Flow) -> Network:
+        return flow.run.instance.network
 
     def depth(flow: _Flow) -> int:
-        return flow.run.instance.network.depth
+        return network(flow).depth
 
-    def order(flow: _Flow) -> tuple[str, int]:
-        network = flow.run.instance.network
-        return network.activation, sum(network.sizes) ** 2 * flow.run.instance.n
+    def order(flow: _Flow) -> tuple[bool, int]:
+        return network(flow).kinked, network(flow).size ** 2 * len(flow.run.gates.gates)
 
     out: list[list[list[_Flow]]] = []
     for _, group in groupby(sorted(flows, key=depth), depth):
@@ -93,8 +100,8 @@ def _buckets(flows: list[_Flow]) -> list[list[list[_Flow]]]:
         for flow in sorted(group, key=order):
             bucket = buckets[-1]
             if bucket:
-                activation, cost = order(bucket[0])
-                other = order(flow)[0] != activation or order(flow)[1] > 3 * cost
+                kinked, cost = order(bucket[0])
+                other = order(flow)[0] != kinked or order(flow)[1] > 3 * cost
                 if len(bucket) == _LARGEST_BUCKET or (len(bucket) >= _SMALLEST_BUCKET and other):
                     buckets.append([])
             buckets[-1].append(flow)
@@ -144,7 +151,7 @@ class _Bucket:
             for lane, end in endings.items():
                 if end is not None:
                     flow = self.flows[lane]
-                    limits[flow.place] = end.limit(flow.run.instance, flow.run, self._path(flow))
+                    limits[flow.place] = end.limit(flow.folded, flow.run, self._path(flow))
                     self.alive[lane] = False
             self._to_device([lane for lane in stopped if self.alive[lane]])
         live = np.flatnonzero(self.alive)
@@ -191,7 +198,7 @@ class _Bucket:
             run.hit = np.zeros(run.gates.gates.shape, dtype=np.bool_)
             for layer, on in enumerate(on_units):
                 width = int(uptr[layer + 2] - uptr[layer + 1])
-                run.hit[:, uptr[layer + 1] : uptr[layer + 2]] = on[k, : run.instance.n, :width]
+                run.hit[:, uptr[layer + 1] : uptr[layer + 2]] = on[k, : len(run.hit), :width]
             curved = len(run.slides.curved)
             flat = len(run.slides.normals) - curved
             run.ended = np.append(on_lines[k, :flat], on_lines[k, self.shape.flat : self.shape.flat + curved])
@@ -233,8 +240,8 @@ class _Bucket:
             lane: (
                 int(codes[k]),
                 points[k, : len(run.constant)],
-                margins[k, : run.instance.n],
-                multipliers[k, : run.instance.n],
+                margins[k, : len(run.gates.gates)],
+                multipliers[k, : len(run.gates.gates)],
             )
             for k, (lane, run) in enumerate(zip(due, runs, strict=True))
         }

@@ -27,7 +27,7 @@ from harness.flow.batched.field import (
     violation,
     violations,
 )
-from harness.flow.batched.kernel import Forward, by_parameter, forward, weights_of
+from harness.flow.batched.kernel import Forward, by_parameter, changes_of, forward, weights_of
 from harness.flow.batched.lanes import Lanes, State, put, take, theta_of
 from harness.flow.compiled import integrator as rules
 from harness.flow.compiled.events import GRAZE, LANDED, OFF, SHORTEST, TRIALS
@@ -83,7 +83,7 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     at = forward(lanes.net, theta)
     q = margins(lanes, at)
     state.separated |= flowing & loss_below(lanes, q)
-    theta, at, q = _freeze(state, limits, flowing, theta, at, q)
+    theta, at, q = _freeze(lanes, state, limits, flowing, theta, at, q)
     now = field(lanes, theta, at, q, rows=True)
     sliding = tangency(lanes, now) if lanes.slides else None
     f0 = _pivots(lanes, velocity(now, sliding))
@@ -123,7 +123,7 @@ def _unit_error(lanes: Lanes, state: State, last: Tensor, z_new: Tensor, booked:
     rho = torch.linalg.vector_norm(theta, dim=1, keepdim=True)
     change = (lanes.basis @ last.unsqueeze(2)).squeeze(2)
     sizes = hidden_sizes(lanes, weights_of(lanes.net, theta), rho)
-    errors = hidden_sizes(lanes, weights_of(lanes.net, change), torch.zeros_like(rho))
+    errors = hidden_sizes(lanes, changes_of(lanes.net, change), torch.linalg.vector_norm(change, dim=1, keepdim=True))
     parts = [e / torch.where(s > 0.0, s, torch.inf) for s, e in zip(sizes, errors, strict=True)]
     if lanes.balances:
         parts.append(balance_gaps(lanes, theta, booked).abs())
@@ -167,25 +167,27 @@ def marks(lanes: Lanes, state: State) -> tuple[list[Tensor], Tensor | None]:
 
 
 def _freeze(
-    state: State, limits: Limits, flowing: Tensor, theta: Tensor, at: Forward, q: Tensor
+    lanes: Lanes, state: State, limits: Limits, flowing: Tensor, theta: Tensor, at: Forward, q: Tensor
 ) -> tuple[Tensor, Forward, Tensor]:
     """Halve theta, exactly, until min q <= HALVED * freeze; what is already evaluated is scaled, not evaluated anew."""
-    m = len(at.pre)
+    net = lanes.net
     excess = (q.amin(1) / (rules.HALVED * limits.freeze)).clamp(min=1.0, max=_LARGEST_EXCESS)
-    count = torch.ceil(torch.log2(excess) / m).clamp(max=_MOST_HALVINGS)
+    count = torch.ceil(torch.log2(excess) / net.degree.squeeze(1)).clamp(max=_MOST_HALVINGS)
     count = torch.where(flowing & torch.isfinite(count), count, 0.0)
-    powers = 0.5 ** torch.arange(_MOST_HALVINGS + 1, dtype=theta.dtype, device=theta.device)
-    scale = powers[count.to(torch.int64)].unsqueeze(1)
+    powers = 0.5 ** torch.arange(_MOST_HALVINGS * net.depth + 1, dtype=theta.dtype, device=theta.device)
+    halvings = count.to(torch.int64).unsqueeze(1)
+    scale = powers[halvings]
     state.z = state.z * scale
     state.constant = state.constant * scale
     state.booked = state.booked + count * math.log(2.0)
-    wide = scale.unsqueeze(2)
+    own = torch.where(net.trained > 0.0, scale, 1.0)[:, :, None, None].unbind(1)
+    reached = powers[halvings * net.power][:, :, None, None].unbind(1)
     scaled = Forward(
-        [w * wide for w in at.weights],
-        [h * wide**layer for layer, h in enumerate(at.inputs)],
-        [p * wide ** (layer + 1) for layer, p in enumerate(at.pre)],
+        [w * s for w, s in zip(at.weights, own, strict=True)],
+        [at.inputs[0], *(h * s for h, s in zip(at.inputs[1:], reached, strict=False))],
+        [p * s for p, s in zip(at.pre, reached, strict=True)],
     )
-    return theta * scale, scaled, q * scale**m
+    return theta * scale, scaled, q * reached[-1].squeeze(2)
 
 
 def _stop_before(lanes: Lanes, state: State, limits: Limits, flowing: Tensor, now: Field, f0: Tensor) -> None:
@@ -280,7 +282,8 @@ def _first_event(
     norms = torch.linalg.vector_norm(theta, dim=1).reshape(-1, 3)
     sizes = hidden_sizes(lanes, now.at.weights, now.rho)
     for layer, (watch, size) in enumerate(zip(lanes.watch, sizes, strict=True)):
-        scale = watch / (lanes.reach * (now.rho ** (layer + 1)).unsqueeze(2))
+        power, gain = (part[:, layer : layer + 1] for part in (lanes.net.power, lanes.net.gain))
+        scale = watch / (lanes.reach * (gain * now.rho**power).unsqueeze(2))
         a = scale * now.at.pre[layer][:, : lanes.samples]
         ahead = later.pre[layer][:, : lanes.samples].unflatten(0, (-1, 3))
         b, c, d = (scale.unsqueeze(1) * ahead).unbind(1)
@@ -311,7 +314,7 @@ def lowest(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sway(lanes: Lanes, now: Field) -> Tensor:
-    """As harness.flow.compiled.events.sway, for the first layer (B, n, k_1)."""
+    """As harness.flow.compiled.events.sway, for the first layer (B, n, k_1), which is trained."""
     weights = now.at.weights[0]
     there = lanes.net.index[:, : weights[0].numel()].reshape(weights.shape) != lanes.basis.shape[1] - 1
     room = (weights.abs() + FLOOR * now.rho.unsqueeze(2)) * there

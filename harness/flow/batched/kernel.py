@@ -3,12 +3,13 @@
 The same mathematics as harness.flow.compiled.kernel in another form, so that each is a test of the other.  All networks
 of a batch have one depth m; everything else is padded.  W^l is dense and gathered from theta:
 
-    index (B, E)       entry e of all layers, row by row, is theta[index[e]]; the last parameter is a constant zero
+    index (B, E)       entry e of all layers, row by row, is theta[index[e]] + value[e]; the last parameter is a
+    value (B, E)       constant zero, and so is the value but in layers that are not trained
     entries (B, N, M)  the entries that share parameter k, and present (B, N, M), 0 where there are fewer than M
 
-A batch has R rows an instance: its samples, then virtual rows.  Row values are what gets differentiated: q_i for a
-sample, the pre-activation of one hidden unit for a virtual row (a curved kink on which the flow slides).  A row's value
-is sum_l seeds^l . pre^l, so both are one formula.  Padded rows have zero seeds.
+A batch has R rows an instance: its samples, which are margins, then virtual rows.  Row values are what gets
+differentiated: q_i for a sample, the pre-activation of one hidden unit for a virtual row (a curved kink on which the
+flow slides).  A row's value is sum_l seeds^l . pre^l, so both are one formula.  Padded rows have zero seeds.
 
 B instances, R rows, N parameters, E entries, r directions, k_l units of layer l; tensors are float64 on one device.
 """
@@ -23,22 +24,33 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Networks:
-    """x (B, R, d); gates: per hidden layer (B, R, k_l), empty for linear networks; layers: (k_l, k_(l-1)) padded.
+    """x (B, R, d); gates: per hidden layer the slopes (B, R, k_l), empty for linear networks.
 
-    seeds: per layer (B, R, k_l); only the output's where there are no virtual rows.
+    seeds: per layer (B, R, k_l); only the outputs' where there are no virtual rows.  layers: (k_l, k_(l-1)) padded.
+    trained (B, m): 1 for the layers that are, 0 for others; power, gain (B, m): up to every layer, how many are, and
+    the product of the norms of the others.
     """
 
     x: Tensor
     gates: tuple[Tensor, ...]
     seeds: tuple[Tensor, ...]
     index: Tensor
+    value: Tensor
     entries: Tensor
     present: Tensor
+    trained: Tensor
+    power: Tensor
+    gain: Tensor
     layers: tuple[tuple[int, int], ...]
 
     @property
     def depth(self) -> int:
         return len(self.layers)
+
+    @property
+    def degree(self) -> Tensor:
+        """(B, 1)."""
+        return self.power[:, -1:]
 
     @property
     def hidden_seeds(self) -> bool:
@@ -58,7 +70,7 @@ class Forward:
 class Backward:
     """grad (B, R, N) of the row values.
 
-    deltas: per hidden layer, the derivative by the gated unit's input had its gate been on, (B, R, k_l).
+    deltas: per hidden layer, the derivative by what the unit gives to the layer above, (B, R, k_l).
     backs: per layer, the derivative by the pre-activation, (B, R, k_l).
     """
 
@@ -76,7 +88,15 @@ class Directions:
 
 
 def weights_of(net: Networks, theta: Tensor) -> list[Tensor]:
-    flat = theta.gather(1, net.index)
+    return _by_layer(net, theta.gather(1, net.index) + net.value)
+
+
+def changes_of(net: Networks, change: Tensor) -> list[Tensor]:
+    """By how much the weights change with theta: nothing where they are not trained."""
+    return _by_layer(net, change.gather(1, net.index))
+
+
+def _by_layer(net: Networks, flat: Tensor) -> list[Tensor]:
     out, start = [], 0
     for rows, cols in net.layers:
         out.append(flat[:, start : start + rows * cols].reshape(-1, rows, cols))
@@ -109,7 +129,7 @@ def forward(net: Networks, theta: Tensor) -> Forward:
 
 def values(net: Networks, at: Forward) -> Tensor:
     """The row values (B, R)."""
-    out = (at.pre[-1] * net.seeds[-1]).squeeze(2)
+    out = (at.pre[-1] * net.seeds[-1]).sum(2)
     if net.hidden_seeds:
         for pre, seed in zip(at.pre[:-1], net.seeds[:-1], strict=True):
             out = out + (pre * seed).sum(2)
@@ -206,7 +226,7 @@ def hessian_times(net: Networks, at: Forward, back: Backward, weights: Tensor, a
 
 def gradients_along(net: Networks, at: Forward, back: Backward, direction: Tensor) -> Tensor:
     """The derivative of every row's gradient along one direction (B, N): (B, R, N)."""
-    changes = weights_of(net, direction)
+    changes = changes_of(net, direction)
     tangent: Tensor | None = None
     tangents: list[Tensor | None] = [None]
     for layer in range(net.depth - 1):

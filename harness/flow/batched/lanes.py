@@ -27,7 +27,7 @@ Data = TypeVar("Data")
 class Shape:
     """The padded sizes of a batch.
 
-    Samples n, widths (d, ..., 1), parameters N with a zero last, the most entries of one parameter, basis columns r,
+    Samples n, widths (d, ..., K), parameters N with a zero last, the most entries of one parameter, basis columns r,
     flat sliding lines, curved ones, and further pairs whose kinks coincide with one of these.
     """
 
@@ -39,8 +39,9 @@ class Shape:
     flat: int
     curved: int
     others: int
-    relu: bool
+    kinked: bool
     logistic: bool
+    mates: bool
     balances: bool
 
     @property
@@ -51,16 +52,17 @@ class Shape:
     def of(cls, runs: Sequence[Run]) -> Shape:
         networks = [run.instance.network for run in runs]
         return cls(
-            n=max(run.instance.n for run in runs),
+            n=max(len(run.gates.gates) for run in runs),
             widths=tuple(max(w) for w in zip(*(net.widths for net in networks), strict=True)),
-            parameters=max(sum(net.sizes) for net in networks) + 1,
+            parameters=max(net.size for net in networks) + 1,
             sharing=max(_sharing(net) for net in networks),
             columns=max(1, *(run.subspace.basis.shape[1] for run in runs)),
             flat=max(len(run.slides.normals) - len(run.slides.curved) for run in runs),
             curved=max(len(run.slides.curved) for run in runs),
             others=max(len(_others(run)) for run in runs),
-            relu=any(net.activation == "relu" for net in networks),
-            logistic=any(run.instance.loss == "logistic" for run in runs),
+            kinked=any(net.kinked for net in networks),
+            logistic=any(run.gates.cell.logistic for run in runs),
+            mates=any(run.gates.cell.logistic and run.gates.cell.group > 1 for run in runs),
             balances=any(not np.isnan(run.balance).all() for run in runs),
         )
 
@@ -81,7 +83,10 @@ class Lanes:
 
     The virtual rows of net are the T pairs that stand for the curved lines, then others on the same lines; V in all.
 
-    net: the networks; real (B, n): which samples are data; logistic (B, 1); size (B,) the true N.
+    net: the networks; real (B, n): which samples are data; logistic (B, 1); size (B,) the true N; jump (B, 1): by how
+    much the slope on a kink's positive side exceeds that on its negative one.
+    mates (B, n, n): 1 where two samples are margins of one point that answer to each other, as those of cross entropy
+    with several outputs do; (B, 0, 0) where no lane has such.
     basis (B, N, r), its Directions, pivots (B, r) and pivoted (B, r): which columns are not padding.
     watch: per hidden layer (B, n, k_l) in {-1, 0, 1}; reach (B, n, 1): ||x_i||.
     balance (B, k_1): what every unit of depth 2 conserves, NaN where nothing is; balances: whether any is.
@@ -95,6 +100,8 @@ class Lanes:
     real: Tensor
     logistic: Tensor
     size: Tensor
+    jump: Tensor
+    mates: Tensor
     basis: Tensor
     along: Directions
     pivots: Tensor
@@ -116,6 +123,15 @@ class Lanes:
     @property
     def slides(self) -> bool:
         return self.line.shape[1] > 0
+
+    @property
+    def any_mates(self) -> bool:
+        return self.mates.shape[1] > 0
+
+    @property
+    def mated(self) -> Tensor:
+        """(B, n): which samples have mates."""
+        return self.mates.diagonal(dim1=1, dim2=2) > 0.0
 
     @property
     def kinks(self) -> slice:
@@ -205,10 +221,11 @@ class _Padded:
         self.shape = shape
         self.starts = np.concatenate([[0], np.cumsum(hidden)]).astype(int)
         self.x = np.zeros((batch, n + virtual, shape.widths[0]))
-        self.gates = [np.zeros((batch, n + virtual, k)) for k in hidden] if shape.relu else []
+        self.gates = [np.zeros((batch, n + virtual, k)) for k in hidden] if shape.kinked else []
         self.seeds = [np.zeros((batch, n + virtual, k)) for k in shape.widths[1:]]
-        self.watch = [np.zeros((batch, n, k)) for k in hidden] if shape.relu else []
+        self.watch = [np.zeros((batch, n, k)) for k in hidden] if shape.kinked else []
         self.real = np.zeros((batch, n), dtype=bool)
+        self.mates = np.zeros((batch, n, n) if shape.mates else (batch, 0, 0))
         self.reach = np.ones((batch, n, 1))
         self.balance = np.full((batch, hidden[0] if hidden else 0), np.nan)
         self.basis = np.zeros((batch, size, shape.columns))
@@ -222,26 +239,30 @@ class _Padded:
 
     def write(self, b: int, run: Run) -> None:
         """Fill row b."""
-        instance, slides, uptr = run.instance, run.slides, run.gates.net.uptr
+        cell, slides, uptr = run.gates.cell, run.slides, run.gates.net.uptr
+        n = len(cell.gates)
         curved, flat = len(slides.curved), len(slides.normals) - len(slides.curved)
         others = _others(run)
         pairs = [*slides.curved, *((slides.sample[e], slides.unit[e]) for e in others)]
         on_line = [*range(curved), *(slides.line[e] - flat for e in others)]
         virtual = [*range(curved), *range(self.shape.curved, self.shape.curved + len(others))]
-        sources = np.array([*range(instance.n), *(i for i, _ in pairs)], dtype=np.int64)
-        targets = np.array([*range(instance.n), *(self.shape.n + v for v in virtual)], dtype=np.int64)
-        self.x[b, targets, : instance.d] = instance.x_float[sources]
-        self.seeds[-1][b, : instance.n, 0] = instance.y_float
-        self.real[b, : instance.n] = True
-        self.reach[b, : instance.n, 0] = np.linalg.norm(instance.x_float, axis=1)
+        sources = np.array([*range(n), *(i for i, _ in pairs)], dtype=np.int64)
+        targets = np.array([*range(n), *(self.shape.n + v for v in virtual)], dtype=np.int64)
+        self.x[b, targets, : cell.x.shape[1]] = cell.x[sources]
+        self.seeds[-1][b, :n, : cell.seeds.shape[1]] = cell.seeds
+        self.real[b, :n] = True
+        self.reach[b, :n, 0] = np.linalg.norm(cell.x, axis=1)
+        if cell.logistic and cell.group > 1:
+            point = np.arange(n) // cell.group
+            self.mates[b, :n, :n] = point[:, None] == point
         if self.shape.balances:
             kept = run.balance[run.gates.hidden.start : run.gates.hidden.stop]
             self.balance[b, : len(kept)] = kept
         for layer in range(len(self.gates)):
             units = slice(int(uptr[layer + 1]), int(uptr[layer + 2]))
             width = units.stop - units.start
-            self.gates[layer][b, targets, :width] = run.gates.gates[sources, units]
-            self.watch[layer][b, : instance.n, :width] = run.watch[:, units]
+            self.gates[layer][b, targets, :width] = cell.gates[sources, units]
+            self.watch[layer][b, :n, :width] = run.watch[:, units]
         own, columns = run.subspace.basis.shape
         self.basis[b, :own, :columns] = run.subspace.basis
         self.pivots[b, :columns] = run.subspace.pivots
@@ -269,28 +290,37 @@ def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
     padded = _Padded(batch, shape)
     for b, run in enumerate(runs):
         padded.write(b, run)
-    wires = [_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs]
+    wires = (_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs)
+    nets = [run.gates.net for run in runs]
 
     def put_there(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
 
+    index, value, entries, present = (put_there(np.stack(part)) for part in zip(*wires, strict=True))
     virtual = shape.curved + shape.others
     net = Networks(
-        put_there(padded.x),
-        tuple(put_there(g) for g in padded.gates),
-        tuple(put_there(s) for s in (padded.seeds if virtual else padded.seeds[-1:])),
-        put_there(np.stack([w[0] for w in wires])),
-        put_there(np.stack([w[1] for w in wires])),
-        put_there(np.stack([w[2] for w in wires])),
-        shape.layers,
+        x=put_there(padded.x),
+        gates=tuple(put_there(g) for g in padded.gates),
+        seeds=tuple(put_there(s) for s in (padded.seeds if virtual else padded.seeds[-1:])),
+        index=index,
+        value=value,
+        entries=entries,
+        present=present,
+        trained=put_there(np.stack([own.trained.astype(float) for own in nets])),
+        # all units of a layer have one power and one gain
+        power=put_there(np.stack([own.power[own.uptr[1:-1]].astype(np.int64) for own in nets])),
+        gain=put_there(np.stack([own.gain[own.uptr[1:-1]] for own in nets])),
+        layers=shape.layers,
     )
     columns = put_there(padded.basis)
     up, down = padded.members.reshape(2, batch, shape.flat, shape.n * int(padded.starts[-1]))
     return Lanes(
         net=net,
         real=put_there(padded.real),
-        logistic=put_there(np.array([[run.instance.loss == "logistic"] for run in runs])),
-        size=put_there(np.array([float(sum(run.instance.network.sizes)) for run in runs])),
+        logistic=put_there(np.array([[run.gates.cell.logistic] for run in runs])),
+        size=put_there(np.array([float(run.instance.network.size) for run in runs])),
+        jump=put_there(np.array([[run.gates.cell.jump] for run in runs])),
+        mates=put_there(padded.mates),
         basis=columns,
         along=directions(net, columns),
         pivots=put_there(padded.pivots),
@@ -326,27 +356,33 @@ def _others(run: Run) -> list[int]:
 @lru_cache(maxsize=4096)
 def _padded_wiring(
     network: Network, layers: tuple[tuple[int, int], ...], size: int, sharing: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """index (E,), entries and present (N, sharing) of harness.flow.batched.kernel.Networks."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """index and value (E,), entries and present (N, sharing) of harness.flow.batched.kernel.Networks."""
     index = np.full(sum(k * c for k, c in layers), size - 1, dtype=np.int64)
+    value = np.zeros(len(index))
     entries = np.zeros((size, sharing), dtype=np.int64)
     present = np.zeros((size, sharing))
     used = np.zeros(size, dtype=np.int64)
-    start = offset = 0
-    for pattern, own, (rows, cols) in zip(network.patterns, network.sizes, layers, strict=True):
+    start = 0
+    for layer, (pattern, numbers, (rows, cols)) in enumerate(
+        zip(network.patterns, network.fixed_float, layers, strict=True)
+    ):
         for r, row in enumerate(pattern):
             for c, k in enumerate(row):
-                if k >= 0:
-                    entry, parameter = start + r * cols + c, offset + k
+                entry, parameter = start + r * cols + c, network.offsets[layer] + k
+                if k >= 0 and numbers is not None:
+                    value[entry] = numbers[k]
+                elif k >= 0:
                     index[entry] = parameter
                     entries[parameter, used[parameter]] = entry
                     present[parameter, used[parameter]] = 1.0
                     used[parameter] += 1
         start += rows * cols
-        offset += own
-    return index, entries, present
+    return index, value, entries, present
 
 
 @lru_cache(maxsize=4096)
 def _sharing(network: Network) -> int:
-    return max(max(np.bincount([k for row in pattern for k in row if k >= 0] or [0])) for pattern in network.patterns)
+    """The most entries that one trained parameter has."""
+    layers = (p for p, own in zip(network.patterns, network.trained, strict=True) if own)
+    return max(max(np.bincount([k for row in pattern for k in row if k >= 0] or [0])) for pattern in layers)

@@ -107,11 +107,10 @@ def newton(system: System, theta: Tensor, p: Tensor, *, weighted: bool = False) 
     theta = times(system.part, z)
     low = torch.where(system.samples, evaluation(system.net, theta).value, torch.inf).amin(1)
     usable = (low > 0.0) & torch.isfinite(low)
-    scale = torch.where(usable, low, 1.0) ** (-1.0 / system.net.depth)
-    z = z * scale.unsqueeze(1)
+    z = z * torch.where(usable, low, 1.0).unsqueeze(1) ** (-1.0 / system.net.degree)
     active = (system.samples & (p > ACTIVE)) | system.curved
     if weighted:
-        size = (z * z).sum(1, keepdim=True) / system.net.depth
+        size = (z * z).sum(1, keepdim=True) / system.net.degree
         first = torch.where(active & system.samples, p * size, 0.0)
     else:
         first = _first_multipliers(system, z, active)
