@@ -29,6 +29,7 @@ REACHED, EVENT, TIRED = 0, 1, 2
 STAGES = 1000  # at most
 FAINTEST = 1e-200  # of the weights p, so that kinks of samples that hardly count are kinks still
 LONGEST = 0.2  # step, relative to the norm
+ROUNDING = 1e-15  # of a parameter's speed, relative to the sum of its terms' sizes
 BEHIND = 1e-13  # how far behind its kink a pre-activation has to be, relative to the sum of its terms' sizes
 
 
@@ -362,13 +363,27 @@ def _stages(h, stiff):
 
 
 @_compiled
-def _error(groups, theta, new, start, end, h):
-    """Of a step, relative to the size of each group of parameters and of its change."""
+def _terms(work, out):
+    """Fills out (N,) with the sums of the sizes of what the speeds are summed from."""
+    p, grad = work[1], work[6]
+    for k in range(out.shape[0]):
+        out[k] = 0.0
+        for i in range(p.shape[0]):
+            out[k] += p[i] * abs(grad[i, k])
+
+
+@_compiled
+def _error(groups, theta, new, start, end, terms, h):
+    """Of a step, relative to the size of each group of parameters and of its change, of which rounding is no part.
+
+    A neuron of one input that slides has but rounding left.
+    """
     count = groups.max() + 1
     size, wrong = np.zeros(count), np.zeros(count)
     for k in range(theta.shape[0]):
         size[groups[k]] += max(theta[k] ** 2, new[k] ** 2, (h * start[k]) ** 2)
-        wrong[groups[k]] += (0.8 * (theta[k] - new[k]) + 0.4 * h * (start[k] + end[k])) ** 2
+        off = abs(0.8 * (theta[k] - new[k]) + 0.4 * h * (start[k] + end[k]))
+        wrong[groups[k]] += max(off - ROUNDING * h * terms[k], 0.0) ** 2
     worst = 0.0
     for g in range(count):
         if wrong[g] > 0.0:
@@ -380,15 +395,19 @@ def _error(groups, theta, new, start, end, h):
 def put_on(net, kinks, theta, work):
     """Rounding and errors taken off pre-activations that are zero, by the least change of their incoming weights."""
     patterns, shape = net.patterns, net.shape
-    z, h = work[2], work[4]
+    h = work[4]
     for s in range(kinks.shape[0]):
         i, layer, r = kinks[s, :3]
+        # anew, as kinks that are multiples of each other are put on by the first of them
+        z, rest = 0.0, 0.0
+        for c in range(shape[layer, 1]):
+            z, rest = plus(z, rest, entry(net, theta, layer, r, c) * h[i, layer, c])
         inputs = np.where(patterns[layer, r, : shape[layer, 1]] >= 0, h[i, layer, : shape[layer, 1]], 0.0)
         total = dot(inputs, inputs)
         for c in range(shape[layer, 1]):
             k = patterns[layer, r, c]
             if k >= 0 and total > 0.0:
-                theta[k] -= z[i, layer, r] * inputs[c] / total
+                theta[k] -= (z + rest) * inputs[c] / total
 
 
 @_compiled
@@ -422,9 +441,10 @@ def advance(
     Returns why, the level, the next step's length, the length of what was followed in sigma, evaluations.
     """
     width = theta.shape[0]
-    start, end, new = np.zeros(width), np.zeros(width), np.zeros(width)
+    start, end, new, terms = np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width)
     clock, used = 0.0, 1
     stiff = field(net, slides, mode, gate, theta, level, hold, logistic, work, start)
+    _terms(work, terms)
     for _ in range(steps):
         speed, norm = math.sqrt(dot(start, start)), math.sqrt(dot(theta, theta))
         if speed == 0.0 or used > budget:
@@ -455,7 +475,7 @@ def advance(
         if met == 1:  # crossed and left again: shorter, so that a step ends behind the kink
             h *= 0.5
             continue
-        error = _error(groups, theta, new, start, end, h) / rtol
+        error = _error(groups, theta, new, start, end, terms, h) / rtol
         if not error <= 1.0:
             h *= max(0.2, 0.8 / error ** (1.0 / 3.0)) if error > 1.0 else 0.2
             continue
@@ -465,6 +485,7 @@ def advance(
             return EVENT, level, h, clock, used
         h *= min(3.0, 0.8 / max(error, 1e-9) ** (1.0 / 3.0))
         start[:], stiff = end, after
+        _terms(work, terms)
         if slides.shape[0] or balances.shape[0]:
             put_on(net, slides, theta, work)
             balance(balances, gaps, theta, level)
