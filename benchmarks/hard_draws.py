@@ -10,6 +10,7 @@ draw behaves.
 - arithmetic: numbers that the primes below divide or that differ by multiples of them, with such denominators, with
   many digits, and 53-bit floats; in data and starts.
 - generic: the draws of benchmarks/families.py, floats and small integers in turn.
+- the others: benchmarks/wider_draws.py, slopes, layers that are fixed, and several outputs.
 """
 
 from __future__ import annotations
@@ -20,11 +21,26 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from benchmarks import families
+from benchmarks import families, wider_draws
 from harness.problem.instances import Instance
 from harness.problem.networks import Activation, Network, convolutional, diagonal, forward, fully_connected
 
-Law = Literal["small", "symmetric", "arithmetic", "generic"]
+Law = Literal[
+    "small",
+    "symmetric",
+    "arithmetic",
+    "generic",
+    "slope 1/10",
+    "slope 1/2",
+    "slope 9/10",
+    "slope -1",
+    "slopes, depth 3",
+    "last layer fixed",
+    "first layer fixed",
+    "classes, depth 1",
+    "classes, depth 2",
+    "cross entropy",
+]
 LAWS: tuple[Law, ...] = get_args(Law)
 PRIMES = (2147483647, 2147483629, 2147483587)
 
@@ -42,6 +58,8 @@ def draw(law: Law, seed: int, index: int) -> Instance:
     if law == "generic":
         family = list(families.FAMILIES)[index // 2 % len(families.FAMILIES)]
         return families.draw(rng, family, "integer" if index % 2 else "generic")
+    if law in wider_draws.KINDS:
+        return wider_draws.draw(rng, law, integer=index % 2 == 1)
     return {"small": _small, "symmetric": _symmetric, "arithmetic": _arithmetic}[law](rng)
 
 

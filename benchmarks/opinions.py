@@ -84,7 +84,7 @@ def _compared(limit: Limit, effort: Effort) -> tuple[Verdict, str, float]:
         return ("too slow" if slow else "differs"), why, math.inf
     assert limit.theta is not None
     assert limit.value is not None
-    theta = np.concatenate(limit.theta)
+    theta = instance.network.flat(limit.theta)
     distances = np.linalg.norm(record.direction - theta / np.linalg.norm(theta), axis=1)
     before = int(np.searchsorted(record.log_norm, record.log_norm[-1] - SPAN))
     first, last = float(distances[before]), float(distances[-1])

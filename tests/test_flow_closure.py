@@ -17,6 +17,7 @@ import pytest
 
 from harness.flow.compiled.kernel import wiring
 from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.problem.instances import Instance, Loss
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 
 Vector = list[Fraction]
@@ -27,30 +28,55 @@ NETWORKS = {
     "convolutional, depth 2": convolutional("relu", 4, 2, stride=2),
     "fully connected, depth 3": fully_connected("relu", (2, 2, 2)),
     "diagonal, depth 3": diagonal("relu", 2, 3),
+    "slope 1/2": fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2)),
+    "absolute value, depth 3": diagonal("leaky_relu", 2, 3, negative_slope=-1),
+    "last fixed": fully_connected("leaky_relu", (2, 3), negative_slope=Fraction(1, 3), fixed={2: (1, -1, 1)}),
+    "middle fixed": fully_connected("relu", (2, 2, 2), fixed={2: (2, -1, 1, 1)}),
+    "three outputs, depth 1": fully_connected("linear", (2,), outputs=3),
+    "three outputs": fully_connected("relu", (2, 2), outputs=3),
+    "three outputs, slope 1/2": diagonal("leaky_relu", 2, 2, negative_slope=Fraction(1, 2), outputs=3),
 }
 
 
 class Case:
     """A network, small integer points, gates (n, hidden units of all layers) and a start."""
 
-    def __init__(self, network: Network, seed: int, slides: bool) -> None:
+    def __init__(self, network: Network, loss: Loss, seed: int, slides: bool) -> None:
         rng = np.random.default_rng([seed, slides, *network.widths, network.depth])
         self.network = network
         self.net = wiring(network)
-        n = int(rng.integers(1, 4))
-        self.x = [[Fraction(int(v)) for v in row] for row in rng.integers(-2, 3, (n, network.widths[0]))]
-        self.gates = np.ones((n, int(self.net.uptr[-1])))
-        hidden = slice(network.widths[0], int(self.net.uptr[-2]))
-        self.gates[:, hidden] = rng.random(self.gates[:, hidden].shape) < 0.8
-        self.y = [1 if v else -1 for v in rng.integers(0, 2, n)]
-        self.theta0 = [Fraction(int(v)) for v in rng.integers(-1, 2, sum(network.sizes))]
+        n, outputs = int(rng.integers(1, 4)), network.outputs
+        points = [[Fraction(int(v)) for v in row] for row in rng.integers(-2, 3, (n, network.widths[0]))]
+        # a point that is zero is none
+        points = [row if any(row) else [Fraction(1)] * len(row) for row in points]
+        gates = np.ones((n, int(self.net.uptr[-1])))
+        if network.kinked:
+            hidden = slice(network.widths[0], int(self.net.uptr[-2]))
+            gates[:, hidden] = np.where(rng.random(gates[:, hidden].shape) < 0.8, 1.0, float(network.slope))
+        y = [int(v) for v in (2 * rng.integers(0, 2, n) - 1 if outputs == 1 else rng.integers(0, outputs, n))]
+        self.theta0 = [Fraction(int(v)) for v in rng.integers(-1, 2, network.size)]
+        rows = iter(self.theta0)
+        theta0 = [[next(rows) for _ in range(size)] if own is None else own
+                  for size, own in zip(network.sizes, network.fixed, strict=True)]  # fmt: skip
+        self.instance = Instance.of(network, loss, points, y, theta0)
+        rows_of = [(i, own) for i, own in enumerate(y) for _ in range(max(outputs - 1, 1))]
+        self.point = [i for i, _ in rows_of]
+        self.x = [points[i] for i in self.point]
+        # a margin of a class is the difference to another, in order
+        others = [k for own in y for k in range(outputs) if k != own] if outputs > 1 else [0] * n
+        self.seeds = [
+            [Fraction(own)] if outputs == 1 else [Fraction((k == own) - (k == other)) for k in range(outputs)]
+            for (_, own), other in zip(rows_of, others, strict=True)
+        ]
+        self.together = outputs - 1 if outputs > 1 and loss == "logistic" else 1
+        self.gates = gates[self.point]
         self.slides: list[tuple[int, int]] = []
         self.normals: list[Vector] = []
         if slides:
             unit = int(self.net.uptr[1])
             normal = self.normal(0, unit)
             if any(normal):
-                self.gates[0, unit] = 0.0
+                self.gates[np.array(self.point) == 0, unit] = float(network.slope)
                 self.slides = [(0, unit)]
                 self.normals = [normal]
                 # the flow slides on a kink, so the start lies on it
@@ -66,7 +92,7 @@ class Case:
 
     def found(self) -> Subspace:
         """V as the trainer has it."""
-        invariants = Invariants(self.net, self.x, self.y, self.normal)
+        invariants = Invariants(self.instance, self.net, self.normal)
         return invariants.start(self.theta0, self.gates, self.slides, [])
 
     def tangent(self, v: Vector) -> Vector:
@@ -75,26 +101,36 @@ class Case:
             v = [a - factor * b for a, b in zip(v, normal, strict=True)]
         return v
 
+    def slope(self, i: int, unit: int) -> Fraction:
+        return Fraction(1) if self.gates[i, unit] == 1.0 else self.network.slope
+
+    def layers(self, v: Vector) -> list[Sequence[Fraction]]:
+        """Every layer's parameters, those of fixed ones in their place."""
+        rest = iter(v)
+        return [
+            own if own is not None else [next(rest) for _ in range(size)]
+            for size, own in zip(self.network.sizes, self.network.fixed, strict=True)
+        ]
+
+    def inputs(self, i: int, layers: Sequence[Sequence[Fraction]]) -> list[Vector]:
+        """What each layer is given, and the outputs."""
+        given, unit = [list(self.x[i])], len(self.x[i])
+        for pattern, u in zip(self.network.patterns, layers, strict=True):
+            given.append([self.slope(i, unit + r) * _row(row, u, given[-1]) for r, row in enumerate(pattern)])
+            unit += len(pattern)
+        return given
+
     def margins(self, v: Vector) -> list[Fraction]:
-        """q_i(v) under the gates; a multilinear form, so the sum of a layer's parameters times their derivatives."""
-        last = self.network.sizes[-1]
-        return [_dot(g[-last:], v[-last:]) for g in self.gradients(v, project=False)]
+        """q_i(v) under the gates."""
+        layers = self.layers(v)
+        return [_dot(seed, self.inputs(i, layers)[-1]) for i, seed in enumerate(self.seeds)]
 
     def gradients(self, v: Vector, project: bool = True) -> list[Vector]:
         """grad q_i(v) under the gates, projected on the kinks, by forward and backward passes in rationals."""
-        parts, start = [], 0
-        for size in self.network.sizes:
-            parts.append(v[start : start + size])
-            start += size
-        out = []
-        for i, x in enumerate(self.x):
-            inputs, unit = [list(x)], len(x)
-            for pattern, u in zip(self.network.patterns[:-1], parts, strict=False):
-                gate = self.gates[i, unit : unit + len(pattern)]
-                unit += len(pattern)
-                h = [_row(row, u, inputs[-1]) if g else Fraction(0) for row, g in zip(pattern, gate, strict=True)]
-                inputs.append(h)
-            back, blocks = [Fraction(self.y[i])], []
+        parts, out = self.layers(v), []
+        for i, seed in enumerate(self.seeds):
+            inputs = self.inputs(i, parts)
+            back, blocks = list(seed), []
             for layer in range(self.network.depth - 1, -1, -1):
                 pattern, u = self.network.patterns[layer], parts[layer]
                 block, below = [Fraction(0)] * len(u), [Fraction(0)] * len(pattern[0])
@@ -103,27 +139,38 @@ class Case:
                         if k >= 0:
                             block[k] += back[r] * inputs[layer][c]
                             below[c] += back[r] * u[k]
-                blocks.append(block)
+                blocks.append(block if self.network.trained[layer] else [])
                 unit = int(self.net.uptr[layer])
-                back = [b if self.gates[i, unit + c] else Fraction(0) for c, b in enumerate(below)]
+                back = [self.slope(i, unit + c) * b for c, b in enumerate(below)]
             gradient = [a for block in blocks[::-1] for a in block]
             out.append(self.tangent(gradient) if project else gradient)
         return out
 
     def never_moving(self) -> list[bool]:
         """Coordinates that no gradient moves at a start without structure."""
-        generic = [Fraction(p) for p in (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)][: len(self.theta0)]
+        generic = [Fraction(int(a)) for a in np.random.default_rng(5).integers(1, 10**9, len(self.theta0))]
         return [not any(g[k] for g in self.gradients(generic)) for k in range(len(self.theta0))]
 
     def closure(self, held: Sequence[bool]) -> list[Vector]:
         """The reduced row echelon basis of V without the coordinates held, which never move."""
-        blocks = _grouped([self.margins(self.theta0)])
+        blocks = self.consistent(_grouped([self.margins(self.theta0)]))
         while True:
             basis = self.closed_under(blocks, held)
-            finer = _grouped([[Fraction(b) for b in blocks], *map(self.margins, self.sums(basis, self.network.depth))])
+            sums = self.sums(basis, self.network.degree)
+            finer = self.consistent(_grouped([[Fraction(b) for b in blocks], *map(self.margins, sums)]))
             if finer == blocks:
                 return basis
             blocks = finer
+
+    def consistent(self, blocks: list[int]) -> list[int]:
+        """With cross entropy the weight of a margin depends on all of its point: those have to be in the same blocks."""
+        while self.together > 1:
+            points = [blocks[i - i % self.together :][: self.together] for i in range(len(blocks))]
+            finer = _grouped([[Fraction(b) for b in blocks], *map(list, zip(*map(sorted, points), strict=True))])
+            if finer == blocks:
+                break
+            blocks = finer
+        return blocks
 
     def sums(self, basis: list[Vector], count: int) -> list[Vector]:
         """All sums of so many vectors of a basis."""
@@ -134,7 +181,9 @@ class Case:
         basis = _echelon([_without(self.theta0, held)])
         while True:
             found = list(basis)
-            for v in self.sums(basis, max(self.network.depth - 1, 1)):
+            # of degree 1 the gradients are the same everywhere, where there is no basis yet too
+            zero = [Fraction(0)] * len(self.theta0)
+            for v in self.sums(basis, self.network.degree - 1) if self.network.degree > 1 else [zero]:
                 gradients = self.gradients(v)
                 members = [[g for g, c in zip(gradients, blocks, strict=True) if c == b] for b in set(blocks)]
                 found += [_without(_sum(block), held) for block in members]
@@ -144,7 +193,7 @@ class Case:
             basis = wider
 
 
-def _grouped(columns: list[list[Fraction]]) -> list[int]:
+def _grouped(columns: Sequence[Sequence[Fraction | int]]) -> list[int]:
     """A number a sample, the same where all columns agree."""
     rows = list(zip(*columns, strict=True))
     return [rows.index(row) for row in rows]
@@ -185,12 +234,21 @@ def _echelon(rows: list[Vector]) -> list[Vector]:
     return rows[:done]
 
 
-@pytest.mark.parametrize("slides", [False, True], ids=["no slide", "slide"])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_closure(name: str, slides: bool) -> None:
+def settings() -> list[tuple[str, Loss, bool]]:
+    """Losses make a difference to the blocks of classes alone; kinks there are in hidden layers."""
+    return [
+        (name, loss, slides)
+        for name, network in NETWORKS.items()
+        for loss in (("exponential", "logistic") if network.outputs > 1 else ("exponential",))
+        for slides in ((False, True) if network.depth > 1 else (False,))
+    ]
+
+
+@pytest.mark.parametrize(("name", "loss", "slides"), settings())
+def test_closure(name: str, loss: Loss, slides: bool) -> None:
     proper = 0
     for seed in range(60):
-        case = Case(NETWORKS[name], seed, slides)
+        case = Case(NETWORKS[name], loss, seed, slides)
         normals = [tuple(normal) for normal in case.normals]
         found = case.found()
         assert found.exact, seed
@@ -205,4 +263,5 @@ def test_closure(name: str, slides: bool) -> None:
         # the rows of the pivots are the identity: they are the coordinates
         np.testing.assert_array_equal(found.basis[found.pivots], np.eye(len(exact)))
         proper += 0 < len(exact) < len(case.theta0) - int(found.constant.sum())
+    # of a convex problem, or with one layer of two weights, most subspaces are all or nothing
     assert proper >= 5, "the draws have proper invariant subspaces"

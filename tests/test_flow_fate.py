@@ -20,7 +20,9 @@ from tests.test_reference import VALUES, case
 ON, OFF, SLIDING = 1, 0, 2
 
 
-def stepped(x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, clock: float, step: float) -> float:
+def stepped(
+    x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, below: float, clock: float, step: float
+) -> float:
     """The rate at the end of small steps with the sign gate, which creep along kinks that attract from both sides.
 
     NaN where it is not steady yet.
@@ -28,7 +30,8 @@ def stepped(x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, clock: float
     grown = [0.0]
     for _ in range(int(clock / step)):
         pre = x @ w
-        pull, push = (mu * (pre > 0.0)) @ x, float(mu @ np.maximum(pre, 0.0))
+        slopes = np.where(pre > 0.0, 1.0, below)
+        pull, push = (mu * slopes) @ x, float(mu @ (slopes * pre))
         w, v = w + step * v * pull, v + step * push
         size = math.hypot(float(np.linalg.norm(w)), v)
         w, v = w / size, v / size
@@ -38,65 +41,77 @@ def stepped(x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, clock: float
     return later if abs(late - later) < 0.02 * np.abs(mu).max() else math.nan
 
 
-def test_the_rate_of_a_small_neuron_is_that_of_small_steps() -> None:
+@pytest.mark.parametrize(("below", "draws"), [(0.0, 150), (0.1, 40), (0.5, 40), (-1.0, 40), (2.0, 40)])
+def test_the_rate_of_a_small_neuron_is_that_of_small_steps(below: float, draws: int) -> None:
     rng = np.random.default_rng(20261128)
     compared = crossed = unknown = slow = 0
-    for _ in range(150):
+    for _ in range(draws):
         n, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
         x, mu = rng.standard_normal((n, d)), rng.standard_normal(n)
         w, v = rng.standard_normal(d), float(rng.standard_normal())
         gates = (x @ w > 0.0).astype(np.int64)
-        rate = rate_of(x, mu, w, v, gates)
+        rate = rate_of(x, mu, w, v, gates, below)
         if math.isnan(rate):
             unknown += 1
             continue
-        start = float(np.linalg.norm((mu * gates) @ x))
+        start = float(np.linalg.norm((mu * np.where(gates, 1.0, below)) @ x))
         crossed += abs(rate - start) > 1e-9
         # in proportion to what the samples can pull; a neuron that dies stands still in the end
-        scale = float(np.abs(mu) @ np.linalg.norm(x, axis=1))
-        beside = stepped(x, mu, w, v, 40.0 / scale, 2e-3 / scale)
+        scale = float(np.abs(mu) @ np.linalg.norm(x, axis=1)) * max(abs(below), 1.0)
+        beside = stepped(x, mu, w, v, below, 40.0 / scale, 2e-3 / scale)
+        if abs(rate - beside) > 0.02 * scale:
+            # steady for a while, it may have left a balance late: it is followed further
+            beside = stepped(x, mu, w, v, below, 400.0 / scale, 2e-3 / scale)
         slow += math.isnan(beside)
         if not math.isnan(beside):
             assert rate == pytest.approx(beside, abs=0.02 * scale), (x, mu, w, v)
             compared += 1
-    assert compared >= 110
-    assert crossed >= 30
-    assert unknown <= 15
-    assert slow <= 25
+    assert compared >= 0.73 * draws
+    assert crossed >= (0.2 if below < 1.0 else 0.1) * draws
+    assert unknown <= 0.1 * draws
+    assert slow <= 0.17 * draws
 
 
 @pytest.mark.parametrize(
-    ("x", "mu", "w", "v", "gates", "rate"),
+    ("x", "mu", "w", "v", "gates", "below", "rate"),
     [
         # on, and pulled along: |mu x|
-        ([[2.0]], [0.75], [1.0], 1.0, [ON], 1.5),
+        ([[2.0]], [0.75], [1.0], 1.0, [ON], 0.0, 1.5),
         # off for ever: nothing moves
-        ([[2.0]], [0.75], [-1.0], 1.0, [OFF], 0.0),
+        ([[2.0]], [0.75], [-1.0], 1.0, [OFF], 0.0, 0.0),
         # balanced, and driven to w = 0, where it stops
-        ([[1.0]], [1.0], [1.0], -1.0, [ON], 0.0),
+        ([[1.0]], [1.0], [1.0], -1.0, [ON], 0.0, 0.0),
         # through w = 0 it meets the other sample, which pulls further
-        ([[1.0], [-2.0]], [1.0, -3.0], [0.5], -1.0, [ON, OFF], 6.0),
+        ([[1.0], [-2.0]], [1.0, -3.0], [0.5], -1.0, [ON, OFF], 0.0, 6.0),
         # a kink that attracts: along it what is left of the pull
-        ([[1.0, 0.0], [3.0, 2.0]], [-1.0, 0.25], [0.0, 1.0], 1.0, [SLIDING, ON], 0.5),
+        ([[1.0, 0.0], [3.0, 2.0]], [-1.0, 0.25], [0.0, 1.0], 1.0, [SLIDING, ON], 0.0, 0.5),
+        # off, and pulled along by the slope's share
+        ([[2.0]], [-0.75], [-1.0], 1.0, [OFF], 0.5, 0.75),
+        # balanced, off, and driven to w = 0, where it stops
+        ([[1.0]], [1.0], [-1.0], 1.0, [OFF], 0.25, 0.0),
+        # the absolute value: off is on with the other sign
+        ([[2.0]], [0.75], [-1.0], 1.0, [OFF], -1.0, 1.5),
+        # the kink attracts with a slope of 1/4, too: of x_1 what cancels the other's part, which is between
+        ([[1.0, 0.0], [1.0, 2.0]], [-1.0, 0.5], [0.0, 1.0], 1.0, [SLIDING, ON], 0.25, 1.0),
     ],
 )
 def test_rates_by_hand(
-    x: list[list[float]], mu: list[float], w: list[float], v: float, gates: list[int], rate: float
+    x: list[list[float]], mu: list[float], w: list[float], v: float, gates: list[int], below: float, rate: float
 ) -> None:
-    found = rate_of(np.array(x), np.array(mu), np.array(w), v, np.array(gates))
+    found = rate_of(np.array(x), np.array(mu), np.array(w), v, np.array(gates), below)
     assert found == pytest.approx(rate, abs=1e-12)
 
 
 def test_a_slide_on_which_the_outgoing_weight_passes_zero_has_no_one_rate() -> None:
     """There three solutions depart."""
     x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([-1.0, -0.25])
-    assert math.isnan(rate_of(x, mu, np.array([0.0, 3.0]), 1.0, np.array([SLIDING, ON])))
+    assert math.isnan(rate_of(x, mu, np.array([0.0, 3.0]), 1.0, np.array([SLIDING, ON]), 0.0))
 
 
 def test_where_all_kinks_meet_no_rate_is_known() -> None:
     """w slides along one kink into the origin, while v is left."""
     x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([1.0, 0.25])
-    assert math.isnan(rate_of(x, mu, np.array([0.0, 1.0]), -2.0, np.array([SLIDING, ON])))
+    assert math.isnan(rate_of(x, mu, np.array([0.0, 1.0]), -2.0, np.array([SLIDING, ON]), 0.0))
 
 
 def test_a_rate_of_one_is_neither() -> None:

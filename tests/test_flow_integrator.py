@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import solve_ivp
 
-from harness.flow.compiled.field import Cell, field, jacobian, no_slides, slides_of, softmax, velocity, workspace
+from harness.flow.compiled.field import (
+    Cell,
+    field,
+    jacobian,
+    loss_below,
+    no_slides,
+    slides_of,
+    softmax,
+    velocity,
+    workspace,
+)
 from harness.flow.compiled.kernel import wiring
 from harness.flow.compiled.rodas import Frame, Linear, Stages, interpolate, rosenbrock_step, stages_of
-from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
+from harness.problem.problems import Problem
 
 NETWORKS: dict[str, Network] = {
     "depth 1": fully_connected("linear", (3,)),
@@ -17,6 +31,17 @@ NETWORKS: dict[str, Network] = {
     "depth 2, shared": convolutional("linear", 4, 2),
     "depth 3": fully_connected("linear", (2, 2, 2)),
     "depth 3, diagonal": diagonal("linear", 3, 3),
+}
+# Of every slope, layer that is fixed and number of outputs: each its own degree.
+SLOPES = [Fraction(1, 2), Fraction(-1), Fraction(2)]
+WIDER: dict[str, Network] = {
+    **{f"slope {slope}": fully_connected("leaky_relu", (3, 2), negative_slope=slope) for slope in SLOPES},
+    "slope 1/2, depth 3": fully_connected("leaky_relu", (2, 2, 2), negative_slope=SLOPES[0]),
+    "last fixed": fully_connected("leaky_relu", (3, 3), negative_slope=SLOPES[0], fixed={2: (1, -1, 1)}),
+    "middle fixed": fully_connected("leaky_relu", (2, 2, 2), negative_slope=SLOPES[1], fixed={2: (2, -1, 1, 3)}),
+    "three outputs, depth 1": fully_connected("linear", (3,), outputs=3),
+    "three outputs": fully_connected("leaky_relu", (3, 2), negative_slope=SLOPES[0], outputs=3),
+    "three outputs, last fixed": fully_connected("linear", (2, 2), outputs=3, fixed={2: (1, 2, -1, 0, 3, 1)}),
 }
 
 
@@ -26,12 +51,20 @@ class Setting:
     def __init__(self, network: Network, logistic: bool, seed: int, whole: bool = False) -> None:
         rng = np.random.default_rng(seed)
         net = wiring(network)
-        self.size = sum(network.sizes)
-        n = 4
-        self.cell = Cell(
-            net, rng.standard_normal((n, network.widths[0])), rng.choice([-1.0, 1.0], n),
-            np.ones((n, int(net.uptr[-1]))), logistic,
-        )  # fmt: skip
+        self.size = network.size
+        n, slope = 4, float(network.slope)
+        x, y = rng.standard_normal((n, network.widths[0])), rng.choice([-1.0, 1.0], n)
+        gates = np.ones((n, int(net.uptr[-1])))
+        if network.kinked:
+            hidden = slice(network.widths[0], -network.outputs)
+            gates[:, hidden] = np.where(rng.integers(0, 2, gates[:, hidden].shape), 1.0, slope)
+        if network.outputs == 1:
+            self.cell = Cell(net, x, y[:, None], gates, logistic, 1.0 - slope, 1)
+        else:
+            problem = Problem(network, tuple(map(tuple, x)), tuple(rng.integers(0, network.outputs, n)))
+            gates = gates[[sample for sample, _ in problem.rows]]
+            group = network.outputs - 1
+            self.cell = Cell(net, problem.inputs.copy(), problem.seeds.copy(), gates, logistic, 1.0 - slope, group)
         theta = rng.standard_normal(self.size)
         held = np.zeros(self.size, dtype=bool)
         if not whole:
@@ -44,17 +77,17 @@ class Setting:
 
     def add_slides(self, curved: bool) -> None:
         """Slides on one flat kink of the first layer, and on one curved one of the second where there is one."""
-        net, x, _, gates, _ = self.cell
+        net, x, gates, slope = self.cell.net, self.cell.x, self.cell.gates, 1.0 - self.cell.jump
         unit = int(net.uptr[1])
         flat = np.zeros((1, self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
             if net.row[e] == unit:
                 flat[0, net.par[e]] += x[0, net.col[e]]
-        gates[0, unit] = 0.0
+        gates[0, unit] = slope
         pairs = [(0, unit)]
         if curved:
             pairs.append((1, int(net.uptr[2])))
-            gates[pairs[1]] = 0.0
+            gates[pairs[1]] = slope
         normals = np.zeros((len(pairs), self.size))
         length = float(np.linalg.norm(flat))
         normals[0] = flat[0] / length
@@ -112,11 +145,21 @@ def test_jacobian(name: str, logistic: bool, seed: int) -> None:
 
 
 @pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+@pytest.mark.parametrize("name", WIDER)
+@pytest.mark.parametrize("seed", range(3))
+def test_jacobian_of_wider_networks(name: str, logistic: bool, seed: int) -> None:
+    assert_jacobian(Setting(WIDER[name], logistic, seed))
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("slope", [Fraction(0), *SLOPES])
 @pytest.mark.parametrize("curved", [False, True], ids=["flat", "flat and curved"])
 @pytest.mark.parametrize("seed", range(3))
-def test_jacobian_on_slides(curved: bool, logistic: bool, seed: int) -> None:
-    activation: Activation = "relu"
-    setting = Setting(fully_connected(activation, (3, 2, 2) if curved else (3, 2)), logistic, seed, whole=True)
+def test_jacobian_on_slides(curved: bool, slope: Fraction, outputs: int, logistic: bool, seed: int) -> None:
+    widths = (3, 2, 2) if curved else (3, 2)
+    network = fully_connected("leaky_relu", widths, negative_slope=slope, outputs=outputs)
+    setting = Setting(network, logistic, seed, whole=True)
     setting.add_slides(curved)
     assert_jacobian(setting)
     rate = setting.rate(setting.z)
@@ -154,7 +197,7 @@ def test_the_dense_output_has_order_three() -> None:
 def test_softmax_is_the_normalised_loss_derivative(logistic: bool) -> None:
     q = np.array([-3.0, 0.5, 2.0, 40.0])
     p, slope = np.empty(4), np.empty(4)
-    softmax(q, logistic, p, slope)
+    softmax(q, logistic, 1, p, slope)
     weight = 1.0 / (1.0 + np.exp(q)) if logistic else np.exp(-q)
     np.testing.assert_allclose(p, weight / weight.sum(), rtol=1e-13)
     h = 1e-6
@@ -165,22 +208,44 @@ def test_softmax_is_the_normalised_loss_derivative(logistic: bool) -> None:
 @pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
 def test_softmax_does_not_overflow(logistic: bool) -> None:
     for q in (np.array([1e300, 1e300 + 1e285]), np.array([-1e5, 1e5]), np.array([-1e300, 0.0])):
-        p, slope = np.empty(2), np.empty(2)
-        softmax(q, logistic, p, slope)
-        assert p.sum() == pytest.approx(1.0)
-        assert np.isfinite(slope).all()
+        for group in (1, 2):
+            p, slope = np.empty(2), np.empty(2)
+            softmax(q, logistic, group, p, slope)
+            assert p.sum() == pytest.approx(1.0)
+            assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+def test_softmax_of_classes_is_the_normalised_loss_derivative(logistic: bool) -> None:
+    """Two points of three classes; the cross entropy of a point is one logarithm."""
+    q = torch.tensor([-3.0, 0.5, 2.0, 9.0], dtype=torch.float64, requires_grad=True)
+    losses = torch.log1p(torch.exp(-q.reshape(2, 2)).sum(dim=1)) if logistic else torch.exp(-q)
+    (derivative,) = torch.autograd.grad(losses.sum(), q, create_graph=True)
+    p, slope = np.empty(4), np.empty(4)
+    softmax(q.detach().numpy(), logistic, 2, p, slope)
+    np.testing.assert_allclose(p, (derivative / derivative.sum()).detach().numpy(), rtol=1e-13)
+    for i in range(4):
+        (second,) = torch.autograd.grad(torch.log(-derivative[i]), q, retain_graph=True)
+        assert slope[i] == pytest.approx(-float(second[i]), rel=1e-12)
+
+
+@pytest.mark.parametrize("logistic", [False, True], ids=["exponential", "logistic"])
+def test_what_separates_classes(logistic: bool) -> None:
+    """Loss below 1, respectively log 2, of the points' losses together."""
+    for q in np.random.default_rng(8).normal(1.5, 1.0, (200, 4)):
+        terms = np.log1p(np.exp(-q.reshape(2, 2)).sum(axis=1)) if logistic else np.exp(-q)
+        assert loss_below(q, logistic, 2) == (terms.sum() < (np.log(2.0) if logistic else 1.0))
 
 
 def test_the_field_is_homogeneous() -> None:
-    """f(theta) = rho^(2-m) sum p_i grad q_i grows like rho for fixed weights p."""
-    for name, network in NETWORKS.items():
+    """f(theta) = rho^(2-m) sum p_i grad q_i grows like rho for fixed weights p, m the number of trained layers."""
+    for name, network in {**NETWORKS, **WIDER}.items():
         setting = Setting(network, False, 5)
         theta = setting.c + setting.basis @ setting.z
-        n = len(setting.cell.y)
-        # one sample alone always has weight 1
-        net, x, y, gates, _ = setting.cell
-        single = Cell(net, x[:1].copy(), y[:1].copy(), gates[:1].copy(), False)
-        assert n > 1
+        cell = setting.cell
+        # one margin alone always has weight 1
+        single = cell._replace(x=cell.x[:1].copy(), seeds=cell.seeds[:1].copy(), gates=cell.gates[:1].copy(), group=1)
+        assert len(cell.x) > 1
         one, two = workspace(single), workspace(single)
         field(single, theta, one)
         field(single, 2.0 * theta, two)

@@ -2,51 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
-from harness.flow.compiled.kernel import evaluate, hessian_times, lu_factor, lu_solve, margins, unit_gradient, wiring
+from harness.flow.compiled.kernel import (
+    entries_of,
+    evaluate,
+    hessian_times,
+    lu_factor,
+    lu_solve,
+    margins,
+    unit_gradient,
+    wiring,
+)
 from harness.problem.networks import Network
 
-CASES = [(depth, shared, seed) for depth in (1, 2, 3, 4) for shared in (False, True) for seed in range(4)]
+KINDS = ("relu", "slope 1/2", "slope -1", "slope 2", "last fixed", "middle fixed", "classes", "all")
+CASES = [(kind, depth, shared, seed) for kind in KINDS for depth in (1, 2, 3, 4) for shared in (False, True)
+         for seed in range(4 if kind == "relu" else 2)
+         if depth > 1 or kind in ("relu", "classes")]  # fmt: skip
 
 
 class Case:
-    """A random network of a depth, data, gates in {0, 1} and parameters."""
+    """A random network of a kind and a depth, data, gates on either side and parameters.
 
-    def __init__(self, depth: int, shared: bool, seed: int) -> None:
+    middle: the last layer but one.  all: slope 1/2, that layer fixed, and three outputs.
+    """
+
+    def __init__(self, kind: str, depth: int, shared: bool, seed: int) -> None:
         rng = np.random.default_rng([depth, shared, seed])
         self.rng = rng
-        widths = [int(w) for w in rng.integers(1, 4, depth)] + [1]
-        self.network = Network("relu", tuple(_pattern(rng, *s, shared) for s in zip(widths[1:], widths, strict=False)))
-        self.net = wiring(self.network)
+        outputs = 3 if kind in ("classes", "all") else 1
+        widths = [int(w) for w in rng.integers(1, 4, depth)] + [outputs]
+        slope = Fraction(kind.removeprefix("slope ")) if kind.startswith("slope") else Fraction(1, 2) * (kind == "all")
+        network = Network(
+            "leaky_relu", tuple(_pattern(rng, *s, shared) for s in zip(widths[1:], widths, strict=False)), slope
+        )
+        layer = {"last fixed": depth, "middle fixed": depth - 1, "all": depth - 1}.get(kind)
+        if layer:
+            network = network.fixing({layer: rng.standard_normal(network.sizes[layer - 1]).tolist()})
+        self.network = network
+        self.net = wiring(network)
         n, units = 3, int(self.net.uptr[-1])
         self.x = rng.standard_normal((n, widths[0]))
-        self.y = rng.choice([-1.0, 1.0], n)
+        self.seeds = rng.choice([-1.0, 1.0], (n, outputs))
         self.gates = np.ones((n, units))
-        hidden = slice(widths[0], units - 1)
-        self.gates[:, hidden] = rng.integers(0, 2, self.gates[:, hidden].shape)
-        self.theta = rng.standard_normal(sum(self.network.sizes))
+        hidden = slice(widths[0], units - outputs)
+        self.gates[:, hidden] = np.where(rng.integers(0, 2, self.gates[:, hidden].shape), 1.0, float(slope))
+        self.theta = rng.standard_normal(network.size)
 
     def torch_preactivations(self, theta: torch.Tensor) -> torch.Tensor:
         """All units (n, units), inputs first, as the kernel numbers them; the gates multiply the activations."""
         h = torch.tensor(self.x)
         columns, start, unit = [h], 0, self.x.shape[1]
         for layer, (pattern, size) in enumerate(zip(self.network.patterns, self.network.sizes, strict=True)):
-            padded = torch.cat([theta[start : start + size], torch.zeros(1, dtype=theta.dtype)])
+            fixed = self.network.fixed[layer]
+            own = theta[start : start + size] if fixed is None else torch.tensor([float(a) for a in fixed])
+            padded = torch.cat([own, torch.zeros(1)])
             pre = h @ padded[torch.tensor(pattern)].T
             columns.append(pre)
             if layer < self.network.depth - 1:
                 h = pre * torch.tensor(self.gates[:, unit : unit + len(pattern)])
-            start, unit = start + size, unit + len(pattern)
+            start, unit = start + size * (fixed is None), unit + len(pattern)
         return torch.cat(columns, dim=1)
 
     def evaluate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         n, units = self.gates.shape
         out = np.empty(n), np.empty((n, len(self.theta))), np.empty((n, units)), np.empty((n, units))
-        evaluate(self.net, self.theta, self.x, self.y, self.gates, *out)
+        evaluate(self.net, self.theta, self.x, self.seeds, self.gates, *out)
         return out
+
+
+@pytest.fixture(autouse=True)
+def in_float64() -> Generator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def _pattern(rng: np.random.Generator, rows: int, cols: int, shared: bool) -> tuple[tuple[int, ...], ...]:
@@ -60,28 +95,30 @@ def _pattern(rng: np.random.Generator, rows: int, cols: int, shared: bool) -> tu
     return tuple(tuple(int(k) for k in row) for row in out)
 
 
-@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
-def test_margins_and_gradients(depth: int, shared: bool, seed: int) -> None:
-    case = Case(depth, shared, seed)
+@pytest.mark.parametrize(("kind", "depth", "shared", "seed"), CASES)
+def test_margins_and_gradients(kind: str, depth: int, shared: bool, seed: int) -> None:
+    case = Case(kind, depth, shared, seed)
     q, grad, pre, _ = case.evaluate()
     theta = torch.tensor(case.theta, requires_grad=True)
     units = case.torch_preactivations(theta)
     np.testing.assert_allclose(pre, units.detach().numpy(), rtol=1e-12, atol=1e-13)
-    np.testing.assert_allclose(q, case.y * pre[:, -1], rtol=0, atol=0)
-    for i in range(len(case.y)):
-        (expected,) = torch.autograd.grad(case.y[i] * units[i, -1], theta, retain_graph=True)
+    outputs = case.network.outputs
+    np.testing.assert_allclose(q, (case.seeds * pre[:, -outputs:]).sum(axis=1), rtol=1e-15 if outputs > 1 else 0)
+    for i in range(len(q)):
+        (expected,) = torch.autograd.grad(torch.tensor(case.seeds[i]) @ units[i, -outputs:], theta, retain_graph=True)
         np.testing.assert_allclose(grad[i], expected.numpy(), rtol=1e-12, atol=1e-13)
     q2, pre2 = np.empty_like(q), np.empty_like(pre)
-    margins(case.net, case.theta, case.x, case.y, case.gates, q2, pre2)
+    margins(case.net, case.theta, case.x, case.seeds, case.gates, q2, pre2)
     np.testing.assert_array_equal(q2, q)
     np.testing.assert_array_equal(pre2, pre)
 
 
-@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
-def test_delta_is_the_derivative_by_the_preactivation(depth: int, shared: bool, seed: int) -> None:
+@pytest.mark.parametrize(("kind", "depth", "shared", "seed"), CASES)
+def test_delta_is_the_derivative_by_the_preactivation(kind: str, depth: int, shared: bool, seed: int) -> None:
     """An amount added to one pre-activation, behind its gate, changes q_i by delta times it: q is multilinear."""
-    case = Case(depth, shared, seed)
+    case = Case(kind, depth, shared, seed)
     q, _, pre, delta = case.evaluate()
+    w = entries_of(case.net, case.theta)
     for layer in range(1, depth):
         for unit in range(int(case.net.uptr[layer]), int(case.net.uptr[layer + 1])):
             for i in range(len(q)):
@@ -97,27 +134,30 @@ def test_delta_is_the_derivative_by_the_preactivation(depth: int, shared: bool, 
                     rows = slice(int(case.net.uptr[above + 1]), int(case.net.uptr[above + 2]))
                     h[rows] = 0.0
                     for e in range(int(case.net.ptr[above]), int(case.net.ptr[above + 1])):
-                        h[case.net.row[e]] += case.theta[case.net.par[e]] * h[case.net.col[e]]
+                        h[case.net.row[e]] += w[e] * h[case.net.col[e]]
                     h[rows] *= case.gates[i, rows]
-                assert case.y[i] * h[-1] - q[i] == pytest.approx(delta[i, unit], rel=1e-9, abs=1e-11)
+                moved = float(case.seeds[i] @ h[-case.network.outputs :])
+                assert moved - q[i] == pytest.approx(delta[i, unit], rel=1e-9, abs=1e-11)
 
 
-@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
-def test_unit_gradients(depth: int, shared: bool, seed: int) -> None:
-    case = Case(depth, shared, seed)
+@pytest.mark.parametrize(("kind", "depth", "shared", "seed"), CASES)
+def test_unit_gradients(kind: str, depth: int, shared: bool, seed: int) -> None:
+    case = Case(kind, depth, shared, seed)
     theta = torch.tensor(case.theta, requires_grad=True)
     units = case.torch_preactivations(theta)
     out = np.empty(len(case.theta))
-    for i in range(len(case.y)):
+    for i in range(len(case.x)):
         for unit in range(case.x.shape[1], units.shape[1]):
             unit_gradient(case.net, case.theta, case.x[i], case.gates[i], unit, out)
-            (expected,) = torch.autograd.grad(units[i, unit], theta, retain_graph=True)
+            # what is fixed all the way down has no gradient
+            total = units[i, unit] + 0.0 * theta.sum()
+            (expected,) = torch.autograd.grad(total, theta, retain_graph=True)
             np.testing.assert_allclose(out, expected.numpy(), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize(("depth", "shared", "seed"), CASES)
-def test_hessian_times_vectors(depth: int, shared: bool, seed: int) -> None:
-    case = Case(depth, shared, seed)
+@pytest.mark.parametrize(("kind", "depth", "shared", "seed"), CASES)
+def test_hessian_times_vectors(kind: str, depth: int, shared: bool, seed: int) -> None:
+    case = Case(kind, depth, shared, seed)
     seeds = np.zeros_like(case.gates)
     seeds[:, case.x.shape[1] :] = case.rng.standard_normal(seeds[:, case.x.shape[1] :].shape)
     seeds[0] = 0.0  # a sample without weight is skipped

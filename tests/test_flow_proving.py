@@ -122,9 +122,10 @@ def test_neurons_that_are_exchanged_with_their_samples() -> None:
 
 def setting(instance: Instance, blocks: list[int]) -> tuple[Prover, Setting]:
     net = wiring(instance.network)
-    gates = np.ones((instance.n, int(net.uptr[-1])))
-    constant = np.zeros(sum(instance.network.sizes), dtype=bool)
-    return Prover(net, instance.x, instance.y), Setting(gates, [], [], constant, np.array(blocks))
+    gates = np.ones((len(instance.problem.rows), int(net.uptr[-1])))
+    constant = np.zeros(instance.network.size, dtype=bool)
+    group = instance.network.outputs - 1 if instance.loss == "logistic" else 1
+    return Prover(instance.problem, net, max(group, 1)), Setting(gates, [], [], constant, np.array(blocks))
 
 
 def test_a_subspace_that_is_closed_and_contains_the_start_is_proven() -> None:

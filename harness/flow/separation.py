@@ -3,9 +3,9 @@
 Three are known.  The start is stationary: every gradient vanishes exactly, or every parameter is held still by the
 gates.  The network is linear and the data are not separable, by Gordan's theorem: alpha >= 0, not 0, with
 sum alpha_i y_i x_i = 0 on every coordinate that reaches the output (with several outputs, over the margins,
-sum alpha_ik (e_y - e_k) (x) x_i = 0).  Or, for relu of depth 2 with one output and without shared weights, no outgoing
-weight can take the sign that some sample needs: v_j keeps its sign where |v_j(0)| >= ||w_j(0)|| (docs/statements.md,
-section 2), or where it is not trained, so that q_i <= 0 for ever.
+sum alpha_ik (e_y - e_k) (x) x_i = 0 on every coordinate that reaches each).  Or, for relu of depth 2 with one output and
+without shared weights, no outgoing weight can take the sign that some sample needs: v_j keeps its sign where
+|v_j(0)| >= ||w_j(0)|| (docs/statements.md, section 2), or where it is not trained, so that q_i <= 0 for ever.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ def _wrong_for_ever(instance: Instance) -> int | None:
 
 
 def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
-    """alpha >= 0, not 0, with sum alpha_i y_i x_i = 0 exactly on the coordinates that matter, if there is one."""
+    """alpha >= 0, not 0, with sum alpha_i y_i x_i = 0 exactly on what reaches an output, if there is one."""
     seen, margins = reaching(instance.network), instance.problem.rows
-    rows = [[s * instance.x[i][c] for s in seed for c in seen] for i, seed in margins]
+    rows = [[seed[k] * instance.x[i][c] for k, c in seen] for i, seed in margins]
     count = len(rows)
     if not seen:
         return (Fraction(1),) + (Fraction(0),) * (count - 1)
@@ -110,11 +110,11 @@ def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
     return tuple(out)
 
 
-def reaching(network: Network) -> list[int]:
-    """The coordinates of x from which a path leads to the output."""
-    live = {0}
+def reaching(network: Network) -> list[tuple[int, int]]:
+    """The outputs, and the coordinates of x from which a path leads to them."""
+    live = {(k, k) for k in range(network.outputs)}
     for pattern in reversed(network.patterns):
-        live = {c for r in live for c, k in enumerate(pattern[r]) if k >= 0}
+        live = {(output, c) for output, r in live for c, k in enumerate(pattern[r]) if k >= 0}
     return sorted(live)
 
 

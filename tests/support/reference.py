@@ -4,6 +4,9 @@ It follows the gradient flow of an instance as far in log-norm as asked, by expl
 are located by bisection, and what the flow does there is found by trying every assignment of off, on and sliding to the
 pre-activations that are zero.  None with a solution: unclear.  More than one: not unique.  It believes nothing and
 polishes nothing: where it ends is where the flow points at the last log-norm.
+
+A sample here is a margin: with several outputs a point has one for every other class, and they have its kinks in
+common.  Parameters are those of the trained layers.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from tests.support import stepping
 from tests.support.stepping import OFF, ON, SLIDE
 
 Status = Literal["followed", "not separated", "not unique", "unclear"]
-Kink = tuple[int, int, int]  # sample, layer, neuron, from 0
+Kink = tuple[int, int, int]  # sample (a margin), layer, neuron, from 0
 Kind = dict[Kink, int]  # kinks that are multiples of each other, with the multiples' signs
 
 # Kinds of kinks that hang together and are zero at once: 3^6 choices.
@@ -94,9 +97,11 @@ class _Flow:
         self.instance, self.hold, self.rtol = instance, hold, rtol
         network = instance.network
         self.net = _packed(instance)
-        self.names = _names(instance)
-        depth, width, n = network.depth, max(network.widths), instance.n
-        theta = np.concatenate(instance.theta0_float)
+        self.first = network.trained.index(True)
+        self.names = _names(instance, self.first)
+        depth, width, n = network.depth, max(network.widths), len(instance.problem.rows)
+        self.degree = network.degree
+        theta = network.flat(instance.theta0_float)
         self.theta = theta * 2.0 ** -(math.frexp(np.linalg.norm(theta))[1] - 1)
         self.level = math.frexp(np.linalg.norm(theta))[1] - 1
         self.mode = np.full((n, depth, width), ON, dtype=np.int8)
@@ -113,13 +118,13 @@ class _Flow:
         self.move = np.zeros(len(theta))
         self.events = self.evaluations = 0
         self.rows = _Rows()
-        self.guessed = list[Kink]()
+        self.woken, self.guessed = set[Kink](), list[Kink]()
 
     # --- along the path ---
 
     def run(self, target: float, budget: int, separation: int, watch: Watch | None) -> Record:
         try:
-            if self.instance.network.activation == "relu":
+            if self.net.kinked:
                 self._start()
             self._follow(target, budget, separation, watch)
             status, reason = "followed", ""
@@ -127,9 +132,9 @@ class _Flow:
             status, reason = stop.status, stop.reason
         self._note()
         q, p = self.work[0], self.work[1]
-        size = float(np.linalg.norm(self.theta)) ** self.instance.network.depth
+        size = float(np.linalg.norm(self.theta)) ** self.degree
         margin = float(p @ q) / size if size else 0.0
-        value = 0.5 * margin ** (-2.0 / self.instance.network.depth) if margin > 0.0 else math.inf
+        value = 0.5 * margin ** (-2.0 / self.degree) if margin > 0.0 else math.inf
         return Record(
             status, reason, np.array(self.rows.log_norm), np.array(self.rows.direction), value, p.copy(), self.events,
             self.evaluations,
@@ -185,9 +190,10 @@ class _Flow:
     def _separates(self) -> bool:
         """Whether the loss is below that of the zero network."""
         with np.errstate(over="ignore"):
-            margins = self.work[0] * 2.0 ** min(self.instance.network.depth * self.level, 1000)
+            margins = self.work[0] * 2.0 ** min(self.degree * self.level, 1000)
             if self.instance.loss == "logistic":
-                return bool(np.logaddexp(0.0, -margins).sum() < math.log(2.0))
+                points = margins.reshape(-1, self.net.group)
+                return sum(stepping.loss_of(point) for point in points) < math.log(2.0)
             return bool(np.exp(-margins).sum() < 1.0)
 
     # --- at kinks ---
@@ -231,11 +237,15 @@ class _Flow:
     def _dead(self, kink: Kink) -> bool:
         """Whether an input is zero whatever the weights, or all weights into and out of the neuron are, for ever."""
         sample, layer, neuron = kink
-        into, out_of = self.net[0][layer, neuron], self.net[0][layer + 1, :, neuron]
+        into, out_of = self.net.patterns[layer, neuron], self.net.patterns[layer + 1, :, neuron]
         inputs = self.work[4][sample, layer, : len(into)]
-        return not inputs[into >= 0].any() or not (
-            self.theta[into[into >= 0]].any() or self.theta[out_of[out_of >= 0]].any()
-        )
+        if not inputs[(into >= 0) | (self.net.fixed[layer, neuron] != 0.0)].any():
+            return True
+        given, passed = self.theta[into[into >= 0]].any(), self.theta[out_of[out_of >= 0]].any()
+        heard = (out_of >= 0).any() or self.net.fixed[layer + 1, :, neuron].any()
+        fixed = self.net.fixed[layer, neuron].any() or self.net.fixed[layer + 1, :, neuron].any()
+        # nothing is trained below, nobody hears it, or it is zero with all of its weights
+        return layer < self.first or not heard or not (given or passed or fixed)
 
     def _meet(self) -> None:
         """The gates after an event."""
@@ -266,7 +276,11 @@ class _Flow:
             doubtful = False
             for sides in product((0, 1, SLIDE), repeat=len(kinds)):
                 self._choose(kinds, sides)
+                chosen = {kink: self.mode[kink] for kind in kinds for kink in kind}
                 self._wake(kinds)
+                if any(self.mode[kink] != mode for kink, mode in chosen.items()):
+                    # its inputs, which are on their kinks, have it on another side
+                    continue
                 goes = self._goes_on(kinds)
                 doubtful |= goes is None
                 if goes:
@@ -294,23 +308,30 @@ class _Flow:
 
     def _wake(self, kinds: Sequence[Kind]) -> None:
         """Set the gates of later neurons whose inputs depend on these kinds alone; some are guessed."""
-        self.guessed = list[Kink]()
-        patterns, shape = self.net[0], self.net[1]
-        awake = {kink for kind in kinds for kink in kind if self.mode[kink] != OFF}
+        self.woken, self.guessed = set[Kink](), list[Kink]()
+        shape = self.net.shape
         below = {kink for kind in kinds for kink in kind}
         for layer in range(1, self.instance.network.depth - 1):
             for i in {kink[0] for kink in below if kink[1] == layer - 1}:
                 for r in range(shape[layer, 0]):
-                    units = [c for c in range(shape[layer, 1]) if patterns[layer, r, c] >= 0]
-                    if any(self.mode[i, layer - 1, c] == ON and (i, layer - 1, c) not in below for c in units):
+                    weights = [stepping.entry(self.net, self.theta, layer, r, c) for c in range(shape[layer, 1])]
+                    terms = [w * self._given((i, layer - 1, c)) for c, w in enumerate(weights) if w]
+                    if any(
+                        self._given((i, layer - 1, c)) and (i, layer - 1, c) not in below
+                        for c, w in enumerate(weights)
+                        if w
+                    ):
                         continue
-                    terms = [self.theta[patterns[layer, r, c]] for c in units if (i, layer - 1, c) in awake]
                     if terms and min(terms) < 0.0 < max(terms):
                         self.guessed.append((i, layer, r))
                     self._set((i, layer, r), ON if sum(terms) > 0.0 else OFF)
                     below.add((i, layer, r))
-                    if any(terms):
-                        awake.add((i, layer, r))
+                    self.woken.add((i, layer, r))
+
+    def _given(self, kink: Kink) -> float:
+        """What a neuron gives just beside its kink, by the side it is on and with the sign of what it is then."""
+        mode = self.mode[kink]
+        return 1.0 if mode == ON else -self.net.slope if mode == OFF else 0.0
 
     def _goes_on(self, kinds: Sequence[Kind]) -> bool | None:
         """Whether with the modes set the flow goes where they say; None if that is decided by rounding.
@@ -322,7 +343,7 @@ class _Flow:
         rates, sizes = self._rates()
         later_rates, later = self._ahead()
         answer: bool | None = True
-        for kink in [kink for kind in kinds for kink in kind]:
+        for kink in [kink for kind in kinds for kink in kind if kink not in self.woken]:
             mode = self.mode[kink]
             if mode == SLIDE:
                 c = later[kink] if min(abs(now[kink]), abs(1.0 - now[kink])) <= ROUNDING else now[kink]
@@ -375,7 +396,7 @@ class _Flow:
         h = self.work[4]
         out, sizes = np.zeros(self.mode.shape), np.zeros(self.mode.shape)
         terms = self.work[1] @ np.abs(self.work[6][:-1])
-        for i in range(self.instance.n):
+        for i in range(len(self.mode)):
             stepping.rates(self.net, i, self.theta, self.move, self.mode, h, out[i])
             stepping.rates(self.net, i, np.abs(self.theta), terms, self.mode, np.abs(h), sizes[i])
         return out, sizes
@@ -385,43 +406,55 @@ def _marked(marks: np.ndarray) -> Iterator[Kink]:
     return ((i, layer, neuron) for i, layer, neuron in np.argwhere(marks).tolist())
 
 
-def _names(instance: Instance) -> dict[Kink, tuple[object, int]]:
-    """Of each pre-activation what it is a multiple of whatever the weights, and with which sign."""
-    found: dict[Kink, tuple[object, int]] = {}
-    for layer, pattern in enumerate(instance.network.patterns[:-1]):
-        for (i, x), (r, row) in product(enumerate(instance.x), enumerate(pattern)):
-            name, sign = object(), 1
-            if layer == 0:
-                terms = [Fraction(0)] * instance.network.sizes[0]
-                for k, a in zip(row, x, strict=True):
+def _names(instance: Instance, first: int) -> dict[Kink, tuple[object, int]]:
+    """Of each pre-activation what it is a multiple of whatever the weights, and with which sign.
+
+    first: the first layer that is trained, whose inputs never change.
+    """
+    network, rows, found = instance.network, instance.problem.rows, dict[Kink, tuple[object, int]]()
+    inputs = [_layers(instance, point)[0][first] for point in range(instance.n)]
+    for layer, pattern in enumerate(network.patterns[:-1]):
+        for (i, (point, _)), (r, row) in product(enumerate(rows), enumerate(pattern)):
+            name, sign = (layer, point, r), 1
+            if layer == first:
+                terms = [Fraction(0)] * network.sizes[layer]
+                for k, a in zip(row, inputs[point], strict=True):
                     if k >= 0:
                         terms[k] += a
-                first = next((a for a in terms if a), Fraction(1))
-                name, sign = (layer, *(a / first for a in terms)), 1 if first > 0 else -1
-            elif sum(k >= 0 for k in row) == 1:
+                leading = next((a for a in terms if a), Fraction(1))
+                name, sign = (layer, *(a / leading for a in terms)), 1 if leading > 0 else -1
+            elif sum(k >= 0 for k in row) == 1 and not network.slope:
+                # one input of one sign
                 name = (layer, r)
             found[i, layer, r] = name, sign
     return found
 
 
-def _packed(instance: Instance) -> tuple[Any, ...]:
-    """patterns (m, width, width) with parameters counted through all layers, shapes (m, 2), x, y, whether relu."""
-    network = instance.network
+def _packed(instance: Instance) -> stepping.Net:
+    network, problem = instance.network, instance.problem
     width = max(network.widths)
     patterns = np.full((network.depth, width, width), -1)
+    fixed = np.zeros(patterns.shape)
     offset = 0
     for layer, (pattern, size) in enumerate(zip(network.patterns, network.sizes, strict=True)):
         array = np.array(pattern)
-        patterns[layer, : array.shape[0], : array.shape[1]] = np.where(array >= 0, array + offset, -1)
-        offset += size
+        place = (layer, slice(array.shape[0]), slice(array.shape[1]))
+        if network.trained[layer]:
+            patterns[place] = np.where(array >= 0, array + offset, -1)
+            offset += size
+        else:
+            fixed[place] = np.append(instance.theta0_float[layer], 0.0)[array]
     shape = np.array([(len(pattern), len(pattern[0])) for pattern in network.patterns])
-    return patterns, shape, instance.x_float.copy(), instance.y_float.copy(), network.activation == "relu"
+    return stepping.Net(
+        patterns, fixed, shape, problem.inputs.copy(), problem.seeds.copy(), float(network.slope),
+        network.activation != "linear", network.degree, max(network.outputs - 1, 1),
+    )  # fmt: skip
 
 
 def _groups(instance: Instance) -> np.ndarray:
     """What a parameter's error is relative to: a neuron's weights on the input, and every later weight by itself."""
-    labels = list(range(sum(instance.network.sizes)))
-    for row in instance.network.patterns[0]:
+    labels = list(range(instance.network.size))
+    for row in instance.network.patterns[instance.network.trained.index(True)]:
         used = {labels[k] for k in row if k >= 0}
         labels = [min(used) if label in used else label for label in labels]
     return np.unique(labels, return_inverse=True)[1]
@@ -431,27 +464,29 @@ def _balances(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
     """Parts of theta whose squares differ by what the flow conserves: 1 on the smaller, 2 on the larger; the gaps.
 
     Of every neuron the weights into and out of it at depth 2, with shared weights the layers; of every coordinate of a
-    diagonal network its least weight and each other.  None in others.
+    diagonal network its least weight, or those to the outputs, and each other.  None in others, nor beside a layer that
+    is fixed.
     """
     network = instance.network
     sizes = np.cumsum([0, *network.sizes])
     theta = [a for row in instance.theta0 for a in row]
+    last = [[int(sizes[-2]) + k for k in column if k >= 0] for column in zip(*network.patterns[-1], strict=True)]
     pairs: list[tuple[list[int], list[int]]] = []
+    if network.degree < network.depth:
+        return np.zeros((0, network.size), dtype=np.int64), np.zeros(0)
     if network.depth == 2 and network.shared:
         pairs = [(list(range(sizes[1])), list(range(sizes[1], sizes[2])))]
     elif network.depth == 2:
-        last = network.patterns[1][0]
-        pairs = [([k for k in row if k >= 0], [sizes[1] + last[r]]) for r, row in enumerate(network.patterns[0])
-                 if last[r] >= 0]  # fmt: skip
+        pairs = [([k for k in row if k >= 0], out) for row, out in zip(network.patterns[0], last, strict=True) if out]
     elif all(sum(k >= 0 for k in row) == 1 for pattern in network.patterns[:-1] for row in pattern):
         for r in range(network.widths[-2]):
-            chain, at = [int(sizes[-2]) + network.patterns[-1][0][r]], r
+            chain, at = [last[r]], r
             for layer in range(network.depth - 2, -1, -1):
                 row = network.patterns[layer][at]
                 at = next(c for c, k in enumerate(row) if k >= 0)
-                chain.append(int(sizes[layer]) + row[at])
-            least = min(chain, key=lambda k: abs(theta[k]))
-            pairs += [([least], [k]) for k in chain if k != least]
+                chain.append([int(sizes[layer]) + row[at]])
+            least = min(chain, key=lambda part: sum(theta[k] ** 2 for k in part))
+            pairs += [(least, part) for part in chain if part is not least]
     marks, gaps = np.zeros((len(pairs), len(theta)), dtype=np.int64), np.zeros(len(pairs))
     for b, parts in enumerate(pairs):
         small, large = sorted(parts, key=lambda part: sum(theta[k] ** 2 for k in part))
@@ -460,14 +495,24 @@ def _balances(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
     return marks, gaps
 
 
+def _layers(instance: Instance, point: int) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
+    """What each layer is given at the start, and the pre-activations that it makes of it, in exact numbers."""
+    slope = instance.network.slope if instance.network.activation != "linear" else Fraction(1)
+    inputs, made = [list(instance.x[point])], list[list[Fraction]]()
+    for pattern, u in zip(instance.network.patterns, instance.theta0, strict=True):
+        made.append(
+            [sum((u[k] * a for k, a in zip(r, inputs[-1], strict=True) if k >= 0), Fraction(0)) for r in pattern]
+        )
+        inputs.append([a if a > 0 else slope * a for a in made[-1]])
+    return inputs, made
+
+
 def _exact_signs(instance: Instance) -> dict[Kink, Fraction]:
     """The pre-activations of the start, in exact numbers."""
-    found: dict[Kink, Fraction] = {}
-    for i, row in enumerate(instance.x):
-        h = list(row)
-        for layer, (pattern, u) in enumerate(zip(instance.network.patterns, instance.theta0, strict=True)):
-            h = [sum((u[k] * a for k, a in zip(r, h, strict=True) if k >= 0), Fraction(0)) for r in pattern]
-            if layer < instance.network.depth - 1:
-                found |= {(i, layer, r): a for r, a in enumerate(h)}
-                h = [max(a, Fraction(0)) for a in h]
-    return found
+    made = [_layers(instance, point)[1][:-1] for point in range(instance.n)]
+    return {
+        (i, layer, r): a
+        for i, (point, _) in enumerate(instance.problem.rows)
+        for layer, row in enumerate(made[point])
+        for r, a in enumerate(row)
+    }

@@ -1,13 +1,14 @@
 """The compiled part of the reference trainer: the field with given gates, and explicit steps of its flow.
 
-    d theta / d sigma = |theta|^(2-m) sum_i p_i grad q_i,      p_i ~ -loss'(Q_i),      Q_i = beta q_i.
+    d theta / d sigma = |theta|^(2-D) sum_i p_i grad q_i,      p_i ~ -dL / dQ_i,      Q_i = beta q_i,
 
-theta is kept between 1 and 2 in norm: the true one is 2^level theta, and beta = 2^(m level) until min Q reaches `hold`,
-from where it is held there.  Steps are Runge-Kutta-Chebyshev of order 2 (Sommeijer, Shampine & Verwer 1998), explicit
+i a margin, and D the number of trained layers.  theta is kept between 1 and 2 in norm: the true one is 2^level theta,
+and beta = 2^(D level) until min Q reaches `hold`, from where it is held there.  Steps are Runge-Kutta-Chebyshev of order 2 (Sommeijer, Shampine & Verwer 1998), explicit
 and with as many stages as the stiffness asks for.  Nothing is solved but for the coefficients of slides, and all sums
 are in twice the precision: so what an exchange of samples, neurons and coordinates leaves as it is stays so to the bit.
 
-A gate is off, on or slides; arrays of gates are (n, m, width), of which layer m, the output, is always on.
+A gate is off, on or slides; arrays of gates are (n, m, width), of which layer m, the output, is always on.  A gate is
+0 off and 1 on: the slope of the activation there is `slope` and 1, and between them in proportion.
 """
 
 # Kernels compiled by numba take the types that they are called with, and unpack the whole tuple that they are given.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -28,7 +29,28 @@ REACHED, EVENT, TIRED = 0, 1, 2
 STAGES = 1000  # at most
 FAINTEST = 1e-200  # of the weights p, so that kinks of samples that hardly count are kinks still
 LONGEST = 0.2  # step, relative to the norm
+ROUNDING = 1e-15  # of a parameter's speed, relative to the sum of its terms' sizes
 BEHIND = 1e-13  # how far behind its kink a pre-activation has to be, relative to the sum of its terms' sizes
+
+
+
+class Net(NamedTuple):
+    """patterns (m, width, width): parameters counted through the trained layers, -1 where there is none.
+
+    fixed, of the same shape: the entries of the other layers.  shape (m, 2); x (n, d) and seeds (n, K), a margin each;
+    group: how many margins a point has, which stand together.
+    """
+
+    patterns: np.ndarray
+    fixed: np.ndarray
+    shape: np.ndarray
+    x: np.ndarray
+    seeds: np.ndarray
+    slope: float
+    kinked: bool
+    degree: int
+    group: int
+
 
 # Kept beside the source where that can be written.
 _compiled: Any = njit(cache=os.access(Path(__file__).parent, os.W_OK), error_model="numpy")
@@ -51,35 +73,46 @@ def dot(a, b):
 
 
 @_compiled
+def entry(net, theta, layer, r, c):
+    """W^l[r, c]."""
+    k = net.patterns[layer, r, c]
+    return theta[k] if k >= 0 else net.fixed[layer, r, c]
+
+
+@_compiled
+def bent(net, mode, a):
+    """What a neuron makes of a pre-activation, or of its rate: of one that slides nothing."""
+    return a if mode == ON else net.slope * a if mode == OFF else 0.0
+
+
+@_compiled
 def sample(net, i, theta, mode, gate, z, size, h, back, grad):
     """Returns q_i. Fills pre-activations z and the sums of their terms' sizes, layer inputs h, and grad[i] = dq_i."""
-    patterns, shape, x, y, _ = net
+    shape, x = net.shape, net.x
     depth = shape.shape[0]
     h[i, 0, : x.shape[1]] = x[i]
     for layer in range(depth):
         for r in range(shape[layer, 0]):
             total, rest, sizes = 0.0, 0.0, 0.0
             for c in range(shape[layer, 1]):
-                k = patterns[layer, r, c]
-                if k >= 0:
-                    term = theta[k] * h[i, layer, c]
-                    total, rest = plus(total, rest, term)
-                    sizes += abs(term)
+                term = entry(net, theta, layer, r, c) * h[i, layer, c]
+                total, rest = plus(total, rest, term)
+                sizes += abs(term)
             z[i, layer, r], size[i, layer, r] = total + rest, sizes
             if layer < depth - 1:
-                h[i, layer + 1, r] = total + rest if mode[i, layer, r] == ON else 0.0
+                h[i, layer + 1, r] = bent(net, mode[i, layer, r], total + rest)
     gradient(net, i, theta, gate, h, back, grad[i], grad[-1])
-    return y[i] * z[i, depth - 1, 0]
+    return dot(net.seeds[i], z[i, depth - 1, : net.seeds.shape[1]])
 
 
 @_compiled
 def gradient(net, i, theta, gate, h, back, out, rests):
     """dq_i / dtheta with the gates' coefficients, the layers' inputs h given; rests is scratch."""
-    patterns, shape, _, y, _ = net
+    patterns, shape = net.patterns, net.shape
     depth = shape.shape[0]
     out[:] = 0.0
     rests[:] = 0.0
-    back[depth - 1, 0] = y[i]
+    back[depth - 1, : net.seeds.shape[1]] = net.seeds[i]
     for layer in range(depth - 1, -1, -1):
         for r in range(shape[layer, 0]):
             if back[layer, r] != 0.0:
@@ -90,43 +123,43 @@ def gradient(net, i, theta, gate, h, back, out, rests):
         for c in range(shape[layer, 1] if layer else 0):
             total, rest = 0.0, 0.0
             for r in range(shape[layer, 0]):
-                k = patterns[layer, r, c]
-                if k >= 0:
-                    total, rest = plus(total, rest, theta[k] * back[layer, r])
-            back[layer - 1, c] = gate[i, layer - 1, c] * (total + rest)
+                total, rest = plus(total, rest, entry(net, theta, layer, r, c) * back[layer, r])
+            back[layer - 1, c] = (net.slope + (1.0 - net.slope) * gate[i, layer - 1, c]) * (total + rest)
     out += rests
 
 
 @_compiled
 def rates(net, i, theta, move, mode, h, out):
     """The pre-activations' rates of sample i (m, width), where theta moves so."""
-    patterns, shape, x, _, _ = net
+    shape = net.shape
     for layer in range(shape.shape[0]):
         for r in range(shape[layer, 0]):
             total, rest = 0.0, 0.0
             for c in range(shape[layer, 1]):
-                k = patterns[layer, r, c]
+                k = net.patterns[layer, r, c]
                 if k >= 0:
                     total, rest = plus(total, rest, move[k] * h[i, layer, c])
-                    if layer and mode[i, layer - 1, c] == ON:
-                        total, rest = plus(total, rest, theta[k] * out[layer - 1, c])
+                if layer:
+                    rate = bent(net, mode[i, layer - 1, c], out[layer - 1, c])
+                    total, rest = plus(total, rest, entry(net, theta, layer, r, c) * rate)
             out[layer, r] = total + rest
 
 
 @_compiled
-def weights(q, level, depth, hold, logistic, p):
-    """The samples' weights p; returns beta."""
+def weights(q, level, degree, hold, logistic, group, p):
+    """The margins' weights p; returns beta."""
     least = q.min()
-    beta = math.exp(math.log(2.0) * depth * level)
+    beta = math.exp(math.log(2.0) * degree * level)
     if least > 0.0 and beta * least > hold:
         beta = hold / least
     for i in range(q.shape[0]):
+        p[i] = -beta * q[i]
         if logistic:
-            one, top = beta * q[i], beta * least
-            p[i] = math.exp(_log1exp(top) - _log1exp(one))
-        else:
-            p[i] = math.exp(-beta * (q[i] - least))
-        p[i] = max(p[i], FAINTEST)
+            first = i - i % group
+            p[i] -= loss_of(beta * q[first : first + group])
+    top = p.max()
+    for i in range(q.shape[0]):
+        p[i] = max(math.exp(p[i] - top), FAINTEST)
     total, rest = 0.0, 0.0
     for i in range(q.shape[0]):
         total, rest = plus(total, rest, p[i])
@@ -135,8 +168,13 @@ def weights(q, level, depth, hold, logistic, p):
 
 
 @_compiled
-def _log1exp(a):
-    return max(a, 0.0) + math.log1p(math.exp(-abs(a)))
+def loss_of(margins):
+    """log(1 + sum_k exp(-margins_k)), the logistic loss of a point."""
+    top = max(-margins.min(), 0.0)
+    total, rest = 0.0, 0.0
+    for k in range(margins.shape[0]):
+        total, rest = plus(total, rest, math.exp(-margins[k] - top))
+    return top + math.log1p(total + rest) if top == 0.0 else top + math.log(math.exp(-top) + total + rest)
 
 
 @_compiled
@@ -149,13 +187,13 @@ def field(net, slides, mode, gate, theta, level, hold, logistic, work, out):
     much the rate of a class grows with its coefficient: below zero where both sides push towards the kink.
     """
     q, p, z, size, h, back, grad, c, tilt = work
-    n, depth = q.shape[0], net[1].shape[0]
+    n = q.shape[0]
     for s in range(slides.shape[0]):
         i, layer, r, _, sign = slides[s]
         gate[i, layer, r] = 0.0 if sign > 0 else 1.0
     for i in range(n):
         q[i] = sample(net, i, theta, mode, gate, z, size, h, back, grad)
-    beta = weights(q, level, depth, hold, logistic, p)
+    beta = weights(q, level, net.degree, hold, logistic, net.group, p)
     for k in range(theta.shape[0]):
         out[k] = dot(p, grad[:, k])
     if slides.shape[0]:
@@ -165,7 +203,7 @@ def field(net, slides, mode, gate, theta, level, hold, logistic, work, out):
     for i in range(n):
         for k in range(theta.shape[0]):
             spread += p[i] * (grad[i, k] - out[k]) ** 2
-    factor = norm ** (2 - depth)
+    factor = norm ** (2 - net.degree)
     out *= factor
     return factor * (beta * spread + _curvature(net, theta, work))
 
@@ -234,28 +272,29 @@ def _solved(matrix, right):
 @_compiled
 def _curvature(net, theta, work):
     """A bound of the Hessian of sum_i p_i q_i with p fixed, from the norms of the layers."""
-    patterns, shape, x, _, _ = net
+    shape, x, seeds = net.shape, net.x, net.seeds
     p, grad = work[1], work[6]
     depth = shape.shape[0]
-    if depth == 1:
+    if net.degree == 1:
         return 0.0
     length = 0.0
     for i in range(x.shape[0]):
         if (grad[i] != 0.0).any():
-            length += p[i] * math.sqrt(dot(x[i], x[i]))
-    first, second, product = math.inf, math.inf, 1.0
+            length += p[i] * math.sqrt(dot(x[i], x[i]) * dot(seeds[i], seeds[i]))
+    first, second, product = math.inf, math.inf, max(abs(net.slope), 1.0) ** (depth - 1)
     for layer in range(depth):
         total = 1e-300
         for r in range(shape[layer, 0]):
             for c in range(shape[layer, 1]):
-                if patterns[layer, r, c] >= 0:
-                    total += theta[patterns[layer, r, c]] ** 2
+                total += entry(net, theta, layer, r, c) ** 2
         product *= math.sqrt(total)
+        if not (net.patterns[layer] >= 0).any():
+            continue
         if total < first:
             first, second = total, first
         else:
             second = min(second, total)
-    return (depth - 1) * length * product / math.sqrt(first * second)
+    return (net.degree - 1) * length * product / math.sqrt(first * second)
 
 
 @_compiled
@@ -263,7 +302,7 @@ def crossed(net, slides, mode, work, hit):
     """Whether a pre-activation is behind its kink, or a slide where none can be; marks them."""
     z, size, c, tilt = work[2], work[3], work[7], work[8]
     found = False
-    if not net[4]:
+    if not net.kinked:
         return found
     for i in range(mode.shape[0]):
         for layer in range(mode.shape[1] - 1):
@@ -324,13 +363,27 @@ def _stages(h, stiff):
 
 
 @_compiled
-def _error(groups, theta, new, start, end, h):
-    """Of a step, relative to the size of each group of parameters and of its change."""
+def _terms(work, out):
+    """Fills out (N,) with the sums of the sizes of what the speeds are summed from."""
+    p, grad = work[1], work[6]
+    for k in range(out.shape[0]):
+        out[k] = 0.0
+        for i in range(p.shape[0]):
+            out[k] += p[i] * abs(grad[i, k])
+
+
+@_compiled
+def _error(groups, theta, new, start, end, terms, h):
+    """Of a step, relative to the size of each group of parameters and of its change, of which rounding is no part.
+
+    A neuron of one input that slides has but rounding left.
+    """
     count = groups.max() + 1
     size, wrong = np.zeros(count), np.zeros(count)
     for k in range(theta.shape[0]):
         size[groups[k]] += max(theta[k] ** 2, new[k] ** 2, (h * start[k]) ** 2)
-        wrong[groups[k]] += (0.8 * (theta[k] - new[k]) + 0.4 * h * (start[k] + end[k])) ** 2
+        off = abs(0.8 * (theta[k] - new[k]) + 0.4 * h * (start[k] + end[k]))
+        wrong[groups[k]] += max(off - ROUNDING * h * terms[k], 0.0) ** 2
     worst = 0.0
     for g in range(count):
         if wrong[g] > 0.0:
@@ -341,16 +394,20 @@ def _error(groups, theta, new, start, end, h):
 @_compiled
 def put_on(net, kinks, theta, work):
     """Rounding and errors taken off pre-activations that are zero, by the least change of their incoming weights."""
-    patterns, shape = net[0], net[1]
-    z, h = work[2], work[4]
+    patterns, shape = net.patterns, net.shape
+    h = work[4]
     for s in range(kinks.shape[0]):
         i, layer, r = kinks[s, :3]
-        inputs = h[i, layer, : shape[layer, 1]]
+        # anew, as kinks that are multiples of each other are put on by the first of them
+        z, rest = 0.0, 0.0
+        for c in range(shape[layer, 1]):
+            z, rest = plus(z, rest, entry(net, theta, layer, r, c) * h[i, layer, c])
+        inputs = np.where(patterns[layer, r, : shape[layer, 1]] >= 0, h[i, layer, : shape[layer, 1]], 0.0)
         total = dot(inputs, inputs)
         for c in range(shape[layer, 1]):
             k = patterns[layer, r, c]
             if k >= 0 and total > 0.0:
-                theta[k] -= z[i, layer, r] * inputs[c] / total
+                theta[k] -= (z + rest) * inputs[c] / total
 
 
 @_compiled
@@ -384,9 +441,10 @@ def advance(
     Returns why, the level, the next step's length, the length of what was followed in sigma, evaluations.
     """
     width = theta.shape[0]
-    start, end, new = np.zeros(width), np.zeros(width), np.zeros(width)
+    start, end, new, terms = np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width)
     clock, used = 0.0, 1
     stiff = field(net, slides, mode, gate, theta, level, hold, logistic, work, start)
+    _terms(work, terms)
     for _ in range(steps):
         speed, norm = math.sqrt(dot(start, start)), math.sqrt(dot(theta, theta))
         if speed == 0.0 or used > budget:
@@ -417,7 +475,7 @@ def advance(
         if met == 1:  # crossed and left again: shorter, so that a step ends behind the kink
             h *= 0.5
             continue
-        error = _error(groups, theta, new, start, end, h) / rtol
+        error = _error(groups, theta, new, start, end, terms, h) / rtol
         if not error <= 1.0:
             h *= max(0.2, 0.8 / error ** (1.0 / 3.0)) if error > 1.0 else 0.2
             continue
@@ -427,6 +485,7 @@ def advance(
             return EVENT, level, h, clock, used
         h *= min(3.0, 0.8 / max(error, 1e-9) ** (1.0 / 3.0))
         start[:], stiff = end, after
+        _terms(work, terms)
         if slides.shape[0] or balances.shape[0]:
             put_on(net, slides, theta, work)
             balance(balances, gaps, theta, level)
