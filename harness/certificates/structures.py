@@ -11,6 +11,10 @@ A limit is irrational as a rule, and theta only its rounding: an input that vani
 So theta must have the structure up to 1e-9, and `settle` moves it, by projecting each w_j on the
 orthogonal complement of the patches with g_ij = 0, to a nearby point that has the structure exactly.
 That this point exists, and has positive margins, shows that the structure is not an empty one.
+
+The sign of an outgoing weight has to be clear of that error, or else the neuron is a small part of another one whose
+sign is: with the same inputs and the same gates, and (w_j, v_j) a multiple of that one's.  At a KKT point a neuron can be
+split so in any proportion, and the margins and the value stay what they are.
 """
 
 from __future__ import annotations
@@ -76,7 +80,8 @@ def settle(structure: Structure, neurons: list[Neuron], theta: Theta) -> Theta:
             if structure.gates is not None and any(structure.gate(i, neuron) for i in range(len(neuron.patches))):
                 raise Rejected(f"the structure gives a gate to {place}, which is zero")
             continue
-        if v * s <= 0 or v * v <= TOLERANCE**2 * size:
+        small = v * v <= TOLERANCE**2 * size
+        if v * s <= 0 or (small and not any(_part(structure, neuron, of, theta, size) for of in neurons)):
             raise Rejected(f"the sign of the outgoing weight of {place} is not {s} in theta")
         if structure.gates is None:
             continue
@@ -91,6 +96,19 @@ def settle(structure: Structure, neurons: list[Neuron], theta: Theta) -> Theta:
     if shift > TOLERANCE**2 * size:
         raise Rejected("no point with the structure is within 1e-9 of theta")
     return (tuple(hidden), theta[1])
+
+
+def _part(structure: Structure, neuron: Neuron, of: Neuron, theta: Theta, size: Fraction) -> bool:
+    """Whether a neuron is a multiple of another, whose outgoing weight is clear of the error of theta."""
+    if neuron.index == of.index or neuron.patches != of.patches:
+        return False
+    if structure.gates is not None and any(row[neuron.index] != row[of.index] for row in structure.gates):
+        return False
+    v, other = neuron.v(theta), of.v(theta)
+    if other * v <= 0 or other * other <= TOLERANCE**2 * size:
+        return False
+    rest = [a * other - b * v for a, b in zip(neuron.w(theta), of.w(theta), strict=True)]
+    return squared_norm(rest) <= TOLERANCE**2 * (v * other) ** 2
 
 
 def _agree(w: Vector, neuron: Neuron, gates: list[int]) -> None:

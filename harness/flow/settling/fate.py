@@ -75,7 +75,8 @@ def fate(
     known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
     distance = _of_the_living(theta, gates.instance.network.flat(settled.theta))
     network = gates.instance.network
-    decouples = network.depth == network.degree == 2 and network.outputs == 1 and gates.kinked
+    two_layers = network.depth == network.degree == 2 and not network.shared and gates.kinked
+    decouples = two_layers and network.outputs == 1
     found: list[Fate] = []
     lasts: list[Lasting] = []
     beside: Beside | None = None
@@ -85,16 +86,19 @@ def fate(
             if ends is None:
                 ends = ends_of.of(gates, settled)
                 ends = ends if known else np.vstack([ends, now])
-            own = _of_unit(gates, subspace, theta, booked, group[0], distance, ends)
-            limit, heard = network.flat(settled.theta), settled.multipliers > LEVEL * settled.multipliers.max()
-            last = lasting(gates, theta, limit, heard, group[0]) if own == "unknown" and len(ends) == 1 else None
-            found += [] if last else [own]
-            lasts += [last] if last else []
+            found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
         elif gates.instance.network.depth > 2 or gates.kinked:
             # of a linear network of two layers the second-order test has told
             most = settled.multipliers if known else np.maximum(settled.multipliers, now)
             beside = beside or Beside(gates, theta, units, settled, most, known)
             found.append(beside.fate(group))
+        if found and found[-1] == "unknown" and len(group) == 1 and two_layers:
+            ends = ends_of.of(gates, settled) if ends is None else ends
+            heard = settled.multipliers > LEVEL * settled.multipliers.max()
+            last = lasting(gates, theta, network.flat(settled.theta), heard, group[0]) if len(ends) == 1 else None
+            if last:
+                lasts.append(last)
+                found.pop()
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies", tuple(lasts)
 
 

@@ -1,8 +1,8 @@
 """A small neuron that lasts: in the end it feels what a neuron of the limit feels, and keeps its part of it for ever.
 
-At depth 2, with one output, a neuron whose gates are those of a live one on all samples that count grows at that one's
-rate, which is that of the norm.  Its incoming weights turn to the same direction, and the limit has both, on a face of
-KKT points of one value.  However small, it is alive there, and no dead neuron.
+At depth 2 a neuron whose gates are those of a live one on all samples that count is moved by what moves that one: once
+it is a multiple of it, it stays the same multiple.  The limit has both, on a face of KKT points of one value.  However
+small, it is alive there, and no dead neuron.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ def lasting(gates: Gates, theta: np.ndarray, limit: np.ndarray, heard: np.ndarra
         other = _weights(gates, like)
         if like == unit or not limit[other].any() or len(own) != len(other):
             continue
-        if not np.array_equal(_inputs(gates, unit), _inputs(gates, like)):
+        if not np.array_equal(_ends(gates, unit), _ends(gates, like)):
             continue
         small, live, end = theta[own], theta[other], limit[other]
-        if np.array_equal(_state(gates, like)[heard], state[heard]) and small[-1] * live[-1] > 0.0:
-            share = float(small @ end) / float(live @ end)
-            # turned to the live one's direction already
-            if np.linalg.norm(small - share * live) <= STEADY * np.linalg.norm(small):
-                return Lasting(unit, like, share)
+        share = float(small @ end) / float(live @ end)
+        alike = share > 0.0 and np.array_equal(_state(gates, like)[heard], state[heard])
+        if alike and np.linalg.norm(small - share * live) <= STEADY * np.linalg.norm(small):
+            return Lasting(unit, like, share)
     return None
 
 
@@ -74,13 +73,14 @@ def revived(gates: Gates, settled: Point, lasts: tuple[Lasting, ...]) -> Point:
 
 
 def _weights(gates: Gates, unit: int) -> np.ndarray:
-    """Its parameters, those into it and last the one out of it."""
+    """Its parameters, those into it and those out of it."""
     net = gates.net
     return np.append(net.par[net.row == unit], net.par[net.col == unit])
 
 
-def _inputs(gates: Gates, unit: int) -> np.ndarray:
-    return gates.net.col[gates.net.row == unit]
+def _ends(gates: Gates, unit: int) -> np.ndarray:
+    """The units that it hears, and those that hear it."""
+    return np.append(gates.net.col[gates.net.row == unit], gates.net.row[gates.net.col == unit])
 
 
 def _state(gates: Gates, unit: int) -> np.ndarray:
