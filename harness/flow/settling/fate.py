@@ -75,7 +75,7 @@ def fate(
     known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
     distance = _of_the_living(theta, gates.instance.network.flat(settled.theta))
     network = gates.instance.network
-    two_layers = network.depth == network.degree == 2 and not network.shared and gates.kinked
+    two_layers = network.depth == network.degree == 2 and gates.kinked
     decouples = two_layers and network.outputs == 1
     found: list[Fate] = []
     lasts: list[Lasting] = []
@@ -92,10 +92,10 @@ def fate(
             most = settled.multipliers if known else np.maximum(settled.multipliers, now)
             beside = beside or Beside(gates, theta, units, settled, most, known)
             found.append(beside.fate(group))
-        if found and found[-1] == "unknown" and len(group) == 1 and two_layers:
-            ends = ends_of.of(gates, settled) if ends is None else ends
-            heard = settled.multipliers > LEVEL * settled.multipliers.max()
-            last = lasting(gates, theta, network.flat(settled.theta), heard, group[0]) if len(ends) == 1 else None
+        if found and found[-1] == "unknown" and len(group) == 1 and two_layers and not network.shared:
+            every = np.vstack([ends_of.of(gates, settled), now])
+            heard = (every > LEVEL * settled.multipliers.max()).any(axis=0)
+            last = lasting(gates, theta, network.flat(settled.theta), heard, group[0])
             if last:
                 lasts.append(last)
                 found.pop()
