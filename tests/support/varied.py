@@ -17,7 +17,7 @@ from harness.problem.networks import fully_connected, preactivations
 SLOPES = (Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(-1), Fraction(2), Fraction(0), Fraction(1))
 FIXED: dict[int, tuple[tuple[int, ...], ...]] = {1: ((),), 2: ((), (1,), (2,)), 3: ((), (1,), (2,), (3,), (1, 3))}
 LOSSES: tuple[Loss, ...] = ("exponential", "logistic")
-KINDS = [
+KINDS: list[tuple[int, tuple[int, ...], int, Loss]] = [
     (depth, fixed, outputs, loss)
     for depth, outputs, loss in product((1, 2, 3), (1, 2, 3), LOSSES)
     for fixed in FIXED[depth]
