@@ -294,7 +294,9 @@ class _Flow:
             self._choose(kinds, found[0])
             self._wake(kinds)
         self._field()
-        stepping.put_on(self.net, np.array(kinks, dtype=np.int64).reshape(-1, 3), self.theta, self.work)
+        # what is zero only since its inputs are is not to lose its weights
+        own = [kink for kink in kinks if kink not in self.woken]
+        stepping.put_on(self.net, np.array(own, dtype=np.int64).reshape(-1, 3), self.theta, self.work)
         self._field()
 
     def _together(self, kinds: list[Kind]) -> list[list[Kind]]:
