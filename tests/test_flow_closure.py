@@ -163,7 +163,7 @@ class Case:
             blocks = finer
 
     def consistent(self, blocks: list[int]) -> list[int]:
-        """With cross entropy the weight of a margin depends on all of its point: those have to be in the same blocks."""
+        """With cross entropy the weight of a margin depends on all of its point: those have to be in equal blocks."""
         while self.together > 1:
             points = [blocks[i - i % self.together :][: self.together] for i in range(len(blocks))]
             finer = _grouped([[Fraction(b) for b in blocks], *map(list, zip(*map(sorted, points), strict=True))])

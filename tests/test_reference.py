@@ -59,7 +59,8 @@ def test_kinks_that_are_multiples_are_put_on_once() -> None:
     start = Instance.of(network, "exponential", x, (1,) * 4, ((Fraction(1, 100), Fraction(2, 5), 1, -1), (1, -1, 1, 1)))
     record = follow(start, 20.0)
     assert record.status == "followed", record.reason
-    assert (record.direction[-1, 1] == 0.0) and record.events >= 1
+    assert record.direction[-1, 1] == 0.0
+    assert record.events >= 1
 
 
 def test_a_weight_whose_input_is_on_its_kink_stays() -> None:

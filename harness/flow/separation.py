@@ -3,8 +3,8 @@
 Three are known.  The start is stationary: every gradient vanishes exactly, or every parameter is held still by the
 gates.  The network is linear and the data are not separable, by Gordan's theorem: alpha >= 0, not 0, with
 sum alpha_i y_i x_i = 0 on every coordinate that reaches the output (with several outputs, over the margins,
-sum alpha_ik (e_y - e_k) (x) x_i = 0 on every coordinate that reaches each).  Or, for relu of depth 2 with one output and
-without shared weights, no outgoing weight can take the sign that some sample needs: v_j keeps its sign where
+sum alpha_ik (e_y - e_k) (x) x_i = 0 on every coordinate that reaches each).  Or, for relu of depth 2 with one output
+and without shared weights, no outgoing weight can take the sign that some sample needs: v_j keeps its sign where
 |v_j(0)| >= ||w_j(0)|| (docs/statements.md, section 2), or where it is not trained, so that q_i <= 0 for ever.
 """
 
