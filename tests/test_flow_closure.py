@@ -207,7 +207,7 @@ def _without(v: Vector, held: Sequence[bool]) -> Vector:
     return [Fraction(0) if h else a for a, h in zip(v, held, strict=True)]
 
 
-def _row(row: Sequence[int], u: Vector, h: Vector) -> Fraction:
+def _row(row: Sequence[int], u: Sequence[Fraction], h: Vector) -> Fraction:
     return sum((u[k] * a for k, a in zip(row, h, strict=True) if k >= 0), start=Fraction(0))
 
 

@@ -103,8 +103,8 @@ DRAWN = 13
 
 
 # Slopes, fixed layers and several outputs: fewer, and given up sooner.
-WIDER = [law for law in LAWS if law in wider_draws.KINDS]
-HARD = [law for law in LAWS if law not in WIDER]
+WIDER: list[Law] = [law for law in LAWS if law in wider_draws.KINDS]
+HARD: list[Law] = [law for law in LAWS if law not in WIDER]
 FEWER = 6
 
 
