@@ -49,7 +49,7 @@ def descends(step: Callable[[Instance], Step], steps: int) -> Trainer:
     """step(instance) gives the next theta from (theta, q, gradients, weights -loss'(q))."""
 
     def follow(instance: Instance) -> Limit:
-        theta, rows, move = np.concatenate(instance.theta0_float), [], step(instance)
+        theta, rows, move = instance.network.flat(instance.theta0_float), [], step(instance)
         for _ in range(steps):
             q, gradients = margins_and_gradients(instance, theta)
             weights = np.exp(-q) if instance.loss == "exponential" else np.exp(-np.logaddexp(0.0, q))
@@ -65,7 +65,7 @@ def _gradient_descent(instance: Instance) -> Step:
 
 
 def _adam(instance: Instance) -> Step:
-    mean = np.zeros(sum(instance.network.sizes))
+    mean = np.zeros(instance.network.size)
     square = mean.copy()
 
     def step(theta: np.ndarray, q: np.ndarray, gradients: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -91,9 +91,10 @@ def arrived(instance: Instance, theta: np.ndarray, rows: np.ndarray) -> Limit:
     q, _ = margins_and_gradients(instance, theta)
     if not q.min() > 1e-3 or not np.isfinite(theta).all():
         return Limit(instance, "undecided", "Not separated.")
-    flat = theta * q.min() ** (-1.0 / instance.network.depth)
+    flat = theta * q.min() ** (-1.0 / instance.network.degree)
     scaled = tuple(instance.network.split(flat))
-    layers = [preactivations(instance.network, [u.tolist() for u in scaled], x.tolist()) for x in instance.x_float]
+    points = instance.problem.inputs
+    layers = [preactivations(instance.network, [u.tolist() for u in scaled], x.tolist()) for x in points]
     signs = tuple(
         np.sign([layer[depth] for layer in layers]).astype(np.int8) for depth in range(instance.network.depth - 1)
     )
@@ -104,7 +105,7 @@ def arrived(instance: Instance, theta: np.ndarray, rows: np.ndarray) -> Limit:
         "direction": rows / norms[:, None],
         "booked": np.zeros(len(rows)),
     }
-    one = np.ones(instance.n)
+    one = np.ones(len(q))
     point = Point(instance.problem, scaled, 0.5 * float(flat @ flat), q / q.min(), one, 0.0, (), signs)
     return Limit(instance, "converged", "", point, path=path)
 
@@ -142,13 +143,13 @@ def moved_start(instance: Instance) -> Limit:
 def perturbed_by_rounding(instance: Instance) -> Limit:
     """Exact ties and zeros of the start are lost to the ninth digit, and the record says that it begins at it."""
     (limit,) = DRIVE([_moved(instance, 1e-9)], record=True)
-    return as_of(instance, limit, (np.concatenate(instance.theta0_float)[None], np.zeros(1)))
+    return as_of(instance, limit, (instance.network.flat(instance.theta0_float)[None], np.zeros(1)))
 
 
 @one_by_one
 def euler_first(instance: Instance) -> Limit:
     """Five Euler steps of a tenth of the norm, on the record, and the true flow from there."""
-    theta, sigma = np.concatenate(instance.theta0_float), 0.0
+    theta, sigma = instance.network.flat(instance.theta0_float), 0.0
     rows, clock = [], []
     for _ in range(5):
         rate = velocity(instance, theta)
@@ -190,7 +191,7 @@ def without_neuron(limit: Limit, neuron: int, last: float | None = None) -> Limi
     assert limit.path is not None
     if other.theta is None:
         return dataclasses.replace(other, instance=instance)
-    end = np.concatenate(other.theta)
+    end = instance.network.flat(other.theta)
     distance = np.linalg.norm(limit.path["direction"] - end / np.linalg.norm(end), axis=1)
     stop = int(np.argmin(distance)) if last is None else int(np.sum(limit.path["log_norm"] <= last)) - 1
     path = {key: rows[: stop + 1] for key, rows in limit.path.items()}
@@ -220,7 +221,10 @@ def as_of(
 def _moved(instance: Instance, share: float) -> Instance:
     rng = np.random.default_rng(1)
     size = max(abs(float(a)) for u in instance.theta0 for a in u)
-    moved = tuple(tuple(a + Fraction(share * size * float(rng.standard_normal())) for a in u) for u in instance.theta0)
+    moved = tuple(
+        tuple(a + Fraction(share * size * float(rng.standard_normal())) for a in u) if own else u
+        for u, own in zip(instance.theta0, instance.network.trained, strict=True)
+    )
     return dataclasses.replace(instance, theta0=moved)
 
 
@@ -253,13 +257,12 @@ def relu_of_zero_has_slope_half() -> Generator[None]:
 
     def halved(self: Gates) -> list[Any]:
         zero = start(self)
-        field, theta = Field(self.instance), np.concatenate(self.instance.theta0_float)[None]
+        field, theta = Field(self.instance), self.instance.network.flat(self.instance.theta0_float)[None]
         sharp = [np.full((self.instance.n, len(p)), 1e-12) for p in self.instance.network.patterns[:-1]]
         after = field.preactivations(theta + 1e-6 * field(theta, sharp))
         for sample, unit in zero:
-            self.gates[sample, unit] = (
-                np.concatenate([pre[0] for pre, _ in after], axis=1)[sample, unit - self.first.start] > 0.0
-            )
+            own = np.concatenate([pre[0] for pre, _ in after], axis=1)[sample, unit - self.first.start]
+            self.put((sample, unit), 1 if own > 0.0 else -1)
         return []
 
     Gates.start = halved

@@ -163,7 +163,7 @@ class Case:
             blocks = finer
 
     def consistent(self, blocks: list[int]) -> list[int]:
-        """With cross entropy the weight of a margin depends on all of its point: those have to be in the same blocks."""
+        """With cross entropy the weight of a margin depends on all of its point: those have to be in equal blocks."""
         while self.together > 1:
             points = [blocks[i - i % self.together :][: self.together] for i in range(len(blocks))]
             finer = _grouped([[Fraction(b) for b in blocks], *map(list, zip(*map(sorted, points), strict=True))])
@@ -207,7 +207,7 @@ def _without(v: Vector, held: Sequence[bool]) -> Vector:
     return [Fraction(0) if h else a for a, h in zip(v, held, strict=True)]
 
 
-def _row(row: Sequence[int], u: Vector, h: Vector) -> Fraction:
+def _row(row: Sequence[int], u: Sequence[Fraction], h: Vector) -> Fraction:
     return sum((u[k] * a for k, a in zip(row, h, strict=True) if k >= 0), start=Fraction(0))
 
 

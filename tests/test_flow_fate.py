@@ -20,9 +20,7 @@ from tests.test_reference import VALUES, case
 ON, OFF, SLIDING = 1, 0, 2
 
 
-def stepped(
-    x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, below: float, clock: float, step: float
-) -> float:
+def stepped(x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, below: float, clock: float, step: float) -> float:
     """The rate at the end of small steps with the sign gate, which creep along kinks that attract from both sides.
 
     NaN where it is not steady yet.

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks import wider_draws
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import follow
 from harness.problem.instances import Instance
@@ -42,7 +43,7 @@ def directions(path: np.ndarray) -> np.ndarray:
 
 def starts_where_the_flow_starts(limit: Limit) -> bool:
     assert limit.path is not None
-    theta0 = np.concatenate(limit.instance.theta0_float)
+    theta0 = limit.instance.network.flat(limit.instance.theta0_float)
     first = limit.path["direction"][0] * np.exp(limit.path["log_norm"][0])
     return bool(np.abs(first - theta0).max() <= 1e-12 * np.linalg.norm(theta0))
 
@@ -69,7 +70,7 @@ def test_linear_paths(family: str, kind: Kind) -> None:
         assert error <= TOLERANCE, f"{error:.1e}\n{instance.to_json()}"
 
 
-def compare_with_euler(instance: Instance, limit: Limit) -> None:
+def compare_with_euler(instance: Instance, limit: Limit, step: float = EULER_STEP) -> None:
     """Small Euler steps are of first order: 4 h and h differ by three times the error at h.
 
     They start 1e-9 away, so that a start on a kink is left to the side that the flow takes, if it is unique.
@@ -77,10 +78,13 @@ def compare_with_euler(instance: Instance, limit: Limit) -> None:
     clock, theta = recorded(limit)
     rows = np.flatnonzero(clock < EULER_CLOCK)[::3]
     rng = np.random.default_rng(1)
-    near = [[float(v) + 1e-9 * rng.standard_normal() for v in u] for u in instance.theta0]
+    near = [
+        [float(v) + 1e-9 * rng.standard_normal() for v in u] if own else u
+        for u, own in zip(instance.theta0, instance.network.trained, strict=True)
+    ]
     moved = dataclasses.replace(instance, theta0=tuple(map(tuple, near)))
-    coarse = directions(euler_path(moved, clock[rows], 4.0 * EULER_STEP))
-    fine = directions(euler_path(moved, clock[rows], EULER_STEP))
+    coarse = directions(euler_path(moved, clock[rows], 4.0 * step))
+    fine = directions(euler_path(moved, clock[rows], step))
     own = np.abs(coarse - fine).max()
     error = np.abs(fine - directions(theta[rows])).max()
     assert own < 0.02, "the reference itself is resolved"
@@ -120,3 +124,30 @@ def test_relu_paths_from_kinks(family: str) -> None:
     for limit in first(COMPARED, (limit for limit in limits if limit.status == "converged")):
         assert starts_where_the_flow_starts(limit), limit.instance.to_json()
         compare_with_euler(limit.instance, limit)
+
+
+# --- slopes, layers that are fixed, several outputs ---
+
+
+@pytest.mark.parametrize("kind", ["classes, depth 1", "classes, depth 2", "cross entropy"])
+def test_linear_paths_of_classes(kind: str) -> None:
+    rng = np.random.default_rng([45, len(kind)])
+    instances = (wider_draws.draw(rng, kind, integer=k % 2 == 1) for k in range(DRAWS))
+    limits = (follow(instance, record=True) for instance in instances if not instance.network.kinked)
+    converged = (limit for limit in limits if limit.status == "converged")
+    for limit in first(COMPARED, (limit for limit in converged if len(rows_within_reach(limit)))):
+        clock, theta = recorded(limit)
+        rows = rows_within_reach(limit)
+        error = np.abs(directions(smooth_path(limit.instance, clock[rows])) - directions(theta[rows])).max()
+        assert error <= TOLERANCE, f"{error:.1e}\n{limit.instance.to_json()}"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in wider_draws.KINDS if kind != "classes, depth 1"])
+def test_paths_through_other_kinks(kind: str) -> None:
+    rng = np.random.default_rng([46, len(kind)])
+    instances = (wider_draws.draw(rng, kind, integer=False) for _ in range(DRAWS))
+    limits = (follow(instance, record=True) for instance in instances if instance.network.kinked)
+    for limit in first(COMPARED, (limit for limit in limits if limit.status == "converged" and early_gates(limit))):
+        assert starts_where_the_flow_starts(limit), limit.instance.to_json()
+        # at EULER_STEP some of them are not of first order yet
+        compare_with_euler(limit.instance, limit, 0.25 * EULER_STEP)

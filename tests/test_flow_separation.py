@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from benchmarks import wider_draws
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import follow
 from harness.flow.separation import gordan, proof_of_no_separation, reaching, stationary_start
 from harness.problem.instances import Instance
-from harness.problem.networks import Network, diagonal, fully_connected
+from harness.problem.networks import Network, diagonal, fully_connected, sparse
 from tests.reference import euler_path, margins_and_gradients
 from tests.support.draws import first
 
@@ -81,11 +83,65 @@ def test_gordan_certificates_are_exact() -> None:
 def test_only_coordinates_that_reach_the_output_count() -> None:
     """Separable by the second coordinate, which no path leads from."""
     network = Network("linear", (((0, -1), (1, 2)), ((0, -1),)))
-    assert reaching(network) == [0]
+    assert reaching(network) == [(0, 0)]
     instance = instance_of(network, ((1, 1), (-1, 1)), (1, 1), ((1, 1, 1), (1,)))
     limit = follow(instance)
     assert limit.status == "never_separates"
     assert gordan(instance) == (Fraction(1, 2), Fraction(1, 2))
+
+
+def test_coordinates_that_reach_another_output_count() -> None:
+    """Each output hears a coordinate of its own, and the second separates; by what the first hears nothing would."""
+    network = sparse("linear", ([[1, 0], [0, 1]],))
+    assert reaching(network) == [(0, 0), (1, 1)]
+    instance = instance_of(network, ((1, 1), (1, -1)), (0, 1), ((1, 0),))
+    assert gordan(instance) is None
+    assert follow(instance).status == "converged"
+
+
+def test_gordan_certificates_of_classes_are_exact() -> None:
+    """sum alpha_ik (e_y - e_k) (x) x_i = 0, and there are none where a multi-class machine separates."""
+    rng = np.random.default_rng(104)
+    found = 0
+    for index in range(100):
+        instance = wider_draws.draw(rng, "classes, depth 1", integer=index % 4 > 0)
+        labels = [int(k) for k in rng.integers(0, 3, instance.n)]
+        instance = instance.changed(y=tuple(labels))
+        rows = [np.kron(seed, instance.x_float[i]) for i, seed in instance.problem.rows]
+        size = len(rows[0])
+        separates = linprog(np.zeros(size), -np.array(rows), -np.ones(len(rows)), bounds=[(None, None)] * size).success
+        alpha = gordan(instance)
+        assert (alpha is None) == separates, instance.to_json()
+        if alpha is None:
+            continue
+        assert min(alpha) >= 0 < sum(alpha)
+        for k, c in itertools.product(range(3), range(instance.d)):
+            terms = [a * seed[k] * instance.x[i][c] for a, (i, seed) in zip(alpha, instance.problem.rows, strict=True)]
+            assert sum(terms, start=Fraction(0)) == 0
+        assert follow(instance).status == "never_separates"
+        found += 1
+    assert found >= 20
+
+
+def test_outgoing_signs_that_are_fixed() -> None:
+    """Of relu no output of the other sign comes; with a slope one does, and a weight fixed at zero is no help."""
+    x, w = ((1, 0), (0, 1)), ((1, 0, 0, 1),)
+    plus = fully_connected("relu", (2, 2), fixed={2: (1, 1)})
+    assert proof_of_no_separation(instance_of(plus, x, (1, -1), (*w, (1, 1)))) is not None
+    assert proof_of_no_separation(instance_of(plus, x, (1, 1), (*w, (1, 1)))) is None
+    zero = fully_connected("relu", (2, 2), fixed={2: (1, 0)})
+    assert proof_of_no_separation(instance_of(zero, x, (1, -1), (*w, (1, 0)))) is not None
+    bent = fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2), fixed={2: (1, 1)})
+    instance = instance_of(bent, x, (1, -1), (*w, (1, 1)))
+    assert proof_of_no_separation(instance) is None
+    assert follow(instance).status == "converged"
+
+
+def test_a_network_of_fixed_zeros_never_separates() -> None:
+    silent = fully_connected("leaky_relu", (2, 2), negative_slope=Fraction(1, 2), fixed={2: (0, 0)})
+    instance = instance_of(silent, ((1, 0),), (1,), ((1, 2, 3, 4), (0, 0)))
+    assert stationary_start(instance)
+    assert follow(instance).status == "never_separates"
 
 
 def test_exactly_stationary_starts() -> None:

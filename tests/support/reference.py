@@ -14,18 +14,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import product
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from harness.problem.instances import Instance
-from tests.support import stepping
-from tests.support.stepping import OFF, ON, SLIDE
+from tests.support import stepping, structure
+from tests.support.field import OFF, ON, SLIDE, entry, loss_of, rates
+from tests.support.field import field as field_at
+from tests.support.structure import Kink
 
 Status = Literal["followed", "not separated", "not unique", "unclear"]
-Kink = tuple[int, int, int]  # sample (a margin), layer, neuron, from 0
 Kind = dict[Kink, int]  # kinks that are multiples of each other, with the multiples' signs
 
 # Kinds of kinks that hang together and are zero at once: 3^6 choices.
@@ -96,9 +96,9 @@ class _Flow:
     def __init__(self, instance: Instance, hold: float, rtol: float) -> None:
         self.instance, self.hold, self.rtol = instance, hold, rtol
         network = instance.network
-        self.net = _packed(instance)
+        self.net = structure.packed(instance)
         self.first = network.trained.index(True)
-        self.names = _names(instance, self.first)
+        self.names = structure.names(instance, self.first)
         depth, width, n = network.depth, max(network.widths), len(instance.problem.rows)
         self.degree = network.degree
         theta = network.flat(instance.theta0_float)
@@ -108,8 +108,8 @@ class _Flow:
         self.gate = np.ones((n, depth, width))
         self.hit = np.zeros((n, depth, width), dtype=np.bool_)
         self.slides = np.zeros((0, 5), dtype=np.int64)
-        self.groups = _groups(instance)
-        self.balances = _balances(instance)
+        self.groups = structure.groups(instance)
+        self.balances = structure.balances(instance)
         shape = (n, depth, width)
         self.work = (
             np.zeros(n), np.zeros(n), np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape[1:]),
@@ -193,13 +193,13 @@ class _Flow:
             margins = self.work[0] * 2.0 ** min(self.degree * self.level, 1000)
             if self.instance.loss == "logistic":
                 points = margins.reshape(-1, self.net.group)
-                return sum(stepping.loss_of(point) for point in points) < math.log(2.0)
+                return sum(loss_of(point) for point in points) < math.log(2.0)
             return bool(np.exp(-margins).sum() < 1.0)
 
     # --- at kinks ---
 
     def _field(self) -> None:
-        stepping.field(
+        field_at(
             self.net, self.slides, self.mode, self.gate, self.theta, self.level, self.hold,
             self.instance.loss == "logistic", self.work, self.move,
         )  # fmt: skip
@@ -228,7 +228,7 @@ class _Flow:
 
     def _start(self) -> None:
         """The gates of the start, with zeros told from exact numbers."""
-        signs = _exact_signs(self.instance)
+        signs = structure.exact_signs(self.instance)
         for kink, sign in signs.items():
             self._set(kink, ON if sign > 0 else OFF)
         self._field()
@@ -294,7 +294,9 @@ class _Flow:
             self._choose(kinds, found[0])
             self._wake(kinds)
         self._field()
-        stepping.put_on(self.net, np.array(kinks, dtype=np.int64).reshape(-1, 3), self.theta, self.work)
+        # what is zero only since its inputs are is not to lose its weights
+        own = [kink for kink in kinks if kink not in self.woken]
+        stepping.put_on(self.net, np.array(own, dtype=np.int64).reshape(-1, 3), self.theta, self.work)
         self._field()
 
     def _together(self, kinds: list[Kind]) -> list[list[Kind]]:
@@ -314,7 +316,7 @@ class _Flow:
         for layer in range(1, self.instance.network.depth - 1):
             for i in {kink[0] for kink in below if kink[1] == layer - 1}:
                 for r in range(shape[layer, 0]):
-                    weights = [stepping.entry(self.net, self.theta, layer, r, c) for c in range(shape[layer, 1])]
+                    weights = [entry(self.net, self.theta, layer, r, c) for c in range(shape[layer, 1])]
                     terms = [w * self._given((i, layer - 1, c)) for c, w in enumerate(weights) if w]
                     if any(
                         self._given((i, layer - 1, c)) and (i, layer - 1, c) not in below
@@ -340,8 +342,8 @@ class _Flow:
         """
         self._field()
         move, now = self.move.copy(), self.gate.copy()
-        rates, sizes = self._rates()
-        later_rates, later = self._ahead()
+        speeds, sizes = self._rates()
+        later_speeds, later = self._ahead()
         answer: bool | None = True
         for kink in [kink for kind in kinds for kink in kind if kink not in self.woken]:
             mode = self.mode[kink]
@@ -350,9 +352,9 @@ class _Flow:
                 if not ROUNDING < c < 1.0 - ROUNDING:
                     return False
                 continue
-            rate = rates[kink]
+            rate = speeds[kink]
             if abs(rate) <= ROUNDING * sizes[kink]:
-                rate = later_rates[kink]
+                rate = later_speeds[kink]
                 if abs(rate) <= 10 * ROUNDING * sizes[kink]:
                     # it stays on the kink, with this gate: a solution if there is a cell with these gates
                     if self._needless(kink, kinds, move):
@@ -361,7 +363,7 @@ class _Flow:
                     continue
             if not (rate > 0.0 if mode == ON else rate < 0.0):
                 return False
-        right = all((rates[kink] > 0.0) == (self.mode[kink] == ON) for kink in self.guessed)
+        right = all((speeds[kink] > 0.0) == (self.mode[kink] == ON) for kink in self.guessed)
         return answer if right else None
 
     def _ahead(self) -> tuple[np.ndarray, np.ndarray]:
@@ -370,9 +372,9 @@ class _Flow:
         step = TRIED * float(np.linalg.norm(theta)) / max(float(np.linalg.norm(self.move)), 1e-150)
         self.theta = theta + step * self.move
         self._field()
-        rates, gates = self._rates()[0], self.gate.copy()
+        speeds, gates = self._rates()[0], self.gate.copy()
         self.theta = theta
-        return rates, gates
+        return speeds, gates
 
     def _needless(self, kink: Kink, kinds: Sequence[Kind], move: np.ndarray) -> bool:
         """Whether the flow is the same with the kink's kind on its side 0, which is then the one to be taken."""
@@ -397,122 +399,10 @@ class _Flow:
         out, sizes = np.zeros(self.mode.shape), np.zeros(self.mode.shape)
         terms = self.work[1] @ np.abs(self.work[6][:-1])
         for i in range(len(self.mode)):
-            stepping.rates(self.net, i, self.theta, self.move, self.mode, h, out[i])
-            stepping.rates(self.net, i, np.abs(self.theta), terms, self.mode, np.abs(h), sizes[i])
+            rates(self.net, i, self.theta, self.move, self.mode, h, out[i])
+            rates(self.net, i, np.abs(self.theta), terms, self.mode, np.abs(h), sizes[i])
         return out, sizes
 
 
 def _marked(marks: np.ndarray) -> Iterator[Kink]:
     return ((i, layer, neuron) for i, layer, neuron in np.argwhere(marks).tolist())
-
-
-def _names(instance: Instance, first: int) -> dict[Kink, tuple[object, int]]:
-    """Of each pre-activation what it is a multiple of whatever the weights, and with which sign.
-
-    first: the first layer that is trained, whose inputs never change.
-    """
-    network, rows, found = instance.network, instance.problem.rows, dict[Kink, tuple[object, int]]()
-    inputs = [_layers(instance, point)[0][first] for point in range(instance.n)]
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        for (i, (point, _)), (r, row) in product(enumerate(rows), enumerate(pattern)):
-            name, sign = (layer, point, r), 1
-            if layer == first:
-                terms = [Fraction(0)] * network.sizes[layer]
-                for k, a in zip(row, inputs[point], strict=True):
-                    if k >= 0:
-                        terms[k] += a
-                leading = next((a for a in terms if a), Fraction(1))
-                name, sign = (layer, *(a / leading for a in terms)), 1 if leading > 0 else -1
-            elif sum(k >= 0 for k in row) == 1 and not network.slope:
-                # one input of one sign
-                name = (layer, r)
-            found[i, layer, r] = name, sign
-    return found
-
-
-def _packed(instance: Instance) -> stepping.Net:
-    network, problem = instance.network, instance.problem
-    width = max(network.widths)
-    patterns = np.full((network.depth, width, width), -1)
-    fixed = np.zeros(patterns.shape)
-    offset = 0
-    for layer, (pattern, size) in enumerate(zip(network.patterns, network.sizes, strict=True)):
-        array = np.array(pattern)
-        place = (layer, slice(array.shape[0]), slice(array.shape[1]))
-        if network.trained[layer]:
-            patterns[place] = np.where(array >= 0, array + offset, -1)
-            offset += size
-        else:
-            fixed[place] = np.append(instance.theta0_float[layer], 0.0)[array]
-    shape = np.array([(len(pattern), len(pattern[0])) for pattern in network.patterns])
-    return stepping.Net(
-        patterns, fixed, shape, problem.inputs.copy(), problem.seeds.copy(), float(network.slope),
-        network.activation != "linear", network.degree, max(network.outputs - 1, 1),
-    )  # fmt: skip
-
-
-def _groups(instance: Instance) -> np.ndarray:
-    """What a parameter's error is relative to: a neuron's weights on the input, and every later weight by itself."""
-    labels = list(range(instance.network.size))
-    for row in instance.network.patterns[instance.network.trained.index(True)]:
-        used = {labels[k] for k in row if k >= 0}
-        labels = [min(used) if label in used else label for label in labels]
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _balances(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
-    """Parts of theta whose squares differ by what the flow conserves: 1 on the smaller, 2 on the larger; the gaps.
-
-    Of every neuron the weights into and out of it at depth 2, with shared weights the layers; of every coordinate of a
-    diagonal network its least weight, or those to the outputs, and each other.  None in others, nor beside a layer that
-    is fixed.
-    """
-    network = instance.network
-    sizes = np.cumsum([0, *network.sizes])
-    theta = [a for row in instance.theta0 for a in row]
-    last = [[int(sizes[-2]) + k for k in column if k >= 0] for column in zip(*network.patterns[-1], strict=True)]
-    pairs: list[tuple[list[int], list[int]]] = []
-    if network.degree < network.depth:
-        return np.zeros((0, network.size), dtype=np.int64), np.zeros(0)
-    if network.depth == 2 and network.shared:
-        pairs = [(list(range(sizes[1])), list(range(sizes[1], sizes[2])))]
-    elif network.depth == 2:
-        pairs = [([k for k in row if k >= 0], out) for row, out in zip(network.patterns[0], last, strict=True) if out]
-    elif all(sum(k >= 0 for k in row) == 1 for pattern in network.patterns[:-1] for row in pattern):
-        for r in range(network.widths[-2]):
-            chain, at = [last[r]], r
-            for layer in range(network.depth - 2, -1, -1):
-                row = network.patterns[layer][at]
-                at = next(c for c, k in enumerate(row) if k >= 0)
-                chain.append([int(sizes[layer]) + row[at]])
-            least = min(chain, key=lambda part: sum(theta[k] ** 2 for k in part))
-            pairs += [(least, part) for part in chain if part is not least]
-    marks, gaps = np.zeros((len(pairs), len(theta)), dtype=np.int64), np.zeros(len(pairs))
-    for b, parts in enumerate(pairs):
-        small, large = sorted(parts, key=lambda part: sum(theta[k] ** 2 for k in part))
-        marks[b, small], marks[b, large] = 1, 2
-        gaps[b] = float(sum(theta[k] ** 2 for k in large) - sum(theta[k] ** 2 for k in small))
-    return marks, gaps
-
-
-def _layers(instance: Instance, point: int) -> tuple[list[list[Fraction]], list[list[Fraction]]]:
-    """What each layer is given at the start, and the pre-activations that it makes of it, in exact numbers."""
-    slope = instance.network.slope if instance.network.activation != "linear" else Fraction(1)
-    inputs, made = [list(instance.x[point])], list[list[Fraction]]()
-    for pattern, u in zip(instance.network.patterns, instance.theta0, strict=True):
-        made.append(
-            [sum((u[k] * a for k, a in zip(r, inputs[-1], strict=True) if k >= 0), Fraction(0)) for r in pattern]
-        )
-        inputs.append([a if a > 0 else slope * a for a in made[-1]])
-    return inputs, made
-
-
-def _exact_signs(instance: Instance) -> dict[Kink, Fraction]:
-    """The pre-activations of the start, in exact numbers."""
-    made = [_layers(instance, point)[1][:-1] for point in range(instance.n)]
-    return {
-        (i, layer, r): a
-        for i, (point, _) in enumerate(instance.problem.rows)
-        for layer, row in enumerate(made[point])
-        for r, a in enumerate(row)
-    }
