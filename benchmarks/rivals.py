@@ -164,7 +164,7 @@ def bdf_plain(instance: Instance) -> Reached:
 
 def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
     cell, theta0 = kernel_cell(instance)
-    net, x, _, gates, _ = cell
+    net, x, gates = cell.net, cell.x, cell.gates
     relu = instance.network.activation == "relu"
     work, whole, reached = workspace(cell), np.eye(len(theta0)), Reached()
 
@@ -242,7 +242,7 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
     try:
         run = Run(instance, Settings(), record=False)
         cell = run.gates.cell
-        open_gates(cell.net, theta, cell.x, cell.gates, run.gates.relu)
+        open_gates(cell.net, theta, cell.x, cell.gates, run.gates.kinked)
         point, q, multipliers = theta.copy(), np.empty(instance.n), np.empty(instance.n)
         code, _ = polish(cell, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q, multipliers)
         settled = settle(instance, point, multipliers, run.gates) if code == SOLVED else None
@@ -255,5 +255,6 @@ def kernel_cell(instance: Instance) -> tuple[Cell, np.ndarray]:
     """The kernel's arguments with gates of their own, and theta at the start."""
     net = wiring(instance.network)
     gates = np.ones((instance.n, int(net.uptr[-1])))
-    cell = Cell(net, instance.x_float.copy(), instance.y_float.copy(), gates, instance.loss == "logistic")
+    x, seeds = instance.problem.inputs.copy(), instance.problem.seeds.copy()
+    cell = Cell(net, x, seeds, gates, instance.loss == "logistic", 1.0 - float(instance.network.slope), 1)
     return cell, np.concatenate(instance.theta0_float)

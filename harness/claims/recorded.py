@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import logsumexp
 
 from harness.problem.evaluation import evaluate
 
@@ -196,7 +195,7 @@ def _unit_margins(limit: Limit) -> np.ndarray:
 
 def _log_loss(instance: Instance, q: np.ndarray) -> np.ndarray:
     """log L at margins q (T, R), without overflow or underflow: log(1 + exp(-t)) is exp(-t) at large t."""
-    t = -logsumexp(-q.reshape(len(q), instance.n, -1), axis=2) if instance.network.outputs > 2 else q
+    t = -np.logaddexp.reduce(-q.reshape(len(q), instance.n, -1), axis=2) if instance.network.outputs > 2 else q
     terms = -t
     if instance.loss == "logistic":
         small = t < 30.0
