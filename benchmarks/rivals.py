@@ -96,7 +96,7 @@ def descend(cell, theta, work, state, steps, relu, grow):
 
     state: [a, log L].  grow: the factor on theta after these steps, 1 for plain gradient descent.
     """
-    net, x, y, gates, logistic = cell
+    net, x, gates, logistic = cell.net, cell.x, cell.gates, cell.logistic
     q, f = work.q, work.f
     m = net.ptr.shape[0] - 1
     rho = 0.0

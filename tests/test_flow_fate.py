@@ -122,7 +122,7 @@ def test_a_neuron_that_wakes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch)
     instance = case("late-kink-1")
     assert follow(instance).value == pytest.approx(VALUES["late-kink-1"], rel=1e-9)
     # without the question what becomes of it, it is taken for dead
-    monkeypatch.setattr(run, "fate", lambda *_: "dies")
+    monkeypatch.setattr(run, "fate", lambda *_: ("dies", ()))
     assert follow(instance).value == pytest.approx(2.0)
 
 

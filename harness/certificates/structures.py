@@ -13,8 +13,8 @@ orthogonal complement of the patches with g_ij = 0, to a nearby point that has t
 That this point exists, and has positive margins, shows that the structure is not an empty one.
 
 The sign of an outgoing weight has to be clear of that error, or else the neuron is a small part of another one whose
-sign is: with the same inputs and the same gates, and (w_j, v_j) a multiple of that one's.  At a KKT point a neuron can be
-split so in any proportion, and the margins and the value stay what they are.
+sign is: with the same inputs and the same gates, and (w_j, v_j) a multiple of that one's.  At a KKT point a neuron can
+be split so in any proportion, and the margins and the value stay what they are.
 """
 
 from __future__ import annotations

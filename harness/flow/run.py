@@ -108,7 +108,7 @@ class Run:
     def _first(self, theta0: np.ndarray) -> np.ndarray:
         """The start; where the clock stands still at 0 and the flow does not, what it makes of 0 at once.
 
-        Of degree 1 and without kinks it moves along a gradient that does not vanish, and its limit is that of any start.
+        Of degree 1 and without kinks it moves along a gradient that does not vanish, to the limit of any start.
         """
         if theta0.any() or self.instance.network.degree > 1 or self.gates.kinked:
             return theta0
