@@ -63,8 +63,8 @@ def draws(kind: Kind, seed: int, count: int, integer: bool) -> Iterator[Instance
     while count:
         d, n = int(rng.integers(2, 4)), int(rng.integers(2, 5))
         widths = (d, *rng.integers(2, 5, kind.depth - 1).tolist())
-        slope = {"negative_slope": Fraction(kind.slope)}
-        network: Network = fully_connected("leaky_relu", widths, outputs=kind.outputs, **slope)
+        slope = Fraction(kind.slope)
+        network: Network = fully_connected("leaky_relu", widths, outputs=kind.outputs, negative_slope=slope)
         theta0 = [numbers(size) for size in network.sizes]
         if kind.fixed:
             if kind.fixed == kind.depth:
@@ -97,10 +97,9 @@ def counted(kind: Kind, seed: int, count: int, integer: bool, reasons: Counter[s
             found["converged"] -= 1
             continue
         verdicts = decide(limit)
-        layers = [v for v in verdicts.layers if v is not None]
         found["local"] += verdicts.local.certified
         found["global"] += verdicts.global_.certified
-        found["layers"] += all(v.local.certified for v in layers)
+        found["layers"] += all(v.local.certified for v in verdicts.trained_layers)
         if not verdicts.local.certified:
             reasons["local: " + verdicts.local.reason] += 1
     return found

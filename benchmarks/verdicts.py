@@ -62,9 +62,9 @@ def answers(verdicts: Verdicts, question: str) -> list[Verdict]:
         case "global":
             return [verdicts.global_]
         case "layers local":
-            return [pair.local for pair in verdicts.layers]
+            return [pair.local for pair in verdicts.trained_layers]
         case _:
-            return [pair.global_ for pair in verdicts.layers]
+            return [pair.global_ for pair in verdicts.trained_layers]
 
 
 def measure(limits: Sequence[Limit]) -> dict[str, Tally]:
@@ -112,7 +112,7 @@ def full_decision(limits: Sequence[Limit], certify: bool) -> np.ndarray:
     for limit in limits:
         start = time.process_time()
         verdicts = decide(limit, certify=certify)
-        _ = verdicts.local, verdicts.global_, verdicts.layers, verdicts.mechanism, verdicts.assumptions
+        _ = verdicts.local, verdicts.global_, verdicts.trained_layers, verdicts.mechanism, verdicts.assumptions
         spent.append(time.process_time() - start)
     return 1e3 * np.array(spent)
 

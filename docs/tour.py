@@ -43,7 +43,7 @@ verdicts = decide(limit)
 print(verdicts.local.status, verdicts.local.certified, verdicts.local.reason)
 assert (verdicts.local.status, verdicts.local.certified) == ("not_optimal", True)
 assert verdicts.mechanism == "dead neuron"
-for number, layer in enumerate(verdicts.layers, start=1):
+for number, layer in enumerate(verdicts.trained_layers, start=1):
     print(f"layer {number}: local {layer.local.status}, global {layer.global_.status}")
 
 # %% The certificate is data. The exact checker, which imports nothing of what found it, believes it or not.

@@ -128,7 +128,7 @@ def test_the_optimum_of_one_layer(network: Network) -> None:
     seen = 0
     for found, verdicts in limits(network, 2):
         assert found.theta is not None
-        for layer, pair in enumerate(verdicts.layers):
+        for layer, pair in enumerate(verdicts.trained_layers):
             size = network.sizes[layer]
             if size > 2:
                 continue

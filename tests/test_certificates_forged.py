@@ -81,7 +81,7 @@ def vertex(depth: int, theta: list[list[float]]) -> Forgery:
 
 MAKERS: dict[str, Callable[[], Forgery]] = {
     "bound": lambda: of(active_global()),
-    "bound of a layer": lambda: stored(nonzero_local().problem, decide(nonzero_local()).layers[1].global_),
+    "bound of a layer": lambda: stored(nonzero_local().problem, decide(nonzero_local()).trained_layers[1].global_),
     "cells": lambda: (OPPOSITE.problem, KINK_CELLS),
     "better": lambda: of(nonzero_local()),
     "better elsewhere": lambda: of(active_global(), "global"),

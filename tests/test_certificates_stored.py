@@ -65,7 +65,7 @@ def _stored(name: str) -> str:
     found = make()
     verdicts = decide(found)
     if which.startswith("layer"):
-        verdict = verdicts.layers[0].local if which == "layer local" else verdicts.layers[0].global_
+        verdict = verdicts.trained_layers[0].local if which == "layer local" else verdicts.trained_layers[0].global_
         mechanism = "layer"
     else:
         verdict, mechanism = verdicts.local, verdicts.mechanism

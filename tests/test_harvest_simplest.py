@@ -68,8 +68,8 @@ def test_a_rounded_point_becomes_the_simplest_one() -> None:
     [
         *(harness.decide(found).local for found in (right_angle(), fc_relu_local(), nonzero_local())),
         harness.decide(active_global()).global_,
-        harness.decide(nonzero_local()).layers[0].local,
-        harness.decide(active_global()).layers[0].global_,
+        harness.decide(nonzero_local()).trained_layers[0].local,
+        harness.decide(active_global()).trained_layers[0].global_,
     ],
 )
 def test_what_the_simplest_point_keeps(verdict: Verdict) -> None:

@@ -46,7 +46,7 @@ def test_shared_local(activation: str) -> None:
     # For relu only a dead neuron's weights count as zeros that are held, and there is none.
     assert verdicts.mechanism == ("zero weight" if activation == "linear" else "saddle")
     assert verdicts.global_.status == "not_optimal"
-    assert all(pair.local.status == "optimal" for pair in verdicts.layers)
+    assert all(pair.local.status == "optimal" for pair in verdicts.trained_layers)
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu"])

@@ -45,7 +45,7 @@ def test_fc_relu_local() -> None:
 def test_fc_relu_local_by_layer() -> None:
     # With v = (2, 0) only neuron 1 counts, and it must be on for both points: cost 2 is the least in layer 1.
     found = fc_relu_local()
-    first, second = decide(found).layers
+    first, second = decide(found).trained_layers
     for verdict in (first.global_, first.local, second.global_, second.local):
         assert verdict.status == "optimal"
         assert verdict.value == pytest.approx(2.0)
@@ -75,7 +75,7 @@ def test_nonzero_local() -> None:
     assert 2.0**0.5 <= verdicts.local.bound < 1.5
     assert is_certified(verdicts.local, found)
     assert verdicts.assumptions == {**FALSE, "nonzero_weight_vectors": True}
-    first, second = verdicts.layers
+    first, second = verdicts.trained_layers
     assert first.local.status == "not_optimal"
     assert is_certified(first.local, found)
     assert second.global_.status == "optimal"
@@ -91,7 +91,7 @@ def test_active_global() -> None:
     assert verdicts.global_.bound is not None
     assert BEST_OF_TWO_POINTS <= verdicts.global_.bound < BEST_OF_TWO_POINTS * 1.1
     assert verdicts.assumptions["nonzero_inputs"] is True
-    first, second = verdicts.layers
+    first, second = verdicts.trained_layers
     assert (first.local.status, first.global_.status) == ("optimal", "not_optimal")
     assert is_certified(first.global_, found)
     assert second.global_.status == second.local.status == "optimal"
@@ -149,7 +149,11 @@ def test_not_converged_is_an_error() -> None:
 
 def test_doubt_leaves_everything_open() -> None:
     verdicts = decide(replace(fc_relu_local(), doubt="an input of 1e-9 may be zero"))
-    open_ = [verdicts.local, verdicts.global_, *(v for pair in verdicts.layers for v in (pair.local, pair.global_))]
+    open_ = [
+        verdicts.local,
+        verdicts.global_,
+        *(v for pair in verdicts.trained_layers for v in (pair.local, pair.global_)),
+    ]
     assert {v.status for v in open_} == {"undecided"}
     assert verdicts.local.reason == "an input of 1e-9 may be zero"
     assert set(verdicts.assumptions.values()) == {None}
@@ -161,7 +165,7 @@ def test_two_equal_diagonal_paths_of_depth_3_are_a_saddle() -> None:
     verdicts = decide(point(diagonal("linear", 2, 3), [[1, 1]], [1], [[1.0, 1.0]] * 3))
     assert verdicts.local.status == "not_optimal"
     assert verdicts.local.certified
-    assert [pair.global_.status for pair in verdicts.layers] == ["optimal"] * 3
+    assert [pair.global_.status for pair in verdicts.trained_layers] == ["optimal"] * 3
 
 
 def test_a_point_without_multipliers_is_left_open() -> None:
@@ -169,7 +173,7 @@ def test_a_point_without_multipliers_is_left_open() -> None:
     verdicts = decide(point(convolutional("linear", 2, 1), [[2, 1]], [1], [[1.0], [1.0, 1.0]]))
     assert verdicts.local.status == "undecided"
     assert "multipliers" in verdicts.local.reason
-    assert len(verdicts.layers) == 2
+    assert len(verdicts.trained_layers) == 2
 
 
 def test_a_point_that_is_not_kkt_is_not_called_optimal() -> None:
@@ -189,10 +193,10 @@ def test_wrong_multipliers_are_not_believed() -> None:
 
 
 def test_too_many_cells_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert decide(fc_relu_local()).layers[0].global_.status == "optimal"
+    assert decide(fc_relu_local()).trained_layers[0].global_.status == "optimal"
     monkeypatch.setattr(optimality, "MAX_CELLS", 2)
     monkeypatch.setattr(layer_tree, "MAX_NODES", 2)
-    assert decide(fc_relu_local()).layers[0].global_.status == "undecided"
+    assert decide(fc_relu_local()).trained_layers[0].global_.status == "undecided"
 
 
 def test_neurons_that_cannot_contribute() -> None:

@@ -26,7 +26,7 @@ def test_agrees_with_the_depth_2_oracle() -> None:
         found = random_limit(seed)
         if found is None:
             continue
-        for layer, known in enumerate(decide(found).layers):
+        for layer, known in enumerate(decide(found).trained_layers):
             new = decide_layer(found, layer, certify=True)
             for old, verdict in ((known.local, new.local), (known.global_, new.global_)):
                 assert verdict.status == old.status
@@ -58,7 +58,7 @@ def test_a_deep_kink_that_does_not_pay_and_one_that_does() -> None:
     assert decide_layer(found, 2, certify=True).global_.status == "optimal"
     # With single weights in their place the same points leave no room to tilt.
     alone = point(fully_connected("relu", (1, 1, 1)), [[1]], [1], [[1], [1], [1]])
-    assert [pair.global_.status for pair in decide(alone).layers] == ["optimal"] * 3
+    assert [pair.global_.status for pair in decide(alone).trained_layers] == ["optimal"] * 3
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +66,7 @@ def driven() -> list[tuple[Limit, tuple[LayerVerdicts, ...]]]:
     """Limits of flows of shared and deep networks, and what is said of their layers."""
     families = [name for name in FAMILIES if "depth 3" in name or "convolutional" in name]
     found = [limit for limit in drive(suite(11, 60, "integer", families)) if limit.point and not limit.point.doubt]
-    return [(limit, decide(limit).layers) for limit in found]
+    return [(limit, decide(limit).trained_layers) for limit in found]
 
 
 def test_every_layer_of_a_limit_is_decided() -> None:
@@ -103,7 +103,7 @@ def test_no_small_step_in_one_layer_beats_a_local_optimum() -> None:
 
 def test_a_doubtful_limit_stays_open() -> None:
     found = point(fully_connected("relu", (1, 1, 1)), [[1]], [1], [[1], [1], [1]], doubt="a weight may be zero")
-    assert {pair.local.status for pair in decide(found).layers} == {"undecided"}
+    assert {pair.local.status for pair in decide(found).trained_layers} == {"undecided"}
 
 
 @pytest.mark.parametrize("seed", range(20))

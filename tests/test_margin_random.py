@@ -38,9 +38,9 @@ def test_all_are_decided_and_none_is_rare() -> None:
         for name, verdict in [
             ("local", verdicts.local),
             ("global", verdicts.global_),
-            ("first local", verdicts.layers[0].local),
-            ("first global", verdicts.layers[0].global_),
-            ("second", verdicts.layers[1].global_),
+            ("first local", verdicts.trained_layers[0].local),
+            ("first global", verdicts.trained_layers[0].global_),
+            ("second", verdicts.trained_layers[1].global_),
         ]:
             counts[f"{name} {verdict.status}"] += 1
             assert verdict.certified == (verdict.status != "undecided")

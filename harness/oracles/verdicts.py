@@ -117,6 +117,11 @@ class Verdicts:
         pairs = ((found.global_, other.global_), (found.local, other.local))
         return LayerVerdicts(*(own if own.status != "undecided" else second for own, second in pairs))
 
+    @property
+    def trained_layers(self) -> tuple[LayerVerdicts, ...]:
+        """Those of the layers that have a problem."""
+        return tuple(pair for pair in self.layers if pair is not None)
+
     @cached_property
     def mechanism(self) -> str | None:
         """The first reason that applies: "kink", "zero weight" (linear), "dead neuron".

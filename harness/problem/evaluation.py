@@ -94,7 +94,7 @@ def evaluate(
 
 def slopes(network: Network, gates: np.ndarray, dtype: Any) -> np.ndarray:
     """The slope of the activation for every gate, in the number type of the arrays that it goes with."""
-    below = network.slope if np.dtype(dtype).hasobject else float(network.slope)
+    below: Any = network.slope if np.dtype(dtype).hasobject else float(network.slope)
     return np.where(gates, 1, below).astype(dtype)
 
 
@@ -103,7 +103,8 @@ def activated(network: Network, a: np.ndarray, gates: np.ndarray) -> np.ndarray:
     if not network.slope:
         # not times zero: what is not a number or infinite is passed on by an open gate alone
         return np.where(gates | (a != a), a, 0)
-    return np.where(gates, a, a * (network.slope if a.dtype.hasobject else float(network.slope)))
+    below: Any = network.slope if a.dtype.hasobject else float(network.slope)
+    return np.where(gates, a, a * below)
 
 
 def signs_of(

@@ -65,9 +65,9 @@ def wiring(network: Network) -> Wiring:
         ptr.append(len(row))
         power[above:] += numbers is None
         gain[above:] *= 1.0 if numbers is None else float(np.linalg.norm(value[begin:]))
-    lists = [np.array(a, dtype=np.int64) for a in (row, col, par)]
-    ends = [np.array(a, dtype=np.int64) for a in (ptr, uptr)]
-    return Wiring(*lists, np.array(value), *ends, np.array(network.trained), power, gain, network.degree)
+    rows, cols, pars, ptrs, uptrs = (np.array(a, dtype=np.int64) for a in (row, col, par, ptr, uptr))
+    trained = np.array(network.trained)
+    return Wiring(rows, cols, pars, np.array(value), ptrs, uptrs, trained, power, gain, network.degree)
 
 
 @inlined
