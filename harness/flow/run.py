@@ -102,7 +102,9 @@ class Run:
         subspace = self.invariants.start(
             exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
         )
-        self.held = subspace.basis.shape[1] + int(subspace.constant.sum()) < len(theta0)
+        size = subspace.basis.shape[1] + int(subspace.constant.sum())
+        # less than any start with these gates
+        self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.gates)
         self._enter(subspace, theta0)
 
     def _first(self, theta0: np.ndarray) -> np.ndarray:

@@ -167,6 +167,20 @@ class Invariants:
         spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
+    def usual(self, size: int, gates: np.ndarray) -> int:
+        """The dimension of V for a start in general position under these gates, with what they hold still."""
+        constant = self._still(gates, _array(()), size)
+        none = np.zeros((0, size), dtype=np.int64)
+
+        def candidate(prime: int) -> _Candidate:
+            theta = np.random.default_rng(self._seed).integers(1, prime, size)
+            cell, slopes = self.cell(prime), self._slopes(gates, prime)
+            blocks = split(np.zeros(len(gates), dtype=np.int64), outputs(cell, theta, slopes), self._group)
+            return _Candidate(*closure(cell, theta[None, :], slopes, none, _array(()), blocks, constant, self._seed))
+
+        _, found = next(self._candidates(candidate))
+        return len(found.pivots) + int(constant.sum())
+
     def after(
         self,
         old: Subspace,
