@@ -10,14 +10,15 @@ import numpy as np
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ROWS, SIGMA
 from harness.flow.folding import Folded, fold
-from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
+from harness.flow.run import LET_GO, STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
-from harness.flow.undecided import ELSEWHERE, NOWHERE, Undecided
+from harness.flow.undecided import ELSEWHERE, NOWHERE, TIE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
 from harness.problem.points import Point
 
 DEFAULT = Settings()
+FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
 
 
 class NeverSeparates(Exception):
@@ -99,7 +100,8 @@ def arrived(run: Run, settled: Point) -> Ending:
     """How a flow ends whose limit was found.
 
     Near a saddle errors grow: which way the flow leaves may be the integrator's choice, as the side of a kink that is
-    grazed.  A second time with a smaller error must lead to the same limit.
+    grazed.  A second time with a smaller error must lead to the same limit.  Where margins nearly tie with the least,
+    the softmax may have been held too early, and one that is held later must lead there, too.
     """
     settings = run.settings
     if run.left > -math.inf and settings.goal is None and settings.rtol > STRICT:
@@ -111,6 +113,17 @@ def arrived(run: Run, settled: Point) -> Ending:
             return Ending.undecided(Undecided(NOWHERE))
         if not same_point(flat(again.theta), goal):
             return Ending.undecided(Undecided(ELSEWHERE))
+    gap = None if settings.firm else run.near_tie(settled)
+    if gap is not None:
+        freeze = (max(run.log_norm, 0.0) + 2.0 * LET_GO) / gap
+        if freeze > FIRMEST:
+            return Ending.undecided(Undecided(TIE))
+        firm = replace(DEFAULT, rtol=settings.rtol, freeze=max(freeze, 2.0 * settings.freeze), firm=True)
+        again = follow(run.instance, firm)
+        if again.theta is None or not same_point(
+            run.instance.network.flat(again.theta), run.instance.network.flat(settled.theta)
+        ):
+            return Ending.undecided(Undecided(TIE))
     return Ending.converged(settled)
 
 

@@ -40,6 +40,8 @@ CROWD = 10.0  # times rtol: kinks farther off than this from an event are not ne
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
 FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
+TIED = 1e-10  # relative: margins nearer to the least are tight, by the exactness of the polish
+LET_GO = 30.0  # units of log-norm, in which what is so much smaller is forgotten
 BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks add their own
 EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
@@ -50,7 +52,8 @@ SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
 
 @dataclass(frozen=True)
 class Settings:
-    """rtol of the integrator; freeze: inverse temperature at which the softmax is held.
+    """rtol of the integrator.  freeze: inverse temperature at which the softmax is held.  firm: whether that has been
+    raised, since margins nearly tie.
 
     strict, clock, goal: of a flow that is followed again, the log-norm and the sigma up to which, and beside a saddle,
     rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
@@ -66,6 +69,7 @@ class Settings:
     clock: float = -math.inf
     goal: np.ndarray | None = None
     freeze: float = 2e4
+    firm: bool = False
     patience: int = 150
     separation: int = 3000
     steps: int = 10000
@@ -89,6 +93,8 @@ class Run:
         self.approach = Approach(instance.network.degree)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
         self.ends = Ends()
+        # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
+        self.held_events: list[tuple[float, np.ndarray]] = []
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
@@ -209,6 +215,30 @@ class Run:
                 return True
         return False
 
+    def _gaps(self, theta: np.ndarray) -> np.ndarray:
+        """By how much every margin is larger than the least, relative to that, (n,)."""
+        work = workspace(self.gates.cell)
+        field(self.gates.cell, theta, work)
+        return work.q / work.q.min() - 1.0
+
+    def near_tie(self, settled: Point) -> float | None:
+        """The smallest gap of a margin that is not tight in the limit, and that a held softmax does not let go.
+
+        Held at the inverse temperature beta, a sample keeps the weight exp(-beta gap) for ever, and beside an input
+        that is constant or a mode that is slow this counts once the norm has grown by its inverse.  None if there is
+        none.
+        """
+        loose = settled.margins - 1.0 > TIED
+        begin = math.log(self.settings.freeze) / self.instance.network.degree
+        seen = [(self.log_norm, settled.margins - 1.0), *self.held_events]
+        found = [
+            float(gap)
+            for log_norm, gaps in seen
+            for gap in gaps[loose & (gaps > TIED)]
+            if gap * self.settings.freeze < max(log_norm - begin, 0.0) + LET_GO
+        ]
+        return min(found, default=None)
+
     def passed_closely(self, log_norm: float) -> None:
         """Keep the log-norm, and now, until when a saddle or a kink was so near that errors matter; -inf for none."""
         if log_norm > -math.inf:
@@ -223,6 +253,8 @@ class Run:
         theta, gates = self.theta, self.gates
         if self._crowded(theta):
             self.passed_closely(self.log_norm)
+        if self.state[BOOKED] > 0.0:
+            self.held_events.append((self.log_norm, self._gaps(theta)))
         pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
@@ -359,7 +391,8 @@ class Run:
             self.approach.forget()
         if fates != "dies":
             return "a small neuron is still on its way", ()
-        if still_turning(self.gates, self.watch, theta, settled, small):
+        gone = [unit for unit in small if unit not in {one.unit for one in lasts}]
+        if still_turning(self.gates, self.watch, theta, settled, gone):
             return "an input of a neuron is still on its way to zero", ()
         return None, lasts
 
