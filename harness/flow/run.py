@@ -46,7 +46,6 @@ BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks 
 EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
 SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
-AT_ONCE = 1e-9  # of the margins: how little a flow that starts at 0 has done when it is first looked at
 SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
 
 
@@ -98,7 +97,7 @@ class Run:
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
-        theta0 = self._first(instance.network.flat(instance.theta0_float))
+        theta0 = instance.network.flat(instance.theta0_float)
         self.state = at_start(float(np.linalg.norm(theta0)))
         self.invariants = Invariants(instance, net, self.gates.normal)
         zero = self.gates.start() if self.gates.kinked else []
@@ -112,18 +111,6 @@ class Run:
         # less than any start with these gates
         self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.gates)
         self._enter(subspace, theta0)
-
-    def _first(self, theta0: np.ndarray) -> np.ndarray:
-        """The start; where the clock stands still at 0 and the flow does not, what it makes of 0 at once.
-
-        Of degree 1 and without kinks it moves along a gradient that does not vanish, to the limit of any start.
-        """
-        if theta0.any() or self.instance.network.degree > 1 or self.gates.kinked:
-            return theta0
-        work = workspace(self.gates.cell)
-        field(self.gates.cell, theta0, work)
-        along = work.p @ work.grad
-        return along * (AT_ONCE / max(float(np.abs(work.grad @ along).max()), SMALLEST_NORMAL))
 
     def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
         self.subspace = subspace

@@ -6,7 +6,7 @@ scale, x -> c x with theta -> c^(-1/m) theta in the m layers that are trained, w
 With several outputs the order of the classes does not matter, and outputs have no sign.
 
 They are the isomorphisms of a graph: whatever has a sign (coordinates, linear neurons, a single output, parameters) is
-a pair of nodes, one for either sign, and every number is a node between what it connects.  networkx does the search.
+a pair of nodes, one for either sign, and every number is a node between what it connects.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 from harness.problem.instances import Instance
 
 _Node = tuple[Any, ...]
+_Graph = dict[_Node, set[_Node]]
 
 
 def same(a: Instance, b: Instance) -> bool:
@@ -29,19 +30,50 @@ def same(a: Instance, b: Instance) -> bool:
     kinds = [(one.network.slope, one.network.trained, one.network.widths, one.loss, one.n) for one in (a, b)]
     if kinds[0] != kinds[1]:
         return False
-    # a fifth of a second to load
-    import networkx
-
     one, other = _labels(a), _labels(b)
-    if Counter(one[0].values()) != Counter(other[0].values()):
+    return _isomorphic([_graph(*one), _graph(*other)], [dict(one[0]), dict(other[0])])
+
+
+def _graph(labels: dict[_Node, Hashable], edges: list[tuple[_Node, _Node]]) -> _Graph:
+    """The neighbours of every node."""
+    graph: _Graph = {node: set() for node in labels}
+    for v, w in edges:
+        graph[v].add(w)
+        graph[w].add(v)
+    return graph
+
+
+def _isomorphic(graphs: list[_Graph], colours: list[dict[_Node, Any]]) -> bool:
+    """Whether two graphs are one, up to the names of nodes of equal colour.
+
+    Nodes are told apart by their colours, those of their neighbours, and so on.  Where some are still alike, one of
+    them is given a colour of its own in the first graph and each in turn in the second.
+    """
+    own = _refined(graphs, colours)
+    sizes = [Counter(found.values()) for found in own]
+    if sizes[0] != sizes[1]:
         return False
-    graphs = []
-    for labels, edges in (one, other):
-        graph = networkx.Graph()
-        graph.add_nodes_from((node, {"label": label}) for node, label in labels.items())
-        graph.add_edges_from(edges)
-        graphs.append(graph)
-    return bool(networkx.vf2pp_is_isomorphic(*graphs, node_label="label"))
+    alike = min(((size, colour) for colour, size in sizes[0].items() if size > 1), default=None)
+    if alike is None:
+        return True
+    first, *_ = (node for node, colour in own[0].items() if colour == alike[1])
+    marked = {**own[0], first: -1}
+    return any(_isomorphic(graphs, [marked, {**own[1], w: -1}]) for w, c in own[1].items() if c == alike[1])
+
+
+def _refined(graphs: list[_Graph], colours: list[dict[_Node, Any]]) -> list[dict[_Node, int]]:
+    """Colours that tell apart what neighbours do (Weisfeiler and Leman), numbered alike in both graphs."""
+    classes = 0
+    while True:
+        table: dict[Any, int] = {}
+        own = [{node: table.setdefault(colour, len(table)) for node, colour in found.items()} for found in colours]
+        if len(table) == classes:
+            return own
+        classes = len(table)
+        colours = [
+            {node: (found[node], tuple(sorted(found[near] for near in graph[node]))) for node in graph}
+            for graph, found in zip(graphs, own, strict=True)
+        ]
 
 
 def _labels(instance: Instance) -> tuple[dict[_Node, Hashable], list[tuple[_Node, _Node]]]:
