@@ -227,7 +227,7 @@ def rate(cell, theta, work):
             if layer < m - 1:
                 for u in range(uptr[layer + 1], uptr[layer + 2]):
                     h[i, u] *= gates[i, u]
-        q[i] = margin_of(seeds[i], h[i])
+        q[i] = margin_of(seeds, h, i)
     softmax(q, logistic, group, p, slope)
     rho = np.sqrt(dot(theta, theta))
     factor = growth(rho, degree)

@@ -89,12 +89,12 @@ def dot(a, b):
 
 
 @inlined
-def margin_of(seed, pre):
-    """sum_k seed_k Phi_k, from the pre-activations (units,) of one sample."""
-    first = pre.shape[0] - seed.shape[0]
+def margin_of(seeds, pre, i):
+    """sum_k seeds_ik Phi_k of sample i, from the pre-activations (n, units)."""
+    first = pre.shape[1] - seeds.shape[1]
     total = 0.0
-    for k in range(seed.shape[0]):
-        total += seed[k] * pre[first + k]
+    for k in range(seeds.shape[1]):
+        total += seeds[i, k] * pre[i, first + k]
     return total
 
 
@@ -123,7 +123,7 @@ def evaluate(net, theta, x, seeds, gates, q, grad, pre, delta):
                 pre[i, row[e]] += w[e] * h[col[e]]
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
-        q[i] = margin_of(seeds[i], pre[i])
+        q[i] = margin_of(seeds, pre, i)
         for u in range(units):
             back[u] = 0.0
         for k in range(seeds.shape[1]):
@@ -162,7 +162,7 @@ def margins(net, theta, x, seeds, gates, q, pre):
                 pre[i, row[e]] += w[e] * h[col[e]]
             for u in range(uptr[layer + 1], uptr[layer + 2]):
                 h[u] = gates[i, u] * pre[i, u]
-        q[i] = margin_of(seeds[i], pre[i])
+        q[i] = margin_of(seeds, pre, i)
 
 
 @inlined
