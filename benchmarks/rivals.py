@@ -15,7 +15,7 @@ import numpy as np
 from scipy.integrate import BDF
 
 from harness.flow.compiled.compiling import compiled
-from harness.flow.compiled.field import Cell, jacobian, no_slides, rate, workspace
+from harness.flow.compiled.field import Cell, cell_of, jacobian, no_slides, rate, workspace
 from harness.flow.compiled.field import field as flow_field
 from harness.flow.compiled.kernel import wiring
 from harness.flow.run import Run, Settings
@@ -253,8 +253,4 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
 
 def kernel_cell(instance: Instance) -> tuple[Cell, np.ndarray]:
     """The kernel's arguments with gates of their own, and theta at the start."""
-    net = wiring(instance.network)
-    gates = np.ones((instance.n, int(net.uptr[-1])))
-    x, seeds = instance.problem.inputs.copy(), instance.problem.seeds.copy()
-    cell = Cell(net, x, seeds, gates, instance.loss == "logistic", 1.0 - float(instance.network.slope), 1)
-    return cell, np.concatenate(instance.theta0_float)
+    return cell_of(instance, wiring(instance.network)), np.concatenate(instance.theta0_float)

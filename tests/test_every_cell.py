@@ -235,30 +235,35 @@ NETWORKS: dict[str, Network] = {
 }
 
 
+def optima(rng: np.random.Generator, network: Network, count: int) -> Iterator[tuple[int, Point]]:
+    """Least points of cells of the problem over each trained layer, from so many tries, and which layer it is."""
+    for layer in (k for k, own in enumerate(network.trained) if own):
+        for _ in range(count // network.degree):
+            found = optimum_of_a_cell(rng, network, layer, 2)
+            if found is not None:
+                yield layer, found
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_layer(name: str) -> None:
     network = NETWORKS[name]
     rng = np.random.default_rng(5)
     seen: Counter[str] = Counter()
-    for layer in (k for k, own in enumerate(network.trained) if own):
-        for _ in range(150 // network.degree):
-            found = optimum_of_a_cell(rng, network, layer, 2)
-            if found is None:
-                continue
-            cells = [
-                (best_of(margins, walls)[0], near)
-                for margins, walls, near in layer_cells(found.problem, found.theta, layer)
-            ]
-            pair = decide_layer(found, layer, certify=True)
-            assert_agrees(pair.local, min(cost for cost, near in cells if near), seen)
-            assert_agrees(pair.global_, min(cost for cost, _ in cells), seen)
-            if network.degree == 1:
-                # The layer's problem is the whole, and the proof says so.
-                verdicts = decide(found)
-                for whole, own in ((verdicts.local, pair.local), (verdicts.global_, pair.global_)):
-                    assert whole.status == own.status
-                    assert (whole.certificate or {})["problem"] == "full"
-                    assert whole.certified
+    for layer, found in optima(rng, network, 150):
+        cells = [
+            (best_of(margins, walls)[0], near)
+            for margins, walls, near in layer_cells(found.problem, found.theta, layer)
+        ]
+        pair = decide_layer(found, layer, certify=True)
+        assert_agrees(pair.local, min(cost for cost, near in cells if near), seen)
+        assert_agrees(pair.global_, min(cost for cost, _ in cells), seen)
+        if network.degree == 1:
+            # The layer's problem is the whole, and the proof says so.
+            verdicts = decide(found)
+            for whole, own in ((verdicts.local, pair.local), (verdicts.global_, pair.global_)):
+                assert whole.status == own.status
+                assert (whole.certificate or {})["problem"] == "full"
+                assert whole.certified
     assert seen["undecided"] == 0
     assert seen["optimal"] >= 20
 
@@ -269,27 +274,23 @@ def test_proofs_of_a_layer_are_about_its_own_point(name: str) -> None:
     network = NETWORKS[name]
     rng = np.random.default_rng(6)
     seen: Counter[str] = Counter()
-    for layer in (k for k, own in enumerate(network.trained) if own):
-        for _ in range(60 // network.degree):
-            found = optimum_of_a_cell(rng, network, layer, 2)
-            if found is None:
+    for layer, found in optima(rng, network, 60):
+        for verdict in (pair := decide_layer(found, layer, certify=True)).local, pair.global_:
+            certificate: Any = verdict.certificate
+            seen[verdict.status] += 1
+            if verdict.status == "not_optimal":
+                less = [str(Fraction(a) / 2) for a in certificate["better"]]
+                assert "not feasible" in check(found.problem, {**certificate, "better": less}).reason
                 continue
-            for verdict in (pair := decide_layer(found, layer, certify=True)).local, pair.global_:
-                certificate: Any = verdict.certificate
-                seen[verdict.status] += 1
-                if verdict.status == "not_optimal":
-                    less = [str(Fraction(a) / 2) for a in certificate["better"]]
-                    assert "not feasible" in check(found.problem, {**certificate, "better": less}).reason
-                    continue
-                own = found.theta[layer]
-                step = rng.standard_normal(len(own))
-                # Along the point only its scale changes, and at right angles to it the cost does.
-                step -= (step @ own) / (own @ own) * own
-                step *= 1e-3 * np.linalg.norm(own) / max(float(np.linalg.norm(step)), 1e-300)
-                beside = [str(Fraction(a) + Fraction(float(b))) for a, b in zip(own, step, strict=True)]
-                if len(beside) > 1:
-                    assert not check(found.problem, changed(certificate, ["theta", layer], beside)).accepted
-                for fixed in (k for k, trained in enumerate(network.trained) if not trained):
-                    other = changed(certificate, ["theta", fixed, 0], "7/5")
-                    assert "is fixed" in check(found.problem, other).reason
+            own = found.theta[layer]
+            step = rng.standard_normal(len(own))
+            # Along the point only its scale changes, and at right angles to it the cost does.
+            step -= (step @ own) / (own @ own) * own
+            step *= 1e-3 * np.linalg.norm(own) / max(float(np.linalg.norm(step)), 1e-300)
+            beside = [str(Fraction(a) + Fraction(float(b))) for a, b in zip(own, step, strict=True)]
+            if len(beside) > 1:
+                assert not check(found.problem, changed(certificate, ["theta", layer], beside)).accepted
+            for fixed in (k for k, trained in enumerate(network.trained) if not trained):
+                other = changed(certificate, ["theta", fixed, 0], "7/5")
+                assert "is fixed" in check(found.problem, other).reason
     assert seen["optimal"] >= 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,14 @@ from harness.problem.networks import fully_connected
 CASES = Path(__file__).parent / "cases"
 
 
+@pytest.mark.parametrize("scale", [0, 4, -4])
 @pytest.mark.parametrize("name", ["false-counterexample-mild", "false-counterexample", "false-optimum"])
-def test_a_limit_that_a_later_held_softmax_moves_is_not_believed(name: str) -> None:
+def test_a_limit_that_a_later_held_softmax_moves_is_not_believed(name: str, scale: int) -> None:
     # integrated apart: an input that is constant but for the nearly tied points crosses its kink, or stops before it
     instance = Instance.from_json((CASES / f"near-tie-{name}.json").read_text(encoding="utf-8"))
-    (limit,) = drive([instance])
+    larger, smaller = Fraction(4) ** scale, Fraction(2) ** -scale
+    x = [[a * larger for a in row] for row in instance.x]
+    (limit,) = drive([instance.changed(x=x, theta0=[[a * smaller for a in row] for row in instance.theta0])])
     assert (limit.status, limit.reason.lower()) == ("undecided", f"{TIE}.")
 
 

@@ -19,6 +19,7 @@ from harness.problem.limits import Limit
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.reference import velocity
 from tests.sabotage import relu_of_zero_has_slope_half, without_neuron
+from tests.support.stepped import with_a_jump
 from tests.test_claims import verdicts
 
 RELU = fully_connected("relu", (2, 2))
@@ -83,13 +84,7 @@ def test_the_flow_of_another_problem_is_not(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_jump_is_not(case: str) -> None:
-    """From the fifth row on, the record is turned by a twentieth, and each of its steps by less."""
-    path = recorded(case).path
-    assert path is not None
-    turned = path["direction"].copy()
-    turned[5:, 0] += 0.05
-    turned /= np.linalg.norm(turned, axis=1)[:, None]
-    off = retrace(dataclasses.replace(recorded(case), path={**path, "direction": turned})).detour
+    off = retrace(with_a_jump(recorded(case))).detour
     assert off is None or off > STRAYS
 
 

@@ -18,7 +18,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, circulant, fully_connected
-from tests.support.stepped import rate, stepped
+from tests.support.stepped import rate, stepped, with_a_jump
 from tests.test_claims import verdicts
 
 TENTH, HALF = Fraction(1, 10), Fraction(1, 2)
@@ -95,12 +95,7 @@ def test_a_record_in_small_steps_is_found_again(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_jump_is_not(case: str) -> None:
-    path = recorded(case).path
-    assert path is not None
-    turned = path["direction"].copy()
-    turned[5:, 0] += 0.05
-    turned /= np.linalg.norm(turned, axis=1)[:, None]
-    off = retrace(dataclasses.replace(recorded(case), path={**path, "direction": turned})).detour
+    off = retrace(with_a_jump(recorded(case))).detour
     assert off is None or off > STRAYS
 
 

@@ -66,7 +66,7 @@ def gradient(network: Network, theta: Theta, x: Vector, gates: Gates, last: int,
                 for k, value in zip(row, h, strict=True):
                     if k >= 0 and value:
                         blocks[layer][k] += slope * value
-    return tuple(v for block, trained in zip(blocks, network.trained, strict=True) if trained for v in block)
+    return tuple(v for block in network.of_trained(blocks) for v in block)
 
 
 def sign_gates(network: Network, signs: Signs | None, row: int) -> dict[tuple[int, int], Fraction | int]:

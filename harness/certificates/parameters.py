@@ -30,7 +30,7 @@ def read_motion(value: object, field: str, network: Network) -> Vector:
 
 def flat(network: Network, theta: Sequence[Vector]) -> Vector:
     """The trained parameters, one layer after another."""
-    return tuple(v for u, trained in zip(theta, network.trained, strict=True) if trained for v in u)
+    return tuple(v for u in network.of_trained(theta) for v in u)
 
 
 def cost(network: Network, theta: Theta) -> Fraction:

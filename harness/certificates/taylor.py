@@ -140,7 +140,7 @@ class Exact:
     def __init__(self, given: Problem, theta: Theta) -> None:
         self.given = given
         network = given.network
-        trained = [v for u, own in zip(theta, network.trained, strict=True) if own for v in u]
+        trained = [v for u in network.of_trained(theta) for v in u]
         self.size = len(trained)
         self.scale = _common(trained)
         self.scales = [self.scale if own else _common(u) for u, own in zip(theta, network.trained, strict=True)]

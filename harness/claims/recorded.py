@@ -47,7 +47,7 @@ def balanced(limit: Limit, verdicts: Verdicts) -> bool | None:
     norm = np.linalg.norm(start) or 1.0
     log_norm, direction = np.append(np.log(norm), log_norm), np.vstack([start / norm, direction])
     squares = direction * direction
-    layers = [u for u, own in zip(network.split(squares), network.trained, strict=True) if own]
+    layers = network.of_trained(network.split(squares))
     differences = [below.sum(axis=1) - above.sum(axis=1) for below, above in pairwise(layers)]
     if not network.shared:
         for layer, width in enumerate(network.widths[1:-1]):

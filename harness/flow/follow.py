@@ -10,7 +10,7 @@ import numpy as np
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ROWS, SIGMA
 from harness.flow.folding import Folded, fold
-from harness.flow.run import LET_GO, STANDS_STILL, STRICT, Run, Settings, same_point
+from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
 from harness.flow.undecided import ELSEWHERE, NOWHERE, TIE, Undecided
 from harness.problem.instances import Instance
@@ -103,26 +103,21 @@ def arrived(run: Run, settled: Point) -> Ending:
     grazed.  A second time with a smaller error must lead to the same limit.  Where margins nearly tie with the least,
     the softmax may have been held too early, and one that is held later must lead there, too.
     """
-    settings = run.settings
-    if run.left > -math.inf and settings.goal is None and settings.rtol > STRICT:
-        flat = run.instance.network.flat
-        goal = flat(settled.theta)
+    settings, flat = run.settings, run.instance.network.flat
+    goal = flat(settled.theta)
+    if settings.goal is not None:
+        return Ending.converged(settled)
+    if run.left > -math.inf and settings.rtol > STRICT:
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
         again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
         if again.theta is None:
             return Ending.undecided(Undecided(NOWHERE))
         if not same_point(flat(again.theta), goal):
             return Ending.undecided(Undecided(ELSEWHERE))
-    gap = None if settings.firm else run.near_tie(settled)
-    if gap is not None:
-        freeze = (max(run.log_norm, 0.0) + 2.0 * LET_GO) / gap
-        if freeze > FIRMEST:
-            return Ending.undecided(Undecided(TIE))
-        firm = replace(DEFAULT, rtol=settings.rtol, freeze=max(freeze, 2.0 * settings.freeze), firm=True)
-        again = follow(run.instance, firm)
-        if again.theta is None or not same_point(
-            run.instance.network.flat(again.theta), run.instance.network.flat(settled.theta)
-        ):
+    freeze = None if settings.firm else run.firmer(settled)
+    if freeze is not None:
+        again = follow(run.instance, replace(settings, freeze=freeze, firm=True)) if freeze <= FIRMEST else None
+        if again is None or again.theta is None or not same_point(flat(again.theta), goal):
             return Ending.undecided(Undecided(TIE))
     return Ending.converged(settled)
 

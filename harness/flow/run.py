@@ -208,23 +208,22 @@ class Run:
         field(self.gates.cell, theta, work)
         return work.q / work.q.min() - 1.0
 
-    def near_tie(self, settled: Point) -> float | None:
-        """The smallest gap of a margin that is not tight in the limit, and that a held softmax does not let go.
+    def firmer(self, settled: Point) -> float | None:
+        """The inverse temperature at which every margin that is not tight in the limit would be let go.
 
-        Held at the inverse temperature beta, a sample keeps the weight exp(-beta gap) for ever, and beside an input
-        that is constant or a mode that is slow this counts once the norm has grown by its inverse.  None if there is
-        none.
+        Held at beta, a sample whose margin is by the part `gap` above the least keeps the weight exp(-beta gap) for
+        ever, and beside an input that is constant or a mode that is slow this counts once the norm has grown by its
+        inverse.  None where no margin was so near, in the end or at a kink met on the way.
         """
         loose = settled.margins - 1.0 > TIED
-        begin = math.log(self.settings.freeze) / self.instance.network.degree
-        seen = [(self.log_norm, settled.margins - 1.0), *self.held_events]
-        found = [
-            float(gap)
-            for log_norm, gaps in seen
-            for gap in gaps[loose & (gaps > TIED)]
-            if gap * self.settings.freeze < max(log_norm - begin, 0.0) + LET_GO
-        ]
-        return min(found, default=None)
+        # the log-norm at which the least margin of the limit's direction is the inverse temperature
+        begin = math.log(self.settings.freeze) / self.instance.network.degree + 0.5 * math.log(2.0 * settled.value)
+        found: list[float] = []
+        for log_norm, gaps in [(self.log_norm, settled.margins - 1.0), *self.held_events]:
+            grown = max(log_norm - begin, 0.0)
+            near = gaps[loose & (gaps > TIED) & (gaps * self.settings.freeze < grown + LET_GO)]
+            found += ((grown + 2.0 * LET_GO) / near).tolist()
+        return max(found, default=None)
 
     def passed_closely(self, log_norm: float) -> None:
         """Keep the log-norm, and now, until when a saddle or a kink was so near that errors matter; -inf for none."""

@@ -60,7 +60,7 @@ def feasible_points(
     if not lowest > 0.0:
         return
     scaled = network.scaled([np.asarray(u) for u in theta], lowest ** (-1.0 / network.degree))
-    cost = 0.5 * sum(float(u @ u) for u, own in zip(scaled, network.trained, strict=True) if own)
+    cost = network.value(scaled)
     for bits in (2, 4, 8, 14, 20, 30, 45):
         slack = 2.0 ** (1 - bits)
         for stretch in (1.0, 1.0 + slack, 1.0 + 8.0 * slack):
@@ -68,7 +68,7 @@ def feasible_points(
                 [rounded(float(v) * stretch, bits) for v in u] if fixed is None else list(fixed)
                 for u, fixed in zip(scaled, network.fixed, strict=True)
             ]
-            worth = 0.5 * float(sum(v * v for u, own in zip(point, network.trained, strict=True) if own for v in u))
+            worth = 0.5 * float(sum(v * v for u in network.of_trained(point) for v in u))
             if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                 continue
             if min(problem.margins(point)) >= 1:

@@ -31,6 +31,7 @@ from harness.problem.numbers import exact
 Activation = Literal["linear", "relu", "leaky_relu"]
 Pattern = tuple[tuple[int, ...], ...]
 Number = TypeVar("Number")
+Layer = TypeVar("Layer")
 
 _SLOPES: dict[str, Fraction] = {"linear": Fraction(1), "relu": Fraction(0)}
 
@@ -184,7 +185,15 @@ class Network:
 
     def flat(self, theta: Sequence[np.ndarray]) -> np.ndarray:
         """The trained layers (..., size) as one vector (..., N)."""
-        return np.concatenate([u for u, own in zip(theta, self.trained, strict=True) if own], axis=-1)
+        return np.concatenate(self.of_trained(theta), axis=-1)
+
+    def of_trained(self, layers: Sequence[Layer]) -> list[Layer]:
+        """What belongs to the trained layers, of something that is there for every layer."""
+        return [own for own, trained in zip(layers, self.trained, strict=True) if trained]
+
+    def value(self, theta: Sequence[np.ndarray]) -> float:
+        """1/2 ||theta||^2 over the trained layers."""
+        return 0.5 * sum(float(u @ u) for u in self.of_trained(theta))
 
     def scaled(self, theta: Sequence[np.ndarray], factor: float) -> list[np.ndarray]:
         """Every trained layer times the factor."""

@@ -63,8 +63,5 @@ class Point:
             raise ValueError("theta does not separate the data, or is beyond the floats")
         found = kkt(network, problem.inputs, problem.seeds, vectors, signs)
         scaled = tuple(network.scaled(vectors, least ** (-1.0 / network.degree)))
-        flat = [u for u, own in zip(scaled, network.trained, strict=True) if own]
-        value = 0.5 * sum(float(u @ u) for u in flat)
-        return cls(
-            problem, scaled, value, margins / least, found.multipliers, found.residual, found.kinks, signs, doubt
-        )
+        value, q = network.value(scaled), margins / least
+        return cls(problem, scaled, value, q, found.multipliers, found.residual, found.kinks, signs, doubt)

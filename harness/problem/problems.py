@@ -90,6 +90,11 @@ class Problem:
             if k != own
         )
 
+    @property
+    def group(self) -> int:
+        """How many margins a point has; they follow each other."""
+        return max(self.network.outputs - 1, 1)
+
     def place(self, row: int) -> tuple[int, int | None]:
         """The point and the other class of a margin; None for the class with one output."""
         sample, seed = self.rows[row]

@@ -180,7 +180,7 @@ class Record:
 
     def value(self, theta: Exact) -> Fraction:
         """1/2 ||theta||^2 over the layers that are trained."""
-        return value([u for u, own in zip(theta, self.instance.network.trained, strict=True) if own])
+        return value(self.instance.network.of_trained(theta))
 
     @property
     def apart(self) -> bool:

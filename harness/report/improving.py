@@ -55,7 +55,7 @@ def _cost(record: Record, theta: Floats) -> float:
 
 def _trained(record: Record, theta: Floats) -> list[float]:
     """The numbers of the layers that are trained, in one list."""
-    return [a for u, own in zip(theta, record.instance.network.trained, strict=True) if own for a in u]
+    return [a for u in record.instance.network.of_trained(theta) for a in u]
 
 
 def _least(record: Record, theta: Floats) -> float:

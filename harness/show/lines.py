@@ -165,7 +165,7 @@ def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
         q = min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
         if q > 0.0:
             scaled = tuple(network.scaled(moved, q ** (-1.0 / network.degree)))
-            cost = 0.5 * sum(float(u @ u) for u, own in zip(scaled, network.trained, strict=True) if own)
+            cost = network.value(scaled)
             if cost < best[0]:
                 best = cost, s, scaled
     for name, layers in (("d", d), ("e", e if certificate["e"] else [])):

@@ -5,6 +5,8 @@ The gradients are those of harness/problem, and nothing is shared with the train
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.problem.evaluation import evaluate
@@ -25,6 +27,16 @@ def rate(instance: Instance, theta: np.ndarray) -> np.ndarray:
         terms = terms / (1.0 + np.array(own))
     gradients, _ = at.backward(problem.seeds)
     return np.linalg.norm(theta) ** (2 - network.degree) * (terms / terms.sum()) @ gradients
+
+
+def with_a_jump(limit: Limit) -> Limit:
+    """From the fifth row on, the record is turned by a twentieth, and each of its steps by less."""
+    path = limit.path
+    assert path is not None
+    turned = path["direction"].copy()
+    turned[5:, 0] += 0.05
+    turned /= np.linalg.norm(turned, axis=1)[:, None]
+    return replace(limit, path={**path, "direction": turned})
 
 
 def stepped(instance: Instance, margin: float = 40.0, size: float = 0.005) -> Limit:

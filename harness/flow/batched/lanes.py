@@ -384,5 +384,5 @@ def _padded_wiring(
 @lru_cache(maxsize=4096)
 def _sharing(network: Network) -> int:
     """The most entries that one trained parameter has."""
-    layers = (p for p, own in zip(network.patterns, network.trained, strict=True) if own)
+    layers = network.of_trained(network.patterns)
     return max(max(np.bincount([k for row in pattern for k in row if k >= 0] or [0])) for pattern in layers)

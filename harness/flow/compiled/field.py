@@ -28,6 +28,7 @@ from harness.flow.compiled.kernel import (
     unit_gradient,
     unit_sizes,
 )
+from harness.problem.instances import Instance
 
 RIDGE = 1e-14  # of the trace: above rounding, and what it takes from a velocity is below every other error
 LARGEST_EXPONENT = 700.0  # exp of it is a float, and its inverse a normal one
@@ -47,6 +48,14 @@ class Cell(NamedTuple):
     logistic: bool
     jump: float
     group: int
+
+
+def cell_of(instance: Instance, net: Wiring) -> Cell:
+    """That of an instance, with every gate on."""
+    problem, below = instance.problem, float(instance.network.slope)
+    x, seeds = problem.inputs.copy(), problem.seeds.copy()
+    gates = np.ones((len(x), int(net.uptr[-1])))
+    return Cell(net, x, seeds, gates, instance.loss == "logistic", 1.0 - below, problem.group)
 
 
 class Work(NamedTuple):

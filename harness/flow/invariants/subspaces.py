@@ -113,12 +113,12 @@ class Invariants:
     """Finds the subspaces of one instance; normal(sample, unit) is that of a flat kink."""
 
     def __init__(self, instance: Instance, net: Wiring, normal: Callable[[int, int], Sequence[Fraction]]) -> None:
-        problem, network = instance.problem, instance.network
+        problem = instance.problem
         self.net = net
         self._problem = problem
         self._normal = normal
         self._points = [problem.x[sample] for sample, _ in problem.rows]
-        self._group = max(network.outputs - 1, 1) if instance.loss == "logistic" else 1
+        self._group = problem.group if instance.loss == "logistic" else 1
         self._seen = np.array([[v != 0 for v in row] for row in self._points])
         self._cells: dict[int, Residues] = {}
         self._seed = hash(tuple(v.numerator for row in problem.x for v in row)) % 2147483647
@@ -147,22 +147,16 @@ class Invariants:
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-        together = np.zeros(len(self._points), dtype=np.int64)
 
         @lru_cache(maxsize=1)
         def rows(prime: int) -> np.ndarray:
             return residues(theta0, prime)[None, :]
 
-        def blocks_of(theta: np.ndarray, prime: int) -> np.ndarray:
-            q = outputs(self.cell(prime), theta, self._slopes(gates, prime))
-            return split(together, q, self._group)
-
         def blocks(prime: int) -> np.ndarray:
-            return blocks_of(rows(prime)[0], prime)
+            return self._blocks(rows(prime)[0], gates, prime)
 
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
-            theta = np.random.default_rng(self._seed).integers(1, prime, len(theta0))
-            return theta[None, :], blocks_of(theta, prime)
+            return self._anywhere(len(theta0), gates, prime)
 
         spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
@@ -173,13 +167,22 @@ class Invariants:
         none = np.zeros((0, size), dtype=np.int64)
 
         def candidate(prime: int) -> _Candidate:
-            theta = np.random.default_rng(self._seed).integers(1, prime, size)
-            cell, slopes = self.cell(prime), self._slopes(gates, prime)
-            blocks = split(np.zeros(len(gates), dtype=np.int64), outputs(cell, theta, slopes), self._group)
-            return _Candidate(*closure(cell, theta[None, :], slopes, none, _array(()), blocks, constant, self._seed))
+            rows, blocks = self._anywhere(size, gates, prime)
+            slopes = self._slopes(gates, prime)
+            return _Candidate(*closure(self.cell(prime), rows, slopes, none, _array(()), blocks, constant, self._seed))
 
         _, found = next(self._candidates(candidate))
         return len(found.pivots) + int(constant.sum())
+
+    def _anywhere(self, size: int, gates: np.ndarray, prime: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and blocks of a start in general position."""
+        theta = np.random.default_rng(self._seed).integers(1, prime, size)
+        return theta[None, :], self._blocks(theta, gates, prime)
+
+    def _blocks(self, theta: np.ndarray, gates: np.ndarray, prime: int) -> np.ndarray:
+        """Those of samples whose margins are equal at a start."""
+        q = outputs(self.cell(prime), theta, self._slopes(gates, prime))
+        return split(np.zeros(len(q), dtype=np.int64), q, self._group)
 
     def after(
         self,

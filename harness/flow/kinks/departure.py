@@ -102,6 +102,11 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
             continue
         if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
             found.append((omega, tuple(int(s) for s in sides)))
+    return _only(found)
+
+
+def _only(found: list[tuple[np.ndarray, tuple[int, ...]]]) -> Departure:
+    """The departure with the one velocity that was found."""
     if len(found) == 1:
         return Departure("unique", found[0][1])
     return Departure("not unique" if found else "closed")
@@ -134,9 +139,7 @@ def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> 
             continue
         if not any((np.abs(face.velocity - other) <= _SAME * face.terms).all() for other, _ in found):
             found.append((face.velocity, tuple(int(s) for s in own)))
-    if len(found) == 1:
-        return Departure("unique", found[0][1])
-    return Departure("not unique" if found else "closed")
+    return _only(found)
 
 
 def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:

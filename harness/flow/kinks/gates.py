@@ -15,7 +15,7 @@ from math import lcm
 import numpy as np
 
 from harness.flow import undecided
-from harness.flow.compiled.field import Cell, Slides, field, slides_of, workspace
+from harness.flow.compiled.field import Slides, cell_of, field, slides_of, workspace
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
 from harness.flow.kinks.departure import ROUGH, Face, Line, Pair, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
@@ -52,13 +52,9 @@ class Gates:
         self.hidden = range(int(net.uptr[1]), int(net.uptr[-2]))
         self.first = range(int(net.uptr[1]), int(net.uptr[2]) if network.depth > 1 else int(net.uptr[1]))
         self.size = network.size
-        problem = instance.problem
-        self.rows = problem.rows
+        self.rows = instance.problem.rows
         self.below = float(network.slope)
-        gates = np.ones((len(self.rows), int(net.uptr[-1])))
-        logistic, group = instance.loss == "logistic", max(network.outputs - 1, 1)
-        x, seeds = problem.inputs.copy(), problem.seeds.copy()
-        self.cell = Cell(net, x, seeds, gates, logistic, 1.0 - self.below, group)
+        self.cell = cell_of(instance, net)
         self.slides: list[Line] = []
         self.curved: list[Line] = []
         self.kinked = network.kinked
@@ -76,7 +72,7 @@ class Gates:
         self._outgoing = {u: net.par[(net.col == u) & (net.par >= 0)] for u in self.hidden}
         self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
-            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += x[:, net.col[e]]
+            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += self.cell.x[:, net.col[e]]
         self._lengths = np.abs(self.float_normals).max(axis=2)
 
     @property
@@ -442,6 +438,14 @@ class Gates:
         line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
         curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
         return slides_of(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
+
+    def state(self, unit: int) -> np.ndarray:
+        """1 where the unit is on, 0 where it is off, 2 where it slides, (n,)."""
+        state = (self.gates[:, unit] == 1.0).astype(np.int64)
+        for i, u in self.sliding_pairs():
+            if u == unit:
+                state[i] = 2
+        return state
 
     def sliding_pairs(self) -> set[Pair]:
         return {(i, u) for line in (*self.slides, *self.curved) for i, u, _ in line.members}

@@ -203,10 +203,7 @@ def _of_unit(
     x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
     mu_of = ends * instance.y_float
     parameters = np.append(net.par[incoming], net.par[outgoing])
-    state = (gates.gates[:, unit] == 1.0).astype(np.int64)
-    for i, u in gates.sliding_pairs():
-        if u == unit:
-            state[i] = 2
+    state = gates.state(unit)
     if _greatest_rate(x, mu_of, gates.below) < 1.0 - EVEN:
         return "dies"
     if len(ends) > 1:

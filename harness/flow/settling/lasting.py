@@ -32,7 +32,7 @@ def lasting(gates: Gates, theta: np.ndarray, limit: np.ndarray, heard: np.ndarra
 
     theta (N,): the flow, limit (N,): the limit without the small unit.
     """
-    state = _state(gates, unit)
+    state = gates.state(unit)
     own = _weights(gates, unit)
     for like in gates.first:
         other = _weights(gates, like)
@@ -42,7 +42,7 @@ def lasting(gates: Gates, theta: np.ndarray, limit: np.ndarray, heard: np.ndarra
             continue
         small, live, end = theta[own], theta[other], limit[other]
         share = float(small @ end) / float(live @ end)
-        alike = share > 0.0 and np.array_equal(_state(gates, like)[heard], state[heard])
+        alike = share > 0.0 and np.array_equal(gates.state(like)[heard], state[heard])
         if alike and np.linalg.norm(small - share * live) <= STEADY * np.linalg.norm(small):
             return Lasting(unit, like, share)
     return None
@@ -81,12 +81,3 @@ def _weights(gates: Gates, unit: int) -> np.ndarray:
 def _ends(gates: Gates, unit: int) -> np.ndarray:
     """The units that it hears, and those that hear it."""
     return np.append(gates.net.col[gates.net.row == unit], gates.net.row[gates.net.col == unit])
-
-
-def _state(gates: Gates, unit: int) -> np.ndarray:
-    """1 on, 0 off, 2 sliding, (n,)."""
-    state = (gates.gates[:, unit] == 1.0).astype(np.int64)
-    for i, u in gates.sliding_pairs():
-        if u == unit:
-            state[i] = 2
-    return state
