@@ -148,41 +148,39 @@ class Invariants:
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
 
+        together = np.zeros(len(self._points), dtype=np.int64)
+
         @lru_cache(maxsize=1)
         def rows(prime: int) -> np.ndarray:
             return residues(theta0, prime)[None, :]
 
         def blocks(prime: int) -> np.ndarray:
-            return self._blocks(rows(prime)[0], gates, prime)
+            q = outputs(self.cell(prime), rows(prime)[0], self._slopes(gates, prime))
+            return split(together, q, self._group)
 
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
-            return self._anywhere(len(theta0), gates, prime)
+            return self._anywhere(len(theta0), prime), together
 
         spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
     def usual(self, size: int, gates: np.ndarray) -> int:
         """The dimension of V for a start in general position under these gates, with what they hold still."""
-        constant = self._still(gates, _array(()), size)
+        constant, together = self._still(gates, _array(()), size), np.zeros(len(gates), dtype=np.int64)
         none = np.zeros((0, size), dtype=np.int64)
 
         def candidate(prime: int) -> _Candidate:
-            rows, blocks = self._anywhere(size, gates, prime)
-            slopes = self._slopes(gates, prime)
-            return _Candidate(*closure(self.cell(prime), rows, slopes, none, _array(()), blocks, constant, self._seed))
+            rows, slopes = self._anywhere(size, prime), self._slopes(gates, prime)
+            return _Candidate(
+                *closure(self.cell(prime), rows, slopes, none, _array(()), together, constant, self._seed)
+            )
 
         _, found = next(self._candidates(candidate))
         return len(found.pivots) + int(constant.sum())
 
-    def _anywhere(self, size: int, gates: np.ndarray, prime: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and blocks of a start in general position."""
-        theta = np.random.default_rng(self._seed).integers(1, prime, size)
-        return theta[None, :], self._blocks(theta, gates, prime)
-
-    def _blocks(self, theta: np.ndarray, gates: np.ndarray, prime: int) -> np.ndarray:
-        """Those of samples whose margins are equal at a start."""
-        q = outputs(self.cell(prime), theta, self._slopes(gates, prime))
-        return split(np.zeros(len(q), dtype=np.int64), q, self._group)
+    def _anywhere(self, size: int, prime: int) -> np.ndarray:
+        """A start in general position, as a row; the closure splits its blocks."""
+        return np.random.default_rng(self._seed).integers(1, prime, (1, size))
 
     def after(
         self,
