@@ -32,7 +32,10 @@ QUIET = 2  # so many random points that add nothing show that V is closed
 
 
 class Kept:
-    """The subspace that a flow has been in so far: rows, its reduced basis modulo PRIME, by pivot."""
+    """The subspace that a flow has been in so far: rows, its reduced basis modulo PRIME, by pivot.
+
+    units: how many are hidden.  signs: of those whose weight out keeps its sign, its parameter and the sign.
+    """
 
     def __init__(self, instance: Instance) -> None:
         network = instance.network
@@ -54,6 +57,7 @@ class Kept:
         self._gates: bytes | None = None
         self.rows: dict[int, Vector] = {}
         _add(self.rows, _residues([a for _, _, own, u in layers if own for a in u]))
+        self.units, self.signs = sum(network.widths[1:-1]), _signs(instance)
 
     @property
     def whole(self) -> bool:
@@ -138,6 +142,19 @@ class Kept:
                 back[c] += above[r] * theta[k]
         q = sum(s * a for s, a in zip(seed, h, strict=True))
         return q % PRIME, [a % PRIME for a in gradient[: self._size]]
+
+
+def _signs(instance: Instance) -> dict[int, tuple[int, int]]:
+    """At depth 2 with one output v^2 - ||w||^2 is conserved: where it is not negative at the start v never turns."""
+    network = instance.network
+    if not (network.depth == network.degree == 2 and network.outputs == 1) or network.shared:
+        return {}
+    (hidden, (output,)), (w, v) = network.patterns, instance.theta0
+    return {
+        j: (network.sizes[0] + k, 1 if v[k] > 0 else -1)
+        for j, (row, k) in enumerate(zip(hidden, output, strict=True))
+        if k >= 0 and v[k] and v[k] ** 2 >= sum(w[p] ** 2 for p in row if p >= 0)
+    }
 
 
 def _residues(numbers: Sequence[Fraction]) -> Vector:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.claims.retrace.field import Array, Field
+from harness.claims.retrace.field import LEAST, Array, Field
 from harness.claims.retrace.kept import OPEN, Kept
 from harness.claims.retrace.lsoda import follow
 
@@ -31,7 +31,9 @@ class Onward:
 
     rates (P, K): of the neurons that are zero in the limit and not on the record, by which each grows against the norm
     on every piece; sure (P, K): whether its gates are known there.  Near the limit a small neuron follows the gradient
-    of a form of degree 2, along which its rate never falls: one that has woken stays so.
+    of a form of degree 2, along which its rate never falls: one that has woken stays so.  Of a neuron below LEAST, at
+    which errors are absolute, nothing is said any more: its last rate stands, and is not sure.  Nor is one sure whose
+    weight out has turned although it cannot.
     """
 
     distance: Array
@@ -60,6 +62,7 @@ def onward(field: Field, kept: Kept, theta: Array, end: Array) -> Onward | None:
         distance.append(float(np.linalg.norm(theta / np.linalg.norm(theta) - unit)))
     moving = np.concatenate(field.touches)[small].max(axis=0) > 0.0 if small.any() else None
     rates, sure = np.zeros((0, int(small.sum()))), np.zeros((0, int(small.sum())), dtype=bool)
+    last, right = np.full(int(small.sum()), np.nan), np.ones(int(small.sum()), dtype=bool)
     while moving is not None and grown < LONG:
         reached = _piece(field, kept, theta, PIECE, True, moving, _widths(field, theta, kinks, PIECE))
         if reached is None:
@@ -68,10 +71,20 @@ def onward(field: Field, kept: Kept, theta: Array, end: Array) -> Onward | None:
         sizes = np.concatenate(field.neurons(ends), axis=1)[:, small]
         with np.errstate(divide="ignore"):  # what the flow keeps at zero goes there at once
             grown_by = np.log(sizes[1] / np.maximum(sizes[0], 1e-300)) / PIECE
-        rates = np.vstack([rates, grown_by])
-        sure = np.vstack([sure, (gates(field, ends, SURE) != OPEN).all(axis=0)[small]])
+        told = sizes[0] > LEAST * np.linalg.norm(theta)
+        last, right = np.where(told, grown_by, last), right & _keep_their_signs(kept, reached)[small]
+        rates = np.vstack([rates, last])
+        sure = np.vstack([sure, told & right & (gates(field, ends, SURE) != OPEN).all(axis=0)[small]])
         theta, grown = reached, grown + PIECE
     return Onward(np.array(distance), rates, sure)
+
+
+def _keep_their_signs(kept: Kept, theta: Array) -> Array:
+    """Of every hidden unit whether its weight out has the sign that it keeps, where it keeps one."""
+    out = np.ones(kept.units, dtype=bool)
+    for unit, (parameter, sign) in kept.signs.items():
+        out[unit] = theta[parameter] * sign >= 0.0
+    return out
 
 
 def _zero(field: Field, theta: Array) -> Array:
