@@ -31,7 +31,8 @@ def test_a_multiple_of_a_live_neuron_lasts(slope: Fraction, outputs: int) -> Non
     limit = flow(slope, outputs, SHARE)
     assert limit.point is not None
     assert limit.point.residual < 1e-12
-    for u in (limit.theta or ())[0], *(limit.theta or ())[1].reshape(outputs, 2):
+    assert limit.theta is not None
+    for u in limit.theta[0], *limit.theta[1].reshape(outputs, 2):
         assert u[1] / u[0] == pytest.approx(float(SHARE), rel=1e-6)
     assert limit.point.signs[0].tolist() == [[1, 1]] * max(outputs - 1, 1)
     if outputs == 1:
