@@ -13,7 +13,9 @@ import pytest
 
 from benchmarks import opinions, wider_draws
 from benchmarks.hard_draws import LAWS, Law, suite
+from benchmarks.kinds import KINDS, draws
 from benchmarks.opinions import judged
+from harness import drive
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import diagonal, fully_connected
@@ -115,6 +117,17 @@ def test_limits_of_wider_networks(law: Law, monkeypatch: pytest.MonkeyPatch) -> 
     verdicts = {index: (verdict, why) for index, _, verdict, why in judged(law, SEED, range(FEWER))}
     assert not {index: why for index, (verdict, why) in verdicts.items() if verdict == "differs"}
     assert sum(verdict == "agrees" for verdict, _ in verdicts.values()) >= FEWER // 3
+
+
+# Of benchmarks/kinds.py, seed 16: kinks of two layers are met at once, or slid on.
+SEVERAL_LAYERS = (9, 13, 20, 27)
+
+
+def test_limits_where_kinks_of_several_layers_meet() -> None:
+    (kind,) = [kind for kind in KINDS if kind.name == "leaky 1/2, depth 3"]
+    drawn = list(draws(kind, 16, max(SEVERAL_LAYERS) + 1, integer=False))
+    limits = [drive([drawn[index]])[0] for index in SEVERAL_LAYERS]
+    assert [opinions.opinion(limit)[0] for limit in limits] == ["agrees"] * len(limits)
 
 
 @pytest.mark.parametrize("law", HARD)

@@ -25,6 +25,7 @@ import numpy as np
 from numba import njit
 
 OFF, ON, SLIDE = 0, 1, 2
+ROUNDS, SETTLED = 20, 1e-15  # of Newton's method, at most; a change of coefficients that is none
 FAINTEST = 1e-200  # of the weights p, so that kinks of samples that hardly count are kinks still
 
 
@@ -204,18 +205,43 @@ def field(net, slides, mode, gate, theta, level, hold, logistic, work, out):
 
 @compiled
 def _slide(net, slides, mode, gate, theta, work, out):
-    """The coefficients with which the sliding pre-activations rest; out, grad and gate with them."""
+    """The coefficients with which the sliding pre-activations rest; out, grad and gate with them.
+
+    By Newton's method: coefficients of one sample in two layers multiply each other.  In one layer one round is exact.
+    """
     q, p, z, size, h, back, grad, c, tilt = work
-    members, classes, width = slides.shape[0], c.shape[0], theta.shape[0]
-    change = np.zeros((members, width))
+    members = slides.shape[0]
+    change = np.zeros((members, theta.shape[0]))
+    c[:] = 0.0
+    for _ in range(ROUNDS if (slides[:, 1] != slides[0, 1]).any() else 1):
+        more = _newton(net, slides, mode, gate, theta, work, change, out)
+        c += more
+        for s in range(members):
+            i, layer, r, one, sign = slides[s]
+            gate[i, layer, r] = c[one] if sign > 0 else 1.0 - c[one]
+            grad[i] += more[one] * change[s]
+        if (slides[:, 1] != slides[0, 1]).any():
+            for i in range(q.shape[0]):
+                gradient(net, i, theta, gate, h, back, grad[i], grad[-1])
+        for k in range(out.shape[0]):
+            out[k] = dot(p, grad[:, k])
+        if np.abs(more).max() <= SETTLED:
+            break
+
+
+@compiled
+def _newton(net, slides, mode, gate, theta, work, change, out):
+    """By how much the coefficients are still wrong, to first order; fills change (slides, N) and tilt."""
+    q, p, z, size, h, back, grad, c, tilt = work
+    members, classes = slides.shape[0], c.shape[0]
     matrix, right = np.zeros((classes, classes)), np.zeros(classes)
     rate = np.zeros(z.shape[1:])
     for s in range(members):
         i, layer, r, _, sign = slides[s]
-        at_zero = gate[i, layer, r]
-        gate[i, layer, r] = 1.0 - at_zero
+        now = gate[i, layer, r]
+        gate[i, layer, r] = now + sign
         gradient(net, i, theta, gate, h, back, change[s], grad[-1])
-        gate[i, layer, r] = at_zero
+        gate[i, layer, r] = now
         change[s] -= grad[i]
     for s in range(members):
         i, layer, r, one, sign = slides[s]
@@ -226,14 +252,8 @@ def _slide(net, slides, mode, gate, theta, work, out):
             for t in range(members):
                 rates(net, i, theta, change[t], mode, h, rate)
                 matrix[one, slides[t, 3]] += p[slides[t, 0]] * rate[layer, r]
-    c[:] = _solved(matrix, right)
-    for s in range(members):
-        i, layer, r, one, sign = slides[s]
-        tilt[one] = matrix[one, one]
-        gate[i, layer, r] = c[one] if sign > 0 else 1.0 - c[one]
-        grad[i] += c[one] * change[s]
-    for k in range(width):
-        out[k] = dot(p, grad[:, k])
+            tilt[one] = matrix[one, one]
+    return _solved(matrix, right)
 
 
 @compiled
