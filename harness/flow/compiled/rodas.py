@@ -118,13 +118,16 @@ def rosenbrock_step(frame, linear, z, h, work, stages):
     for a in range(r):
         stage[a] += k[5, a]
     if slides.normals.shape[0] > 0:
-        _return_to_kinks(frame, stage, work)
+        _return_to_kinks(frame, stage, work, k[5])
     return stage
 
 
 @compiled
-def _return_to_kinks(frame, z, work):
-    """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding."""
+def _return_to_kinks(frame, z, work, err):
+    """Newton steps, in place, back to the kinks that the step has left by its own error, on flat ones by rounding.
+
+    err (r,): that of the step, to which is added what brings it back, since that moves the margins as well.
+    """
     cell, c, basis, pivots, slides = frame
     net, x, seeds, gates, logistic, jump, group = cell
     flat = slides.normals.shape[0] - slides.curved.shape[0]
@@ -146,6 +149,7 @@ def _return_to_kinks(frame, z, work):
         step = add_multiples(slides.normals, gap, np.zeros(theta.shape[0]))
         for a in range(z.shape[0]):
             z[a] -= step[pivots[a]]
+            err[a] -= step[pivots[a]]
 
 
 @compiled
