@@ -207,7 +207,18 @@ def _matrix_inverse(a, prime):
 
 @compiled
 def _next(seed):
-    return (seed * 48271 + 11) % 2147483647
+    """The next state of a generator modulo 2^64 (Knuth's MMIX), which integers of 64 bits take by themselves.
+
+    Its modulus must be no prime that is used here: modulo it the numbers would be a geometric sequence, and random
+    elements all of one plane.
+    """
+    return seed * 6364136223846793005 + 1442695040888963407
+
+
+@compiled
+def _number(seed, prime):
+    """A residue, from the upper bits: the lower ones repeat soon."""
+    return ((seed >> 33) & 0x7FFFFFFF) % prime
 
 
 @compiled
@@ -216,8 +227,9 @@ def _random_element(basis, count, seed, prime):
     v = np.zeros(basis.shape[1], dtype=np.int64)
     for r in range(count):
         seed = _next(seed)
+        factor = _number(seed, prime)
         for k in range(v.shape[0]):
-            v[k] = (v[k] + seed * basis[r, k]) % prime
+            v[k] = (v[k] + factor * basis[r, k]) % prime
     return v, seed
 
 
@@ -322,12 +334,7 @@ def closure(cell, rows, gates, normals, curved, blocks, constant, seed):
     pivots = np.zeros(size + 1, dtype=np.int64)
     count = 0
     s = normals.shape[0]
-    gram = np.zeros((s, s), dtype=np.int64)
-    for a in range(s):
-        for b in range(s):
-            for k in range(size):
-                gram[a, b] = (gram[a, b] + normals[a, k] * normals[b, k]) % prime
-    gram_inverse = _matrix_inverse(gram, prime)
+    gram_inverse = _matrix_inverse(_gram(normals, prime), prime)
     if gram_inverse.shape[0] < s:
         return np.zeros((0, 0), dtype=np.int64), pivots[:0].copy(), blocks
     for r in range(rows.shape[0]):
@@ -343,6 +350,59 @@ def closure(cell, rows, gates, normals, curved, blocks, constant, seed):
         if np.array_equal(finer, blocks):
             return basis[:count].copy(), pivots[:count].copy(), blocks
         blocks = finer
+
+
+@compiled
+def opened(cell, gates, normals, slides, blocks, constant, seed):
+    """Whether the closure of what lies on all kinks is all that lies on those that slide, and the blocks then.
+
+    normals (k, N) of the kinks, zero where coordinates are constant; the first `slides` of them slide.  What is closed
+    contains all that lies on the kinks, so that it is told by the values that its gradients give the normals.  Without
+    the elimination of a basis, which takes N^3.
+    """
+    count, size = normals.shape
+    prime = cell.prime
+    v = np.empty(size, dtype=np.int64)
+    for k in range(size):
+        seed = _next(seed)
+        v[k] = 0 if constant[k] else _number(seed, prime)
+    whole = v.copy()
+    every = _matrix_inverse(_gram(normals, prime), prime)
+    sliding = normals[:slides]
+    some = _matrix_inverse(_gram(sliding, prime), prime)
+    if every.shape[0] < count or some.shape[0] < slides:
+        return False, blocks
+    _project(v, normals, every, prime)
+    gradients = _block_gradients(cell, v, gates, blocks, constant)
+    values = np.zeros((count + 1, count), dtype=np.int64)
+    pivots = np.zeros(count + 1, dtype=np.int64)
+    found = 0
+    for b in range(gates.shape[0]):
+        if blocks[b] != b or found == count - slides:
+            continue
+        if slides > 0:
+            _project(gradients[b], sliding, some, prime)
+        row = np.zeros(count, dtype=np.int64)
+        for a in range(slides, count):
+            for k in range(size):
+                row[a] = (row[a] + normals[a, k] * gradients[b, k]) % prime
+        found = _insert(values, pivots, found, row, prime)
+    if found < count - slides:
+        return False, blocks
+    if slides > 0:
+        _project(whole, sliding, some, prime)
+    return True, split(blocks, outputs(cell, whole, gates), cell.group)
+
+
+@compiled
+def _gram(normals, prime):
+    s = normals.shape[0]
+    gram = np.zeros((s, s), dtype=np.int64)
+    for a in range(s):
+        for b in range(s):
+            for k in range(normals.shape[1]):
+                gram[a, b] = (gram[a, b] + normals[a, k] * normals[b, k]) % prime
+    return gram
 
 
 @compiled

@@ -34,6 +34,7 @@ from harness.flow.invariants.modular import (
     closure,
     flat_normals,
     intersect,
+    opened,
     outputs,
     residues,
     signed_ties,
@@ -196,6 +197,10 @@ class Invariants:
         kinks, slides: flat ones; the normals of slides must be independent.  curved: of deeper layers.
         """
         size = theta.shape[0]
+        if old.whole and not curved:
+            opened = self._opened(old, theta, gates, kinks, slides)
+            if opened is not None:
+                return opened
         frozen = [k for k in range(size) if old.constant[k] and theta[k] != 0.0]
         units = [[int(a == k) for a in range(size)] for k in frozen]
 
@@ -214,6 +219,43 @@ class Invariants:
         anywhere = (lambda prime: (spanning(prime), old.blocks)) if old.whole else None
         return self._close(_Spanned(spanning, exact, lambda _: old.blocks, anywhere), size, gates, slides, curved)
 
+    def _opened(
+        self, old: Subspace, theta: np.ndarray, gates: np.ndarray, kinks: Sequence[Pair], slides: Sequence[Pair]
+    ) -> Subspace | None:
+        """All that the gates let move, where that is seen without a basis: V is all of it that lies on the slides.
+
+        None where it is not seen, or where V has a short basis: that one is kept.
+        """
+        size = theta.shape[0]
+        constant, normals = self._without(gates, _array(()), size, slides)
+        if normals and all(max(abs(v.numerator), v.denominator) <= _SHORT for row in normals for v in row):
+            return None
+        # as they are spanned, and as they are to be
+        if (old.constant & (theta == 0.0) & ~constant).any():
+            return None
+        pairs = list(slides)
+        for pair in kinks:
+            support = np.array([v != 0 for v in self._normal(*pair)])
+            if pair not in pairs and (support & ~constant).any():
+                if (support & constant).any():
+                    return None
+                pairs.append(pair)
+        if not set(slides) <= set(kinks):
+            return None
+
+        def candidate(prime: int) -> tuple[bool, np.ndarray]:
+            cell = self.cell(prime)
+            lines, slopes = flat_normals(self.net, cell.x, _array(pairs), size, prime), self._slopes(gates, prime)
+            return opened(cell, slopes, lines, len(slides), old.blocks, constant, self._seed)
+
+        for k in range(_TRIES):
+            try:
+                free, blocks = candidate(prime_below(k))
+            except ZeroDivisionError:
+                continue
+            return _everything(constant, blocks) if free else None
+        return None
+
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
         return np.array_equal(self._still(gates, _array(()), len(old.constant)), old.constant)
@@ -221,15 +263,23 @@ class Invariants:
     def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
         return still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
 
+    def _without(
+        self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[Pair]
+    ) -> tuple[np.ndarray, list[Sequence[Fraction]]]:
+        """The coordinates that are constant (N,), and the normals of the flat slides."""
+        constant = self._still(gates, curved, size)
+        normals = [self._normal(*pair) for pair in slides]
+        for normal in normals:
+            # the projection on a sliding kink moves every weight that the kink depends on
+            constant[[k for k in range(size) if normal[k]]] = False
+        return constant, normals
+
     def _close(
         self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V from a subspace that the flow is in."""
-        normals, flat, bent = [self._normal(*pair) for pair in slides], _array(slides), _array(curved)
-        constant = self._still(gates, bent, size)
-        for normal in normals:
-            # the projection on a sliding kink moves every weight that the kink depends on
-            constant[[k for k in range(size) if normal[k]]] = False
+        flat, bent = _array(slides), _array(curved)
+        constant, normals = self._without(gates, bent, size, slides)
         free = size - int(constant.sum())
 
         def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
