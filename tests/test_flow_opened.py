@@ -21,7 +21,7 @@ def cell_of(network: Network, n: int, prime: int, rng: np.random.Generator) -> R
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_closure_is_the_same_from_any_partition_of_the_samples(which: int) -> None:
-    """The first prime was the modulus of a generator once: random elements were all of one plane, and 79 rows enough."""
+    """The first prime was the modulus of a generator once: random elements were all of one plane, 79 rows enough."""
     rng, prime = np.random.default_rng(3), prime_below(which)
     network, n = fully_connected("relu", (10, 20)), 20
     cell = cell_of(network, n, prime, rng)
