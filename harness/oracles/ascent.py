@@ -9,13 +9,11 @@ it.  That nothing is found proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.problem.networks import Network
 from harness.problem.points import Point
 
 STARTS, STEPS = 8, 300
@@ -24,14 +22,16 @@ RADII = (0.0, 1e-4, 1e-3, 1e-2, 3e-2)
 # Steps relative to the norm, and inverse temperatures relative to the least margin.
 FIRST_STEP, SHORT, SOFTEST, SHARPEST = 1e-2, 1e-5, 10.0, 1e5
 SEED = 0
-# Numbers of a batch: fewer starts where they are more.
-MOST_NUMBERS = 2**25
+# Fewer starts where a batch had more numbers, or, on a CPU, all steps took more products: some ten seconds.
+MOST_NUMBERS, MOST_PRODUCTS = 2**25, 5 * 10**10
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was found.  theta: the best point, one float64 vector a layer, of the norm of the point's own.
+    """What was found.
 
+    theta: the best point, one float64 vector a layer, its trained part of the norm of the point's.
     gain: by which share its min q is larger, at least 0.  distance: of the best from the point, relative to the norm.
     starts, steps: how hard it looked.
     """
@@ -45,109 +45,114 @@ class Search:
     @property
     def told(self) -> str:
         """How hard it looked."""
-        return f"{self.starts} starts within {RADII[-1]:g} of it, {self.steps} steps of ascent each"
+        around = f"{self.starts} starts within {RADII[-1]:g} of it" if self.starts > 1 else "from it"
+        return f"{around}, {self.steps} steps of ascent"
 
 
-def search(point: Point, *, starts: int = STARTS, steps: int = STEPS, layer: int | None = None) -> Search:
-    """Climb from the point and from points around it; layer, from 0: move that one alone."""
+def search(point: Point, *, starts: int = STARTS, steps: int = STEPS) -> Search:
+    """Climb from the point and from points around it, on the device of the point."""
     import torch
 
+    margins = _Margins(point)
     network = point.problem.network
-    moving = [own if layer is None else k == layer for k, own in enumerate(network.trained)]
-    degree = sum(moving)
-    device = torch.device(point.device)
-    climb = _Climb(point, device)
-    starts = max(1, min(starts, MOST_NUMBERS // max(1, climb.numbers)))
-    generator = torch.Generator().manual_seed(SEED)
-    begin = torch.as_tensor(
-        np.concatenate([u for u, own in zip(point.theta, moving, strict=True) if own]), device=device
-    )
-    size = begin.norm()
-    noise = torch.randn((starts, len(begin)), dtype=torch.float64, generator=generator).to(device)
-    radii = torch.tensor([RADII[k % len(RADII)] for k in range(starts)], dtype=torch.float64, device=device)
-    noise *= (radii * size / noise.norm(dim=1))[:, None]
-    z = _on_sphere(begin + noise, size)
+    begin = torch.as_tensor(network.flat(point.theta), device=point.device)
+    starts = min(starts, MOST_NUMBERS // margins.numbers)
+    if begin.device.type == "cpu":
+        starts = min(starts, MOST_PRODUCTS // (steps * margins.products))
+    starts = max(1, starts)
     with torch.no_grad():
-        here = climb.margins(begin[None], moving).min()
-        best, found = climb.margins(z, moving).min(dim=1).values, z
-    pace = torch.full((starts,), FIRST_STEP, dtype=torch.float64, device=device)
-    beta = torch.full_like(pace, SOFTEST) / here
+        climb = _Climb(margins, begin, starts)
     for _ in range(steps):
-        at = z.clone().requires_grad_(True)
-        soft = _soft(climb.margins(at, moving), beta)
-        (slope,) = torch.autograd.grad(soft.sum(), at)
-        slope = slope - (slope * z).sum(dim=1, keepdim=True) / size**2 * z
-        with torch.no_grad():
-            trial = _on_sphere(z + (pace * size / slope.norm(dim=1).clamp_min(1e-300))[:, None] * slope, size)
-            q = climb.margins(trial, moving)
-            higher = _soft(q, beta) > soft
-            z = torch.where(higher[:, None], trial, z)
-            better = higher & (q.min(dim=1).values > best)
-            best, found = torch.where(better, q.min(dim=1).values, best), torch.where(better[:, None], trial, found)
-            pace = torch.where(higher, pace * 1.5, pace * 0.5)
-            short = (pace < SHORT) & (beta * here < SHARPEST)
-            beta = torch.where(short, beta * 10.0, beta)
-            pace = torch.where(short, FIRST_STEP, pace)
-    # A gain is a rate of min q at fixed norm; the value then falls by the power 2 / degree of it.
-    winner = int(best.argmax())
-    gain = max(0.0, float(best[winner] / here) - 1.0)
-    distance = float((found[winner] - begin).norm() / size)
-    return Search(
-        _layers(network, point, found[winner].cpu().numpy(), moving), gain if degree else 0.0, distance, starts, steps
-    )
-
-
-def _soft(q: Any, beta: Any) -> Any:
-    """The soft minimum of every start, (B,)."""
-    import torch
-
-    return -torch.logsumexp(-beta[:, None] * q, dim=1) / beta
-
-
-def _on_sphere(z: Any, size: Any) -> Any:
-    return z * (size / z.norm(dim=1))[:, None]
-
-
-def _layers(network: Network, point: Point, z: np.ndarray, moving: Sequence[bool]) -> tuple[np.ndarray, ...]:
-    """The moving layers from one vector, the others as the point has them."""
-    out, start = [], 0
-    for u, own, size in zip(point.theta, moving, network.sizes, strict=True):
-        out.append(z[start : start + size] if own else u)
-        start += size if own else 0
-    return tuple(out)
+        climb.step()
+    winner = int(climb.best.argmax())
+    gain = max(0.0, float(climb.best[winner] / climb.here) - 1.0)
+    found = climb.found[winner] if gain else begin
+    distance = float((found - begin).norm() / begin.norm())
+    trained = iter(network.split(found.cpu().numpy()))
+    theta = tuple(part if own else u for u, part, own in zip(point.theta, trained, network.trained, strict=True))
+    return Search(theta, gain, distance, starts, steps)
 
 
 class _Climb:
-    """The margins of a batch of parameters, in torch."""
+    """Where every start is: z (B, N) on the sphere; found, best: the largest min q on its way, and where that was."""
 
-    def __init__(self, point: Point, device: Any) -> None:
+    def __init__(self, margins: _Margins, begin: Any, starts: int) -> None:
         import torch
+
+        self.margins, self.size = margins, begin.norm()
+        generator = torch.Generator().manual_seed(SEED)
+        noise = torch.randn((starts, len(begin)), dtype=torch.float64, generator=generator).to(begin.device)
+        radii = torch.tensor([RADII[k % len(RADII)] for k in range(starts)], dtype=torch.float64, device=begin.device)
+        self.z = self._on_sphere(begin + (radii * self.size / noise.norm(dim=1))[:, None] * noise)
+        self.here = margins(begin[None]).min()
+        self.best, self.found = margins(self.z).min(dim=1).values, self.z
+        self.pace = torch.full_like(radii, FIRST_STEP)
+        self.beta = torch.full_like(radii, SOFTEST) / self.here
+
+    def step(self) -> None:
+        """One step of every start, taken back where it does not raise the soft minimum."""
+        import torch
+
+        at = self.z.clone().requires_grad_(True)
+        soft = self._soft(self.margins(at))
+        (slope,) = torch.autograd.grad(soft.sum(), at)
+        with torch.no_grad():
+            slope = slope - (slope * self.z).sum(dim=1, keepdim=True) / self.size**2 * self.z
+            length = slope.norm(dim=1).clamp_min(TINY)
+            trial = self._on_sphere(self.z + (self.pace * self.size / length)[:, None] * slope)
+            q = self.margins(trial)
+            least = q.min(dim=1).values
+            higher = self._soft(q) > soft
+            better = higher & (least > self.best)
+            self.z = torch.where(higher[:, None], trial, self.z)
+            self.best = torch.where(better, least, self.best)
+            self.found = torch.where(better[:, None], trial, self.found)
+            self.pace = torch.where(higher, self.pace * 1.5, self.pace * 0.5)
+            short = (self.pace < SHORT) & (self.beta * self.here < SHARPEST)
+            self.beta = torch.where(short, self.beta * 10.0, self.beta)
+            self.pace = torch.where(short, FIRST_STEP, self.pace)
+
+    def _soft(self, q: Any) -> Any:
+        """The soft minimum of every start, (B,)."""
+        import torch
+
+        return -torch.logsumexp(-self.beta[:, None] * q, dim=1) / self.beta
+
+    def _on_sphere(self, z: Any) -> Any:
+        return z * (self.size / z.norm(dim=1))[:, None]
+
+
+class _Margins:
+    """The margins of a batch of parameters, in torch.
+
+    numbers: of the largest array of one start.  products: of its forward pass.
+    """
+
+    def __init__(self, point: Point) -> None:
+        import torch
+
+        def moved(array: np.ndarray) -> Any:
+            return torch.as_tensor(np.array(array), device=point.device)
 
         problem = point.problem
-        self.network = problem.network
-        self.x = torch.as_tensor(problem.x_float.copy(), device=device)
-        self.samples = torch.as_tensor([sample for sample, _ in problem.rows], device=device)
-        self.seeds = torch.as_tensor(problem.seeds.copy(), device=device)
-        self.theta = [torch.as_tensor(u, device=device) for u in point.theta]
-        self.tables = [torch.as_tensor(table.copy(), device=device) for table in self.network.tables]
-        self.slope = float(self.network.slope)
-        # of the largest arrays: weights and activations of one start
-        self.numbers = max(table.numel() + len(self.x) * len(table) for table in self.tables)
+        self.network = network = problem.network
+        self.x, self.seeds = moved(problem.x_float), moved(problem.seeds)
+        self.samples = moved(np.array([sample for sample, _ in problem.rows]))
+        self.fixed = [None if own is None else moved(own)[None] for own in network.fixed_float]
+        self.tables = [moved(table) for table in network.tables]
+        self.numbers = max(max(table.size, problem.n * len(table)) for table in network.tables)
+        self.products = problem.n * sum(table.size for table in network.tables)
 
-    def margins(self, z: Any, moving: Sequence[bool]) -> Any:
-        """(B, R) of z (B, .), the layers that move."""
+    def __call__(self, z: Any) -> Any:
+        """(B, R) of z (B, N)."""
         import torch
 
-        h, start = self.x[None], 0
-        for layer, (table, size) in enumerate(zip(self.tables, self.network.sizes, strict=True)):
-            if layer and self.network.kinked:
-                h = torch.where(h > 0, h, self.slope * h)
-            if moving[layer]:
-                u = z[:, start : start + size]
-                start += size
-            else:
-                u = self.theta[layer][None]
+        h, network = self.x[None].expand(len(z), -1, -1), self.network
+        for layer, fixed in enumerate(self.fixed):
+            if layer and network.kinked:
+                h = h.where(h > 0, float(network.slope) * h)
+            u = z[:, network.offsets[layer] : network.offsets[layer + 1]] if fixed is None else fixed
             # index -1 takes the appended zero
-            matrix = torch.cat([u, u.new_zeros((len(u), 1))], dim=1)[:, table]
+            matrix = torch.cat([u, u.new_zeros((len(u), 1))], dim=1)[:, self.tables[layer]]
             h = h @ matrix.transpose(1, 2)
         return (h[:, self.samples] * self.seeds).sum(dim=2)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from harness.oracles.ascent import Search, search
+from harness.oracles.ascent import STARTS, Search, search
 from harness.oracles.assumptions import NAMES
 from harness.oracles.descent import MECHANISM, NOT_KKT, decide_descent
 from harness.oracles.exact import feasible_points, header, stated, text
@@ -86,7 +86,8 @@ class Brought:
 
     @cached_property
     def _search(self) -> Search:
-        return search(self.point)
+        # from a point that is no KKT point itself the way up is clear
+        return search(self.point, starts=1 if self.stray else STARTS)
 
     @property
     def _undecided(self) -> Verdict:

@@ -85,11 +85,11 @@ class Evaluation:
                 continue
             table, inputs = network.tables[layer], self.inputs[layer]
             if network.repeated[layer]:
-                found = np.zeros((len(back), network.sizes[layer]))
+                found = np.zeros((network.sizes[layer], len(back)))
                 for row, own in zip(table, back.T, strict=True):
                     seen = np.flatnonzero(row >= 0)
-                    np.add.at(found, (slice(None), row[seen]), own[:, None] * inputs[:, seen])
-                yield network.offsets[layer] + np.arange(network.sizes[layer]), found
+                    np.add.at(found, row[seen], own * inputs.T[seen])
+                yield network.offsets[layer] + np.arange(network.sizes[layer]), found.T
                 continue
             rows = max(1, most // max(1, len(back) * table.shape[1]))
             for first in range(0, len(table), rows):

@@ -161,8 +161,8 @@ def _vectors(
         return flat, at.backward(seeds)[0][order] * factor
     triangle = np.zeros((0, len(order) + 1))
     for places, part in at.gradients_in_parts(seeds, _PART):
-        triangle = np.vstack([triangle, np.column_stack([part[order].T * factor, flat[places]])])
-        triangle = np.linalg.qr(triangle, mode="r")
+        taller = np.vstack([triangle, np.column_stack([part[order].T * factor, flat[places]])])
+        triangle = np.asarray(np.linalg.qr(taller, mode="r"))
     return triangle[:, -1], triangle[:, :-1].T
 
 

@@ -148,8 +148,6 @@ def _layers(module: Any, shape: tuple[int, ...]) -> tuple[list[_Weights], list[t
     seen: set[int] = set()
     for place, layer in _modules(module, "module"):
         kind = type(layer)
-        if layer._forward_hooks or layer._forward_pre_hooks:
-            raise FieldError(place, "has hooks, so that what it computes is not known")
         if kind in (nn.Linear, nn.Conv1d, nn.Conv2d):
             if id(layer.weight) in seen:
                 raise FieldError(place, "has its weights from an earlier layer")
@@ -188,12 +186,20 @@ def _modules(module: Any, place: str) -> Iterator[tuple[str, Any]]:
     from torch import nn
 
     if type(module) is nn.Sequential:
-        if module._forward_hooks or module._forward_pre_hooks:
-            raise FieldError(place, "has hooks, so that what it computes is not known")
-        for name, part in module.named_children():
-            yield from _modules(part, f"{place}[{name}]" if name.isdigit() else f"{place}.{name}")
+        _require_no_hooks(place, module)
+        # not named_children: that leaves out a part that occurs a second time
+        for number, part in enumerate(module):
+            yield from _modules(part, f"{place}[{number}]")
     else:
-        yield f"{place} ({type(module).__name__})", module
+        place = f"{place} ({type(module).__name__})"
+        _require_no_hooks(place, module)
+        yield place, module
+
+
+def _require_no_hooks(place: str, module: Any) -> None:
+    """Raises FieldError where a hook may change what the module computes."""
+    if any(getattr(module, name) for name in ("_forward_hooks", "_forward_pre_hooks")):
+        raise FieldError(place, "has hooks, so that what it computes is not known")
 
 
 def _refusal(layer: Any) -> str:

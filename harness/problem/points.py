@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,8 @@ from harness.problem.later import later
 from harness.problem.numbers import Rows, exact_rows, rows_text
 from harness.problem.problems import Problem
 from harness.problem.reading import number_rows, numbers, object_of, parse
+
+Number = float | Fraction
 
 
 class NotSeparating(ValueError):
@@ -123,7 +126,9 @@ class Point:
         return later("harness.show.notebook", "point_html", self)
 
     @classmethod
-    def at(cls, problem: Problem, theta: Sequence[Sequence[float]], doubt: str = "", *, device: str = "cpu") -> Point:
+    def at(
+        cls, problem: Problem, theta: Sequence[Sequence[float | Fraction]], doubt: str = "", *, device: str = "cpu"
+    ) -> Point:
         """The direction of theta (one row a layer, in floats), scaled to a least margin of 1.
 
         Pre-activations below 1e-9 of the norms that bound them count as zero.  Raises FieldError for a wrong shape or

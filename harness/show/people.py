@@ -75,10 +75,8 @@ def verdicts_text(verdicts: Verdicts) -> str:
 
 
 def _margins(point: Point) -> str:
-    least = int((point.margins <= 1.0 + 1e-9).sum())
-    return (
-        f"{count(least, 'margin')} of {len(point.margins)} within 1e-9 of it, the largest {short(point.margins.max())}"
-    )
+    least, largest = int((point.margins <= 1.0 + 1e-9).sum()), short(float(point.margins.max()))
+    return f"{count(least, 'margin')} of {len(point.margins)} within 1e-9 of it, the largest {largest}"
 
 
 def _carried(point: Point) -> str:
@@ -87,7 +85,7 @@ def _carried(point: Point) -> str:
     if not used:
         return "no multipliers"
     order = np.argsort(-point.multipliers, kind="stable")[: min(used, SOME)]
-    named = ", ".join(f"{margin_name(point.problem, int(i))} ({short(point.multipliers[i])})" for i in order)
+    named = ", ".join(f"{margin_name(point.problem, int(i))} ({short(float(point.multipliers[i]))})" for i in order)
     return f"multipliers on {used} of {len(point.margins)} margins, the largest on point {named}"
 
 
