@@ -1,10 +1,10 @@
 """A point that is no KKT point is no local optimum: a direction along which the margins hold and the norm falls.
 
 Let p be the nearest point to theta of the cone of the gradients of the least margins, and of all gradients next to
-theta where they have kinks: p = sum_i lambda_i g_i with the multipliers of the KKT residual.  Then d = p - theta has
-g_i . d >= 0 for all of these, and theta . d = -|d|^2 < 0 (Moreau): the margins hold and the norm falls, to first order.
-How far the way goes is tried.  For large networks the search of ascent.py finds points that are better by more, and the
-straight way there is a candidate too.
+theta where they have kinks: p = sum_i lambda_i g_i.  Then d = p - theta has g_i . d >= 0 for all of these, and
+theta . d = -|d|^2 < 0 (Moreau): the margins hold and the norm falls, to first order.  The same with more margins held
+than the least gives ways that go further; how far is tried.  For large networks the search of ascent.py finds points
+that are better by more, and the straight way there is a candidate too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ NOT_KKT = 1e-8
 MECHANISM = "not a KKT point"
 _STEPS = [2.0**-k for k in range(-3, 40)]
 _BITS = (12, 26, 52)  # of the longest number of d, the shortest first
+# Margins that exceed the least by at most these shares are held on a way: those that tie with it, and more.
+_WITHIN = (1e-9, 1e-2, 0.1, 0.5)
 _KEPT = 0.9  # share of the gain that shorter numbers are to keep
 
 
@@ -76,27 +78,17 @@ class _Problem:
 def _ways(problem: _Problem, guess: np.ndarray | None) -> Iterator[np.ndarray]:
     """Directions, (N,) each."""
     point, flat = problem.point, problem.flat
-    if problem.layer is None:
-        yield _pull(point) - flat
-        if guess is not None:
-            yield guess - flat
-        return
-    # the same point, of the network in which the other layers are fixed
-    network = point.problem.network
-    others = {k: u for k, u in enumerate(stated(network, point.theta), start=1) if k != problem.layer + 1}
-    found = kkt(network.fixing(others), point.problem.inputs, point.problem.seeds, point.theta, point.signs)
-    way = np.zeros(len(flat))
-    way[problem.own] = found.pull - flat[problem.own]
-    yield way
-
-
-def _pull(point: Point) -> np.ndarray:
-    """sum_i lambda_i y_i g_i."""
-    problem = point.problem
-    if any(point.multipliers[kink.sample] > 0.0 for kink in point.kinks):
-        return kkt(problem.network, problem.inputs, problem.seeds, point.theta, point.signs).pull
-    at = evaluate(problem.network, point.theta, problem.inputs, [sign > 0 for sign in point.signs])
-    return problem.network.flat(at.gradient_of_sum(point.multipliers[:, None] * problem.seeds))
+    network, inputs, seeds = point.problem.network, point.problem.inputs, point.problem.seeds
+    if problem.layer is not None:
+        # the same point, of the network in which the other layers are fixed
+        others = {k: u for k, u in enumerate(stated(network, point.theta), start=1) if k != problem.layer + 1}
+        network = network.fixing(others)
+    for within in _WITHIN:
+        way = np.zeros(len(flat))
+        way[problem.own] = kkt(network, inputs, seeds, point.theta, point.signs, within).pull - flat[problem.own]
+        yield way
+    if guess is not None:
+        yield guess - flat
 
 
 def _step(problem: _Problem, way: np.ndarray) -> tuple[float, np.ndarray]:

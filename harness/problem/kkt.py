@@ -85,12 +85,14 @@ def kkt(
     seeds: np.ndarray,
     theta: Sequence[np.ndarray],
     signs: Sequence[np.ndarray] | None = None,
+    within: float = np.inf,
 ) -> Kkt:
     """The KKT residual of theta's direction.
 
     x: (n, d).  seeds: (n, K), as of Problem.  theta: one vector a layer, the trained ones of any positive scale.
     signs: a hidden layer each, (n, width): -1, 0, 1, the sign of each pre-activation; None takes the signs of
     the floats as they are.  Linear networks ignore it.
+    within: only margins that exceed the least by at most this share of it are given multipliers.
     Raises ValueError where the gate patterns next to theta are too many or not known (clarke.py): never at depth 2
     without shared weights.
     """
@@ -106,12 +108,12 @@ def kkt(
     flat = network.flat(scaled)
     norm = float(np.sqrt(flat @ flat))
     excess = q / lowest - 1.0
-    order = np.argsort(excess, kind="stable")[:_MOST_ROWS]
+    order = _least(excess, within)
     apart = network.depth == 2 and not network.shared
     if kinked and not apart:
         several = with_patterns(network, at.inputs, at.matrices, gates)
         if several.any():
-            return _over_hulls(network, x, seeds, scaled, gates, excess, several)
+            return _over_hulls(network, x, seeds, scaled, gates, excess, several, within)
     kinks = _kinks(network, x, gates, at.heights(seeds)[0] * scale ** sum(network.trained[1:])) if kinked else []
     held = any(column is not None for *_, column in kinks)
     target, gradients = _vectors(at, seeds, order, flat, scale ** (network.degree - 1), whole=held)
@@ -179,6 +181,7 @@ def _over_hulls(
     gates: Sequence[np.ndarray],
     excess: np.ndarray,
     several: np.ndarray,
+    within: float,
 ) -> Kkt:
     """The same where coefficients depend on each other; theta is scaled to min q = 1.
 
@@ -196,7 +199,7 @@ def _over_hulls(
     owner = np.repeat(np.arange(len(x)), [len(h.gates) for h in hulls])
     gradients = np.concatenate([h.gradients for h in hulls])
     best, chosen = np.inf, np.zeros(len(owner))
-    order = np.argsort(excess, kind="stable")[:_MOST_ROWS]
+    order = _least(excess, within)
     for count in _prefixes(excess[order]):
         allowed = np.isin(owner, order[:count])
         weights = np.zeros(len(owner))
@@ -221,6 +224,12 @@ def between(network: Network, share: float) -> float:
     """The Clarke coefficient of a share in [0, 1] of the positive side."""
     below = float(network.slope)
     return below + (1.0 - below) * share
+
+
+def _least(excess: np.ndarray, within: float) -> np.ndarray:
+    """The samples that may have multipliers, those of least margin first."""
+    order = np.argsort(excess, kind="stable")[:_MOST_ROWS]
+    return order[excess[order] <= within]
 
 
 def _prefixes(excess: np.ndarray) -> list[int]:
