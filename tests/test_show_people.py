@@ -16,7 +16,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.instances import Instance
 from harness.problem.networks import circulant, fully_connected
 from harness.problem.problems import with_bias
-from harness.show.plots import plot_instance
+from harness.report.plots import plot_instance
 from tests.margin_limits import active_global, as_limit, fc_relu_local, point
 
 START = Instance.of(
@@ -116,8 +116,8 @@ def test_verdicts_and_a_claim() -> None:
 
 
 def test_without_matplotlib_a_notebook_shows_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "harness.show.plots", raising=False)
-    monkeypatch.delattr("harness.show.plots", raising=False)
+    monkeypatch.delitem(sys.modules, "harness.report.plots", raising=False)
+    monkeypatch.delattr("harness.report.plots", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     html = html_of(fc_relu_local())
     assert "<svg" not in html

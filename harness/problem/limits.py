@@ -46,7 +46,7 @@ class Limit:
 
     def plot(self) -> Any:
         """A matplotlib figure: that of the point, and the recorded path."""
-        return later("harness.show.plots", "plot_limit", self)
+        return later("harness.report.plots", "plot_limit", self)
 
     def __str__(self) -> str:
         return later("harness.show.people", "limit_text", self)

@@ -117,7 +117,7 @@ class Point:
 
     def plot(self) -> Any:
         """A matplotlib figure: the points and neurons where d <= 3, margins, multipliers, the layers' spectra."""
-        return later("harness.show.plots", "plot_point", self)
+        return later("harness.report.plots", "plot_point", self)
 
     def __str__(self) -> str:
         return later("harness.show.people", "point_text", self)

@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from harness.problem.instances import Instance
+from harness.problem.later import later
 from harness.problem.limits import Limit
 from harness.problem.points import Point
 from harness.show.answers import verdict_text
@@ -74,13 +75,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _figure(plot: str, of: Any) -> str:
     """An SVG element; nothing where there is no matplotlib."""
     try:
-        from harness.show import plots
+        figure = later("harness.report.plots", plot, of)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
         return ""
     buffer = io.StringIO()
-    getattr(plots, plot)(of).savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     # without the head of an XML file
     return text[text.index("<svg") :]
