@@ -63,6 +63,7 @@ def test_a_layer_alone() -> None:
         # a good way, gone too far: the first margin has become negative, or the least
         ([[-3, 0, 0, 0], [0, 0]], "does not cost less"),
         ([["-7/4", 0, 0, 0], [0, 0]], "does not cost less"),
+        ([[0, 0, 0, 0], [-10, 0]], "does not cost less"),
     ],
 )
 def test_ways_that_prove_nothing(d: Any, reason: str) -> None:
@@ -75,6 +76,7 @@ def test_ways_that_prove_nothing(d: Any, reason: str) -> None:
 def test_every_margin_that_is_exactly_the_least_has_to_grow() -> None:
     tied = [[1, 0, 0, 1], [1, 1]]
     assert "sample 0" in check(PROBLEM, descent([["-1/8", 0, 0, "1/8"], [0, 0]], tied)).reason
+    assert "sample 1" in check(PROBLEM, descent([["1/8", 0, 0, "-1/8"], [0, 0]], tied)).reason
     # a float that is the least by its last digit alone is the only one that counts
     below = [[1, 0, 0, 1 - 2**-53], [1, 1]]
     shift = descent([[f"-1/{2**55}", 0, 0, f"1/{2**55}"], [0, 0]], below)

@@ -222,12 +222,12 @@ def test_the_search_keeps_the_norm_and_the_fixed_layers() -> None:
 
 
 def test_dead_neurons_norms_and_near_kinks() -> None:
-    theta = [[2, 0, -1, -1, 0, 0, 1, "1/1000"], [1, 1, 1, 0]]
+    theta = [[2, 0, -1, 2, 0, 0, 1, "1/1000"], [1, 1, 1, 0]]
     exact = [[Fraction(a) for a in u] for u in theta]
     found = point(fully_connected("relu", (2, 4)), [[1, 0], [1, "1/2"]], [1, 1], exact)  # type: ignore[arg-type]
-    # off everywhere, no weights in, none out
+    # off or at its edge everywhere, no weights in, none out
     assert found.dead == [(1, 2), (1, 3), (1, 4)]
-    assert found.norms == pytest.approx([(4 + 1 + 1 + 1 + 1e-6) / 2, 3 / 2])
+    assert found.norms == pytest.approx([(4 + 1 + 4 + 1 + 1e-6) / 2, 3 / 2])
     near = point(fully_connected("relu", (2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 1e-3, 1, 1], [1, 1]])
     assert near.close_kinks(1) == [(pytest.approx(1e-3, rel=1e-5), 1, 1, 1)]
 
