@@ -140,6 +140,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--device", default="cpu", metavar="D", help="a torch device, default cpu")
     check.set_defaults(command=_check, extra="flow")
 
+    judge = commands.add_parser("judge", help="decide about a point that is there already")
+    judge.add_argument(
+        "point", metavar="POINT.json", type=Path, help='an instance without "loss", "theta" for "theta0"'
+    )
+    judge.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    judge.set_defaults(command=_judge, extra="flow")
+
     harvest = commands.add_parser("harvest", help="hunt counterexamples to the refuted claims; shrink, certify, store")
     hunted = harvest.add_mutually_exclusive_group()
     hunted.add_argument("--claim", action="append", metavar="ID", help="hunt for this claim; may be repeated")
@@ -261,6 +268,30 @@ def _check(options: argparse.Namespace) -> int:
         from harness.records.replay import replay
 
         print(f"\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}")
+    return OK
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from harness.problem.points import NotSeparating, Point, read_point
+
+    try:
+        problem, theta = read_point(read_text(options.point))
+    except FieldError as error:
+        raise FieldError(str(options.point), error.message) if error.field == "instance" else error from None
+
+    # Only now: these take a second to load, and bad input needs none of it.
+    from harness import decide
+    from harness.show.judged import judge_object, judge_text, refused_object
+
+    try:
+        point = Point.at(problem, theta)
+    except ValueError as why:
+        status = "not_separating" if isinstance(why, NotSeparating) else "undecided"
+        print(json.dumps(refused_object(status, str(why))) if options.json else f"{status.replace('_', ' ')}: {why}")
+        return OK
+    nearest = point.nearest_kkt()
+    said = point, decide(point), nearest, None if nearest is None else decide(nearest)
+    print(json.dumps(judge_object(*said), allow_nan=False) if options.json else judge_text(*said))
     return OK
 
 

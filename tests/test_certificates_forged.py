@@ -25,7 +25,7 @@ from harness.oracles.layer_tree import decide_layer
 from harness.oracles.products import decide_product
 from harness.oracles.vertices import decide_vertices
 from harness.problem.fields import FieldError
-from harness.problem.networks import convolutional, diagonal, fully_connected
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from tests.certificate_examples import KINK_CELLS, OPPOSITE, changed
@@ -74,6 +74,19 @@ def product_bound(found: Point) -> Forgery:
     return stored(found.problem, decide_product(found, True))
 
 
+X = [[2, 1], [-1, 3]]
+
+
+def convolutional_deep() -> Network:
+    """Shared weights in the first layer, and two layers above."""
+    return Network("leaky_relu", (((0, 1), (1, 0)), ((0, -1), (-1, 1)), ((0, 1),)), Fraction(1, 4))
+
+
+def layer_descent() -> Forgery:
+    found = point(fully_connected("relu", (2, 2)), X, [1, -1], [[2, 1, -3, 1], [1, -2]])
+    return stored(found.problem, decide(found).trained_layers[0].local)
+
+
 def vertex(depth: int, theta: list[list[float]]) -> Forgery:
     found = point(diagonal("linear", 2, depth), [[1, 1]], [1], theta)
     return stored(found.problem, decide_vertices(found, True))
@@ -95,6 +108,9 @@ MAKERS: dict[str, Callable[[], Forgery]] = {
     "curve of order 1": lambda: of(deep_kink()),
     "curve of order 2": lambda: of(rotated("relu")),
     "curve of depth 3": lambda: of(deep("linear")),
+    "descent": lambda: of(point(fully_connected("relu", (2, 2)), X, [1, -1], [[2, 1, -3, 1], [1, -2]])),
+    "descent of depth 3": lambda: of(point(convolutional_deep(), X, [1, 1], [[4, 1], [2, 1], [1, 2]])),
+    "descent of a layer": lambda: layer_descent(),
     "ball": lambda: of(point(diagonal("relu", 2, 3), [[1, 2]], [1], [[0, 1]] * 3)),
     "ball of shared weights": lambda: of(point(convolutional("relu", 3, 2), [[1, 0, 0]], [1], [[1, 0], [1, 0]])),
     "ball with dead neurons": lambda: drawn("dead"),
@@ -140,7 +156,7 @@ def judged(instance: Problem, forged: Certificate, original: Certificate) -> boo
     """Whether what the accepted certificate says is true; None where it says what the original says."""
     exact = [[Fraction(str(v)) for v in u] for u in forged["theta"]]
     layer = None if forged["problem"] == "full" else int(forged["problem"].split()[1]) - 1
-    if forged["kind"] in ("better", "layer better", "cheaper", "curve"):
+    if forged["kind"] in ("better", "layer better", "cheaper", "curve", "descent"):
         return any(beats(instance, point, exact, layer) for point in pointed_out(forged, exact, layer))
     if all(forged.get(key) == original.get(key) for key in CLAIM):
         return None
@@ -153,9 +169,9 @@ def judged(instance: Problem, forged: Certificate, original: Certificate) -> boo
 
 def pointed_out(forged: Certificate, theta: Theta, layer: int | None) -> Iterator[Theta]:
     """What the certificate gives as better than theta: a point, or some points on a curve."""
-    if forged["kind"] == "curve":
+    if forged["kind"] in ("curve", "descent"):
         zeros = [[0] * len(u) for u in theta]
-        d, e = ([[Fraction(str(v)) for v in u] for u in forged[key] or zeros] for key in ("d", "e"))
+        d, e = ([[Fraction(str(v)) for v in u] for u in forged.get(key) or zeros] for key in ("d", "e"))
         for s in (Fraction(1, 2**k) for k in range(3, 40)):
             yield [[a + s * b + s**2 * c for a, b, c in zip(*u, strict=True)] for u in zip(theta, d, e, strict=True)]
     elif layer is None:

@@ -22,6 +22,11 @@ def test_the_tour_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "fc-relu-local (refuted): violated" in capsys.readouterr().out
 
 
+def test_your_own_network_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "docs" / "your_own_network.py"))
+    assert "why no local optimum: not a KKT point" in capsys.readouterr().out
+
+
 @named
 def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))

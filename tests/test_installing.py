@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.margin_limits import fc_relu_local
 from tests.support.installed import PROJECT, ROOT, blind, modules_of, pytest_in, required, wheel
 from tests.test_rooms import MODULES, ROOMS, imported, room
 
@@ -65,6 +66,7 @@ def test_a_command_that_lacks_its_extra_names_it_in_one_line(
     ("extra", "command"),
     [
         ("flow", ("check", STORED / "counterexample.json")),
+        ("flow", ("judge", "POINT")),
         ("report", ("report", "--reports", "REPORTS", "--out", "OUT")),
         ("hunt", ("harvest", "--stored", "--out", "REPORTS")),
         ("survey", ("survey", "--claim", "depth2-local", "--instances", "30", "--processes", "1", "--out", "OUT")),
@@ -74,7 +76,8 @@ def test_a_command_that_lacks_its_extra_names_it_in_one_line(
 )
 def test_an_extra_brings_what_its_command_needs(extra: str, command: tuple[str | Path, ...], tmp_path: Path) -> None:
     """But for torch, which no command needs without --device, and which brings much that others would lack."""
-    places = {"OUT": tmp_path / "out", "REPORTS": tmp_path / "reports"}
+    places = {"OUT": tmp_path / "out", "REPORTS": tmp_path / "reports", "POINT": tmp_path / "point.json"}
+    places["POINT"].write_text(fc_relu_local().to_json())
     shutil.copytree(STORED, places["REPORTS"] / STORED.name)
     done = blind(tmp_path, required(extra) - {"torch"}, *(places.get(str(part), part) for part in command))
     assert done.returncode == 0, done.stderr

@@ -169,8 +169,8 @@ def test_two_equal_diagonal_paths_of_depth_3_are_a_saddle() -> None:
 
 
 def test_a_point_without_multipliers_is_left_open() -> None:
-    """Not a KKT point: shared weights whose gradient is nowhere along theta."""
-    verdicts = decide(point(convolutional("linear", 2, 1), [[2, 1]], [1], [[1.0], [1.0, 1.0]]))
+    """Not a KKT point, and said to be a limit: shared weights whose gradient is nowhere along theta."""
+    verdicts = decide(as_limit(point(convolutional("linear", 2, 1), [[2, 1]], [1], [[1.0], [1.0, 1.0]])))
     assert verdicts.local.status == "undecided"
     assert "multipliers" in verdicts.local.reason
     assert len(verdicts.trained_layers) == 2
@@ -179,7 +179,7 @@ def test_a_point_without_multipliers_is_left_open() -> None:
 def test_a_point_that_is_not_kkt_is_not_called_optimal() -> None:
     # Feasible and even in the right cells, but 10 % longer than it needs to be in one direction.
     found = point(fully_connected("relu", (2, 1)), [[1, 0]], [1], [[1.0, 0.5], [1.118]])
-    verdicts = decide(found)
+    verdicts = decide(as_limit(found))
     assert verdicts.local.status == "undecided"
     assert verdicts.global_.status == "undecided"
 

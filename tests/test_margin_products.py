@@ -17,7 +17,7 @@ from harness.oracles import decide
 from harness.oracles.products import decide_product
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network, convolutional, fully_connected
-from tests.margin_limits import point
+from tests.margin_limits import as_limit, point
 
 X, Y = [[2, 0], [0, 1]], [1, 1]
 # The hard-margin SVM of X, Y: w = (1/2, 1).
@@ -120,7 +120,7 @@ def test_a_singular_value_that_is_too_small_is_rejected() -> None:
 def test_a_cheaper_point_must_be_feasible_and_cheaper() -> None:
     root = 0.5 ** (1 / 3)
     found = point(fully_connected("linear", (2, 2, 2)), X, Y, [[root, 0, 0, 1], [root, 0, 0, 1], [root, 1]])
-    certificate = decide(found).global_.certificate
+    certificate = decide(as_limit(found)).global_.certificate
     assert certificate is not None
     better = [[Fraction(v) for v in u] for u in certificate["better"]]
     small = [[str(v * Fraction(9, 10)) for v in u] for u in better]

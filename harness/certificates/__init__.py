@@ -13,6 +13,7 @@ Networks of depth 2 without shared weights, whose neurons decouple:
 Every network:
     signs        the signs of the pre-activations said of a limit
     curves       curves along which the margins hold and the norm falls; kind "curve" (not optimal)
+    descent      a direction along which the margins hold and the norm falls; kind "descent" (this point: not optimal)
     balls        a convex augmented Lagrangian on a ball; kind "ball" (optimal); lagrangian, dead  its parts
     layers       one layer's problem; kinds "layer tree" (optimal) and "layer better" (not optimal)
     products     bounds on a product of norms, and cheaper points; kinds "product bound" and "cheaper"
@@ -26,7 +27,7 @@ Stored counterexamples:
     documents    strict JSON
 Below them:
     checker      check(instance, certificate)
-    taylor, gradients, symmetries, definite, numbers
+    taylor, gradients, integers, symmetries, definite, numbers
 """
 
 from harness.certificates.checker import Checked, check

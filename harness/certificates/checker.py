@@ -24,6 +24,7 @@ from harness.certificates.better import Face, face_bound, read_face, require_bet
 from harness.certificates.bounds import Cases, LowerBound, gated_slope, linear_slope, lower_bound, read_cases, region
 from harness.certificates.cells import Entry, joint_bounds, read_entries
 from harness.certificates.curves import check_curve
+from harness.certificates.descent import check_descent
 from harness.certificates.layers import check_layer
 from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, vector
 from harness.certificates.parameters import read_theta
@@ -40,6 +41,7 @@ OTHER_KINDS: dict[str, Callable[[Problem, object], Checked]] = {
     "product bound": check_product,
     "cheaper": check_cheaper,
     "curve": check_curve,
+    "descent": check_descent,
     "ball": check_ball,
     "vertices": check_vertices,
 }

@@ -36,6 +36,7 @@ from fractions import Fraction
 
 from harness.certificates.answer import Checked
 from harness.certificates.definite import positive_semidefinite
+from harness.certificates.integers import margins
 from harness.certificates.numbers import (
     GAP,
     Rejected,
@@ -113,7 +114,7 @@ def check_cheaper(given: Problem, certificate: object) -> Checked:
     choice(found["scope"], "certificate.scope", ("global",))
     theta = read_theta(found["theta"], "certificate.theta", network)
     better = read_theta(found["better"], "certificate.better", network)
-    for (sample, _), q in zip(given.rows, given.margins(better), strict=True):
+    for (sample, _), q in zip(given.rows, margins(given, better), strict=True):
         if q < 1:
             raise Rejected(f"the better point is not feasible: its margin on sample {sample} is below 1")
     worth, lowest = _worth(given, theta)
@@ -221,7 +222,7 @@ def _require_square(matrix: Matrix, square: Fraction) -> None:
 
 def _worth(given: Problem, theta: Theta) -> tuple[Fraction, Fraction]:
     """The m-th power of theta's cost, and its least margin.  Raises Rejected where that is not positive."""
-    lowest = min(given.margins(theta))
+    lowest = min(margins(given, theta))
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
     return cost(given.network, theta) ** given.network.degree, lowest

@@ -37,6 +37,7 @@ from harness.claims.recorded import (
     signs_kept,
 )
 from harness.problem.fields import FieldError
+from harness.problem.later import later
 
 if TYPE_CHECKING:
     from harness.oracles import Verdict, Verdicts
@@ -73,6 +74,9 @@ class Claim:
     status: Status
     source: str
     decided_by: Decision
+
+    def _repr_html_(self) -> str:
+        return later("harness.show.notebook", "claim_html", self)
 
     @cached_property
     def exception(self) -> type[Violation]:

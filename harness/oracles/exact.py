@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.certificates.integers import margins
 from harness.problem.networks import Network
 from harness.problem.numbers import Rows
 from harness.problem.problems import Problem
@@ -56,7 +57,7 @@ def feasible_points(
     are left out.
     """
     network = problem.network
-    lowest = float(min(problem.margins(exact_theta(network, theta))))
+    lowest = float(min(margins(problem, exact_theta(network, theta))))
     if not lowest > 0.0:
         return
     scaled = network.scaled([np.asarray(u) for u in theta], lowest ** (-1.0 / network.degree))
@@ -71,6 +72,6 @@ def feasible_points(
             worth = 0.5 * float(sum(v * v for u in network.of_trained(point) for v in u))
             if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
                 continue
-            if min(problem.margins(point)) >= 1:
+            if min(margins(problem, tuple(map(tuple, point)))) >= 1:
                 yield point, worth
                 break

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from harness.oracles.apart import Apart, are_apart
 from harness.oracles.assumptions import NAMES, assumptions
+from harness.oracles.brought import Brought
 from harness.oracles.general import General
 from harness.oracles.layer_tree import decide_layer
 from harness.oracles.layers import decide_first, decide_second, undecided
@@ -15,6 +16,7 @@ from harness.oracles.programmes import full_problem
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.oracles.vertices import decide_vertices
+from harness.problem.later import later
 from harness.problem.limits import Limit
 from harness.problem.points import Point
 
@@ -27,15 +29,23 @@ class Verdicts:
     mechanism: why it is not a local optimum, else None.
     """
 
-    def __init__(self, point: Point, *, certify: bool = True) -> None:
+    def __init__(self, point: Point, *, certify: bool = True, brought: bool = False) -> None:
+        """brought: whether the point is meant at its own numbers; a limit's are rounded."""
         self.point = point
         self.certify = certify
         network = point.problem.network
         self._value = point.value
         self._obstacle = point.doubt
         self._apart = Apart(point) if not self._obstacle and are_apart(network) else None
+        self._brought = Brought(point, certify) if brought and not self._obstacle else None
         # With one layer trained the margin problem is that layer's; at depth 1 that says nothing new.
         self._only = network.trained.index(True) if network.degree == 1 and network.depth > 1 else None
+
+    def __str__(self) -> str:
+        return later("harness.show.people", "verdicts_text", self)
+
+    def _repr_html_(self) -> str:
+        return later("harness.show.notebook", "verdicts_html", self)
 
     @cached_property
     def local(self) -> Verdict:
@@ -43,6 +53,8 @@ class Verdicts:
         apart = self._apart
         if self._obstacle:
             return Verdict("undecided", self._value, None, self._obstacle)
+        if self._brought is not None and self._brought.local is not None:
+            return self._brought.local
         if self._only is not None:
             return self._whole.local
         if apart is None:
@@ -73,6 +85,8 @@ class Verdicts:
         apart = self._apart
         if self._obstacle:
             return Verdict("undecided", self._value, None, self._obstacle)
+        if self._brought is not None and self._brought.global_ is not None:
+            return self._brought.global_
         if self._only is not None:
             return self._whole.global_
         if apart is None:
@@ -106,6 +120,9 @@ class Verdicts:
         if self._obstacle:
             u = self.point.theta[layer]
             return undecided(0.5 * float(u @ u), self._obstacle)
+        at_once = self._brought.layer(layer) if self._brought is not None else None
+        if at_once is not None:
+            return at_once
         if self._apart is None:
             return decide_layer(self.point, layer, self.certify)
         if layer == 1:
@@ -124,12 +141,15 @@ class Verdicts:
 
     @cached_property
     def mechanism(self) -> str | None:
-        """The first reason that applies: "kink", "zero weight" (linear), "dead neuron".
+        """The first reason that applies: "not a KKT point", "kink", "zero weight" (linear), "dead neuron".
 
-        Within the limit's own gates and zeros the problem is convex at depth 2, so there is no "saddle".  None
-        where the limit is not known to be no local optimum, or where it is open whether the kinks alone do it.
+        The first only of a point that was brought.  Within the limit's own gates and zeros the problem is convex at
+        depth 2, so there is no "saddle".  None where the limit is not known to be no local optimum, or where it is open
+        whether the kinks alone do it.
         """
         apart = self._apart
+        if self._brought is not None and (self._brought.mechanism or self._brought.large):
+            return self._brought.mechanism
         if self._only is not None:
             # Convex within the gates, and no neuron has weights of its own on both sides.
             return "kink" if self.local.status == "not_optimal" and self.point.problem.network.kinked else None
@@ -146,7 +166,8 @@ class Verdicts:
         """What the claims assume of the limit (assumptions.py)."""
         if self.point.doubt:
             return dict.fromkeys(NAMES)
-        return assumptions(self.point)
+        at_once = self._brought.assumptions if self._brought is not None else None
+        return assumptions(self.point) if at_once is None else at_once
 
 
 def decide(of: Limit | Point, *, certify: bool = True) -> Verdicts:
@@ -155,8 +176,11 @@ def decide(of: Limit | Point, *, certify: bool = True) -> Verdicts:
     With `certify` no verdict is "optimal" or "not_optimal" unless harness.certificates.check accepts its proof in
     exact arithmetic; without, the float verdict stands and `certified` is false.  Raises ValueError for a
     limit that is not converged.
+
+    A limit's numbers are rounded, and the verdicts are about what they round.  A point is meant as it is where it is no
+    KKT point: then it is no local optimum, and the mechanism is "not a KKT point".
     """
     point = of.point if isinstance(of, Limit) else of
     if point is None:
         raise ValueError("only a converged limit can be decided, and this one is not")
-    return Verdicts(point, certify=certify)
+    return Verdicts(point, certify=certify, brought=isinstance(of, Point))

@@ -107,6 +107,34 @@ def hull(
     return Hull(every, np.array(gates, dtype=float).reshape(len(branches), len(every)), np.array(gradients))
 
 
+def single(signs: Sequence[np.ndarray], sample: int, gradient: np.ndarray) -> Hull:
+    """That of a sample with one gradient next to the point; its kinks, if there are any, are off."""
+    kinks = tuple((layer, j) for layer, sign in enumerate(signs) for j in np.flatnonzero(sign[sample] == 0).tolist())
+    return Hull(kinks, np.zeros((1, len(kinks))), gradient[None, :])
+
+
+def with_patterns(
+    network: Network, inputs: Sequence[np.ndarray], matrices: Sequence[np.ndarray], signs: Sequence[np.ndarray]
+) -> np.ndarray:
+    """The samples with a kink that is heard and can move, (n,) of bool; the others have one gradient next to the point.
+
+    inputs: h^0 .. h^(m-1), (n, width) each.  signs: a hidden layer each, (n, width).
+    """
+    found = np.zeros(len(inputs[0]), dtype=bool)
+    moves = np.zeros(inputs[0].shape, dtype=bool)
+    passing = np.ones(inputs[0].shape, dtype=bool)
+    for layer, sign in enumerate(signs):
+        present = network.tables[layer] >= 0
+        moves = (moves & passing).astype(float) @ (matrices[layer] != 0.0).T.astype(float) > 0.0
+        if network.trained[layer]:
+            moves |= (inputs[layer] != 0.0).astype(float) @ present.T.astype(float) > 0.0
+        passing = np.ones(sign.shape, dtype=bool) if network.slope else np.asarray(sign) >= 0
+        for i in np.flatnonzero(((np.asarray(sign) == 0) & moves).any(axis=1) & ~found).tolist():
+            heard = _heard(matrices, [own[i] for own in signs], float(network.slope))[layer]
+            found[i] = bool(((np.asarray(sign)[i] == 0) & moves[i] & heard).any())
+    return found
+
+
 def _heard(matrices: Sequence[np.ndarray], signs: Sequence[np.ndarray], below: float) -> list[np.ndarray]:
     """For every hidden layer, which neurons have a path to the output through weights that are not zero."""
     heard = [np.ones(len(matrices[-1]), dtype=bool)]

@@ -8,9 +8,8 @@ Arrays are of float64, or of objects, such as Fractions, and then everything is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,21 +48,66 @@ class Evaluation:
 
         The gates are held.
         """
-        back = np.asarray(seeds)
+        slopes_, heights = self._descend(seeds)
+        blocks = [
+            _gathered(self.network, layer, back[..., :, None] * self.inputs[layer][..., None, :])
+            for layer, back in enumerate(slopes_)
+            if self.network.trained[layer]
+        ]
+        return np.concatenate(blocks, axis=-1), heights
+
+    def heights(self, seeds: np.ndarray) -> list[np.ndarray]:
+        """Their gradients in h^1 .. h^(m-1) alone, (n, width) each."""
+        return self._descend(seeds)[1]
+
+    def gradient_of_sum(self, seeds: np.ndarray) -> list[np.ndarray]:
+        """The gradient of the sum of these margins, a vector (size,) a layer, nothing of size n x N on the way.
+
+        That of a fixed layer is zero.
+        """
+        slopes_, _ = self._descend(seeds)
+        return [
+            _gathered(self.network, layer, back.T @ self.inputs[layer]) if own else np.zeros(size)
+            for layer, (back, own, size) in enumerate(
+                zip(slopes_, self.network.trained, self.network.sizes, strict=True)
+            )
+        ]
+
+    def gradients_in_parts(self, seeds: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The gradients of `backward`, some parameters at a time: their places in the flat theta, and (n, places).
+
+        A part has at most about `most` numbers where no parameter of the layer is shared.
+        """
+        slopes_, _ = self._descend(seeds)
         network = self.network
-        gathers = _gathers(network, self.outputs.dtype)
-        blocks: list[np.ndarray] = []
-        heights: list[np.ndarray] = []
-        for layer in range(network.depth - 1, -1, -1):
-            if network.trained[layer]:
-                outer = back[..., :, None] * self.inputs[layer][..., None, :]
-                blocks.append(outer.reshape(*outer.shape[:-2], -1) @ gathers[layer])
-            if layer:
-                back = back @ self.matrices[layer]
-                heights.append(back)
-                if self.gates:
-                    back = back * slopes(network, self.gates[layer - 1], back.dtype)
-        return np.concatenate(blocks[::-1], axis=-1), heights[::-1]
+        for layer, back in enumerate(slopes_):
+            if not network.trained[layer]:
+                continue
+            table, inputs = network.tables[layer], self.inputs[layer]
+            if network.repeated[layer]:
+                found = np.zeros((network.sizes[layer], len(back)))
+                for row, own in zip(table, back.T, strict=True):
+                    seen = np.flatnonzero(row >= 0)
+                    np.add.at(found, row[seen], own * inputs.T[seen])
+                yield network.offsets[layer] + np.arange(network.sizes[layer]), found.T
+                continue
+            rows = max(1, most // max(1, len(back) * table.shape[1]))
+            for first in range(0, len(table), rows):
+                part = table[first : first + rows]
+                outer = back[:, first : first + rows, None] * inputs[:, None, :]
+                yield network.offsets[layer] + part[part >= 0], outer[:, part >= 0]
+
+    def _descend(self, seeds: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The gradients in the pre-activations of every layer, and in h^1 .. h^(m-1), (n, width) each."""
+        back = np.asarray(seeds)
+        backs, heights = [back], []
+        for layer in range(self.network.depth - 1, 0, -1):
+            back = back @ self.matrices[layer]
+            heights.append(back)
+            if self.gates:
+                back = back * slopes(self.network, self.gates[layer - 1], back.dtype)
+            backs.append(back)
+        return backs[::-1], heights[::-1]
 
 
 def evaluate(
@@ -125,10 +169,8 @@ def signs_of(
     return signs
 
 
-@lru_cache(maxsize=256)
-def _gathers(network: Network, dtype: np.dtype[Any]) -> list[np.ndarray]:
-    """For every layer the 0/1 matrix (rows * columns, parameters) that sums the entries that share a parameter."""
-    return [
-        (table.reshape(-1, 1) == np.arange(size)).astype(dtype)
-        for table, size in zip(network.tables, network.sizes, strict=True)
-    ]
+def _gathered(network: Network, layer: int, entries: np.ndarray) -> np.ndarray:
+    """What belongs to the entries of a matrix, (..., rows, columns), summed over those that share a parameter."""
+    order, starts = network.places[layer]
+    listed = entries.reshape(*entries.shape[:-2], -1)[..., order]
+    return np.add.reduceat(listed, starts, axis=-1) if network.repeated[layer] else listed

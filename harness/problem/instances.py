@@ -29,6 +29,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from harness.problem.fields import FieldError
+from harness.problem.later import later
 from harness.problem.networks import Network
 from harness.problem.numbers import Rows, as_class, as_label, number_text, rows_text
 from harness.problem.problems import Problem, frozen
@@ -121,10 +122,25 @@ class Instance:
         """The start as float64, one vector a layer, read-only."""
         return [frozen([float(a) for a in row]) for row in self.theta0]
 
+    def __str__(self) -> str:
+        return later("harness.show.people", "instance_text", self)
+
+    def _repr_html_(self) -> str:
+        return later("harness.show.notebook", "instance_html", self)
+
     @classmethod
     def from_json(cls, text: str) -> Instance:
         """Read the format at the top of this file.  Raises FieldError."""
         return _read_instance(parse(text))
+
+    @classmethod
+    def from_torch(cls, module: Any, x: Any, y: Any, loss: Loss = "logistic") -> Instance:
+        """The flow that starts at a torch module's parameters, read as by Point.from_torch.  Raises FieldError."""
+        # it takes torch, which the base installation lacks
+        from harness.problem.modules import read_module
+
+        brought = read_module(module, x, y)
+        return cls(brought.problem, loss, cast("Rows", [u.tolist() for u in brought.theta]))
 
     def to_json(self) -> str:
         """The instance as JSON text; from_json gives back an equal instance."""
@@ -150,11 +166,18 @@ def network_text(network: Network) -> str:
     return "{" + ", ".join([*parts, *([f'"fixed": {json.dumps(fixed)}'] if fixed else [])]) + "}"
 
 
-def _read_instance(value: object) -> Instance:
-    # First: what a document of another format lacks, or has besides, is no fault of it.
+def require_format(value: object) -> None:
+    """Raises FieldError for a parsed document of another format.
+
+    To be called first: what such a document lacks, or has besides, is no fault of it.
+    """
     for key, found in value if isinstance(value, Pairs) else ():
         if key == "format" and integer(found, "format") != FORMAT:
             raise FieldError("format", f"format {found} is not known; this version reads format {FORMAT}")
+
+
+def _read_instance(value: object) -> Instance:
+    require_format(value)
     top = object_of(value, "", ("format", "network", "loss", "x", "y", "theta0"))
     theta0 = number_rows(top["theta0"], "theta0")
     network = read_network(top["network"], theta0, "theta0")

@@ -13,6 +13,10 @@ The subdifferential is the hull of the gradients over the adjacent gate patterns
 the generators lambda_i times its gradient under each pattern, and nonnegative least squares picks.  At depth 2
 without shared weights the patterns are all on/off choices of the sample's kinks and the gradient is affine in them, so
 that coefficients do instead; elsewhere clarke.py lists the patterns.
+
+Only scalar products count.  With many parameters the vectors are therefore replaced by the columns of the triangle of a
+QR factorisation, found some parameters at a time, so that the gradients need not be kept; and with many samples not
+every set of smallest margins is tried.
 Source: Lyu & Li, arXiv:1906.05890, for the definition.
 """
 
@@ -24,13 +28,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import lsq_linear, nnls
 
-from harness.problem.clarke import hull
-from harness.problem.evaluation import evaluate
+from harness.problem.clarke import hull, single, with_patterns
+from harness.problem.evaluation import Evaluation, evaluate
 from harness.problem.networks import Network
 from harness.tools.threads import limit_blas
 
 _EXACT = 1e-11
 _MOST_REPEATED = 40  # far more than it takes
+_MANY = 2000  # parameters, from which on vectors are replaced by those of a triangle
+_EVERY = 64  # samples, up to which every number of least margins is tried; beyond, growing ones
+_MOST_ROWS = 512  # of least margin, that multipliers are tried for: their least squares take a second
+_PART, _MOST_NUMBERS = 2**22, 2**28  # of gradients at a time, and in all where kinks need them all
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,13 @@ class Kkt:
 
     multipliers: lambda_i, shape (n,), for theta scaled to min q = 1.
     kinks: every hidden pre-activation with sign 0 (relu), with its Clarke coefficient.
+    pull: sum_i lambda_i y_i g_i, (N,), for theta scaled so.
     """
 
     residual: float
     multipliers: np.ndarray
     kinks: tuple[Kink, ...]
+    pull: np.ndarray
 
 
 def kkt(
@@ -75,12 +85,14 @@ def kkt(
     seeds: np.ndarray,
     theta: Sequence[np.ndarray],
     signs: Sequence[np.ndarray] | None = None,
+    within: float = np.inf,
 ) -> Kkt:
     """The KKT residual of theta's direction.
 
     x: (n, d).  seeds: (n, K), as of Problem.  theta: one vector a layer, the trained ones of any positive scale.
     signs: a hidden layer each, (n, width): -1, 0, 1, the sign of each pre-activation; None takes the signs of
     the floats as they are.  Linear networks ignore it.
+    within: only margins that exceed the least by at most this share of it are given multipliers.
     Raises ValueError where the gate patterns next to theta are too many or not known (clarke.py): never at depth 2
     without shared weights.
     """
@@ -88,29 +100,32 @@ def kkt(
     at = evaluate(network, theta, x, [np.asarray(s) > 0 for s in signs] if kinked and signs is not None else None)
     gates = [np.sign(a) for a in at.preactivations[:-1]] if signs is None else [np.asarray(s) for s in signs]
     q = at.margins(seeds)
-    gradients, heights = at.backward(seeds)
     lowest = q.min()
     if not lowest > 0.0:
-        return Kkt(np.inf, np.zeros(len(q)), ())
+        return Kkt(np.inf, np.zeros(len(q)), (), np.zeros(network.size))
     scale = lowest ** (-1.0 / network.degree)
     scaled = network.scaled(theta, scale)
     flat = network.flat(scaled)
-    gradients = gradients * scale ** (network.degree - 1)
     norm = float(np.sqrt(flat @ flat))
     excess = q / lowest - 1.0
-    if kinked and (network.depth > 2 or network.shared) and any((gate == 0).any() for gate in gates):
-        return _over_hulls(network, x, seeds, scaled, gates, excess)
-    kinks = _kinks(network, x, gates[0], heights[0] * scale ** sum(network.trained[1:])) if kinked else []
+    order = _least(excess, within)
+    apart = network.depth == 2 and not network.shared
+    if kinked and not apart:
+        several = with_patterns(network, at.inputs, at.matrices, gates)
+        if several.any():
+            return _over_hulls(network, x, seeds, scaled, gates, excess, several, within)
+    kinks = _kinks(network, x, gates, at.heights(seeds)[0] * scale ** sum(network.trained[1:])) if kinked else []
+    held = any(column is not None for *_, column in kinks)
+    target, gradients = _vectors(at, seeds, order, flat, scale ** (network.degree - 1), whole=held)
 
     moving: list[list[np.ndarray]] = [[] for _ in q]
     for _, sample, _, column in kinks:
         if column is not None:
             moving[sample].append(column)
     best: tuple[float, np.ndarray, list[np.ndarray]] | None = None
-    order = np.argsort(excess, kind="stable")
     for count in _prefixes(excess[order]):
         chosen = order[:count]
-        weights, portions, gap = fit(flat, gradients[chosen], [moving[i] for i in chosen])
+        weights, portions, gap = fit(target, gradients[:count], [moving[i] for i in chosen])
         multipliers = np.zeros(len(q))
         multipliers[chosen] = weights
         residual = gap / norm + float(multipliers @ excess) / norm**2
@@ -128,7 +143,34 @@ def kkt(
         Kink(sample, layer, neuron, between(network, 0.0 if column is None else float(next(iterators[sample]))))
         for layer, sample, neuron, column in kinks
     )
-    return Kkt(float(residual), multipliers, found)
+    pull = network.flat(at.gradient_of_sum(multipliers[:, None] * seeds)) * scale ** (network.degree - 1)
+    for own, part, weight in zip(moving, parts, multipliers, strict=True):
+        for column, share in zip(own, part, strict=True):
+            pull += weight * share * column
+    return Kkt(float(residual), multipliers, found, pull)
+
+
+def _vectors(
+    at: Evaluation, seeds: np.ndarray, order: np.ndarray, flat: np.ndarray, factor: float, whole: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """theta (p,) and the gradients of these samples times a factor (., p), up to a rotation where there are many.
+
+    whole: without it, since columns of kinks come with them.  Raises ValueError where they are too many.
+    """
+    largest = max(table.size for table in at.network.tables)
+    if whole or (len(flat) <= _MANY and len(seeds) * largest <= _PART):
+        _require_few(len(seeds) * len(flat))
+        return flat, at.backward(seeds)[0][order] * factor
+    triangle = np.zeros((0, len(order) + 1))
+    for places, part in at.gradients_in_parts(seeds, _PART):
+        taller = np.vstack([triangle, np.column_stack([part[order].T * factor, flat[places]])])
+        triangle = np.asarray(np.linalg.qr(taller, mode="r"))
+    return triangle[:, -1], triangle[:, :-1].T
+
+
+def _require_few(numbers: int) -> None:
+    if numbers > _MOST_NUMBERS:
+        raise ValueError("kinks at the point, and too many parameters to look at every gradient next to it")
 
 
 def _over_hulls(
@@ -138,15 +180,26 @@ def _over_hulls(
     theta: Sequence[np.ndarray],
     gates: Sequence[np.ndarray],
     excess: np.ndarray,
+    several: np.ndarray,
+    within: float,
 ) -> Kkt:
-    """The same where coefficients depend on each other; theta is scaled to min q = 1."""
-    hulls = [hull(network, x[i], seeds[i], theta, [gate[i] for gate in gates]) for i in range(len(x))]
+    """The same where coefficients depend on each other; theta is scaled to min q = 1.
+
+    several: (n,), of the samples that have more than one gradient next to theta.
+    """
     flat = network.flat(theta)
+    _require_few(max(len(x), sum(network.widths[1:])) * len(flat))
+    positive = [np.asarray(gate) > 0 for gate in gates]
+    plain, _ = evaluate(network, theta, x, positive).backward(seeds)
+    hulls = [
+        hull(network, x[i], seeds[i], theta, [gate[i] for gate in gates]) if several[i] else single(gates, i, plain[i])
+        for i in range(len(x))
+    ]
     norm = float(np.sqrt(flat @ flat))
     owner = np.repeat(np.arange(len(x)), [len(h.gates) for h in hulls])
     gradients = np.concatenate([h.gradients for h in hulls])
     best, chosen = np.inf, np.zeros(len(owner))
-    order = np.argsort(excess, kind="stable")
+    order = _least(excess, within)
     for count in _prefixes(excess[order]):
         allowed = np.isin(owner, order[:count])
         weights = np.zeros(len(owner))
@@ -164,7 +217,7 @@ def _over_hulls(
             coefficient = on / multipliers[i] if multipliers[i] > 0.0 else 0.0
             kinks.append(Kink(i, layer + 1, neuron + 1, between(network, float(min(coefficient, 1.0)))))
     kinks.sort(key=lambda kink: (kink.layer, kink.sample, kink.neuron))
-    return Kkt(float(best), multipliers, tuple(kinks))
+    return Kkt(float(best), multipliers, tuple(kinks), gradients.T @ chosen)
 
 
 def between(network: Network, share: float) -> float:
@@ -173,9 +226,18 @@ def between(network: Network, share: float) -> float:
     return below + (1.0 - below) * share
 
 
+def _least(excess: np.ndarray, within: float) -> np.ndarray:
+    """The samples that may have multipliers, those of least margin first."""
+    order = np.argsort(excess, kind="stable")[:_MOST_ROWS]
+    return order[excess[order] <= within]
+
+
 def _prefixes(excess: np.ndarray) -> list[int]:
     """How many of the sorted samples to allow: first all that tie with the smallest margin, then one more each."""
     tied = int(np.searchsorted(excess, 1e-9, side="right"))
+    if len(excess) > _EVERY:
+        growing = {tied + round(1.25**k) for k in range(1, 64)}
+        return [tied, *sorted(count for count in growing if tied < count < len(excess)), len(excess)]
     return list(range(tied, len(excess) + 1)) + list(range(1, tied))
 
 
@@ -228,25 +290,26 @@ def _nnls(matrix: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _kinks(
-    network: Network, x: np.ndarray, gate: np.ndarray, slopes: np.ndarray
+    network: Network, x: np.ndarray, gates: Sequence[np.ndarray], slopes: np.ndarray
 ) -> list[tuple[int, int, int, np.ndarray | None]]:
-    """Every zero pre-activation at depth 2 without shared weights.
+    """Every zero pre-activation.
 
     Layer and neuron from 1, sample, and what its positive side adds to dq_i/dtheta beyond the negative one; None where
-    that is zero (a dead neuron, a neuron without incoming weights that are trained).
-    gate, slopes = dq/d(activation): (n, width).
+    that is zero (a dead neuron, a neuron without incoming weights that are trained), as for all beyond depth 2 here.
+    gates: a hidden layer each, (n, width).  slopes = dq/d(activation) of the first, (n, width).
     """
     found: list[tuple[int, int, int, np.ndarray | None]] = []
     size, jump = network.size, 1.0 - float(network.slope)
-    table = network.tables[0]
-    for i, j in np.argwhere(gate == 0).tolist():
-        row = table[j]
-        present = row >= 0
-        column = None
-        if slopes[i, j] and network.trained[0] and present.any() and x[i][present].any():
-            column = np.zeros(size)
-            column[row[present]] = jump * slopes[i, j] * x[i][present]
-        found.append((1, i, j + 1, column))
+    apart = network.depth == 2 and not network.shared
+    for layer, gate in enumerate(gates):
+        for i, j in np.argwhere(gate == 0).tolist():
+            row = network.tables[layer][j]
+            present = row >= 0
+            column = None
+            if apart and slopes[i, j] and network.trained[0] and present.any() and x[i][present].any():
+                column = np.zeros(size)
+                column[row[present]] = jump * slopes[i, j] * x[i][present]
+            found.append((layer + 1, i, j + 1, column))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.problem.instances import Instance
+from harness.problem.later import later
 from harness.problem.points import Point
 
 Status = Literal["converged", "never_separates", "undecided"]
@@ -42,6 +43,16 @@ class Limit:
     def __post_init__(self) -> None:
         if (self.point is None) == (self.status == "converged"):
             raise ValueError("a limit has a point if and only if the flow converged")
+
+    def plot(self) -> Any:
+        """A matplotlib figure: that of the point, and the recorded path."""
+        return later("harness.report.plots", "plot_limit", self)
+
+    def __str__(self) -> str:
+        return later("harness.show.people", "limit_text", self)
+
+    def _repr_html_(self) -> str:
+        return later("harness.show.notebook", "limit_html", self)
 
     @property
     def theta(self) -> tuple[np.ndarray, ...] | None:

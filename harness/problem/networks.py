@@ -232,10 +232,27 @@ class Network:
         return matrices
 
     @cached_property
+    def places(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """For every layer the entries of its matrix, row by row, in the order of their parameters; where each begins.
+
+        Structural zeros are left out.
+        """
+        found = []
+        for table in self.tables:
+            entries = table.ravel()
+            order = np.argsort(entries, kind="stable")[np.count_nonzero(entries < 0) :]
+            found.append((order, np.flatnonzero(np.diff(entries[order], prepend=-1))))
+        return tuple(found)
+
+    @cached_property
+    def repeated(self) -> tuple[bool, ...]:
+        """For every layer whether some parameter occurs twice or more in it."""
+        return tuple(len(order) > len(starts) for order, starts in self.places)
+
+    @cached_property
     def shared(self) -> bool:
         """Whether some parameter that is trained occurs twice or more in its layer."""
-        every = [[k for row in p for k in row if k >= 0] for p in self.patterns]
-        return any(own and len(used) != len(set(used)) for own, used in zip(self.trained, every, strict=True))
+        return any(own and twice for own, twice in zip(self.trained, self.repeated, strict=True))
 
     @cached_property
     def fully_connected(self) -> bool:

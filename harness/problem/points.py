@@ -5,14 +5,28 @@ Wherever it comes from: the limit of a flow, or numbers that somebody brings.  T
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from harness.problem.evaluation import evaluate, signs_of
+from harness.problem.instances import FORMAT, labels_of, network_text, read_network, require_format
 from harness.problem.kkt import Kink, kkt
+from harness.problem.later import later
+from harness.problem.numbers import Rows, exact_rows, rows_text
 from harness.problem.problems import Problem
+from harness.problem.reading import number_rows, numbers, object_of, parse
+
+Number = float | Fraction
+
+
+class NotSeparating(ValueError):
+    """Some margin is not positive: the margin problem has no point in this direction."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +39,7 @@ class Point:
     residual: the KKT residual of docs/statements.md, section 4.
     signs: per hidden layer an int8 array (R, width): the sign of each pre-activation, 0 where it is zero.
     doubt: a sentence where zeros could not be told from tiny numbers, else ""; verdicts are then undecided.
+    device: where torch does heavy arithmetic about it, that of the module that it came from.
     """
 
     problem: Problem
@@ -36,6 +51,7 @@ class Point:
     kinks: tuple[Kink, ...]
     signs: tuple[np.ndarray, ...]
     doubt: str = ""
+    device: str = field(default="cpu", compare=False)
 
     @property
     def zeros(self) -> list[list[int]]:
@@ -45,13 +61,79 @@ class Point:
             for u, own in zip(self.theta, self.problem.network.trained, strict=True)
         ]
 
+    @property
+    def norms(self) -> list[float]:
+        """||u^l||^2 of every layer; at a KKT point those of the trained ones are equal (balance)."""
+        return [float(u @ u) for u in self.theta]
+
+    @property
+    def dead(self) -> list[tuple[int, int]]:
+        """The hidden neurons (layer, neuron), from 1, that pass nothing on.
+
+        They have no weight in or none out, or are off on every point of a relu network.
+        """
+        matrices, found = self.problem.network.matrices(self.theta), []
+        for layer, (own, above) in enumerate(pairwise(matrices)):
+            idle = ~(own != 0.0).any(axis=1) | ~(above != 0.0).any(axis=0)
+            if self.problem.network.kinked and not self.problem.network.slope:
+                idle |= (self.signs[layer] <= 0).all(axis=0)
+            found += [(layer + 1, int(j) + 1) for j in np.flatnonzero(idle)]
+        return found
+
+    def close_kinks(self, most: int = 5) -> list[tuple[float, int, int, int]]:
+        """The pre-activations that are nearest to zero: (distance, point, layer, neuron), layer and neuron from 1.
+
+        distance: relative to the norms of the weights and inputs of the neuron.  Those of dead neurons are left out.
+        """
+        network = self.problem.network
+        if not network.kinked:
+            return []
+        first = {sample: row for row, (sample, _) in reversed([*enumerate(self.problem.rows)])}
+        rows = [first[i] for i in range(self.problem.n)]
+        at = evaluate(network, self.theta, self.problem.x_float, [sign[rows] > 0 for sign in self.signs])
+        dead, found = set(self.dead), list[tuple[float, int, int, int]]()
+        for layer, (a, h, matrix) in enumerate(zip(at.preactivations[:-1], at.inputs, at.matrices, strict=False)):
+            size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
+            distance = np.abs(a) / np.where(size > 0.0, size, np.inf)
+            distance[:, [j - 1 for own, j in dead if own == layer + 1]] = np.inf
+            for place in np.argsort(distance, axis=None, kind="stable")[:most].tolist():
+                i, j = divmod(place, distance.shape[1])
+                if np.isfinite(distance[i, j]):
+                    found.append((float(distance[i, j]), i, layer + 1, j + 1))
+        return sorted(found)[:most]
+
+    def nearest_kkt(self) -> Point | None:
+        """The nearest KKT point that the trainer reaches from here, of the same problem; None where it reaches none.
+
+        By Newton's method within the gates of the point, else by following the flow from it.  None where the network
+        has more than some hundred parameters.
+        """
+        return later("harness.flow.nearest", "nearest_kkt", self)
+
+    def distance_to(self, other: Point) -> float:
+        """How far another point of the same problem is, both of least margin 1, relative to the norm of this one."""
+        flat = self.problem.network.flat(self.theta)
+        return float(np.linalg.norm(self.problem.network.flat(other.theta) - flat) / np.linalg.norm(flat))
+
+    def plot(self) -> Any:
+        """A matplotlib figure: the points and neurons where d <= 3, margins, multipliers, the layers' spectra."""
+        return later("harness.report.plots", "plot_point", self)
+
+    def __str__(self) -> str:
+        return later("harness.show.people", "point_text", self)
+
+    def _repr_html_(self) -> str:
+        return later("harness.show.notebook", "point_html", self)
+
     @classmethod
-    def at(cls, problem: Problem, theta: Sequence[Sequence[float]], doubt: str = "") -> Point:
+    def at(
+        cls, problem: Problem, theta: Sequence[Sequence[float | Fraction]], doubt: str = "", *, device: str = "cpu"
+    ) -> Point:
         """The direction of theta (one row a layer, in floats), scaled to a least margin of 1.
 
         Pre-activations below 1e-9 of the norms that bound them count as zero.  Raises FieldError for a wrong shape or
-        number, ValueError where theta does not separate the data in floats, or where the subdifferential has no
-        independent coefficients.
+        number, NotSeparating where a margin is not positive, ValueError where theta is beyond the floats or the
+        gradients next to it are not known (clarke.py).
         """
         network = problem.network
         vectors = [np.array([float(a) for a in u]) for u in problem.rows_of_theta(theta, "theta")]
@@ -59,9 +141,58 @@ class Point:
         gates = [sign > 0 for sign in signs]
         margins = evaluate(network, vectors, problem.inputs, gates).margins(problem.seeds)
         least = float(margins.min())
-        if not 0.0 < least < np.inf or not all(np.isfinite(u * u).all() for u in vectors):
-            raise ValueError("theta does not separate the data, or is beyond the floats")
+        if not np.isfinite(margins).all() or not all(np.isfinite(u * u).all() for u in vectors):
+            raise ValueError("theta is beyond the floats")
+        if not least > 0.0:
+            worst = problem.rows[int(margins.argmin())][0]
+            raise NotSeparating(f"theta does not separate the data: the least margin is {least:.6g}, of point {worst}")
         found = kkt(network, problem.inputs, problem.seeds, vectors, signs)
         scaled = tuple(network.scaled(vectors, least ** (-1.0 / network.degree)))
         value, q = network.value(scaled), margins / least
-        return cls(problem, scaled, value, q, found.multipliers, found.residual, found.kinks, signs, doubt)
+        return cls(problem, scaled, value, q, found.multipliers, found.residual, found.kinks, signs, doubt, device)
+
+    @classmethod
+    def from_torch(cls, module: Any, x: Any, y: Any) -> Point:
+        """The point of a trained torch module on points x (n, ...) with labels y (n,).
+
+        module: Sequentials of Linear, Conv1d, Conv2d, Flatten, and ReLU or LeakyReLU between the layers with weights; a
+        bias of the first layer becomes a constant coordinate of the points.  y: 1 and -1, or classes where the module
+        has several outputs.  Raises FieldError, one line that names the layer, for anything else, and what `at` raises.
+        """
+        # it takes torch, which the base installation lacks
+        from harness.problem.modules import read_module
+
+        brought = read_module(module, x, y)
+        return cls.at(brought.problem, [u.tolist() for u in brought.theta], device=brought.device)
+
+    @classmethod
+    def from_json(cls, text: str) -> Point:
+        """Read an instance's format without "loss" and "theta0", with "theta".
+
+        Raises FieldError, and what `at` raises.
+        """
+        return cls.at(*read_point(text))
+
+    def to_json(self) -> str:
+        """The point as JSON text; from_json gives it back up to rounding."""
+        return "\n".join(
+            (
+                f'{{"format": {FORMAT},',
+                f' "network": {network_text(self.problem.network)},',
+                f' "x": {rows_text(self.problem.x)},',
+                f' "y": {json.dumps(list(self.problem.y))},',
+                f' "theta": {rows_text(exact_rows([u.tolist() for u in self.theta], "theta"))}}}',
+            )
+        )
+
+
+def read_point(text: str) -> tuple[Problem, Rows]:
+    """The problem and theta of a point's JSON text.  Raises FieldError."""
+    value = parse(text)
+    require_format(value)
+    top = object_of(value, "", ("format", "network", "x", "y", "theta"))
+    theta = number_rows(top["theta"], "theta")
+    network = read_network(top["network"], theta, "theta")
+    y = labels_of(network, numbers(top["y"], "y"))
+    problem = Problem(network, number_rows(top["x"], "x"), y)
+    return problem, problem.rows_of_theta(theta, "theta")

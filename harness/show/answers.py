@@ -9,6 +9,7 @@ from harness.problem.instances import Instance
 from harness.problem.kkt import Kink
 from harness.problem.limits import Limit
 from harness.problem.networks import Network
+from harness.problem.points import Point
 from harness.problem.problems import Problem
 from harness.show.lines import count, improvement_lines, limit_lines, short
 
@@ -33,26 +34,36 @@ def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
     point = limit.point
     if verdicts is None or point is None:
         return found
-    found["limit"] = {
+    return {**found, "limit": point_object(point), **decided_object(point, verdicts)}
+
+
+def point_object(point: Point) -> dict[str, Any]:
+    """A point in numbers."""
+    return {
         "theta": [_floats(u) for u in point.theta],
         "value": float(point.value),
         "margins": _by_point(point.problem, point.margins),
         "kinks": [_kink(point.problem, kink) for kink in point.kinks],
         "zeros": point.zeros,
     }
-    found["kkt"] = {"residual": float(point.residual), "multipliers": _by_point(point.problem, point.multipliers)}
-    found["assumptions"] = dict(verdicts.assumptions)
-    found["verdicts"] = {
-        "global": _verdict_object(verdicts.global_),
-        "local": _verdict_object(verdicts.local),
-        "layers": [
-            # a fixed layer has no problem of its own
-            layer and {"global": _verdict_object(layer.global_), "local": _verdict_object(layer.local)}
-            for layer in verdicts.layers
-        ],
+
+
+def decided_object(point: Point, verdicts: Verdicts) -> dict[str, Any]:
+    """What is said of a point: "kkt", "assumptions", "verdicts", "mechanism"."""
+    return {
+        "kkt": {"residual": float(point.residual), "multipliers": _by_point(point.problem, point.multipliers)},
+        "assumptions": dict(verdicts.assumptions),
+        "verdicts": {
+            "global": _verdict_object(verdicts.global_),
+            "local": _verdict_object(verdicts.local),
+            "layers": [
+                # a fixed layer has no problem of its own
+                layer and {"global": _verdict_object(layer.global_), "local": _verdict_object(layer.local)}
+                for layer in verdicts.layers
+            ],
+        },
+        "mechanism": verdicts.mechanism,
     }
-    found["mechanism"] = verdicts.mechanism
-    return found
 
 
 def _by_point(problem: Problem, numbers: Iterable[Any]) -> list[Any]:
@@ -89,36 +100,46 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
     if verdicts is None or point is None:
         return "\n".join(lines)
     value, residual = found["limit"]["value"], found["kkt"]["residual"]
-    told = {key: {True: "yes", False: "no", None: "not known"}[v] for key, v in found["assumptions"].items()}
     lines += [
         "",
         f"The limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {short(value)}, KKT residual {residual:.1e}",
         "",
         *limit_lines(point),
         "",
-        f"every weight nonzero: {told['nonzero_weights']}; every hidden weight vector nonzero: "
-        f"{told['nonzero_weight_vectors']}; every input to a hidden neuron nonzero: {told['nonzero_inputs']}",
+        assumption_line(verdicts),
         "",
+        *verdict_lines(verdicts),
     ]
-    rows = [
-        ("global optimum of (P)", found["verdicts"]["global"]),
-        ("local optimum of (P)", found["verdicts"]["local"]),
-    ]
-    for depth, layer in enumerate(found["verdicts"]["layers"], start=1):
-        if layer is None:
-            continue
-        rows += [
-            (f"global optimum of (P_{depth})", layer["global"]),
-            (f"local optimum of (P_{depth})", layer["local"]),
-        ]
-    width = max(len(name) for name, _ in rows)
-    lines += [f"{name.ljust(width)}  {_verdict_text(verdict)}" for name, verdict in rows]
     better = improvement_lines(point, verdicts)
     return "\n".join([*lines, "", *better] if better else lines)
 
 
+def assumption_line(verdicts: Verdicts) -> str:
+    """What the claims assume of a limit."""
+    told = {key: {True: "yes", False: "no", None: "not known"}[v] for key, v in verdicts.assumptions.items()}
+    return (
+        f"every weight nonzero: {told['nonzero_weights']}; every hidden weight vector nonzero: "
+        f"{told['nonzero_weight_vectors']}; every input to a hidden neuron nonzero: {told['nonzero_inputs']}"
+    )
+
+
+def verdict_lines(verdicts: Verdicts) -> list[str]:
+    """One line a question."""
+    rows = [("global optimum of (P)", verdicts.global_), ("local optimum of (P)", verdicts.local)]
+    for depth, layer in enumerate(verdicts.layers, start=1):
+        if layer is not None:
+            rows += [(f"global optimum of (P_{depth})", layer.global_), (f"local optimum of (P_{depth})", layer.local)]
+    width = max(len(name) for name, _ in rows)
+    return [f"{name.ljust(width)}  {verdict_text(verdict)}" for name, verdict in rows]
+
+
 def _instance_line(instance: Instance) -> str:
-    return f"{described(instance.network)}; {count(instance.n, 'point')}; {instance.loss} loss"
+    return f"{problem_line(instance.problem)}; {instance.loss} loss"
+
+
+def problem_line(problem: Problem) -> str:
+    """A network and how many points, on one line."""
+    return f"{described(problem.network)}; {count(problem.n, 'point')}"
 
 
 def described(network: Network) -> str:
@@ -132,13 +153,14 @@ def described(network: Network) -> str:
     return ", ".join([*parts, *([f"{network.outputs} classes"] if network.outputs > 1 else [])])
 
 
-def _verdict_text(verdict: dict[str, Any]) -> str:
-    answer = {"optimal": "yes", "not_optimal": "no", "undecided": "undecided"}[verdict["status"]]
-    if verdict["status"] != "undecided":
-        answer += ", certified" if verdict["certified"] else ", not certified"
-    if verdict["bound"] is not None:
-        answer += f" (value {short(verdict['value'])}, bound {short(verdict['bound'])})"
-    return f"{answer}: {verdict['reason']}"
+def verdict_text(verdict: Verdict) -> str:
+    """A verdict on one line."""
+    answer = {"optimal": "yes", "not_optimal": "no", "undecided": "undecided"}[verdict.status]
+    if verdict.status != "undecided":
+        answer += ", certified" if verdict.certified else ", not certified"
+    if verdict.bound is not None:
+        answer += f" (value {short(verdict.value)}, bound {short(verdict.bound)})"
+    return f"{answer}: {verdict.reason}"
 
 
 def _floats(values: Iterable[Any]) -> list[float]:

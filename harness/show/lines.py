@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.problem.evaluation import evaluate
 from harness.problem.networks import preactivations
 from harness.problem.points import Point
 from harness.problem.problems import Problem
@@ -32,7 +33,7 @@ def limit_lines(point: Point) -> list[str]:
     shown = [k for k in point.kinks if point.multipliers[k.sample] > 0.0 and k.coefficient != off]
     for kink in shown:
         lines.append(
-            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {_margin_name(problem, kink.sample)}: "
+            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {margin_name(problem, kink.sample)}: "
             f"Clarke coefficient {short(kink.coefficient)}"
         )
     if problem.network.kinked:
@@ -54,7 +55,7 @@ def _points(point: Point) -> list[str]:
     return table(rows)
 
 
-def _margin_name(problem: Problem, row: int) -> str:
+def margin_name(problem: Problem, row: int) -> str:
     """The point of a margin, and the class that it is over."""
     sample, other = problem.place(row)
     return str(sample) if other is None else f"{sample} over class {other}"
@@ -136,6 +137,8 @@ def _certificate(point: Point, verdict: Verdict) -> list[str]:
     if certificate["kind"] == "curve":
         return _curve(point, certificate)
     assert verdict.bound is not None
+    if certificate["kind"] == "descent":
+        return _descent(point, verdict, certificate)
     saved = f"{100.0 * (1.0 - verdict.bound / verdict.value):.3g} %"
     near = certificate["scope"] == "local"
     how = "in one closed cell with the limit; the cost falls all the way to it" if near else "with gates of its own"
@@ -149,6 +152,30 @@ def _certificate(point: Point, verdict: Verdict) -> list[str]:
         better = [u.tolist() for u in point.theta]
         better[layer] = floats(certificate["better"])
     return lines + neuron_table(point.problem, better)
+
+
+def _descent(point: Point, verdict: Verdict, certificate: dict[str, Any]) -> list[str]:
+    """The straight way, and its end where that is small enough to be read."""
+    assert verdict.bound is not None
+    d = [np.array(floats(u)) for u in certificate["d"]]
+    network = point.problem.network
+    flat, step = network.flat(point.theta), network.flat(d)
+    length = float(np.linalg.norm(step) / np.linalg.norm(flat))
+    saved = f"{100.0 * (1.0 - verdict.bound / verdict.value):.3g} %"
+    lines = [
+        f"the straight way theta + s d, |d| = {short(length)} |theta|, along which min q / |theta|^{network.degree} "
+        f"grows for small s > 0; at s = 1, scaled to a least margin of 1, the value is {short(verdict.bound)} instead "
+        f"of {short(verdict.value)}, {saved} less"
+    ]
+    moved = network.split(flat + step)
+    least = float(evaluate(network, moved, point.problem.inputs).margins(point.problem.seeds).min())
+    scaled = network.scaled(moved, least ** (-1.0 / network.degree))
+    return lines + neuron_table(point.problem, [u.tolist() for u in scaled]) if is_small(point.problem) else lines
+
+
+def is_small(problem: Problem) -> bool:
+    """Whether every neuron and every point has a line that can be read."""
+    return problem.n <= 20 and max(problem.network.widths[:-1]) <= 12
 
 
 def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:

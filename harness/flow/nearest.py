@@ -1,0 +1,75 @@
+"""The KKT point next to a given point: the polish of the trainer, from there and not from a flow.
+
+Newton's method on the KKT system finds the KKT point of the gates of the point, for a guess at the active margins.  A
+flow has its softmax for that; here several sharpnesses of it are tried, and the nearest KKT point that lies in the cell
+of the gates is taken.  Whether it is a saddle does not matter.  Where there is none the flow is followed from the
+point, once it has been scaled up so that the least margins lead, and its limit is taken.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.flow.compiled.field import no_slides
+from harness.flow.compiled.kernel import wiring
+from harness.flow.folding import Folded, fold
+from harness.flow.follow import follow
+from harness.flow.kinks.gates import Gates
+from harness.flow.run import BELIEVED
+from harness.flow.settling.polish import FAILED, polish
+from harness.flow.settling.settle import settle
+from harness.flow.undecided import Undecided
+from harness.problem.instances import Instance
+from harness.problem.numbers import exact_rows
+from harness.problem.points import Point
+
+# The polish solves dense systems in all parameters and margins: seconds up to here.
+MOST = 400
+# The least margin that the softmax sees: the larger, the fewer of the other margins count as active.
+LED = 8.0
+_SHARPNESS = (2e4, 2e3, 200.0, 60.0, 20.0, 8.0)
+
+
+def nearest_kkt(point: Point) -> Point | None:
+    """The nearest KKT point that is reached from the point; None where none is.
+
+    None also where the network is too large for it.
+    """
+    network = point.problem.network
+    if network.size + len(point.problem.rows) > MOST:
+        return None
+    found = _polished(fold(_instance(point, 1.0)))
+    if found:
+        return min(found, key=lambda reached: point.distance_to(reached))
+    return follow(_instance(point, LED)).point
+
+
+def _instance(point: Point, sharpness: float) -> Instance:
+    """The flow that starts at the point with this least margin."""
+    theta = point.problem.network.scaled(point.theta, sharpness ** (1.0 / point.problem.network.degree))
+    return Instance(point.problem, "exponential", exact_rows([u.tolist() for u in theta], "theta"))
+
+
+def _polished(folded: Folded) -> list[Point]:
+    """KKT points within the gates of the start.  Where one of its pre-activations is zero, the gate is off."""
+    instance, found = folded.instance, list[Point]()
+    if instance is None:
+        return found
+    network = instance.network
+    gates = Gates(instance, wiring(network))
+    if gates.kinked:
+        gates.start()
+    basis, curved = np.eye(network.size), no_slides(network.size).curved
+    for sharpness in _SHARPNESS:
+        theta = network.flat(instance.theta0_float) * sharpness ** (1.0 / network.degree)
+        q, multipliers = np.empty((2, len(gates.gates)))
+        code, _ = polish(gates.cell, theta, basis, curved, q, multipliers)
+        if code == FAILED:
+            continue
+        try:
+            settled = settle(instance, theta, multipliers, gates)
+        except Undecided:
+            continue
+        if settled is not None and settled.residual <= BELIEVED:
+            found.append(folded.unfold(settled))
+    return found
