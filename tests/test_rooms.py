@@ -14,8 +14,8 @@ from harness.survey.plan import CODE
 # A room is a folder or a file under harness/, or strategies/; it imports only rooms that come before it.  "harness" is
 # the door: harness/__init__.py, behind which the trainer, the oracles and the table of claims are loaded.
 ROOMS = [
-    *("tools", "problem", "certificates", "retrace", "flow", "oracles", "claims", "harness", "judge", "strategies"),
-    *("records", "show", "report", "harvest", "nightly", "testing", "survey", "tables", "cli"),
+    *("tools", "problem", "certificates", "proofs", "retrace", "flow", "oracles", "claims", "harness", "judge"),
+    *("strategies", "records", "show", "report", "harvest", "nightly", "testing", "survey", "tables", "cli"),
 ]
 # What a sceptic reads, the trainer, the oracles, and who retraces the flow: all the rooms of ours that each may know.
 ALONE = {
@@ -23,6 +23,7 @@ ALONE = {
     "flow": {"tools", "problem"},
     "oracles": {"tools", "problem", "certificates"},
     "problem": {"tools"},
+    "proofs": {"problem", "certificates"},
     "retrace": {"problem"},
     # it opens judge too, which itself goes through the door: there a test can put another trainer
     "harness": {"problem", "flow", "oracles", "claims", "judge"},

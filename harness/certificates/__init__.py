@@ -25,6 +25,12 @@ Stored counterexamples:
     kkt          a rigorous bound on the KKT residual
     exists       an exact KKT point next to floats
     documents    strict JSON
+Where the flow ends:
+    flow         check_flow(instance, certificate); kind "flow", what it proves, and the theorems it rests on
+    flow_gates   signs and gates that are kept for ever; flow_ends  the limit with them, by a convex problem
+    flow_ray     a flow whose direction never changes
+    flow_denial  that a proof about the stored limit is one about the proven limit
+    flow_start   the loss at the start; what a proof says
 Below them:
     checker      check(instance, certificate)
     taylor, gradients, integers, symmetries, definite, numbers
@@ -32,5 +38,6 @@ Below them:
 
 from harness.certificates.checker import Checked, check
 from harness.certificates.files import Verified, verify, verify_file
+from harness.certificates.flow import check_flow
 
-__all__ = ["Checked", "Verified", "check", "verify", "verify_file"]
+__all__ = ["Checked", "Verified", "check", "check_flow", "verify", "verify_file"]

@@ -3,7 +3,7 @@
     {"format": 1, "claim": "depth2-local", "instance": {...},
      "limit": {"theta": [[...], [...]], "value": 2.0, "margins": [...], "multipliers": [...], "kkt_residual": 1e-16,
                "kinks": [{"sample": 0, "layer": 1, "neuron": 1, "coefficient": 0.0}], ... evidence},
-     "structure": {...}, "mechanism": "...", "certificate": {...}, "replay": "..."}
+     "structure": {...}, "mechanism": "...", "certificate": {...}, "flow": {...} or left out, "replay": "..."}
 
 "structure" is what the certificate says of the limit: {"outgoing", "gates"} (structures.py) for kind "better",
 {"signs"} (signs.py) for the kinds "curve", "layer better" and "cheaper".  Other keys at the top and in "limit" are
@@ -22,8 +22,12 @@ What is PROVEN when a file is accepted, by exact arithmetic alone:
   problem; where the claim is about one layer, of the problem over that layer with the others as they are stored.  The
   files of the kinds (better.py, curves.py, layers.py, products.py) say it exactly.
 
-What is EVIDENCE: that the gradient flow from theta0 converges in direction to a limit with this structure next to
-theta.  Anyone can run the flow again, as "replay" says; the last line of the list then holds for the limit whatever
+- with "flow", a certificate of that kind (flow.py): EVERY solution of the gradient flow from theta0 separates the data
+  and converges in direction to a limit next to theta that has the structure, and this limit is no optimum
+  (flow_denial.py).  The counterexample is then a theorem from the first number to the last.
+
+What is EVIDENCE without "flow": that the gradient flow from theta0 converges in direction to a limit with this
+structure next to theta.  Anyone can run the flow again, as "replay" says; the list then holds for the limit whatever
 its exact digits are.
 """
 
@@ -39,6 +43,9 @@ from harness.certificates.checker import Checked, check
 from harness.certificates.claims import CLAIMS, require_shape
 from harness.certificates.documents import load
 from harness.certificates.exists import has_kinks, kkt_point
+from harness.certificates.flow import check_flow
+from harness.certificates.flow_denial import require_limit
+from harness.certificates.flow_start import End
 from harness.certificates.kkt import read_coefficients, residual
 from harness.certificates.mechanisms import MECHANISMS, require_mechanism
 from harness.certificates.numbers import Rejected, choice, fields, float_up, number, vector
@@ -69,7 +76,7 @@ class Verified:
 
     reason: one sentence.  claim: the id, as stored.  checked: the checker's answer on the certificate.
     residual: the proven bound on the KKT residual.  exact: a distance from theta within which an exact KKT point is
-    proven to lie.  Each None where it did not come to that.
+    proven to lie.  end: where the flow is proven to end.  Each None where it did not come to that.
     """
 
     path: str
@@ -79,6 +86,7 @@ class Verified:
     checked: Checked | None = None
     residual: float | None = None
     exact: float | None = None
+    end: End | None = None
 
     @property
     def sentence(self) -> str:
@@ -86,7 +94,10 @@ class Verified:
         if not self.accepted or self.residual is None:
             return self.reason
         near = f"; an exact KKT point is within {self.exact:.1e} of it" if self.exact is not None else ""
-        return f"{self.reason}; the limit's KKT residual is at most {self.residual:.1e}{near}"
+        flow = "proven" if self.end is not None else "computed"
+        return (
+            f"{self.reason}; the limit's KKT residual is at most {self.residual:.1e}{near}; the flow ends there: {flow}"
+        )
 
 
 def verify_file(path: str | Path) -> Verified:
@@ -107,7 +118,8 @@ def verify(record: object, path: str = "-") -> Verified:
     choice(top["format"], "format", (FORMAT,))
     claim = choice(top["claim"], "claim", tuple(CLAIMS))
     mechanism = choice(top["mechanism"], "mechanism", MECHANISMS)
-    given = _instance(top["instance"])
+    instance = _instance(top["instance"])
+    given = instance.problem
     certificate = fields(top["certificate"], "certificate", ("kind", "problem", "scope", "theta"), None)
     choice(certificate["kind"], "certificate.kind", DENYING)
     try:
@@ -127,17 +139,30 @@ def verify(record: object, path: str = "-") -> Verified:
             return Verified(path, False, checked.reason, claim, checked, found.as_float())
         exact = _exact(given, certificate, signs, stored)
         require_mechanism(mechanism, given, theta, certificate)
+        end = _end(instance, theta, certificate, top["flow"]) if "flow" in top else None
     except Rejected as rejection:
         return Verified(path, False, str(rejection), claim)
-    return Verified(path, True, checked.reason, claim, checked, found.as_float(), exact)
+    return Verified(path, True, checked.reason, claim, checked, found.as_float(), exact, end)
 
 
-def _instance(value: Any) -> Problem:
-    """The margin problem of the file's instance.  Raises FieldError."""
+def _end(given: Instance, theta: Theta, certificate: dict[str, Any], value: object) -> End:
+    """Where the flow is proven to end, so that the certificate speaks of its limit.  Raises FieldError, Rejected."""
+    stated = fields(value, "flow", ("theta",), None)["theta"]
+    if read_theta(stated, "flow.theta", given.network) != theta:
+        raise Rejected("the proof of the flow is about another theta than the limit")
+    found = check_flow(given, value)
+    if found.end is None:
+        raise Rejected(f"the proof of the flow does not hold: {found.reason}")
+    require_limit(given.problem, theta, certificate, found.end)
+    return found.end
+
+
+def _instance(value: Any) -> Instance:
+    """The file's instance.  Raises FieldError."""
     if not isinstance(value, dict):
         raise FieldError("instance", "expected an object")
     try:
-        return Instance.from_json(json.dumps(value)).problem
+        return Instance.from_json(json.dumps(value))
     except FieldError as error:
         raise FieldError(f"instance.{error.field}", str(error).removeprefix(f"{error.field}: ")) from None
     except (TypeError, ValueError, RecursionError):

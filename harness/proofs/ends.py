@@ -1,0 +1,70 @@
+"""`proof_of_flow`: a certificate of kind "flow" that says where the flow of an instance ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from harness.certificates.flow import check_flow
+from harness.certificates.flow_gates import require_region
+from harness.certificates.flow_start import End
+from harness.certificates.numbers import Rejected
+from harness.problem.instances import Instance
+from harness.proofs.gates import proposals
+from harness.proofs.sizes import refined
+
+Certificate = dict[str, Any]
+
+
+def proof_of_flow(
+    given: Instance, theta: Sequence[Sequence[float]], multipliers: Sequence[float]
+) -> tuple[Certificate, End] | None:
+    """The first certificate that the checker accepts, and what it proves; None where there is none.
+
+    theta, multipliers: where the flow is thought to end, scaled to least margin 1.
+    """
+    written = [[float(a) for a in u] for u in theta]
+    for own in _tried(given, written, [float(a) for a in multipliers]):
+        certificate = {"kind": "flow", **own, "theta": written}
+        found = check_flow(given, certificate)
+        if found.end is not None:
+            return certificate, found.end
+    return None
+
+
+def _tried(given: Instance, theta: list[list[float]], multipliers: list[float]) -> Iterator[Certificate]:
+    yield {"by": "ray"}
+    try:
+        for outgoing, gates in proposals(given):
+            own = _by_gates(given, outgoing, gates, theta, multipliers)
+            if own is not None:
+                yield own
+    except Rejected:
+        return
+
+
+def _by_gates(
+    given: Instance, outgoing: list[int], gates: list[list[int]], theta: list[list[float]], multipliers: list[float]
+) -> Certificate | None:
+    try:
+        region = require_region(given, tuple(outgoing), tuple(map(tuple, gates)))
+    except Rejected:
+        return None
+    live = [(unit.neuron, unit.on) for unit in region.live]
+    start = [theta[1][unit.neuron.outgoing] ** 2 for unit in region.live]
+    if not all(start):
+        return None
+    found = refined(live, multipliers, start)
+    if found is None:
+        return None
+    alpha, t = found
+    sizes: list[int | str] = [0] * given.network.widths[1]
+    for unit, size in zip(region.live, t, strict=True):
+        sizes[unit.neuron.index] = _text(size)
+    return {"by": "gates", "outgoing": outgoing, "gates": gates, "alpha": [_text(a) for a in alpha], "sizes": sizes}
+
+
+def _text(a: Fraction) -> int | str:
+    """As certificates have numbers."""
+    return int(a) if a.denominator == 1 else f"{a.numerator}/{a.denominator}"
