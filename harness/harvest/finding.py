@@ -21,6 +21,7 @@ from harness.claims.table import Claim
 from harness.harvest.simplest import simplest
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
+from harness.proofs import proof_of_flow
 from harness.records.record import INSTANCE, RECORD, Record
 
 FORMAT = 1
@@ -35,6 +36,7 @@ class Finding:
     certificate: that the limit is not optimal, accepted by the exact checker.  seed: of the hunt.
     examples: how many instances the hunt drove through the trainer, shrinking included.
     robustness: what was measured of it, with the key "robust", true or false; None if nothing was.
+    flow: the certificate of where the flow ends; None without one.
     """
 
     claim: str
@@ -44,10 +46,20 @@ class Finding:
     seed: int
     examples: int
     robustness: Mapping[str, Any] | None = None
+    flow: Mapping[str, Any] | None = None
 
     @property
     def instance(self) -> Instance:
         return self.limit.instance
+
+    def flowing(self) -> Finding:
+        """The same with a proof of where the flow ends, if one is found that makes the counterexample a theorem."""
+        point = self.limit.point
+        proof = proof_of_flow(self.instance, point.theta, point.multipliers) if point is not None else None
+        if proof is None:
+            return self
+        whole = replace(self, flow=proof[0])
+        return whole if verify(whole.record().data).accepted else self
 
     def simplified(self) -> Finding:
         """The same with the simplest better point that does."""
@@ -68,6 +80,8 @@ class Finding:
             "structure": self.certificate.get("structure") or {"signs": _signs(self.limit)},
             "certificate": dict(self.certificate),
         }
+        if self.flow is not None:
+            data["flow"] = dict(self.flow)
         if self.robustness is not None:
             data["robustness"] = dict(self.robustness)
         folder = f"reports/{Record(data).folder}"
@@ -91,7 +105,7 @@ def proven(claim: Claim, instance: Instance) -> Finding | None:
         return None
     layer = verdict.certificate["problem"] != "full"
     mechanism = "layer" if layer else found.verdicts.mechanism or "global gap"
-    return Finding(claim.id, mechanism, found.limit, verdict.certificate, seed=0, examples=1).simplified()
+    return Finding(claim.id, mechanism, found.limit, verdict.certificate, seed=0, examples=1).simplified().flowing()
 
 
 def _signs(limit: Limit) -> list[list[list[int]]] | None:

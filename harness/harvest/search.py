@@ -5,16 +5,16 @@ limit, the claim speaks of it, and the exact checker accepts a proof that the co
 
 Two kinds are looked for: robust counterexamples, which survive small changes of the start and of the data, and the
 smaller ones that do not (harness.harvest.robustness).  Of each the smallest is kept, in the order of
-harness.records.record.size: points, neurons, dimensions, then the numbers.  A few thousand draws find one, it is
-shrunk (harness.harvest.shrink), and then instances with one point, neuron or dimension less are drawn, also of sizes
-in which nothing was found at first; what is found there is shrunk again.  All of it is bounded by counts and follows
-from the seed.
+harness.problem.sizes.rank: points, neurons, dimensions, whether the flow is proven to end there, then the numbers.  A
+few thousand draws find one, it is shrunk (harness.harvest.shrink), and then instances with one point, neuron or
+dimension less are drawn, also of sizes in which nothing was found at first, and as many; what is found there is shrunk
+again.  All of it is bounded by counts and follows from the seed.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from hypothesis import HealthCheck, Phase, find, settings
@@ -25,12 +25,13 @@ from harness.certificates import verify
 from harness.claims.judge import judge
 from harness.claims.table import CLAIMS
 from harness.harvest.finding import Finding
+from harness.harvest.rays import rays
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
 from harness.harvest.spaces import ANYTHING, OPENINGS, Quarry, space, within
 from harness.oracles import Verdict, Verdicts
 from harness.problem.instances import Instance
-from harness.problem.sizes import Sizes, size
+from harness.problem.sizes import Sizes, rank
 from harness.report.words import counted
 
 ROUNDS = 12
@@ -120,7 +121,7 @@ class Hunter:
         try:
             batch = find(
                 instances,
-                lambda batch: any(self._counts(instance, wanted) for instance in batch),
+                lambda batch: any(self._counts(instance, wanted) for instance in self._and_rays(batch)),
                 settings=settings(
                     max_examples=-(-max_examples // BATCH),
                     database=None,
@@ -133,15 +134,15 @@ class Hunter:
             )
         except NoSuchExample:
             return None
-        instance = next(instance for instance in batch if self._counts(instance, wanted))
+        instance = next(one for one in self._and_rays(batch) if self._counts(one, wanted))
         glanced = self._robust(instance)
-        instance = shrink(instance, lambda smaller: self._counts(smaller, glanced), SHRINKS)
+        instance = self._shrunk(instance, glanced)
         finding = self._judged(instance)
         assert finding is not None
         measured = replace(finding.simplified(), robustness=measure(self.claim, instance))
         assert measured.robustness is not None
         kind = self.kinds[instance] = bool(measured.robustness["robust"])
-        if kind is not glanced and not self._smaller(instance, kind):
+        if kind is not glanced and not self._smaller(instance, kind, finding.flow is not None):
             return None
         self.best[kind] = measured
         self.found(measured)
@@ -149,6 +150,7 @@ class Hunter:
         self.progress(
             f"{self.driven} instances, a {'robust' if kind else 'fragile'} counterexample with "
             f"{counted(its.points, 'point')}, {counted(its.neurons, 'neuron')}, {counted(its.dimensions, 'dimension')}"
+            f"{', its flow proven' if measured.flow is not None else ''}"
         )
         return kind
 
@@ -165,16 +167,45 @@ class Hunter:
     def _counts(self, instance: Instance, wanted: bool | None) -> bool:
         """Whether it is a counterexample of the kind that is wanted, and smaller than the best of that kind."""
         kinds = (True, False) if wanted is None else (wanted,)
-        if not any(self._smaller(instance, kind) for kind in kinds):
+        if not any(self._smaller(instance, kind, True) for kind in kinds):
             return False
+        finding = self._judged(instance)
         return (
-            self._judged(instance) is not None
+            finding is not None
             and self._robust(instance) in kinds
-            and self._smaller(instance, self._robust(instance))
+            and self._smaller(instance, self._robust(instance), finding.flow is not None)
         )
 
-    def _smaller(self, instance: Instance, kind: bool) -> bool:
-        return kind not in self.best or size(instance) < size(self.best[kind].instance)
+    def _smaller(self, instance: Instance, kind: bool, proven: bool) -> bool:
+        if kind not in self.best:
+            return True
+        best = self.best[kind]
+        return rank(instance, proven) < rank(best.instance, best.flow is not None)
+
+    def _and_rays(self, instances: Iterable[Instance]) -> Iterator[Instance]:
+        """The instances, and starts on the way to the limits of those that fail, so that the flow can be proven."""
+        for instance in instances:
+            yield instance
+            finding = self.seen.get(instance)
+            if finding is not None and finding.flow is None:
+                yield from rays(finding.limit)
+
+    def _shrunk(self, instance: Instance, kind: bool) -> Instance:
+        """The smallest one next to it of the same kind; with a proof of its flow, if one has it that is as small."""
+
+        def proven(smaller: Instance) -> bool:
+            finding = self._judged(smaller) if self._counts(smaller, kind) else None
+            return finding is not None and finding.flow is not None
+
+        least = shrink(instance, lambda smaller: self._counts(smaller, kind), SHRINKS)
+        found = self._judged(least)
+        if found is not None and found.flow is not None:
+            return least
+        for start in self._and_rays([least, instance]):
+            if proven(start):
+                least_proven = shrink(start, proven, SHRINKS)
+                return min(least, least_proven, key=lambda one: rank(one, one is least_proven))
+        return least
 
     def _robust(self, instance: Instance) -> bool:
         known = self.kinds.get(instance)
@@ -217,7 +248,7 @@ class Hunter:
         if not self._sought(mechanism):
             return None
         finding = Finding(self.claim, mechanism, found.limit, verdict.certificate, self.seed, self.driven)
-        return finding if verify(finding.record().data).accepted else None
+        return finding.flowing() if verify(finding.record().data).accepted else None
 
 
 def _mechanism(verdicts: Verdicts, verdict: Verdict) -> str | None:

@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 def shrink(instance: Instance, keeps: Callable[[Instance], bool], most: int) -> Instance:
     """The instance at which no simpler neighbour keeps what is wanted; at most so many neighbours are asked.
 
-    keeps: whether a neighbour will do, smaller in the order of harness.records.record.size.
+    keeps: whether a neighbour will do, smaller in the order of harness.problem.sizes.size.
     """
     asked = 0
     while True:

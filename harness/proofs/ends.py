@@ -7,11 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from harness.certificates.flow import check_flow
-from harness.certificates.flow_gates import require_region
 from harness.certificates.flow_start import End
-from harness.certificates.numbers import Rejected
 from harness.problem.instances import Instance
-from harness.proofs.gates import proposals
+from harness.proofs.gates import regions
 from harness.proofs.sizes import refined
 
 Certificate = dict[str, Any]
@@ -35,34 +33,16 @@ def proof_of_flow(
 
 def _tried(given: Instance, theta: list[list[float]], multipliers: list[float]) -> Iterator[Certificate]:
     yield {"by": "ray"}
-    try:
-        for outgoing, gates in proposals(given):
-            own = _by_gates(given, outgoing, gates, theta, multipliers)
-            if own is not None:
-                yield own
-    except Rejected:
-        return
-
-
-def _by_gates(
-    given: Instance, outgoing: list[int], gates: list[list[int]], theta: list[list[float]], multipliers: list[float]
-) -> Certificate | None:
-    try:
-        region = require_region(given, tuple(outgoing), tuple(map(tuple, gates)))
-    except Rejected:
-        return None
-    live = [(unit.neuron, unit.on) for unit in region.live]
-    start = [theta[1][unit.neuron.outgoing] ** 2 for unit in region.live]
-    if not all(start):
-        return None
-    found = refined(live, multipliers, start)
-    if found is None:
-        return None
-    alpha, t = found
-    sizes: list[int | str] = [0] * given.network.widths[1]
-    for unit, size in zip(region.live, t, strict=True):
-        sizes[unit.neuron.index] = _text(size)
-    return {"by": "gates", "outgoing": outgoing, "gates": gates, "alpha": [_text(a) for a in alpha], "sizes": sizes}
+    for region, outgoing, gates in regions(given):
+        live = [(unit.neuron, unit.on) for unit in region.live]
+        start = [theta[1][unit.neuron.outgoing] ** 2 for unit in region.live]
+        found = refined(live, multipliers, start) if all(start) else None
+        if found is not None:
+            sizes: list[int | str] = [0] * given.network.widths[1]
+            for unit, size in zip(region.live, found[1], strict=True):
+                sizes[unit.neuron.index] = _text(size)
+            alpha = [_text(a) for a in found[0]]
+            yield {"by": "gates", "outgoing": outgoing, "gates": gates, "alpha": alpha, "sizes": sizes}
 
 
 def _text(a: Fraction) -> int | str:

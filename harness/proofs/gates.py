@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
 
-from harness.certificates.numbers import dot, squared_norm
+from harness.certificates.flow_gates import Region, require_region
+from harness.certificates.numbers import Rejected, dot, squared_norm
 from harness.certificates.problems import Neuron, neurons_of
 from harness.problem.instances import Instance
 
@@ -15,9 +16,20 @@ MOST = 8
 Column = tuple[int, tuple[int, ...]]
 
 
-def proposals(given: Instance) -> Iterator[tuple[list[int], list[list[int]]]]:
-    """(outgoing, gates) as certificates have them, most likely first.  Raises Rejected for networks not covered."""
-    neurons = neurons_of(given.problem)
+def regions(given: Instance) -> Iterator[tuple[Region, list[int], list[list[int]]]]:
+    """What is proven of an instance, with "outgoing" and "gates" as certificates have them."""
+    for outgoing, gates in _proposals(given):
+        try:
+            yield require_region(given, tuple(outgoing), tuple(map(tuple, gates))), outgoing, gates
+        except Rejected:
+            continue
+
+
+def _proposals(given: Instance) -> Iterator[tuple[list[int], list[list[int]]]]:
+    try:
+        neurons = neurons_of(given.problem)
+    except Rejected:
+        return
     choices = [_columns(given, neuron) for neuron in neurons]
     if sum(len(own) > 1 for own in choices) > MOST:
         return

@@ -1,10 +1,11 @@
 """Storing counterexamples: one folder for each kind, the smallest of the kind found so far.
 
 A kind is a claim, a mechanism, whether the counterexample was shown to be robust, and, where the claim speaks of
-several, the networks it is about: linear or relu, of the least depth or deeper.  Its folder holds
-counterexample.json, the record, and what is made from it (`rebuild`).  The record alone counts.  It is one file,
-written beside its place, verified in exact arithmetic as it lies on the disk, and moved there in one step, all
-under a lock that dies with its process.  So at every moment every record is a whole one, whoever is killed.
+several, the networks it is about: linear or relu, of the least depth or deeper.  "Smallest" is by
+harness.problem.sizes.rank.  Its folder holds counterexample.json, the record, and what is made from it (`rebuild`).
+The record alone counts.  It is one file, written beside its place, verified in exact arithmetic as it lies on the disk,
+and moved there in one step, all under a lock that dies with its process.  So at every moment every record is a whole
+one, whoever is killed.
 
 What is found in the place of a record and is not to be trusted (replay.py) is set aside with its whole folder,
 never deleted.  A record is deleted only when a smaller one of the same kind, or the same one with a simpler proof or
@@ -78,16 +79,18 @@ def store(record: Record, out: Path) -> Stored:
     if kept is None:
         return Stored(place, True, not dropped, "stored", aside)
     if kept.instance == record.instance:
-        return Stored(place, True, False, "what was stored, with a simpler proof", aside)
+        better = "a simpler proof" if record.proven == kept.proven else "a proof of where its flow ends"
+        return Stored(place, True, False, f"what was stored, with {better}", aside)
     if same(kept.instance, record.instance):
         return Stored(place, True, False, "what was stored, written more simply", aside)
-    return Stored(place, True, True, "smaller than what was stored", aside)
+    smaller = "smaller than what was stored" if record.proven == kept.proven else "its flow is proven to end there"
+    return Stored(place, True, True, smaller, aside)
 
 
 def _simpler(record: Record, kept: Record) -> bool:
-    """Whether the instance is smaller than the one that is kept, or the same with a simpler proof."""
+    """Whether the instance goes before the one that is kept, or is the same with a simpler proof."""
     one, other = (simplicity(r.data["certificate"]) for r in (record, kept))
-    return record.size < kept.size or (record.size == kept.size and one < other)
+    return record.rank < kept.rank or (record.rank == kept.rank and one < other)
 
 
 def trusted(out: Path) -> tuple[list[Record], list[tuple[Path, str]]]:

@@ -22,7 +22,7 @@ from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
 from harness.problem.problems import Problem
-from harness.problem.sizes import size
+from harness.problem.sizes import rank
 
 Number = int | float | str
 Exact = tuple[tuple[Fraction, ...], ...]
@@ -206,8 +206,13 @@ class Record:
         ]
 
     @property
-    def size(self) -> tuple[Any, ...]:
-        return size(self.instance)
+    def proven(self) -> bool:
+        """Whether it has a proof of where the flow ends."""
+        return "flow" in self.data
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        return rank(self.instance, self.proven)
 
 
 def load(path: Path) -> Record:
