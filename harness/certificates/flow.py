@@ -32,7 +32,7 @@ from fractions import Fraction
 
 from harness.certificates.flow_ends import require_end
 from harness.certificates.flow_gates import read_region, require_region
-from harness.certificates.flow_ray import require_ray
+from harness.certificates.flow_ray import require_end_of_ray
 from harness.certificates.flow_start import End, Flow
 from harness.certificates.numbers import Rejected, choice, fields, squared_norm, vector
 from harness.certificates.parameters import flat, read_theta
@@ -57,7 +57,7 @@ def check_flow(given: Instance, certificate: object) -> Flow:
         choice(found["kind"], f"{at}.kind", ("flow",))
         theta = read_theta(found["theta"], f"{at}.theta", given.network)
         if by == "ray":
-            end = require_ray(given, theta)
+            end = require_end_of_ray(given, theta)
         else:
             region = require_region(given, *read_region(found, at, given))
             alpha = vector(found["alpha"], f"{at}.alpha", given.n)

@@ -19,10 +19,19 @@ U = sum t / min M.  So
 
     sum_j (|u_j| - u_j . D_j) + sum_i alpha_i (M_i(u) - 1) <= U - L =: delta,
 
-all terms being >= 0.  Hence |u_j - |u_j| D_j|^2 <= 2 U delta =: epsilon^2, M_i(u) <= 1 + delta/alpha_i, and, with B_ij
-= D_j . p_i where i is in S_j, |sum_j B_ij |u_j| - 1| <= delta/alpha_i + epsilon sum_{j: i in S_j} |p_i|.  Some rows of
-B, with alpha_i > 0, have an inverse C: |u_j| is within tau_j = sum_i |C_ji| (that + |sum_j B_ij t_j - 1|) of t_j.  With
-|v| = sqrt |u| and w = u / |v| this bounds the distance of the limit from theta.
+all terms being >= 0.  Hence |u_j - |u_j| D_j|^2 <= 2 U delta =: epsilon^2, M_i(u) <= 1 + delta/alpha_i, and, with
+B_ij = D_j . p_i where i is in S_j,
+
+    |sum_j B_ij |u_j| - 1| <= delta/alpha_i + epsilon sum_{j: i in S_j} |p_i|.
+
+Some rows of B, with alpha_i > 0, have an inverse C: |u_j| is within tau_j = sum_i |C_ji| (that + |sum_j B_ij t_j - 1|)
+of t_j.
+
+In deeper networks (see "above" in flow_gates.py) q_i = c sum_j v_j w_j . p_i, c the product of the weights c_l.  At a
+KKT point w_j = c v_j P, |v_j| = |w_j|, c_l^2 = sum_i lambda_i q_i = sum_j v_j^2.  So c |v_j| w_j is the u_j of the
+problem above, whose value is T, between L and U: c_l^m = T with m the depth, c = T^((m - 2)/m), and v_j^2 = |u_j| / c.
+
+With |v| = sqrt(|u| / c) and w = |v| u / |u| all of this bounds the distance of the limit from theta.
 """
 
 from __future__ import annotations
@@ -31,7 +40,7 @@ from fractions import Fraction
 
 from harness.certificates.flow_gates import Region, Unit
 from harness.certificates.flow_start import End
-from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
+from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up, squared_norm
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import sqrt_up
@@ -56,9 +65,9 @@ def require_end(given: Problem, region: Region, theta: Theta, alpha: Vector, siz
     margins = [dot(row, t) for row in b]
     if min(margins) <= 0:
         raise Rejected("the sizes leave a margin that is not positive")
-    above = sum(t, Fraction(0)) / min(margins)
-    delta = above - sum(alpha, Fraction(0))
-    epsilon = sqrt_up(2 * above * delta)
+    low, high = sum(alpha, Fraction(0)), sum(t, Fraction(0)) / min(margins)
+    delta = high - low
+    epsilon = sqrt_up(2 * high * delta)
     spread = [
         delta / a + epsilon * sum((sqrt_up(unit.gram[i][i]) for unit in live if i in unit.on), Fraction(0)) + abs(m - 1)
         if a
@@ -66,20 +75,23 @@ def require_end(given: Problem, region: Region, theta: Theta, alpha: Vector, siz
         for i, (a, m) in enumerate(zip(alpha, margins, strict=True))
     ]
     tau = _apart(b, spread)
-    moving = sum(
-        (
-            _distance(unit, theta, d, size, error, epsilon)
-            for unit, d, size, error in zip(live, directions, t, tau, strict=True)
-        ),
-        Fraction(0),
+    m = given.network.depth
+    # One over c, and every c_l: exactly 1 and none at depth 2.
+    share = (1 / root_up(high ** (m - 2), m), 1 / root_down(low ** (m - 2), m)) if m > 2 else (Fraction(1), Fraction(1))
+    radius = sqrt_up(squared_norm(flat(given.network, _dead(theta, live))))
+    for unit, d, size, error in zip(live, directions, t, tau, strict=True):
+        radius += _distance(unit, theta, d, (size - error, size + error), share, epsilon)
+    for (weight,) in theta[2:]:
+        radius += max(root_up(high, m) - weight, weight - root_down(low, m))
+    values = ", ".join(
+        f"{'c ' * (m > 2)}|v_{unit.neuron.index + 1}|^2 = {float(a):.10g}" for unit, a in zip(live, t, strict=True)
     )
-    radius = moving + sqrt_up(squared_norm(flat(given.network, _dead(theta, live))))
-    facts = (
-        f"with these gates the limit solves a convex problem, with multipliers {_rounded(alpha)} and |v|^2 = "
-        f"{_rounded(t)} for the neurons {', '.join(str(unit.neuron.index + 1) for unit in live)}: "
-        f"it is within {float(radius):.1e} of theta",
+    last = (
+        f"with these gates the limit solves a convex problem: {values}, multipliers "
+        f"{', '.join(f'{float(a):.10g}' for a in alpha)}. It is within {float(radius):.1e} of the stored numbers"
     )
-    return End(radius, (_signs(given, live, theta, radius),), _zeros(given, live), (*region.facts, *facts))
+    above = (((1,),) * given.n,) * (m - 2)
+    return End(radius, (_signs(given, live, theta, radius), *above), _zeros(given, live), (*region.facts, last))
 
 
 def _sum(weights: list[Fraction], vectors: list[Vector]) -> Vector:
@@ -101,17 +113,29 @@ def _apart(b: list[list[Fraction]], spread: list[Fraction | None]) -> list[Fract
     ]
 
 
-def _distance(unit: Unit, theta: Theta, d: Vector, t: Fraction, tau: Fraction, epsilon: Fraction) -> Fraction:
-    """How far the neuron's weights are from those of theta at most, |u| being within tau of t.  Raises Rejected."""
+def _distance(
+    unit: Unit,
+    theta: Theta,
+    d: Vector,
+    length: tuple[Fraction, Fraction],
+    share: tuple[Fraction, Fraction],
+    epsilon: Fraction,
+) -> Fraction:
+    """How far the neuron's weights are from those of theta at most.  length: bounds on |u|.  share: on 1/c.
+
+    Raises Rejected.
+    """
     v, w = unit.neuron.v(theta), unit.neuron.w(theta)
-    if v * unit.s <= 0 or tau >= t / 2:
+    if v * unit.s <= 0 or length[0] <= 0:
         raise Rejected(f"the size of {unit.name} is not known, or its sign in theta is another")
     size = abs(v)
-    # | sqrt|u| - |v| | = | |u| - v^2 | / (sqrt|u| + |v|), and sqrt|u| >= sqrt(t / 2) >= t / 2 sqrt(2 / t).
-    root = (tau + abs(t - v * v)) / size
-    least = t / (2 * sqrt_up(t / 2))
+    low, high = length[0] * share[0], length[1] * share[1]
+    # | sqrt(|u|/c) - |v| | = | |u|/c - v^2 | / (sqrt(|u|/c) + |v|)
+    root = max(abs(low - v * v), abs(high - v * v)) / size
+    # w = sqrt(|u|/c) D + sqrt(|u|/c) / |u| (u - |u| D)
+    aside = epsilon * sqrt_up(high) / length[0]
     turned = sqrt_up(squared_norm([a - size * p for a, p in zip(w, d, strict=True)]))
-    return root + root + epsilon / least + turned
+    return root + root + aside + turned
 
 
 def _dead(theta: Theta, live: list[Unit]) -> Theta:
@@ -121,12 +145,12 @@ def _dead(theta: Theta, live: list[Unit]) -> Theta:
         outgoing[unit.neuron.outgoing] = Fraction(0)
         for k in unit.neuron.incoming:
             hidden[k] = Fraction(0)
-    return (tuple(hidden), tuple(outgoing))
+    return (tuple(hidden), tuple(outgoing), *((Fraction(0),) for _ in theta[2:]))
 
 
 def _zeros(given: Problem, live: list[Unit]) -> frozenset[tuple[int, int]]:
     """Parameters that are zero in the limit: of idle neurons, and coordinates that no sample of S_j has."""
-    zeros = {(layer, k) for layer, size in enumerate(given.network.sizes) for k in range(size)}
+    zeros = {(layer, k) for layer, size in enumerate(given.network.sizes[:2]) for k in range(size)}
     for unit in live:
         zeros.discard((1, unit.neuron.outgoing))
         for c, k in enumerate(unit.neuron.incoming):
@@ -146,7 +170,3 @@ def _signs(given: Problem, live: list[Unit], theta: Theta, radius: Fraction) -> 
                     raise Rejected(f"the sign of the input of {unit.name} on sample {i} is not known in the limit")
                 signs[i][unit.neuron.index] = 1 if z > 0 else -1
     return tuple(map(tuple, signs))
-
-
-def _rounded(values: Vector | list[Fraction]) -> str:
-    return ", ".join(f"{float(a):.10g}" for a in values)

@@ -1,8 +1,9 @@
 """Facts that hold along a flow for ever: signs of outgoing weights, and gates.
 
-Relu networks of depth 2 with one output, no shared weights and every layer trained.  With g_k = -loss'(q_k) > 0, of
-which no more is used than that it is positive (and in "alone" that it falls in q_k), p_k the patch of sample k that
-neuron j sees, z_k = w . p_k, and coefficients c_k that are 1 for z_k > 0, 0 for z_k < 0, anything in [0, 1] for 0,
+Relu networks of depth 2 with one output, no shared weights and every layer trained; deeper ones at the end.  With g_k =
+-loss'(q_k) > 0, of which no more is used than that it is positive (and in "alone" that it falls in q_k), p_k the patch
+of sample k that neuron j sees, z_k = w . p_k, and coefficients c_k that are 1 for z_k > 0, 0 for z_k < 0, anything in
+[0, 1] for 0,
 
     w' = v sum_k g_k y_k c_k p_k,     v' = sum_k g_k y_k relu(z_k),     so  z_i' = |v| sum_k g_k c_k push(k, i),
     push(k, i) = s y_k p_k . p_i,     s the sign of v,      and v^2 - |w|^2 stays what it is (balance).
@@ -42,6 +43,11 @@ the first to fail.
          With e = w(t_1), (w . e)' >= v_1 z G', G the integral of max_S g_k (a gate 0 adds nothing negative).  So |w|,
          and by balance |v|, is at least a G - C, and q_k >= |v| z - C on S, of which idle neurons take no more than C.
          So G' <= C exp(-a G), G = O(log t).  But the G of all live neurons together grow like c t.
+ above   Deeper networks, with one neuron in every layer from the second on: v leads into that of the second, and c_l is
+         the one weight of layer l >= 3.  w' and v' have the factor c = prod c_l.  Every label is 1, idle neurons are
+         silent on every sample, at the start every sample has an on gate with v z > 0, and c_l > 0, or >= 0 for the
+         last.  So the input of the second layer is positive for ever, as are those above; c_l' >= 0, and > 0 for the
+         last if it is 0; and c > 0 for t > 0.  All of the above holds as it stands.
 """
 
 from __future__ import annotations
@@ -54,6 +60,8 @@ from harness.certificates.flow_start import starts_separated
 from harness.certificates.numbers import Rejected, Vector, array, choice, dot, squared_norm
 from harness.certificates.problems import Neuron, neurons_of
 from harness.problem.instances import Instance
+from harness.problem.networks import Network
+from harness.problem.problems import Problem
 
 Outgoing = tuple[int, ...]
 Gates = tuple[tuple[int, ...], ...]
@@ -125,7 +133,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Region:
-    """What is proven.  units: every neuron.  facts: in words."""
+    """What is proven.  units: every neuron of the first layer.  facts: in words."""
 
     units: tuple[Unit, ...]
     facts: tuple[str, ...]
@@ -140,14 +148,38 @@ def require_region(given: Instance, outgoing: Outgoing, gates: Gates) -> Region:
     network = given.network
     if network.activation != "relu" or network.degree < network.depth:
         raise Rejected("gates are proven for relu networks with every layer trained")
-    units = tuple(_unit(given, neuron, outgoing, gates) for neuron in neurons_of(given.problem))
+    units = tuple(_unit(given, neuron, outgoing, gates) for neuron in first_neurons(given))
     facts: list[str] = []
     for unit in units:
         others = [other for other in units if other is not unit]
         facts += _rest(unit) if not unit.s else _moving(unit, others)
     facts += _served(given, [unit for unit in units if unit.on])
+    if network.depth > 2:
+        facts.append(_above(given, units))
     facts.append(_separates(given, [unit for unit in units if unit.on]))
     return Region(units, tuple(facts))
+
+
+def first_neurons(given: Instance) -> list[Neuron]:
+    """Those of the first layer, with the weights into the one neuron of the second, or the output.  Raises Rejected."""
+    network = given.network
+    if network.outputs > 1 or any(pattern != ((0,),) for pattern in network.patterns[2:]):
+        raise Rejected("gates are proven for networks of one output, with one neuron in every layer from the second on")
+    return neurons_of(Problem(Network("relu", network.patterns[:2]), given.x, given.y))
+
+
+def _above(given: Instance, units: Sequence[Unit]) -> str:
+    weights = [u[0] for u in given.theta0[2:]]
+    if min(given.y) < 0 or any(not unit.on and not unit.silent(i) for unit in units for i in range(given.n)):
+        raise Rejected("a sample may lower the input of the second layer")
+    if any(all(unit.gates[i] != 1 or unit.v * unit.z[i] <= 0 for unit in units) for i in range(given.n)):
+        raise Rejected("the input of the second layer is not positive at the start")
+    if weights[-1] < 0 or any(a <= 0 for a in weights[:-1]):
+        raise Rejected("a weight above the second layer is not positive")
+    return (
+        "v is the weight into the second layer: the inputs there and above are positive for ever, and the weights above, "
+        f"{_listed(weights)} at the start, only grow"
+    )
 
 
 def _unit(given: Instance, neuron: Neuron, outgoing: Outgoing, gates: Gates) -> Unit:
@@ -184,7 +216,7 @@ def _sign(unit: Unit) -> str:
     sign = "v > 0" if unit.s > 0 else "v < 0"
     if unit.grows:
         first = next((i for i in unit.on if unit.z[i] > 0), None)
-        why = f"v = {unit.v}" if unit.v else f"v = 0 and its input on sample {first}, {unit.z[first or 0]}, is positive"
+        why = f"v = {unit.v}" if unit.v else f"v = 0 and its input on x_{first}, {unit.z[first or 0]}, is positive"
         return f"{unit.name}: {sign} for t > 0. At the start {why}, and no sample that it hears ever pulls v back"
     square = squared_norm(unit.w)
     if unit.s * unit.v <= 0 or unit.v**2 < square:
@@ -195,7 +227,7 @@ def _sign(unit: Unit) -> str:
 def _off(unit: Unit, i: int) -> str:
     if unit.z[i] >= 0 or not unit.never_grows(i):
         raise Rejected(f"{unit.name} is not shown to stay off for sample {i}")
-    return f"{unit.name} is off for sample {i} for ever: its input is {unit.z[i]} < 0, and {_pushes(unit, i)}"
+    return f"{unit.name} is off for x_{i} for ever: its input is {unit.z[i]} < 0, and {_pushes(unit, i)}"
 
 
 def _unlearnt(unit: Unit, i: int) -> list[str]:
@@ -205,7 +237,7 @@ def _unlearnt(unit: Unit, i: int) -> list[str]:
         return []
     if not unit.never_grows(i):
         raise Rejected(f"the input of {unit.name} on sample {i} may grow")
-    return [f"{unit.name}: its input on sample {i}, {unit.z[i]} at the start, never grows: {_pushes(unit, i)}"]
+    return [f"{unit.name}: its input on x_{i}, {unit.z[i]} at the start, never grows: {_pushes(unit, i)}"]
 
 
 def _on(unit: Unit, others: Sequence[Unit]) -> list[str]:
@@ -216,7 +248,7 @@ def _on(unit: Unit, others: Sequence[Unit]) -> list[str]:
                 raise Rejected(f"{unit.name} starts on the kink of sample {i}, and nothing lifts it off")
         where = {i: "= 0, and grows at once" if not unit.z[i] else "> 0" for i in unit.on}
         return [
-            f"{unit.name} is on for sample {i} for ever: its input is {unit.z[i]} {where[i]}, and {_pushes(unit, i)}"
+            f"{unit.name} is on for x_{i} for ever: its input is {unit.z[i]} {where[i]}, and {_pushes(unit, i)}"
             for i in unit.on
         ]
     for i in unit.on:
@@ -224,9 +256,9 @@ def _on(unit: Unit, others: Sequence[Unit]) -> list[str]:
         heard = any(not other.silent(i) for other in others)
         if heard or unit.z[i] <= 0 or own < 0 or any(unit.push(k, i) < 0 for k in unit.unlearnt):
             raise Rejected(f"{unit.name} is not shown to stay on for sample {i}")
-    places = _listed(unit.on)
+    places = _listed([f"x_{i}" for i in unit.on])
     return [
-        f"{unit.name} is on for the samples {places} for ever. No other neuron passes anything on from them, so the "
+        f"{unit.name} is on for {places} for ever. No other neuron passes anything on from them, so the "
         f"least of its inputs on them, {min(unit.z[i] for i in unit.on)} at the start, belongs to the largest g: "
         "it never falls"
     ]
@@ -236,7 +268,7 @@ def _pushes(unit: Unit, i: int) -> str:
     felt = [*unit.on, *unit.unlearnt]
     if not felt:
         return "nothing moves it"
-    return "is pushed by " + ", ".join(f"{unit.push(k, i)} from sample {k}" for k in sorted(felt))
+    return "it is pushed by " + ", ".join(f"{unit.push(k, i)} from x_{k}" for k in sorted(felt))
 
 
 def _served(given: Instance, live: Sequence[Unit]) -> list[str]:
@@ -248,7 +280,7 @@ def _served(given: Instance, live: Sequence[Unit]) -> list[str]:
         own = [i for i in unit.on if sum(other.gates[i] == 1 for other in live) == 1]
         if not own:
             raise Rejected(f"{unit.name} is not needed for any sample: it may vanish in the limit")
-        facts.append(f"{unit.name} does not vanish in the limit: no other raises the margin of sample {own[0]}")
+        facts.append(f"{unit.name} does not vanish in the limit: no other raises the margin of x_{own[0]}")
     return facts
 
 

@@ -23,6 +23,7 @@ q(theta0))^(1/m), zero on F: to be compared with theta.  No theorem is needed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.certificates.flow_start import End
@@ -39,8 +40,27 @@ Reached = set[tuple[int, int]]
 Poly = list[Fraction]
 
 
-def require_ray(given: Instance, theta: Theta) -> End:
+@dataclass(frozen=True)
+class Ray:
+    """mu, fixed layers as they are; what is reached; the margins of the start."""
+
+    mu: Theta
+    reached: Reached
+    q: Sequence[Fraction]
+
+
+def require_end_of_ray(given: Instance, theta: Theta) -> End:
     """Raises Rejected."""
+    network, ray = given.network, require_ray(given)
+    mu = flat(network, ray.mu)
+    radius = _radius(flat(network, theta), mu, min(ray.q), network.degree)
+    layers = [(layer, u) for layer, u in enumerate(ray.mu) if network.trained[layer]]
+    zeros = frozenset((layer, k) for layer, u in layers for k, a in enumerate(u) if not a)
+    return End(radius, _signs(given, ray.mu), zeros, _facts(given, ray, radius))
+
+
+def require_ray(given: Instance) -> Ray:
+    """Whether the direction never changes.  Raises Rejected."""
     network, theta0 = given.network, given.theta0
     reached: Reached = set()
     gates: list[Gates] = []
@@ -59,12 +79,8 @@ def require_ray(given: Instance, theta: Theta) -> End:
     q = given.problem.margins(theta0)
     if min(q) <= 0:
         raise Rejected("some margin at the start is not positive")
-    _require_ray(given, gates, flat(network, mu), q)
-    radius = _radius(flat(network, theta), flat(network, mu), min(q), network.degree)
-    zeros = frozenset(
-        (layer, k) for layer, u in enumerate(mu) if network.trained[layer] for k, a in enumerate(u) if not a
-    )
-    return End(radius, _signs(given, mu), zeros, _facts(given, mu, reached, q, radius))
+    _require_along(given, gates, flat(network, mu), q)
+    return Ray(mu, reached, q)
 
 
 def _gates(network: Network, theta: Theta, x: Vector) -> dict[tuple[int, int], Fraction | int | None]:
@@ -132,7 +148,7 @@ def _moving(network: Network, theta: Theta, reached: Reached) -> Theta:
     )
 
 
-def _require_ray(given: Instance, gates: Sequence[Gates], mu: Vector, q: Sequence[Fraction]) -> None:
+def _require_along(given: Instance, gates: Sequence[Gates], mu: Vector, q: Sequence[Fraction]) -> None:
     """Whether the gradients of equal margins sum to a multiple of mu.  Raises Rejected."""
     network = given.network
     apart = network.outputs > 1 and len(set(q)) > 1
@@ -166,28 +182,27 @@ def _signs(given: Instance, mu: Theta) -> tuple[tuple[tuple[int, ...], ...], ...
     )
 
 
-def _facts(given: Instance, mu: Theta, reached: Reached, q: Sequence[Fraction], radius: Fraction) -> tuple[str, ...]:
-    network = given.network
+def _facts(given: Instance, ray: Ray, radius: Fraction) -> tuple[str, ...]:
+    network, q = given.network, ray.q
     still = [
-        f"{network_name(layer, k)} = {given.theta0[layer][k]}"
+        f"{_named(layer, k)} = {given.theta0[layer][k]}"
         for layer, size in enumerate(network.sizes)
         for k in range(size)
-        if network.trained[layer] and (layer, k) not in reached and given.theta0[layer][k]
+        if network.trained[layer] and (layer, k) not in ray.reached and given.theta0[layer][k]
     ]
     facts = []
     if still:
         facts.append(f"no sample reaches {', '.join(still)}: they stay what they are, and are zero in the limit")
     if network.kinked:
         facts.append("the gates at the start are strict, and stay what they are while the other weights grow together")
-    several = " of the margins that are equal" if len(q) > 1 else ""
-    facts.append(
-        f"the gradient{several} at the start points along the start itself, so that its direction never changes"
-    )
-    facts.append(f"the margins {', '.join(map(str, q))} grow with it, so that the flow separates the data")
-    facts.append(f"the limit is the start scaled to least margin 1, within {float(radius):.1e} of theta")
+    several = ", summed over the margins that are equal," if len(q) > 1 else ""
+    facts.append(f"the gradient{several} points along the start itself, so that its direction never changes")
+    said = f"margins, {', '.join(map(str, q))}" if len(q) > 1 else f"margin, {q[0]}"
+    facts.append(f"the {said} at the start, grow{'' if len(q) > 1 else 's'}, so that the flow separates the data")
+    facts.append(f"the limit is the start scaled to least margin 1, within {float(radius):.1e} of the stored numbers")
     return tuple(facts)
 
 
-def network_name(layer: int, k: int) -> str:
+def _named(layer: int, k: int) -> str:
     """A parameter, for messages."""
-    return f"parameter {k} of layer {layer + 1}"
+    return f"u_{k} of layer {layer + 1}"

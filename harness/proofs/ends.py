@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from harness.certificates.flow import check_flow
@@ -13,15 +14,20 @@ from harness.proofs.gates import regions
 from harness.proofs.sizes import refined
 
 Certificate = dict[str, Any]
+# Parameters times points, up to which everything in exact numbers takes a fraction of a second.
+LARGEST = 1000
 
 
 def proof_of_flow(
     given: Instance, theta: Sequence[Sequence[float]], multipliers: Sequence[float]
 ) -> tuple[Certificate, End] | None:
-    """The first certificate that the checker accepts, and what it proves; None where there is none.
+    """The first certificate that the checker accepts, and what it proves; None where there is none, or it is
+    not looked for since the instance is large.
 
     theta, multipliers: where the flow is thought to end, scaled to least margin 1.
     """
+    if given.network.size * given.n > LARGEST:
+        return None
     written = [[float(a) for a in u] for u in theta]
     for own in _tried(given, written, [float(a) for a in multipliers]):
         certificate = {"kind": "flow", **own, "theta": written}
@@ -35,8 +41,10 @@ def _tried(given: Instance, theta: list[list[float]], multipliers: list[float]) 
     yield {"by": "ray"}
     for region, outgoing, gates in regions(given):
         live = [(unit.neuron, unit.on) for unit in region.live]
-        start = [theta[1][unit.neuron.outgoing] ** 2 for unit in region.live]
-        found = refined(live, multipliers, start) if all(start) else None
+        # u_j and the multipliers of the convex problem: the weights above are a factor of the margins.
+        above = prod(a for u in theta[2:] for a in u)
+        start = [above * theta[1][unit.neuron.outgoing] ** 2 for unit in region.live]
+        found = refined(live, [above * a for a in multipliers], start) if min(start) > 0.0 else None
         if found is not None:
             sizes: list[int | str] = [0] * given.network.widths[1]
             for unit, size in zip(region.live, found[1], strict=True):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
 
-from harness.certificates.flow_gates import Region, require_region
+from harness.certificates.flow_gates import Region, first_neurons, require_region
 from harness.certificates.numbers import Rejected, dot, squared_norm
-from harness.certificates.problems import Neuron, neurons_of
+from harness.certificates.problems import Neuron
 from harness.problem.instances import Instance
 
 # Neurons whose outgoing weight starts at zero have two signs to try each.
@@ -27,7 +27,7 @@ def regions(given: Instance) -> Iterator[tuple[Region, list[int], list[list[int]
 
 def _proposals(given: Instance) -> Iterator[tuple[list[int], list[list[int]]]]:
     try:
-        neurons = neurons_of(given.problem)
+        neurons = first_neurons(given)
     except Rejected:
         return
     choices = [_columns(given, neuron) for neuron in neurons]

@@ -1,18 +1,22 @@
 """`predicted`: where a flow ends by what can be proven of it alone, in floats; no trainer is asked.
 
 With gates that are kept for ever the limit solves a convex problem (harness.certificates.flow_ends), of which a solver
-in floats finds the solution; a ray is its own limit.
+in floats finds the solution.  A ray is its own limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 from scipy.optimize import minimize, nnls
 
 from harness.certificates.flow_gates import Unit
+from harness.certificates.flow_ray import require_ray
+from harness.certificates.numbers import Rejected
 from harness.problem.instances import Instance
 from harness.proofs.gates import regions
 
@@ -20,12 +24,20 @@ Guess = tuple[list[list[float]], list[float]]
 
 
 def predicted(given: Instance) -> Guess | None:
-    """theta, scaled to least margin 1, and its multipliers; None where no gates can be shown to be kept for ever."""
+    """theta, scaled to least margin 1, and its multipliers; None where nothing can be shown to be kept for ever."""
+    with suppress(Rejected):
+        ray = require_ray(given)
+        scale = float(min(ray.q)) ** (-1.0 / given.network.degree)
+        layers = zip(ray.mu, given.network.trained, strict=True)
+        return [[float(a) * (scale if own else 1.0) for a in u] for u, own in layers], [1.0] * len(ray.q)
     for region, _, _ in regions(given):
         solution = _solved(region.live, given.n)
         if solution is not None:
             u, multipliers = solution
-            return _theta(given, region.live, u), multipliers
+            theta = _theta(given, region.live, u)
+            # The weights above are a factor of the margins.
+            above = prod(a for own in theta[2:] for a in own)
+            return theta, [a / above for a in multipliers]
     return None
 
 
@@ -70,10 +82,13 @@ def _solved(live: Sequence[Unit], n: int) -> tuple[list[np.ndarray], list[float]
 
 
 def _theta(given: Instance, live: Sequence[Unit], u: Sequence[np.ndarray]) -> list[list[float]]:
-    theta = [[0.0] * size for size in given.network.sizes]
+    m = given.network.depth
+    value = float(sum(np.linalg.norm(vector) for vector in u))
+    theta = [[0.0] * size for size in given.network.sizes[:2]] + [[value ** (1.0 / m)] for _ in range(m - 2)]
     for unit, vector in zip(live, u, strict=True):
-        root = float(np.linalg.norm(vector)) ** 0.5
+        length = float(np.linalg.norm(vector))
+        root = (length * value ** ((2.0 - m) / m)) ** 0.5
         theta[1][unit.neuron.outgoing] = unit.s * root
         for k, a in zip(unit.neuron.incoming, vector, strict=True):
-            theta[0][k] = float(a) / root
+            theta[0][k] = root * float(a) / length
     return theta

@@ -22,7 +22,8 @@ def index(records: Sequence[Record]) -> str:
         "Statements about the limit of gradient flow that are false, each with the smallest counterexample of its kind "
         "found so far. Each was found by search from scratch, shrunk, and checked in exact arithmetic. "
         "`marginalia harvest` finds them again, `marginalia verify reports/*/counterexample.json` checks them, and "
-        "`marginalia report` makes a site of them in which one can move through the flows.\n\n"
+        "`marginalia report` makes a site of them in which one can move through the flows. Where the flow is proven, "
+        "so is that it ends where the page says, from this very start; else a trainer has computed it.\n\n"
         f"{body}\n"
     )
 
@@ -47,13 +48,14 @@ def mechanism_section(records: Sequence[Record]) -> str:
     return table(("mechanism", "refutes"), [(name, "; ".join(links)) for name, links in sorted(found.items())])
 
 
-_FACTS = ("robust", "activation", "depth", "points", "neurons", "dimensions", "value", "a better value")
+_FACTS = ("robust", "flow", "activation", "depth", "points", "neurons", "dimensions", "value", "a better value")
 
 
 def _facts(record: Record) -> tuple[str, ...]:
     network = record.instance.network
     return (
         _ROBUST[record.robust],
+        "proven" if record.proven else "computed",
         network.activation if network.negative_slope is None else f"leaky relu, slope {network.negative_slope}",
         str(network.depth),
         str(record.instance.n),

@@ -37,7 +37,7 @@ def sections(record: Record) -> list[tuple[str, str]]:
         (f"A better point {'elsewhere' if is_global(record) else 'next to it'}", _better(record)),
         ("Why", explain(record)),
         *([("How robust it is", _robustness(record))] if record.robust is not None else []),
-        ("What is proven, and what is evidence", proof(record)),
+        ("What is proven" if record.proven else "What is proven, and what is evidence", proof(record)),
         ("Check it", _commands(record)),
     ]
 

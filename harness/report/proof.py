@@ -1,7 +1,8 @@
-"""What is proven of a counterexample and what is evidence, in words."""
+"""What is proven of a counterexample, and what is evidence, in words."""
 
 from __future__ import annotations
 
+from harness.certificates import check_flow
 from harness.records.record import Record, exact, value
 from harness.report.words import short
 
@@ -22,9 +23,26 @@ def proof(record: Record) -> str:
         evidence = f" At log ||theta(t)|| = {short(log_norm)} its direction was within {float(distance):.1e} of it."
     proofs = {"better": _proof_of_better, "curve": _proof_of_curve, "layer better": _proof_of_layer}
     words = proofs.get(record.kind, _proof_of_cheaper)
+    head = f"Proven, in exact arithmetic, by `marginalia verify`: {words(record)}\n\n"
+    if record.proven:
+        return head + _proof_of_flow(record)
+    return head + f"Evidence, from the numerical flow: that it ends at a direction of this structure.{evidence}"
+
+
+def _proof_of_flow(record: Record) -> str:
+    """That the flow ends there, fact by fact."""
+    found = check_flow(record.instance, record.data["flow"])
+    facts = found.end.facts if found.end is not None else (f"this proof does not hold: {found.reason}",)
+    steps = "\n".join(f"{number}. {fact[:1].upper()}{fact[1:]}." for number, fact in enumerate(facts, start=1))
+    theorems = (
+        "No theorem is needed for it."
+        if record.data["flow"]["by"] == "ray"
+        else "It uses that the direction converges (Ji & Telgarsky, arXiv:2006.06657) to a KKT point of (P) "
+        "(Lyu & Li, arXiv:1906.05890)."
+    )
     return (
-        f"Proven, in exact arithmetic, by `marginalia verify`: {words(record)}\n\n"
-        f"Evidence, from the numerical flow: that it ends at a direction of this structure.{evidence}"
+        "Proven too, by the same command: every solution of the gradient flow from this start ends there. "
+        f"{theorems}\n\n{steps}"
     )
 
 

@@ -11,6 +11,7 @@ from harness.problem.limits import Limit
 from harness.problem.networks import Network
 from harness.problem.points import Point
 from harness.problem.problems import Problem
+from harness.proofs import proof_of_flow
 from harness.show.lines import count, improvement_lines, limit_lines, short
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def check_object(limit: Limit, verdicts: Verdicts | None) -> dict[str, Any]:
     point = limit.point
     if verdicts is None or point is None:
         return found
-    return {**found, "limit": point_object(point), **decided_object(point, verdicts)}
+    proven = proof_of_flow(limit.instance, point.theta, point.multipliers) is not None
+    return {**found, "limit": {**point_object(point), "proven": proven}, **decided_object(point, verdicts)}
 
 
 def point_object(point: Point) -> dict[str, Any]:
@@ -105,6 +107,8 @@ def check_text(limit: Limit, verdicts: Verdicts | None) -> str:
         f"The limit, scaled to a least margin of 1: value 1/2 |theta|^2 = {short(value)}, KKT residual {residual:.1e}",
         "",
         *limit_lines(point),
+        "",
+        f"The flow ends there: {'proven' if found['limit']['proven'] else 'computed'}",
         "",
         assumption_line(verdicts),
         "",
