@@ -271,7 +271,7 @@ def _store_for_ever(out: Path, seed: int, told: Any) -> None:
     while True:
         for record in source.sample(CROWD, len(CROWD)):
             put = store(record, out)
-            told.send((put.path.name, record.size))
+            told.send((put.path.name, record.rank))
             # Else the smallest is stored once and nothing is ever written again.
             if source.random() < 0.3:
                 shutil.rmtree(put.path, ignore_errors=True)
@@ -306,7 +306,7 @@ def test_a_killed_worker_loses_nothing_it_has_told_of(seed: int, tmp_path: Path)
         # It may have been killed just after it removed the folder, before it told so.
         in_doubt += size is not None and folder not in records
         if size is not None and folder in records:
-            assert records[folder].size <= size
+            assert records[folder].rank <= size
     assert in_doubt <= 1
     # The lock died with it.
     store(depth2_local(), tmp_path)

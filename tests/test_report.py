@@ -312,9 +312,9 @@ def test_index_has_a_line_for_each_and_the_links_of_their_folders() -> None:
     records = [fc_relu_local(), depth2_local()]
     lines = [line for line in index(records).splitlines() if line.startswith("| [")]
     assert lines == [
-        "| [depth2-local](depth2-local--linear--zero-weight/README.md) | zero weight | - | linear "
+        "| [depth2-local](depth2-local--linear--zero-weight/README.md) | zero weight | - | computed | linear "
         "| 2 | 1 | 2 | 2 | 1 | 1/4 |",
-        "| [fc-relu-local](fc-relu-local--dead-neuron/README.md) | dead neuron | - | relu "
+        "| [fc-relu-local](fc-relu-local--dead-neuron/README.md) | dead neuron | - | computed | relu "
         "| 2 | 2 | 2 | 2 | 4 | 3.70885 |",
     ]
     assert "None is stored" in index([])

@@ -177,8 +177,8 @@ def _above(given: Instance, units: Sequence[Unit]) -> str:
     if weights[-1] < 0 or any(a <= 0 for a in weights[:-1]):
         raise Rejected("a weight above the second layer is not positive")
     return (
-        "v is the weight into the second layer: the inputs there and above are positive for ever, and the weights above, "
-        f"{_listed(weights)} at the start, only grow"
+        "v is the weight into the second layer: the inputs there and above are positive for ever, and the weights "
+        f"above, {_listed(weights)} at the start, only grow"
     )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
@@ -25,7 +26,7 @@ from harness.certificates import verify
 from harness.claims.judge import judge
 from harness.claims.table import CLAIMS
 from harness.harvest.finding import Finding
-from harness.harvest.rays import rays
+from harness.harvest.rays import rays, varied
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
 from harness.harvest.spaces import ANYTHING, OPENINGS, Quarry, space, within
@@ -201,7 +202,7 @@ class Hunter:
         found = self._judged(least)
         if found is not None and found.flow is not None:
             return least
-        for start in self._and_rays([least, instance]):
+        for start in self._and_rays(chain([least, instance], varied(least))):
             if proven(start):
                 least_proven = shrink(start, proven, SHRINKS)
                 return min(least, least_proven, key=lambda one: rank(one, one is least_proven))

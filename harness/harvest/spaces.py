@@ -87,8 +87,8 @@ SPACES = {
     "shared-local": Space(
         _SHARED,
         (
-            Quarry("saddle", "linear", patience=(2000, 8000)),
-            Quarry("saddle", "relu", patience=(3000, 8000)),
+            Quarry("saddle", "linear"),
+            Quarry("saddle", "relu", patience=(3000, 3000)),
             Quarry("zero weight", "linear", patience=(8000, 8000)),
         ),
     ),

@@ -21,7 +21,7 @@ def news(record: Record, reports: Path) -> str | None:
         stored = load(path)
     except FieldError as error:
         return f"new: {error}; {again}"
-    return f"new: smaller than the stored {record.folder}; {again}" if record.size < stored.size else None
+    return f"new: smaller than the stored {record.folder}; {again}" if record.rank < stored.rank else None
 
 
 def in_short(
