@@ -44,8 +44,8 @@ the first to fail.
          and by balance |v|, is at least a G - C, and q_k >= |v| z - C on S, of which idle neurons take no more than C.
          So G' <= C exp(-a G), G = O(log t).  But the G of all live neurons together grow like c t.
  above   Deeper networks, with one neuron in every layer from the second on: v leads into that of the second, and c_l is
-         the one weight of layer l >= 3.  w' and v' have the factor c = prod c_l.  Every label is 1, idle neurons are
-         silent on every sample, at the start every sample has an on gate with v z > 0, and c_l > 0, or >= 0 for the
+         the one weight of layer l >= 3.  w' and v' have the factor c = prod c_l.  Idle neurons are silent on every
+         sample; at the start every sample has an on gate with v z > 0, so that its label is 1; c_l > 0, or >= 0 for the
          last.  So the input of the second layer is positive for ever, as are those above; c_l' >= 0, and > 0 for the
          last if it is 0; and c > 0 for t > 0.  All of the above holds as it stands.
 """
@@ -170,7 +170,7 @@ def first_neurons(given: Instance) -> list[Neuron]:
 
 def _above(given: Instance, units: Sequence[Unit]) -> str:
     weights = [u[0] for u in given.theta0[2:]]
-    if min(given.y) < 0 or any(not unit.on and not unit.silent(i) for unit in units for i in range(given.n)):
+    if any(not unit.on and not unit.silent(i) for unit in units for i in range(given.n)):
         raise Rejected("a sample may lower the input of the second layer")
     if any(all(unit.gates[i] != 1 or unit.v * unit.z[i] <= 0 for unit in units) for i in range(given.n)):
         raise Rejected("the input of the second layer is not positive at the start")
