@@ -122,7 +122,7 @@ def _look(out: Path, smallest: dict[str, Any], tally: Tally) -> None:
     for place, path in records.items():
         try:
             accepted = verify_file(path).accepted
-            sizes[place] = load(path).size
+            sizes[place] = load(path).rank
         except FieldError:
             accepted = False
         tally.wrong += not accepted
@@ -157,7 +157,7 @@ def _hunt(out: Path, findings: list[Record], seed: int, tells: Connection) -> No
 
     def keep_and_tell(self: Any, finding: Any) -> None:
         keep(self, finding)
-        tells.send((finding.record().folder, finding.record().size))
+        tells.send((finding.record().folder, finding.record().rank))
 
     run_module.Keeper.keep = keep_and_tell
     source = random.Random(seed)
@@ -171,7 +171,7 @@ def _store(out: Path, findings: list[Record], seed: int, tells: Connection) -> N
         # As they come, so that each takes the place of the one before, or in disorder.
         for record in findings if source.random() < 0.5 else source.sample(findings, len(findings)):
             store(record, out)
-            tells.send((record.folder, record.size))
+            tells.send((record.folder, record.rank))
 
 
 def _kill(worker: BaseProcess) -> None:

@@ -155,7 +155,7 @@ def test_a_wrong_shape_is_named() -> None:
 
 
 # name -> an instance that a single fact of one above does not hold for, and what is said of its proof
-OUTSIDE = {
+OUTSIDE: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "off: pushed up": ("growth, on, off", {"x": [[1, -1], [1, "1/2"]]}, "stay off"),
     "on: pushed down, and not alone": ("both labels", {"x": [["1", -1], [1, 2]], "y": [1, 1]}, ""),
     "on: no longer strict": ("growth, on, off", {"theta0": [[0, 0, 0, 1], [0, 0]]}, ""),
@@ -183,7 +183,7 @@ OUTSIDE = {
 def test_an_instance_just_outside_has_no_proof(name: str) -> None:
     inside, change, why = OUTSIDE[name]
     instance = BY_GATES[inside]
-    fields = {
+    fields: dict[str, Any] = {
         key: [[Fraction(a) for a in row] for row in value] if key != "y" else value for key, value in change.items()
     }
     outside = instance.changed(**fields)

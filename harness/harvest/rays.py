@@ -1,7 +1,7 @@
 """Starts that point along the limit of a flow: of such a flow it can be proven where it ends (flow_ray.py).
 
-The limit's direction has to be one of short fractions, as with a few other numbers in the data it may be.  What is zero
-in it starts at zero, or as it did: a gate that is off, or a weight that gets no gradient, may keep it there.
+The limit's direction has to be one of short fractions, as with another number or two in the data it may be.  What is
+zero in it starts at zero, or as it did: a gate that is off, or a weight that gets no gradient, may keep it there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import combinations, product
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
+from harness.problem.numbers import Rows
 
 # The largest denominator of the direction, as a share of its largest number.
 LARGEST = 12
@@ -24,19 +25,28 @@ SMALL = 3
 
 
 def varied(instance: Instance) -> Iterator[Instance]:
-    """The same start with one or two other numbers in the data, small integers."""
-    numbers = [a for point in instance.x for a in point]
-    small = range(-SMALL, SMALL + 1)
+    """The same start with one or two other numbers in the data, then the same data with such a start."""
+    for x in _changed(instance.x, SMALL):
+        with suppress(FieldError):
+            yield instance.changed(x=x)
+    for theta0 in _changed(instance.theta0, 1):
+        with suppress(FieldError):
+            yield instance.changed(theta0=theta0)
+
+
+def _changed(rows: Rows, largest: int) -> Iterator[Rows]:
+    """The rows with one or two other numbers, integers up to this size."""
+    numbers = [a for row in rows for a in row]
     seen = {tuple(numbers)}
     for places in combinations(range(len(numbers)), min(2, len(numbers))):
-        for values in product(small, repeat=len(places)):
+        for values in product(range(-largest, largest + 1), repeat=len(places)):
             flat = list(numbers)
             for k, a in zip(places, values, strict=True):
                 flat[k] = Fraction(a)
             if tuple(flat) not in seen:
                 seen.add(tuple(flat))
-                with suppress(FieldError):
-                    yield instance.changed(x=tuple(zip(*[iter(flat)] * instance.d, strict=True)))
+                rest = iter(flat)
+                yield tuple(tuple(next(rest) for _ in row) for row in rows)
 
 
 def rays(limit: Limit) -> Iterator[Instance]:

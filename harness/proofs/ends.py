@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -19,7 +19,7 @@ LARGEST = 1000
 
 
 def proof_of_flow(
-    given: Instance, theta: Sequence[Sequence[float]], multipliers: Sequence[float]
+    given: Instance, theta: Sequence[Iterable[float]], multipliers: Iterable[float]
 ) -> tuple[Certificate, End] | None:
     """The first certificate that the checker accepts, and what it proves; None where there is none, or it is
     not looked for since the instance is large.

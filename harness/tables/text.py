@@ -83,7 +83,7 @@ def _smallest(entry: Entry, records: Sequence[Record], folder: str) -> str:
             if record.claim == entry.claim
             and (record.instance.network.activation, record.instance.network.depth) == (entry.activation, entry.depth)
         ),
-        key=lambda record: record.size,
+        key=lambda record: record.rank,
     )
     found = []
     for kind, name in ((True, "robust"), (False, "fragile"), (None, "smallest")):
