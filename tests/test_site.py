@@ -122,7 +122,8 @@ def test_a_page_has_the_statement_the_proof_and_the_commands(site: Path) -> None
             continue
         text, record = page.read_text(encoding="utf-8"), load(page.parent / RECORD)
         assert typeset(CLAIMS[record.claim].setting) in text
-        assert "What is proven, and what is evidence" in text
+        assert ("What is proven, and what is evidence" in text) != record.proven
+        assert ("every solution of the gradient flow" in text) == record.proven
         assert f"marginalia verify reports/{record.folder}/{RECORD}" in text
         for panel in (
             "Margins",
