@@ -117,7 +117,7 @@ def test_check_says_what_the_example_of_fc_relu_local_shows(tmp_path: Path, caps
     found = check(capsys, instance_file(tmp_path, **FC_RELU_LOCAL))
     assert list(found) == ["status", "reason", "limit", "kkt", "assumptions", "verdicts", "mechanism"]
     assert found["status"] == "converged"
-    assert list(found["limit"]) == ["theta", "value", "margins", "proven", "kinks", "zeros"]
+    assert list(found["limit"]) == ["theta", "value", "margins", "kinks", "zeros", "proven"]
     assert found["limit"]["value"] == pytest.approx(4)
     assert found["limit"]["theta"] == [pytest.approx([0, 2, 0, 0]), pytest.approx([2, 0])]
     assert found["limit"]["margins"] == pytest.approx([1, 1])
