@@ -14,7 +14,7 @@ from harness.certificates import check
 from harness.certificates.vertices import features
 from harness.oracles import decide
 from harness.oracles.vertices import cheapest_vertex, decide_vertices
-from harness.problem.networks import diagonal, fully_connected
+from harness.problem.networks import diagonal, fully_connected, sparse
 from harness.problem.points import Point
 from tests.margin_limits import margins_of, point, problem_of
 from tests.support.draws import first
@@ -51,6 +51,36 @@ def test_others_are_left_alone() -> None:
     assert decide_vertices(fixed, certify=True) is None
     joined = point(fully_connected("linear", (2, 1, 1)), [[1, 0]], [1], [[1, 0], [1], [1]])
     assert decide_vertices(joined, certify=True) is None
+
+
+@pytest.mark.parametrize(("depth", "activation"), [(2, "linear"), (3, "linear"), (2, "relu")])
+def test_two_neurons_a_coordinate(depth: int, activation: Any) -> None:
+    """u . v - u' . v': the problem of the diagonal network on both signs of every coordinate."""
+    square = [[c == j for c in range(4)] for j in range(4)]
+    network = sparse(
+        activation, [[[c == j // 2 for c in range(2)] for j in range(4)], *[square] * (depth - 2), [[1] * 4]]
+    )
+    best = [[0.5 ** (1.0 / depth), 0.0, 0.0, 0.0]] * depth
+    worse = [[0.0, 0.0, 1.0, 0.0]] * depth
+    for theta, status in ((best, "optimal"), (worse, "not_optimal")):
+        verdict = decide_vertices(point(network, [[2, 1], [2, 1]], [1, 1], theta), certify=True)
+        assert verdict is not None
+        assert (verdict.status, verdict.certified) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("depth", "activation", "status"),
+    [(2, "linear", "optimal"), (3, "linear", "not_optimal"), (2, "relu", "optimal"), (3, "relu", "optimal")],
+)
+def test_a_coordinate_on_two_neurons(depth: int, activation: Any, status: str) -> None:
+    """To share a product costs more from depth 3 on; relu needs both neurons for points on both sides."""
+    square = [[1, 0], [0, 1]]
+    network = sparse(activation, [[[1], [1]], *[square] * (depth - 2), [[1, 1]]])
+    side, label = (1.0, -1) if activation == "linear" else (-1.0, 1)
+    theta = [[1.0, side], *[[1.0, 1.0]] * (depth - 1)]
+    verdict = decide_vertices(point(network, [[1], [-1]], [1, label], theta), certify=True)
+    assert verdict is not None
+    assert (verdict.status, verdict.certified) == (status, True)
 
 
 @pytest.mark.parametrize("seed", range(12))

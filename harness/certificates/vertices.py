@@ -1,13 +1,15 @@
-"""Kind "vertices": the whole margin problem of a diagonal network of any depth m >= 2 with one output, all trained.
+"""Kind "vertices": the whole margin problem of diagonal networks of any depth m >= 2 with one output, all trained.
 
-Neuron j of every layer is fed by neuron j of the layer below alone.  The activation is positively homogeneous, so
-that of its m weights only the product counts, beta_j = +- their absolute values, and the signs s of the hidden ones:
-q_i = sum_j z_ij beta_j, z_ij = y_i |x_ij| f(sign of x_ij), where f(1) and f(-1) are what the signs, each followed by
-the activation, make of 1 and of -1.  For linear networks z_ij = y_i x_ij; for relu z_ij = y_i max(0, s_j x_ij), since
-further hidden weights count only where they are positive.  A product costs at least (m/2) |beta_j|^(2/m), by the
-inequality of the means.  That is concave in |beta_j|, so that on each orthant the least cost on {z beta >= 1} is
-taken at a vertex: k coordinates are free and k margins are 1, k = 1, 2, ....  The checker lists all of them, for
-every choice of signs, in exact arithmetic; the certificate is theta alone:
+Neuron j of the first layer is fed by one coordinate x_j, and that of every other layer by neuron j of the layer below
+alone.  The activation is positively homogeneous, so that of its m weights only the product counts, beta_j = +- their
+absolute values, and the signs s of the hidden ones: q_i = sum_j z_ij beta_j, z_ij = y_i |x_ij| f(sign of x_ij), where
+f(1) and f(-1) are what the signs, each followed by the activation, make of 1 and of -1.  For linear networks z_ij = y_i
+x_ij; for relu z_ij = y_i max(0, s_j x_ij), since further hidden weights count only where they are positive.  Several
+neurons may have one coordinate (u . v - u' . v', say): of those with equal z one is enough, since |a + b|^p <= |a|^p +
+|b|^p for p <= 1.  A product costs at least (m/2) |beta_j|^(2/m), by the inequality of the means.  That is concave in
+|beta_j|, so that on each orthant the least cost on {z beta >= 1} is taken at a vertex: k coordinates are free and k
+margins are 1, k = 1, 2, ....  The checker lists all of them, for every choice of signs, in exact arithmetic; the
+certificate is theta alone:
 
     {"kind": "vertices", "problem": "full", "scope": "global", "theta": ...}
 
@@ -42,24 +44,30 @@ from harness.problem.problems import Problem
 MOST_VERTICES = 20_000
 
 
-def is_diagonal(network: Network) -> bool:
-    """Whether neuron j of every layer has an input from neuron j of the layer below alone, and no weight is shared.
+def chains(network: Network) -> tuple[int, ...]:
+    """The coordinate that each neuron of the first layer has, where all later ones have one neuron below; else empty.
 
-    One output; every layer trained.
+    One output, which reads all; no shared weights; every layer trained.
     """
-    width = network.widths[0]
-    if network.depth < 2 or network.outputs > 1 or network.degree < network.depth:
-        return False
-    if network.shared or any(w != width for w in network.widths[:-1]):
-        return False
-    entries = [(r == c, k) for p in network.patterns[:-1] for r, row in enumerate(p) for c, k in enumerate(row)]
-    hidden = all((k >= 0) == own for own, k in entries)
-    return hidden and all(k >= 0 for k in network.patterns[-1][0])
+    if network.depth < 2 or network.outputs > 1 or network.degree < network.depth or network.shared:
+        return ()
+    fed = [[c for c, k in enumerate(row) if k >= 0] for row in network.patterns[0]]
+    later = [(r, c, k) for p in network.patterns[1:-1] for r, row in enumerate(p) for c, k in enumerate(row)]
+    square = all(width == len(fed) for width in network.widths[1:-1])
+    if not square or any((k >= 0) != (r == c) for r, c, k in later) or any(k < 0 for k in network.patterns[-1][0]):
+        return ()
+    return tuple(c for (c,) in fed) if all(len(own) == 1 for own in fed) else ()
+
+
+def neurons(network: Network) -> list[int]:
+    """Those that are looked at: of every coordinate as many as there are different z."""
+    coordinates, most = chains(network), len(sides(network))
+    return [j for j, c in enumerate(coordinates) if coordinates[:j].count(c) < most]
 
 
 def count(network: Network, n: int) -> int:
     """How many systems there are to solve."""
-    d = network.widths[0]
+    d = len(neurons(network))
     return len(sides(network)) ** d * sum(comb(n, k) * comb(d, k) for k in range(1, min(n, d) + 1))
 
 
@@ -85,10 +93,12 @@ def sides(network: Network) -> tuple[Side, ...]:
 
 
 def features(given: Problem) -> Iterator[tuple[tuple[tuple[int, ...], ...], list[list[Fraction]]]]:
-    """The signs of the hidden weights, a tuple a coordinate, and z (n, d), for every choice."""
-    for chosen in product(sides(given.network), repeat=given.d):
+    """The signs of the hidden weights, a tuple a neuron looked at, and z (n, neurons), for every choice."""
+    coordinates = chains(given.network)
+    seen = [coordinates[j] for j in neurons(given.network)]
+    for chosen in product(sides(given.network), repeat=len(seen)):
         table = [
-            [y * (v * up if v > 0 else -v * down) for (_, up, down), v in zip(chosen, x, strict=True)]
+            [y * (x[c] * up if x[c] > 0 else -x[c] * down) for (_, up, down), c in zip(chosen, seen, strict=True)]
             for x, y in zip(given.x, given.y, strict=True)
         ]
         yield tuple(signs for signs, _, _ in chosen), table
@@ -100,7 +110,7 @@ def check_vertices(given: Problem, certificate: object) -> Checked:
     choice(found["problem"], "certificate.problem", ("full",))
     choice(found["scope"], "certificate.scope", ("local", "global"))
     theta = read_theta(found["theta"], "certificate.theta", given.network)
-    if not is_diagonal(given.network):
+    if not chains(given.network):
         raise Rejected("vertices are listed for diagonal networks only")
     if count(given.network, given.n) > MOST_VERTICES:
         raise Rejected(f"{count(given.network, given.n)} vertices are more than {MOST_VERTICES}")

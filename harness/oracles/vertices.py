@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from harness.certificates.vertices import MOST_VERTICES, count, features, is_diagonal
+from harness.certificates.vertices import MOST_VERTICES, chains, count, features, neurons
 from harness.oracles.exact import header
 from harness.oracles.products import cheaper
 from harness.oracles.proofs import SAFE_GAP, attested
@@ -17,7 +17,7 @@ from harness.problem.points import Point
 def decide_vertices(point: Point, certify: bool) -> Verdict | None:
     """The global verdict of a diagonal network; None for other networks, and where the vertices are too many."""
     network = point.problem.network
-    if not is_diagonal(network) or count(network, point.problem.n) > MOST_VERTICES:
+    if not chains(network) or count(network, point.problem.n) > MOST_VERTICES:
         return None
     best, cost = None, np.inf
     for signs, table in features(point.problem):
@@ -61,7 +61,7 @@ def _weights(point: Point, signs: tuple[tuple[int, ...], ...], beta: np.ndarray)
     theta = [np.zeros(size) for size in network.sizes]
     for layer, pattern in enumerate(network.patterns):
         last = layer + 1 == network.depth
-        for j in range(len(beta)):
-            sign = np.sign(beta[j]) if last else signs[j][layer]
-            theta[layer][pattern[0][j] if last else pattern[j][j]] = sign * root[j]
+        for t, j in enumerate(neurons(network)):
+            sign = np.sign(beta[t]) if last else signs[t][layer]
+            theta[layer][pattern[0][j] if last else max(pattern[j])] = sign * root[t]
     return theta
