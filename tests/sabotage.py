@@ -300,3 +300,56 @@ def always_optimal(limit: Limit, *, certify: bool = True) -> Any:
 
     assert limit.point is not None
     return Lie(limit.point, certify=False)
+
+
+# --- limits that are not the flow's, of any network ---
+
+
+def altered(change: Callable[[Instance, list[np.ndarray]], list[np.ndarray]]) -> Trainer:
+    """The flow's own limit, changed and scaled to a least margin of 1; undecided where that does not separate."""
+
+    def follow(instance: Instance) -> Limit:
+        (limit,) = DRIVE([instance], record=True)
+        if limit.theta is None:
+            return limit
+        theta = change(instance, [np.array(u) for u in limit.theta])
+        try:
+            point = Point.at(instance.problem, [u.tolist() for u in theta])
+        except ValueError:
+            return dataclasses.replace(limit, status="undecided", point=None)
+        return dataclasses.replace(limit, point=point)
+
+    return one_by_one(follow)
+
+
+def _off(instance: Instance, theta: list[np.ndarray]) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [
+        u * (1.0 + 0.02 * rng.standard_normal(u.shape)) if own else u
+        for u, own in zip(theta, instance.network.trained, strict=True)
+    ]
+
+
+def _lopsided(instance: Instance, theta: list[np.ndarray]) -> list[np.ndarray]:
+    first, second = instance.network.matrices(theta)
+    scale = np.where(second[0] > 0.0, 4.0, 1.0)
+    return [(first * scale[:, None]).ravel(), theta[1]]
+
+
+# Every weight by two hundredths of itself; the rows into neurons with v_j > 0, fully connected, four times as long.
+two_percent_off, lopsided = altered(_off), altered(_lopsided)
+
+
+@one_by_one
+def backwards(instance: Instance) -> Limit:
+    """The record from its end to its start."""
+    (limit,) = DRIVE([instance], record=True)
+    if limit.path is None:
+        return limit
+    return dataclasses.replace(limit, path={key: rows[::-1] for key, rows in limit.path.items()})
+
+
+@one_by_one
+def gives_up(instance: Instance) -> Limit:
+    """Says of every flow that it never separates its data."""
+    return Limit(instance, "never_separates", "It is too hard.")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from harness.problem import predicates
 from harness.problem.fields import FieldError
 from harness.survey import Cell, drawn, grid
 from harness.survey.laws import AUDIT, draw, stream
@@ -130,7 +131,10 @@ def test_integer_starts_have_zeros_and_ties_exactly() -> None:
 
 def test_the_standard_cells_are_those_that_a_claim_speaks_of() -> None:
     assert {cell.depth for cell in cells(["deep-local"])} == {3}
-    assert {cell.family for cell in cells(["shared-local"])} == {"convolutional"}
+    assert {cell.family for cell in cells(["shared-local"])} == {"convolutional", "circulant", "scalar"}
+    assert {cell.data for cell in cells(["sym-floor"])} == {"mirrored"}
+    assert 1.0 in {cell.outgoing for cell in cells(["diag2-balanced-orthant"])}
+    assert {cell.fixed for cell in cells(["leaky-orthsep"])} == {2}
     assert len(cells([])) > len(cells(["fc-relu-local"])) > 0
     with pytest.raises(FieldError, match="no claim"):
         cells(["no-such-claim"])
@@ -180,3 +184,40 @@ def test_what_a_cell_is_called() -> None:
     assert Cell(width=2).kind == "fully connected relu, depth 2"
     named = Cell(activation="leaky_relu", slope=0.1, width=2, fixed=2, outputs=3).kind
     assert named == "fully connected leaky_relu (slope 0.1), depth 2, layer 2 fixed, 3 classes"
+
+
+@pytest.mark.parametrize(
+    ("axes", "predicate"),
+    [
+        ({"data": "orthogonally separable", "labels": "sum", "n": 4, "d": 3}, predicates.orthogonally_separable),
+        ({"data": "mirrored", "n": 4, "d": 3}, predicates.mirrored_and_separable),
+        ({"data": "hidden bias", "n": 4}, predicates.univariate),
+        ({"data": "basis", "n": 3, "d": 3, "labels": "random", "outputs": 3}, predicates.standard_basis),
+    ],
+)
+def test_data_of_a_kind_are(axes: dict[str, Any], predicate: Any) -> None:
+    cell = Cell(width=2, **axes)
+    assert all(predicate(drawn(cell, 0, index)[0].problem) for index in range(20))
+
+
+def test_filters_around_the_input() -> None:
+    assert predicates.is_circulant(Cell(family="circulant", d=3, activation="linear").network)
+    assert predicates.is_scalar(Cell(family="scalar", d=3, activation="linear").network)
+    balanced = Cell(family="diagonal", d=3, activation="linear", outgoing=1.0)
+    assert all(predicates.balanced(drawn(balanced, 0, index)[0]) for index in range(20))
+
+
+@pytest.mark.parametrize(
+    ("axes", "field"),
+    [
+        ({"width": 2, "data": "mirrored", "n": 3}, "cell.n"),
+        ({"width": 2, "data": "hidden bias", "d": 3}, "cell.d"),
+        ({"width": 2, "data": "basis", "n": 3, "d": 2}, "cell.n"),
+        ({"width": 2, "labels": "sum", "outputs": 2}, "cell.labels"),
+        ({"family": "circulant", "depth": 3}, "cell.depth"),
+    ],
+)
+def test_what_makes_no_sense_of_those_is_refused(axes: dict[str, Any], field: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        Cell(**axes)
+    assert caught.value.field == field

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.claims.beyond import BEYOND
 from harness.claims.table import CLAIMS
 from harness.cli import main
 from harness.problem.fields import FieldError
@@ -14,7 +15,7 @@ from harness.records.record import Record
 from harness.tables import fill as fill_module
 from harness.tables.fill import fill
 from harness.tables.measured import TABLES, read
-from harness.tables.rows import ENTRIES, GROUPS, Group
+from harness.tables.rows import AROUND, ENTRIES, GROUPS, Group
 from harness.tables.text import markdown
 from tests.counterexamples import depth2_local, fc_relu_local
 
@@ -31,6 +32,22 @@ def test_every_claim_of_the_paper_about_optima_has_a_cell_and_every_cell_its_ins
     for entry in ENTRIES:
         (group,) = (g for g in GROUPS if entry in g.entries)
         assert any(entry.speaks_of(cell) for cell in group.cells)
+
+
+def test_every_claim_around_the_paper_has_a_row_but_those_that_no_law_draws() -> None:
+    # a cover of all cells, and data beyond what is near-orthogonal, are drawn by strategies alone
+    rare = {"cover-small-global", "orthsep-weak-local", "nearorth-beyond", "linear-all-support-beyond"}
+    rows = [claim for group in AROUND for claim in group.claims]
+    assert sorted([*rows, *rare]) == sorted(claim.id for claim in BEYOND)
+    for group in AROUND:
+        for claim in group.claims:
+            assert any(group.speaks_of(claim, cell) for cell in group.cells), claim
+
+
+def test_rows_of_claims_around_the_paper() -> None:
+    text = markdown(measured(drawn=5000, outside=1000, undecided=1000, holds=3000), [], "reports")
+    assert "| sym-floor | theorem | 5,000 | 4,000 | 3,000 | 0 | 1 in 1,000 |" in text
+    assert "| orthsep-deep | open | not measured |" in markdown(None, [], "reports")
 
 
 def test_answers_are_those_of_the_paper() -> None:

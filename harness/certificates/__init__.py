@@ -17,10 +17,13 @@ Every network:
     balls        a convex augmented Lagrangian on a ball; kind "ball" (optimal); lagrangian, dead  its parts
     layers       one layer's problem; kinds "layer tree" (optimal) and "layer better" (not optimal)
     products     bounds on a product of norms, and cheaper points; kinds "product bound" and "cheaper"
+    halves       data of two halves that do not help each other; kinds "classes" and "mirrored" (optimal)
     vertices     the vertices of a diagonal network; kind "vertices" (optimal)
+What claims state of the limit itself:
+    statements   false of every point next to it; kind "statement";  values  the values that are stated
 Stored counterexamples:
     files        verify_file(path); what is proven there and what is evidence
-    claims       which certificate denies which claim
+    claims       which certificate denies which claim of the paper;  denials  and of those around it
     mechanisms   whether a certificate can show the mechanism that is said of it
     kkt          a rigorous bound on the KKT residual
     exists       an exact KKT point next to floats

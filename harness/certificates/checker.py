@@ -25,11 +25,13 @@ from harness.certificates.bounds import Cases, LowerBound, gated_slope, linear_s
 from harness.certificates.cells import Entry, joint_bounds, read_entries
 from harness.certificates.curves import check_curve
 from harness.certificates.descent import check_descent
+from harness.certificates.halves import check_classes, check_mirrored
 from harness.certificates.layers import check_layer
 from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, vector
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
+from harness.certificates.statements import check_statement
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
 from harness.problem.problems import Problem
@@ -44,6 +46,9 @@ OTHER_KINDS: dict[str, Callable[[Problem, object], Checked]] = {
     "descent": check_descent,
     "ball": check_ball,
     "vertices": check_vertices,
+    "classes": check_classes,
+    "mirrored": check_mirrored,
+    "statement": check_statement,
 }
 
 _COMMON = ("kind", "problem", "scope", "theta", "structure")

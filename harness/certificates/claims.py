@@ -1,20 +1,24 @@
 """Which certificate denies which claim.
 
-A claim says: for every network of a shape, if the limit has a property, then it is optimal in some sense.  A stored
-counterexample must have the shape and the property, and a certificate that the limit is not optimal in that sense.
-One line of CLAIMS is all that another refuted claim of this kind needs.
+A claim says: for every network of a shape, and for data and starts of a kind, if the limit has a property, then it is
+optimal in some sense, or something is true of it.  A stored counterexample must have the shape, the kind and the
+property, and a certificate that the limit is not optimal in that sense, or that what is stated of it is false.  One
+line of CLAIMS is all that another claim needs.  Those around the paper are in denials.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from harness.certificates.numbers import Rejected, squared_norm
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import bounds, sqrt_up
+from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.predicates import Data, Start
 from harness.problem.problems import Problem
 
 # (instance, theta, radius): the property is shown for every point within the radius of theta
@@ -86,24 +90,45 @@ def _require_connected(network: Network) -> None:
                 raise Rejected("the claim assumes that every hidden neuron has incoming and outgoing weights")
 
 
+def _anything(given: object) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Denial:
     """What it takes to deny a claim.
 
     shape: which networks it speaks of; says: the same in words.  problem: "full", or "layer" for any layer.  scope: of
-    the certificate.  assumes: raises Rejected where the limit lacks the property that the claim assumes.
+    the certificate; "" where the claim is not about an optimum.  assumes: raises Rejected where the limit lacks the
+    property that the claim assumes.  data, start: what it assumes of these.  statements: that it makes of the limit, as
+    in statements.py, each with the formula of values.py that it is about, if it is about one.
     """
 
     shape: Callable[[Network], bool]
     says: str
-    problem: str
-    scope: str
+    problem: str = "full"
+    scope: str = ""
     assumes: Assumption = nothing
+    data: Data = _anything
+    start: Start = _anything
+    statements: Mapping[str, str | None] = field(default_factory=dict)
 
-    def denied_by(self, problem: str, scope: str) -> bool:
-        """Whether a proof that the limit is not optimal in this problem and scope denies the claim."""
+    def denied_by(self, certificate: Mapping[str, Any]) -> bool:
+        """Whether a proof of this kind, problem and scope denies the claim."""
+        problem, scope = str(certificate["problem"]), str(certificate["scope"])
+        if certificate["kind"] == "statement":
+            says, witness = str(certificate.get("says")), certificate.get("witness")
+            formula = witness.get("formula") if isinstance(witness, dict) else None
+            return says in self.statements and self.statements[says] == formula
         wanted = problem == "full" if self.problem == "full" else problem.startswith("layer ")
         return wanted and scope == self.scope
+
+    @property
+    def wanted(self) -> str:
+        """The certificates that deny it, in words."""
+        statements = [f'the statement "{name}"' for name in self.statements]
+        whole = "a layer" if self.problem == "layer" else "the full"
+        return " or ".join([f"a {self.scope} certificate of {whole} problem"] * bool(self.scope) + statements)
 
 
 def _classical(network: Network) -> bool:
@@ -173,3 +198,12 @@ def require_shape(denial: Denial, network: Network) -> None:
     """Raises Rejected where the claim does not speak of this network."""
     if not denial.shape(network):
         raise Rejected(f"the claim speaks of {denial.says} only")
+
+
+def require_kind(denial: Denial, instance: Instance) -> None:
+    """Raises Rejected where the claim does not speak of this network, these data or this start."""
+    require_shape(denial, instance.network)
+    if not denial.data(instance.problem):
+        raise Rejected("the data are not of the kind that the claim speaks of")
+    if not denial.start(instance):
+        raise Rejected("the start is not of the kind that the claim speaks of")

@@ -6,12 +6,11 @@
      "structure": {...}, "mechanism": "...", "certificate": {...}, "flow": {...} or left out, "replay": "..."}
 
 "structure" is what the certificate says of the limit: {"outgoing", "gates"} (structures.py) for kind "better",
-{"signs"} (signs.py) for the kinds "curve", "layer better" and "cheaper".  Other keys at the top and in "limit" are
-evidence and are not read.
+{"signs"} (signs.py) for the other kinds.  Other keys at the top and in "limit" are evidence and are not read.
 
 What is PROVEN when a file is accepted, by exact arithmetic alone:
 
-- the instance is well formed and of the shape that the claim speaks of;
+- the instance is well formed, and its network, data and start are of the kind that the claim speaks of;
 - theta's own least margin is 1 up to 1e-9, value and margins are theta's, theta has the structure up to 1e-9, and
   every point within 1e-9 |theta| of theta has the property that the claim assumes;
 - theta, or for kind "better" the point with exactly the structure next to it, is a near-KKT point of the margin
@@ -20,7 +19,8 @@ What is PROVEN when a file is accepted, by exact arithmetic alone:
   |theta| of theta (exists.py); where the proof does not go through, and kinks do not excuse it, the file is rejected;
 - NO feasible point with the structure, next to theta, is a local (or global, as the claim says) optimum of the margin
   problem; where the claim is about one layer, of the problem over that layer with the others as they are stored.  The
-  files of the kinds (better.py, curves.py, layers.py, products.py) say it exactly.
+  files of the kinds (better.py, curves.py, layers.py, products.py) say it exactly.  Or, where the claim states
+  something else of the limit, that is false of every point within 1e-9 |theta| of theta (statements.py).
 
 - with "flow", a certificate of that kind (flow.py): EVERY solution of the gradient flow from theta0 separates the data
   and converges in direction to a limit next to theta that has the structure, and this limit is no optimum
@@ -40,7 +40,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.certificates.checker import Checked, check
-from harness.certificates.claims import CLAIMS, require_shape
+from harness.certificates.claims import require_kind
+from harness.certificates.denials import CLAIMS
 from harness.certificates.documents import load
 from harness.certificates.exists import has_kinks, kkt_point
 from harness.certificates.flow import check_flow
@@ -48,7 +49,7 @@ from harness.certificates.flow_denial import require_limit
 from harness.certificates.flow_start import End
 from harness.certificates.kkt import read_coefficients, residual
 from harness.certificates.mechanisms import MECHANISMS, require_mechanism
-from harness.certificates.numbers import Rejected, choice, fields, float_up, number, vector
+from harness.certificates.numbers import Rejected, choice, fields, float_up, integer, number, vector
 from harness.certificates.parameters import cost, read_theta
 from harness.certificates.problems import neurons_of
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
@@ -56,6 +57,7 @@ from harness.certificates.structures import read_structure, settle
 from harness.certificates.taylor import sqrt_up
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
+from harness.problem.predicates import orthant
 from harness.problem.problems import Problem
 
 FORMAT = 1
@@ -64,8 +66,8 @@ RESIDUAL = Fraction(1, 10**8)
 # How closely stored value and margins must agree with theta, and how close an exact KKT point must be, relatively.
 AGREEMENT = Fraction(1, 10**9)
 
-# The kinds that prove a limit not to be optimal.
-DENYING = ("better", "curve", "layer better", "cheaper")
+# The kinds that prove a limit not to be optimal, or what is stated of it to be false.
+DENYING = ("better", "curve", "layer better", "cheaper", "statement")
 _REQUIRED = ("format", "claim", "instance", "limit", "structure", "mechanism", "certificate", "replay")
 _LIMIT = ("theta", "value", "margins", "multipliers", "kkt_residual", "kinks")
 
@@ -125,7 +127,7 @@ def verify(record: object, path: str = "-") -> Verified:
     try:
         stored = _read_limit(given, top["limit"])
         theta = read_theta(certificate["theta"], "certificate.theta", given.network)
-        _require_denial(given, claim, certificate)
+        _require_denial(instance, claim, certificate)
         signs, point = _structure(given, certificate, top["structure"], stored.theta)
         if theta != stored.theta:
             raise Rejected("the certificate is about another theta than the limit")
@@ -195,14 +197,19 @@ def _read_limit(given: Problem, value: object) -> _Stored:
     )
 
 
-def _require_denial(given: Problem, claim: str, certificate: dict[str, Any]) -> None:
-    """Whether a certificate of this problem and scope denies the claim, for this network.  Raises Rejected."""
+def _require_denial(instance: Instance, claim: str, certificate: dict[str, Any]) -> None:
+    """Whether a certificate of this kind denies the claim, which speaks of this instance.  Raises Rejected."""
     denial = CLAIMS[claim]
-    require_shape(denial, given.network)
-    problem, scope = str(certificate["problem"]), str(certificate["scope"])
-    if not denial.denied_by(problem, scope):
-        wanted = "a layer" if denial.problem == "layer" else "the full"
-        raise Rejected(f"to deny {claim} takes a {denial.scope} certificate of {wanted} problem")
+    require_kind(denial, instance)
+    if not denial.denied_by(certificate):
+        raise Rejected(f"to deny {claim} takes {denial.wanted}")
+    witness = certificate.get("witness") or {}
+    if certificate["kind"] == "statement" and "signs" in witness and tuple(witness["signs"]) != orthant(instance):
+        raise Rejected("the witness is about another orthant than that of the start")
+    if certificate["kind"] == "statement" and certificate.get("says") == "left orthant":
+        at = integer(witness.get("coordinate"), "witness.coordinate", 0, instance.d - 1)
+        if witness.get("sign") != orthant(instance)[at]:
+            raise Rejected("the witness is about another orthant than that of the start")
 
 
 def _structure(given: Problem, certificate: dict[str, Any], value: object, theta: Theta) -> tuple[Signs | None, Theta]:

@@ -8,6 +8,8 @@
     layer         the problem of one layer
     global gap    a better point anywhere
 
+or the name of a statement about the limit that is false (statements.py).
+
 That no simpler mechanism would do is not proven.
 """
 
@@ -18,14 +20,19 @@ from typing import Any
 
 from harness.certificates.numbers import Rejected, rows
 from harness.certificates.signs import Theta
+from harness.certificates.statements import STATEMENTS
 from harness.problem.problems import Problem
 
-MECHANISMS = ("saddle", "kink", "zero weight", "dead neuron", "layer", "global gap")
+MECHANISMS = ("saddle", "kink", "zero weight", "dead neuron", "layer", "global gap", *STATEMENTS)
 
 
 def require_mechanism(mechanism: str, given: Problem, theta: Theta, certificate: Mapping[str, Any]) -> None:
     """certificate: accepted, for theta.  Raises Rejected."""
     kind, problem, scope = (certificate[key] for key in ("kind", "problem", "scope"))
+    if (kind == "statement" or mechanism in STATEMENTS) and certificate.get("says") != mechanism:
+        raise Rejected(f"{mechanism} is not what the certificate denies")
+    if kind == "statement":
+        return
     fits = "layer" if problem != "full" else "global gap" if scope == "global" else None
     if mechanism != fits if fits else mechanism in ("layer", "global gap"):
         raise Rejected(f"{mechanism} is not the mechanism of a {scope} certificate of the {problem} problem")

@@ -1,18 +1,22 @@
-"""What decides a claim on one limit: three-valued answers, None where the question is open."""
+"""What decides a claim on one limit: three-valued answers, None where the question is open.
+
+What is said of data and start is True or False, exactly (harness.problem.predicates).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
+from harness.claims.stated import Stated
 from harness.problem.networks import Activation, Network
+from harness.problem.predicates import Data, Start, is_circulant, is_diagonal, is_scalar, outputs_are_signs
 
 if TYPE_CHECKING:
     from harness.oracles import Verdict, Verdicts
-    from harness.problem.instances import Instance
     from harness.problem.limits import Limit
 
 Assumption = Literal["nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs"]
@@ -24,63 +28,81 @@ KKT_VIOLATED = 1e-6
 ALIGNED, SKEW = 1e-6, 1e-4
 
 
+_WEIGHTS: dict[str, Callable[[Network], bool]] = {
+    "any": lambda network: True,
+    "shared": lambda network: network.shared,
+    "unshared": lambda network: not network.shared,
+    "fully connected": lambda network: network.fully_connected,
+    "diagonal": is_diagonal,
+    "circulant": is_circulant,
+    "scalar": is_scalar,
+}
+
+
 @dataclass(frozen=True)
 class Networks:
     """The networks that a claim speaks of.
 
     activation: None for linear or relu.  depths: the least and the most, None for no most.
-    trained: the layers that are; "hidden" are all but the last.  slopes: what the activation's lies strictly between.
+    weights: "circulant" and "scalar" are shared: a filter as wide as the input, moved around it, and a single number.
+    trained: the layers that are; "hidden" are all but the last, "hidden, signs" if its numbers are 1 and -1.
+    slopes: what the activation's lies strictly between.
     """
 
     activation: Activation | Literal["any"] | None = None
-    weights: Literal["any", "shared", "unshared", "fully connected"] = "any"
+    weights: Literal["any", "shared", "unshared", "fully connected", "diagonal", "circulant", "scalar"] = "any"
     depths: tuple[int, int | None] = (1, None)
-    trained: Literal["all", "hidden", "any"] = "all"
+    trained: Literal["all", "hidden", "hidden, signs", "all or hidden, signs", "any"] = "all"
     outputs: Literal["one", "several", "any"] = "one"
     slopes: tuple[Fraction | int, Fraction | int] | None = None
 
     def __contains__(self, network: Network) -> bool:
         least, most = self.depths
         activations = {None: ("linear", "relu"), "any": (network.activation,)}
+        hidden = all(network.trained[:-1]) and not network.trained[-1]
         trained = {
             "all": all(network.trained),
-            "hidden": all(network.trained[:-1]) and not network.trained[-1],
+            "hidden": hidden,
+            "hidden, signs": hidden and outputs_are_signs(network),
+            "all or hidden, signs": all(network.trained) or (hidden and outputs_are_signs(network)),
             "any": True,
         }
         outputs = {"one": network.outputs == 1, "several": network.outputs > 1, "any": True}
-        weights = {
-            "any": True,
-            "shared": network.shared,
-            "unshared": not network.shared,
-            "fully connected": network.fully_connected,
-        }
         return (
             network.activation in activations.get(self.activation, (self.activation,))
             and least <= network.depth <= (most or network.depth)
-            and weights[self.weights]
+            and _WEIGHTS[self.weights](network)
             and trained[self.trained]
             and outputs[self.outputs]
             and (self.slopes is None or self.slopes[0] < network.slope < self.slopes[1])
         )
 
 
+Condition = Callable[["Limit", "Verdicts"], "bool | None"]
+
+
 @dataclass(frozen=True)
 class Decision:
     """networks: those that the claim speaks of. concluded: whether its conclusion holds, None if open.
 
-    assumptions: the keys of Verdicts.assumptions that the claim assumes, none if it assumes nothing.
-    start: what it assumes of the instance. recorded: whether it is about the flow's recorded path.
+    assumptions: of the limit, keys of Verdicts.assumptions or functions (assumed.py).
+    data, start: what is assumed of these; recorded: whether the claim is about the flow's recorded path.
+    separates: for a claim about that, whether the flow from an instance is said to separate the data.
     """
 
     networks: Networks
-    concluded: Callable[[Limit, Verdicts], bool | None]
-    assumptions: tuple[Assumption, ...] = ()
-    start: Callable[[Instance], bool] | None = None
+    concluded: Condition
+    assumptions: tuple[Assumption | Condition, ...] = ()
+    data: Data | None = None
+    start: Start | None = None
     recorded: bool = False
+    separates: Start | None = None
 
-    def assumed(self, verdicts: Verdicts) -> bool | None:
-        """Whether the assumption holds, None if not known."""
-        return _all([verdicts.assumptions[name] for name in self.assumptions])
+    def assumed(self, limit: Limit, verdicts: Verdicts) -> bool | None:
+        """Whether the assumptions on the limit hold, None if not known."""
+        return every(
+            verdicts.assumptions[one] if isinstance(one, str) else one(limit, verdicts) for one in self.assumptions
+        )
 
 
 @dataclass(frozen=True)
@@ -91,14 +113,14 @@ class Optimal:
     layers: bool = False
 
     def __call__(self, limit: Limit, verdicts: Verdicts) -> bool | None:
-        return _all([_answer(verdict, verdicts.certify) for verdict in self.of(verdicts)])
+        return every(answer(verdict, verdicts.certify) for verdict in self.of(verdicts))
 
     def of(self, verdicts: Verdicts) -> list[Verdict]:
         """The verdicts that it asks about; a fixed layer has none."""
         parts = [layer for layer in verdicts.layers if layer] if self.layers else [verdicts]
         return [part.local if self.scope == "local" else part.global_ for part in parts]
 
-    def against(self, verdicts: Verdicts) -> Verdict | None:
+    def against(self, limit: Limit, verdicts: Verdicts) -> Verdict | None:
         """The first of them that says "not optimal", of those that are certified if any is."""
         denying = [verdict for verdict in self.of(verdicts) if verdict.status == "not_optimal"]
         return next((verdict for verdict in denying if verdict.certified), denying[0] if denying else None)
@@ -108,18 +130,45 @@ locally_optimal, globally_optimal = Optimal("local"), Optimal("global")
 layers_locally_optimal, layers_globally_optimal = Optimal("local", layers=True), Optimal("global", layers=True)
 
 
-def _all(answers: list[bool | None]) -> bool | None:
+@dataclass(frozen=True)
+class All:
+    """Whether all parts of a conclusion hold, each Optimal or Stated."""
+
+    parts: tuple[Optimal | Stated, ...]
+
+    def __call__(self, limit: Limit, verdicts: Verdicts) -> bool | None:
+        return every(part(limit, verdicts) for part in self.parts)
+
+    def against(self, limit: Limit, verdicts: Verdicts) -> Verdict | None:
+        """The first denial of a part that there is."""
+        return next((denial for part in self.parts if (denial := part.against(limit, verdicts)) is not None), None)
+
+
+def is_proven(concluded: object) -> bool:
+    """Whether certificates decide it, where there are any."""
+    return isinstance(concluded, Optimal | Stated | All)
+
+
+def every(answers: Iterable[bool | None]) -> bool | None:
     """Whether all hold: one that does not settles it, one that is open leaves the rest open."""
-    if any(answer is False for answer in answers):
-        return False
-    return None if any(answer is None for answer in answers) else True
+    found: bool | None = True
+    for each in answers:
+        if each is False:
+            return False
+        found = found if each else None
+    return found
 
 
-def _answer(verdict: Verdict, certify: bool) -> bool | None:
+def answer(verdict: Verdict, certify: bool) -> bool | None:
     """What a verdict says: on its certificate, or, where none was asked for, on its word."""
     if certify and not verdict.certified:
         return None
     return {"optimal": True, "not_optimal": False}.get(verdict.status)
+
+
+def separated(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """That the flow separates the data: it has, where it has a limit."""
+    return True
 
 
 def kkt_point(limit: Limit, verdicts: Verdicts) -> bool | None:

@@ -78,10 +78,23 @@ def loss_vanishes(limit: Limit, verdicts: Verdicts) -> bool | None:
 def margin_grows(limit: Limit, verdicts: Verdicts) -> bool | None:
     """Whether the smoothed normalised margin never falls once the data are separated, relative to its last value."""
     smoothed = _smoothed_margins(limit)
-    smoothed = smoothed[np.isfinite(smoothed)]
+    return _never_falls(smoothed[np.isfinite(smoothed)])
+
+
+def _never_falls(smoothed: np.ndarray) -> bool | None:
+    """Relative to the largest."""
     if not len(smoothed):
         return None
     return _judge(float((np.maximum.accumulate(smoothed) - smoothed).max() / smoothed.max()))
+
+
+def multi_margin_grows(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Whether loss^{-1}(L) / prod_l norm(u^l) never falls once the data are separated, relative to its last value."""
+    _, direction = _path(limit)
+    network = limit.instance.network
+    layers = network.of_trained(network.split(direction))
+    smoothed = _smoothed_margins(limit) / np.prod([np.linalg.norm(u, axis=1) for u in layers], axis=0)
+    return _never_falls(smoothed[np.isfinite(smoothed)])
 
 
 def margin_rate(limit: Limit, verdicts: Verdicts) -> bool | None:

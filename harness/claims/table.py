@@ -11,14 +11,11 @@ Ji & Telgarsky, arXiv:2006.06657; Du, Hu & Lee 2018 is arXiv:1806.00900.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
-
+from harness.claims.beyond import BEYOND
+from harness.claims.claim import Claim, Outcome, Status, Violation
 from harness.claims.conclusions import (
     Decision,
     Networks,
-    Optimal,
     aligned,
     globally_optimal,
     kkt_point,
@@ -37,94 +34,8 @@ from harness.claims.recorded import (
     signs_kept,
 )
 from harness.problem.fields import FieldError
-from harness.problem.later import later
 
-if TYPE_CHECKING:
-    from harness.oracles import Verdict, Verdicts
-    from harness.problem.instances import Instance
-    from harness.problem.limits import Limit
-    from harness.problem.networks import Network
-
-Status = Literal["theorem", "refuted", "check", "open"]
-Outcome = Literal["holds", "violated", "undecided", "outside"]
-
-
-class Violation(AssertionError):
-    """A claim failed on an instance. Every claim has a subclass of its own, so that failures are told apart."""
-
-    def __init__(self, message: str, instance: Instance) -> None:
-        super().__init__(message)
-        self.instance = instance
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of the table.
-
-    setting: the networks it speaks of. assumption: what it assumes of the limit, empty if nothing. conclusion: what
-    it says of the limit. status: "theorem" (one counterexample is a failure), "refuted" (proven false: counterexamples
-    are to be found), "check" (of the trainer) or "open" (a conjecture: what is found is stored, and fails nothing).
-    decided_by: the same as data and functions.
-    """
-
-    id: str
-    setting: str
-    assumption: str
-    conclusion: str
-    status: Status
-    source: str
-    decided_by: Decision
-
-    def _repr_html_(self) -> str:
-        return later("harness.show.notebook", "claim_html", self)
-
-    @cached_property
-    def exception(self) -> type[Violation]:
-        """The exception class of this claim, by name: fc-relu-local has FcReluLocalViolation."""
-        name = "".join(part.capitalize() for part in self.id.split("-")) + "Violation"
-        return type(name, (Violation,), {"__doc__": f"The claim {self.id} failed.", "__module__": __name__})
-
-    def applies(self, network: Network) -> bool:
-        """Whether the claim speaks of this network."""
-        return network in self.decided_by.networks
-
-    def assumed(self, verdicts: Verdicts) -> bool | None:
-        """Whether the limit is as the claim assumes, None if not known."""
-        return self.decided_by.assumed(verdicts)
-
-    def against(self, verdicts: Verdicts) -> Verdict | None:
-        """The verdict that denies the conclusion; None where none does, or the claim is not about an optimum."""
-        concluded = self.decided_by.concluded
-        return concluded.against(verdicts) if isinstance(concluded, Optimal) else None
-
-    @property
-    def recorded(self) -> bool:
-        """Whether the limit that is judged has to have its path."""
-        return self.decided_by.recorded
-
-    def judged(self, limit: Limit, verdicts: Verdicts | None, *, on_their_word: bool = False) -> Outcome:
-        """What one limit says about the claim.
-
-        "outside": the network, or the limit, is not what the claim speaks of, or the flow never separates. "undecided":
-        it is open where the flow ends, or whether the assumption holds, or the conclusion; a verdict without a
-        certificate leaves it open too. verdicts: of the same limit, None unless it converged. on_their_word: for
-        screening alone, verdicts in floats count.
-        """
-        decision = self.decided_by
-        if not self.applies(limit.instance.network) or limit.status == "never_separates":
-            return "outside"
-        if decision.start is not None and not decision.start(limit.instance):
-            return "outside"
-        if limit.point is None or limit.point.doubt or verdicts is None:
-            return "undecided"
-        assumed = decision.assumed(verdicts)
-        if assumed is not True:
-            return "undecided" if assumed is None else "outside"
-        if isinstance(decision.concluded, Optimal) and not verdicts.certify and not on_their_word:
-            return "undecided"
-        concluded = decision.concluded(limit, verdicts)
-        return "undecided" if concluded is None else "holds" if concluded else "violated"
-
+__all__ = ["CLAIMS", "Claim", "Outcome", "Status", "Violation", "register"]
 
 _ANY = Networks("any", trained="any", outputs="any")
 _UNSHARED = Networks(weights="unshared", depths=(2, 2))
@@ -342,7 +253,7 @@ _TABLE = (
     ),
 )
 
-CLAIMS = {claim.id: claim for claim in _TABLE}
+CLAIMS = {claim.id: claim for claim in (*_TABLE, *BEYOND)}
 
 
 def register(claim: Claim) -> Claim:

@@ -1,6 +1,6 @@
 """What is kept of a violated conjecture, a claim that is open.
 
-Where the exact checker knows the claim (harness.certificates.claims) and the verdict has a proof, a counterexample
+Where the exact checker knows the claim (harness.certificates.denials) and the verdict has a proof, a counterexample
 like any other.  Else the instance alone, the smallest so far, which `marginalia check` replays: it stands on the word
 of the trainer and the oracles.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.certificates.claims import CLAIMS as PROVABLE
+from harness.certificates.denials import CLAIMS as PROVABLE
 from harness.claims.table import Claim
 from harness.harvest.finding import proven
 from harness.problem.instances import Instance

@@ -19,6 +19,7 @@ from harness.certificates import verify
 from harness.claims.judge import judge
 from harness.claims.table import Claim
 from harness.harvest.simplest import simplest
+from harness.oracles import Verdict, Verdicts
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.proofs import proof_of_flow
@@ -94,17 +95,26 @@ class Finding:
         return Record(data)
 
 
+def mechanism_of(verdicts: Verdicts, verdict: Verdict) -> str | None:
+    """Why the verdict is "not optimal", as a stored counterexample has it."""
+    assert verdict.certificate is not None
+    if verdict.certificate["kind"] == "statement":
+        return verdict.certificate["says"]
+    if verdict.certificate["problem"] != "full":
+        return "layer"
+    return "global gap" if verdict.certificate["scope"] == "global" else verdicts.mechanism
+
+
 def proven(claim: Claim, instance: Instance) -> Finding | None:
     """The counterexample that the instance is to a claim about optimality, with its simplest proof; None without one.
 
     seed and examples are those of no hunt.
     """
     found = judge(claim, instance, certify="always")
-    verdict = claim.against(found.verdicts) if found.verdicts and found.outcome == "violated" else None
+    verdict = claim.against(found.limit, found.verdicts) if found.verdicts and found.outcome == "violated" else None
     if found.verdicts is None or verdict is None or not verdict.certified or verdict.certificate is None:
         return None
-    layer = verdict.certificate["problem"] != "full"
-    mechanism = "layer" if layer else found.verdicts.mechanism or "global gap"
+    mechanism = mechanism_of(found.verdicts, verdict) or "global gap"
     return Finding(claim.id, mechanism, found.limit, verdict.certificate, seed=0, examples=1).simplified().flowing()
 
 

@@ -25,12 +25,11 @@ from hypothesis.strategies import SearchStrategy
 from harness.certificates import verify
 from harness.claims.judge import judge
 from harness.claims.table import CLAIMS
-from harness.harvest.finding import Finding
+from harness.harvest.finding import Finding, mechanism_of
 from harness.harvest.rays import rays, varied
 from harness.harvest.robustness import glance, measure
 from harness.harvest.shrink import shrink
-from harness.harvest.spaces import ANYTHING, OPENINGS, Quarry, space, within
-from harness.oracles import Verdict, Verdicts
+from harness.harvest.spaces import ANYTHING, SPACES, Quarry, space, within
 from harness.problem.instances import Instance
 from harness.problem.sizes import Sizes, rank
 from harness.report.words import counted
@@ -96,11 +95,12 @@ class Hunter:
 
     def open(self, max_examples: int) -> None:
         """Look for a first counterexample, and for one of the other kind: a robust one may be a little larger."""
-        for opened, sizes in enumerate(OPENINGS):
+        openings = SPACES[self.claim].openings
+        for opened, sizes in enumerate(openings):
             first = self.search(sizes, max_examples, None)
             if first is None:
                 continue
-            for larger in OPENINGS[opened : opened + (1 if first else 2)]:
+            for larger in openings[opened : opened + (1 if first else 2)]:
                 if self.search(larger, max_examples, not first) is not None:
                     break
             return
@@ -231,8 +231,8 @@ class Hunter:
         found = judge(claim, instance, certify="never")
         if found.outcome != "violated" or found.verdicts is None:
             return False
-        verdict = claim.against(found.verdicts)
-        return verdict is not None and self._sought(_mechanism(found.verdicts, verdict))
+        verdict = claim.against(found.limit, found.verdicts)
+        return verdict is not None and self._sought(mechanism_of(found.verdicts, verdict))
 
     def _sought(self, mechanism: str | None) -> bool:
         return self.quarry.mechanism in (None, mechanism)
@@ -242,19 +242,11 @@ class Hunter:
         found = judge(claim, instance, certify="always")
         if found.outcome != "violated" or found.verdicts is None:
             return None
-        verdict = claim.against(found.verdicts)
-        mechanism = _mechanism(found.verdicts, verdict) if verdict is not None else None
+        verdict = claim.against(found.limit, found.verdicts)
+        mechanism = mechanism_of(found.verdicts, verdict) if verdict is not None else None
         if verdict is None or not verdict.certified or verdict.certificate is None or mechanism is None:
             return None
         if not self._sought(mechanism):
             return None
         finding = Finding(self.claim, mechanism, found.limit, verdict.certificate, self.seed, self.driven)
         return finding.flowing() if verify(finding.record().data).accepted else None
-
-
-def _mechanism(verdicts: Verdicts, verdict: Verdict) -> str | None:
-    """Why the verdict is "not optimal", as a stored counterexample has it."""
-    assert verdict.certificate is not None
-    if verdict.certificate["problem"] != "full":
-        return "layer"
-    return "global gap" if verdict.certificate["scope"] == "global" else verdicts.mechanism

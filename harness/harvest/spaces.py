@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from harness.problem.instances import Instance
 from harness.problem.networks import Activation, Network
 from harness.problem.sizes import Sizes
 from strategies.architectures import Architecture, Kind
+from strategies.predicates import covering_instances
 
 # Searched in turn for a first counterexample: coincidences are the commoner the fewer numbers there are.
 OPENINGS = (
@@ -54,11 +56,15 @@ class Space:
 
     quarries: what a harvest looks for, each on its own.
     zeros: whether neurons that start at zero are worth drawing.
+    openings: the sizes that are searched for a first one.
+    drawn: strategies of instances, by the number of points, of a claim on starts that small integers do not meet.
     """
 
     architectures: tuple[Architecture, ...]
     quarries: tuple[Quarry, ...]
     zeros: bool = True
+    openings: tuple[Sizes, ...] = OPENINGS
+    drawn: Callable[[int], st.SearchStrategy[Instance]] | None = None
 
 
 def _architectures(kinds: tuple[Kind, ...], activations: tuple[Activation, ...], depth: int = 2) -> Any:
@@ -70,6 +76,15 @@ _DEEP_RELU = _architectures(("fully connected",), ("relu",), 3)
 _DEEP = _architectures(("diagonal", "fully connected"), ("linear", "relu"), 3)
 _SHARED = _architectures(("convolutional",), ("linear", "relu"))
 _UNSHARED = _architectures(("fully connected", "diagonal", "sparse"), ("linear", "relu"))
+_HALF = Fraction(1, 2)
+_LEAKY = (Architecture("fully connected", "leaky_relu", 2, _HALF),)
+_SIGNED = (Architecture("fully connected", "leaky_relu", 2, _HALF, fixed=(2,), signed=True),)
+_LINEAR = (Architecture("fully connected", "linear"),)
+_CIRCULANT = (Architecture("circulant", "linear"),)
+_CLASSES = tuple(Architecture("fully connected", "linear", outputs=classes) for classes in (2, 3))
+# A few patient draws do where coincidences are common.
+_SHORT = (600, 400)
+_COVERS = tuple(Sizes(points, 4 * points, 2) for points in (3, 4))
 
 SPACES = {
     "fc-relu-local": Space(
@@ -97,18 +112,32 @@ SPACES = {
     "relu-active-layerwise-global": Space(
         _RELU + _DEEP_RELU, (Quarry("layer", depth=2), Quarry("layer", depth=3)), zeros=False
     ),
+    "orthsep-weak-local": Space(_RELU, (Quarry("kink", patience=_SHORT),), zeros=False),
+    "nearorth-beyond": Space(_RELU, (Quarry("slack margin", patience=_SHORT),), zeros=False),
+    "linear-all-support-beyond": Space(_LINEAR, (Quarry("slack margin", patience=_SHORT),), zeros=False),
+    "conv-full-global": Space(_CIRCULANT, (Quarry("global gap", patience=_SHORT),)),
+    "cover-small-global": Space(
+        _RELU, (Quarry("global gap", patience=(200, 30)),), openings=_COVERS, drawn=covering_instances
+    ),
+    "leaky-nearorth-any": Space(_SIGNED, (Quarry("unequal neurons", patience=_SHORT),), zeros=False),
+    "fc-leaky-local": Space(_LEAKY, (Quarry("dead neuron", patience=_SHORT),)),
+    "fc-leaky-started-local": Space(_LEAKY, (Quarry("dead neuron", patience=_SHORT),), zeros=False),
+    "mc-linear2-global": Space(_CLASSES, (Quarry("global gap", patience=_SHORT),)),
 }
 
 
 def space(claim: str, quarry: Quarry, sizes: Sizes, count: int) -> st.SearchStrategy[list[Instance]]:
     """So many instances at once within the sizes, of the architectures that claim and quarry are about."""
+    own = SPACES[claim]
+    if own.drawn is not None:
+        return st.lists(own.drawn(sizes.points), min_size=1, max_size=1)
     return batches(
-        [architecture for architecture in SPACES[claim].architectures if architecture in quarry],
+        [architecture for architecture in own.architectures if architecture in quarry],
         count,
         max_points=sizes.points,
         max_width=sizes.neurons,
         max_dimension=sizes.dimensions,
-        zeros=SPACES[claim].zeros,
+        zeros=own.zeros,
     )
 
 

@@ -19,6 +19,8 @@ general         the order in which these are tried
 layer_tree      one layer's problem by splitting on gates;  layer_forms, least_distance  below it
 products        the hard-margin SVM and bounds on products of norms
 vertices        diagonal networks
+halves          data of two halves that do not help each other: mirrored, or classes of acute angles
+circulant       a filter as wide as the input
 proofs, exact   certificates in exact rationals
 """
 

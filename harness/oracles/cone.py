@@ -9,7 +9,8 @@
     max sum(alpha)  (layer 1: - 1/2 sum_j (weight_j D_j)^2)   s.t.   every listed case has norm <= 1 (<= D_j),
     sum(alpha) <= cap.
 
-`solve_least_norm`: the point of least norm of a polyhedron.
+`solve_least_norm`: the point of least norm of a polyhedron.  `solve_spectrum`: that of least sum of the moduli of its
+discrete Fourier transform.
 
 Clarabel: min 1/2 x'Px + q'x  s.t.  Ax + s = b, s in a product of cones; the dual z has the sign of A'z + Px + q = 0.
 """
@@ -193,6 +194,31 @@ def solve_least_norm(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
 
     cones = [clarabel.NonnegativeConeT(len(a))]
     return _solve(np.eye(a.shape[1]), np.zeros(a.shape[1]), -a, -b, cones, measure)
+
+
+def solve_spectrum(z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """beta (d,) of least sum of |fft(beta)|/d with z beta >= 1, and its multipliers alpha (n,); None if not found."""
+    n, d = z.shape
+    rows = np.fft.fft(np.eye(d))
+    a, b = np.zeros((n + 3 * d, 2 * d)), np.zeros(n + 3 * d)
+    a[:n, d:], b[:n] = -z, -1.0
+    for k in range(d):
+        a[n + 3 * k, k] = -1.0
+        a[n + 3 * k + 1, d:], a[n + 3 * k + 2, d:] = -rows[k].real, -rows[k].imag
+    cones = [clarabel.NonnegativeConeT(n), *[clarabel.SecondOrderConeT(3)] * d]
+    q = np.append(np.full(d, 1.0 / d), np.zeros(d))
+
+    def measure(x: np.ndarray, y: np.ndarray) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
+        beta, alpha = x[d:], np.maximum(y[:n], 0.0)
+        lowest = float((z @ beta).min())
+        cost = float(np.abs(np.fft.fft(beta)).sum()) / d
+        spectrum = float(np.abs(np.fft.fft(alpha @ z)).max())
+        if not lowest > 0.0 or not spectrum > 0.0:
+            return np.inf, (beta, alpha)
+        cost, bound = cost / lowest, float(alpha.sum()) / spectrum
+        return abs(cost - bound) / cost, (beta / lowest, alpha)
+
+    return _solve(np.zeros((2 * d, 2 * d)), q, a, b, cones, measure)
 
 
 def _solve(

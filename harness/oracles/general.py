@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from harness.oracles.balls import no_better_nearby
+from harness.oracles.circulant import decide_circulant
 from harness.oracles.curves import descending
 from harness.oracles.expansion import Expansion
 from harness.oracles.products import decide_product
@@ -50,6 +51,9 @@ class General:
         """Whether the limit is a global optimum."""
         if self._product is not None and self._product.status != "undecided":
             return self._product
+        around = decide_circulant(self.point, self.certify)
+        if around is not None and around.status != "undecided":
+            return around
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
         return decide_vertices(self.point, self.certify) or Verdict(

@@ -9,6 +9,7 @@ from harness.oracles.apart import Apart, are_apart
 from harness.oracles.assumptions import NAMES, assumptions
 from harness.oracles.brought import Brought
 from harness.oracles.general import General
+from harness.oracles.halves import decide_halves
 from harness.oracles.layer_tree import decide_layer
 from harness.oracles.layers import decide_first, decide_second, undecided
 from harness.oracles.optimality import decide_global, decide_local
@@ -91,6 +92,9 @@ class Verdicts:
             return self._whole.global_
         if apart is None:
             return self._other.global_
+        halves = decide_halves(self.point, self.certify)
+        if halves is not None and halves.status != "undecided":
+            return halves
         verdict = decide_global(full_problem(apart), self.local, self.certify)
         if verdict.status == "undecided":
             return decide_vertices(self.point, self.certify) or verdict

@@ -100,8 +100,13 @@ class Record:
 
     @cached_property
     def better(self) -> Exact:
-        """A better point: that of the certificate, or, where the certificate is a curve, the best on it, about."""
+        """A better point: that of the certificate, or, where the certificate is a curve, the best on it, about.
+
+        The limit itself where the claim is not about an optimum.
+        """
         certificate = self.data["certificate"]
+        if self.stated:
+            return self.limit
         if certificate["kind"] == "curve":
             d, e, eps = self.curve
             point = along(self.limit, d, e, Fraction(eps))
@@ -149,6 +154,11 @@ class Record:
             left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
             low, high = (low, right) if worth(left) < worth(right) else (left, high)
         return d, e, float(low + high) / 2.0
+
+    @property
+    def stated(self) -> bool:
+        """Whether the claim states something of the limit itself, so that there is no better point."""
+        return self.kind == "statement"
 
     @property
     def kind(self) -> str:

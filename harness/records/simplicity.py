@@ -12,7 +12,12 @@ Certificate = Mapping[str, Any]
 
 
 def simplicity(certificate: Certificate) -> tuple[int, Fraction]:
-    """Less is simpler: the largest denominator of the better point, and its cost; of a curve the denominator alone."""
+    """Less is simpler: the largest denominator of the better point, and its cost; of a curve the denominator alone.
+
+    What is stated of the limit itself has no better point.
+    """
+    if certificate["kind"] == "statement":
+        return 1, Fraction(0)
     if "better" not in certificate:
         return _largest(exact([*certificate["d"], *(certificate["e"] or [])])), Fraction(0)
     better = better_of(certificate)

@@ -65,7 +65,12 @@ def figure(record: Record, kind: str) -> bytes:
 
 
 def draw(record: Record) -> Figure:
-    """Three panels side by side: the limit of the flow, the better point, and the way from one to the other."""
+    """Three panels side by side: the limit of the flow, the better point, and the way from one to the other.
+
+    Where the claim states something of the limit itself: the limit and its margins.
+    """
+    if record.stated:
+        return _draw_limit(record)
     figure = Figure(figsize=(10.5, 4.1), layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 0.95))
@@ -97,6 +102,36 @@ def draw(record: Record) -> Figure:
     _way(right, record)
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False)
+    return figure
+
+
+def _draw_limit(record: Record) -> Figure:
+    figure = Figure(figsize=(7.0, 4.1), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    left.set_title(f"(a) the limit: {record.costs(record.limit, _short)}", fontsize=10)
+    handles: list[Line2D] = []
+    if record.apart:
+        neurons = record.neurons(record.limit)
+        if record.instance.d == 2:
+            _window(left, record, neurons)
+            _points(left, record)
+            _labels(left, record, _arrows(left, neurons, _arrow_scale(record, neurons)))
+        else:
+            _bars(left, record, neurons)
+        handles = _legend(record, neurons)
+    else:
+        _weight_bars(left, record.limit)
+    margins = [float(q) for q in record.data["limit"]["margins"]]
+    right.set_title("(b) its margins", fontsize=10)
+    right.bar(range(len(margins)), margins, 0.6, color=GREEN)
+    right.axhline(1, color="black", linewidth=0.8)
+    right.set_xticks(
+        range(len(margins)), [f"$x_{{{record.instance.problem.place(i)[0]}}}$" for i in range(len(margins))]
+    )
+    right.set_ylabel("$q_i$")
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2), frameon=False)
     return figure
 
 

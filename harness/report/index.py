@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.claims.table import Claim
 from harness.records.record import PAGE, Record
-from harness.report.words import short, table
+from harness.report.words import concluded, short, table
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
 
@@ -31,7 +31,7 @@ def index(records: Sequence[Record]) -> str:
 def claim_section(claim: Claim, records: Sequence[Record]) -> str:
     """What the site says of one claim."""
     assumed = f", if {claim.assumption}" if claim.assumption else ""
-    conclusion = claim.conclusion if claim.conclusion.startswith("every") else f"the limit is a {claim.conclusion}"
+    conclusion = concluded(claim)
     rows = [(f"[{record.mechanism}]({record.folder}/index.html)", *_facts(record)) for record in _sorted(records)]
     return f"### {claim.id}\n\n{claim.setting}{assumed}: {conclusion} ({claim.status}; {claim.source}).\n\n" + table(
         ("mechanism", *_FACTS), rows
@@ -62,7 +62,7 @@ def _facts(record: Record) -> tuple[str, ...]:
         str(sum(network.widths[1:-1])),
         str(record.instance.d),
         short(record.value(record.limit)),
-        short(record.value(record.better)),
+        "-" if record.stated else short(record.value(record.better)),
     )
 
 

@@ -35,6 +35,14 @@ _SENTENCES = {
         "The outgoing weights v_j stay as they are in the limit, and the incoming weights w_j alone are changed. What "
         "is optimal for them depends on gates that the flow has fixed: {kinks_or_gates}"
     ),
+    "slack margin": (
+        "A point is served by what the neurons learn from others, with more than the least margin. It has no "
+        "multiplier, and nothing is learnt from it: the points are not orthogonal enough for each to need its own."
+    ),
+    "unequal neurons": (
+        "A neuron learns from a point in proportion to its slope there. Neurons whose outgoing weights have one sign "
+        "are on at different points, so that they end in different directions."
+    ),
     "saddle": (
         "With the same gates and the same zeros there is a better point: the flow stayed in an invariant subspace "
         "on which the limit is the best, by a symmetry of the start, and the better point lies outside it."

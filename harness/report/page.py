@@ -8,9 +8,14 @@ from harness.claims.table import CLAIMS, Claim
 from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
-from harness.report.words import activated, activation, counted, margin_of, short, table, vector
+from harness.report.words import activated, activation, concluded, counted, margin_of, short, table, vector
 
-FIGURE_SAYS = "The points, and the neurons in the limit and at the better point"
+
+def figure_says(record: Record) -> str:
+    """What its figure shows."""
+    if record.stated:
+        return "The points, the neurons in the limit, and its margins"
+    return "The points, and the neurons in the limit and at the better point"
 
 
 def page(record: Record) -> str:
@@ -18,7 +23,7 @@ def page(record: Record) -> str:
     blocks = [
         f"# {title(record)}",
         statement(record),
-        f"![{FIGURE_SAYS}]({FIGURE})",
+        f"![{figure_says(record)}]({FIGURE})",
         *(f"## {heading}\n\n{body}" for heading, body in sections(record)),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -34,7 +39,11 @@ def sections(record: Record) -> list[tuple[str, str]]:
     return [
         ("The instance", _instance(record)),
         ("The limit of the flow", _limit(record)),
-        (f"A better point {'elsewhere' if is_global(record) else 'next to it'}", _better(record)),
+        *(
+            []
+            if record.stated
+            else [(f"A better point {'elsewhere' if is_global(record) else 'next to it'}", _better(record))]
+        ),
         ("Why", explain(record)),
         *([("How robust it is", _robustness(record))] if record.robust is not None else []),
         ("What is proven" if record.proven else "What is proven, and what is evidence", proof(record)),
@@ -49,8 +58,10 @@ def _claim(record: Record) -> Claim:
 def statement(record: Record) -> str:
     """What is refuted, with its terms."""
     claim = _claim(record)
-    assumed = f" If, in the limit, {claim.assumption}, then" if claim.assumption else " Then"
-    conclusion = claim.conclusion if claim.conclusion.startswith("every") else f"the limit is a {claim.conclusion}"
+    decision = claim.decided_by
+    where = "" if decision.data or decision.start else ", in the limit,"
+    assumed = f" If{where} {claim.assumption}, then" if claim.assumption else " Then"
+    conclusion = concluded(claim)
     layer = (
         " (P_l) is the same over the parameters u^l of one layer, the others held at the limit."
         if record.layer is not None

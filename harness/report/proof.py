@@ -21,7 +21,12 @@ def proof(record: Record) -> str:
     if limit.get("evidence"):
         log_norm, distance = limit["evidence"][-1]
         evidence = f" At log ||theta(t)|| = {short(log_norm)} its direction was within {float(distance):.1e} of it."
-    proofs = {"better": _proof_of_better, "curve": _proof_of_curve, "layer better": _proof_of_layer}
+    proofs = {
+        "statement": _proof_of_statement,
+        "better": _proof_of_better,
+        "curve": _proof_of_curve,
+        "layer better": _proof_of_layer,
+    }
     words = proofs.get(record.kind, _proof_of_cheaper)
     head = f"Proven, in exact arithmetic, by `marginalia verify`: {words(record)}\n\n"
     if record.proven:
@@ -44,6 +49,20 @@ def _proof_of_flow(record: Record) -> str:
         "Proven too, by the same command: every solution of the gradient flow from this start ends there. "
         f"{theorems}\n\n{steps}"
     )
+
+
+def _proof_of_statement(record: Record) -> str:
+    certificate = record.data["certificate"]
+    where = ", ".join(f"{name} {_said(value)}" for name, value in certificate["witness"].items())
+    return (
+        f"what the claim states is false ({certificate['says']}; {where}) of every point within 1e-9 of the limit: on "
+        f"that ball margins and inputs change by no more than their Lipschitz constants allow. So it is false {LAST} "
+        "That the limit as stored is nearly a KKT point, to 1e-8, is proven too."
+    )
+
+
+def _said(value: object) -> str:
+    return " and ".join(map(_said, value)) if isinstance(value, list) else str(value)
 
 
 def _proof_of_better(record: Record) -> str:

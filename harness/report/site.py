@@ -24,7 +24,7 @@ from harness.report.film import Film, angles, film
 from harness.report.improving import way, worth
 from harness.report.index import claim_section, mechanism_section
 from harness.report.markdown import html, typeset
-from harness.report.page import FIGURE_SAYS, sections, statement, title
+from harness.report.page import figure_says, sections, statement, title
 from harness.report.scene import scene, subscript
 
 _CLOCK = "log ‖θ‖"
@@ -93,7 +93,7 @@ def _page(record: Record) -> str:
             )
         ),
         panels=panels,
-        figure_says=FIGURE_SAYS,
+        figure_says=figure_says(record),
         body=Markup(html(body)),
         # It stands inside a script element.
         frames=Markup(json.dumps(frames, separators=(",", ":")).replace("<", "\\u003c")),
@@ -108,7 +108,8 @@ def _panel(heading: str, picture: str, caption: str) -> dict[str, Any]:
 
 
 def _charts(record: Record, moving: Film) -> list[dict[str, Any]]:
-    return [_directions(record, moving), _margins(record, moving), *_gates(record, moving), _gain(record)]
+    gain = [] if record.stated else [_gain(record)]
+    return [_directions(record, moving), _margins(record, moving), *_gates(record, moving), *gain]
 
 
 def _directions(record: Record, moving: Film) -> dict[str, Any]:
@@ -149,10 +150,11 @@ def _margins(record: Record, moving: Film) -> dict[str, Any]:
         lines.append(Line(name, clock, moving.margins[:, row].tolist(), row % COLOURS, row % 2 == 1))
     reached, possible = (_normalised(record, theta) for theta in (record.limit, record.better))
     levels = [Level("in the limit", reached, "limit")]
-    if record.layer is None:
+    better = record.layer is None and not record.stated
+    if better:
         levels.append(Level("at the better point", possible, "dotted"))
     picture = chart(lines, across=_CLOCK, up="margin at norm 1", levels=levels, cursor=True)
-    rises = " The flow tends to less than what the better point has." if record.layer is None else ""
+    rises = " The flow tends to less than what the better point has." if better else ""
     if record.instance.network.outputs > 1:
         said = "Phi_(y_i) - Phi_k of theta / ||theta||, one line a point and other class."
     else:

@@ -8,12 +8,16 @@ Points, n rows in d dimensions:
 - gaussian: standard normal coordinates;
 - integer: coordinates uniform on -3 .. 3, no row zero;
 - near-orthogonal: a random orthonormal frame, one vector a point, plus a normal perturbation of norm about 0.1;
-- clustered: two standard normal centres; every point is one of them, by a fair coin, plus 0.2 times a normal vector.
+- clustered: two standard normal centres; every point is one of them, by a fair coin, plus 0.2 times a normal vector;
+- orthogonally separable: the moduli of normal coordinates, all of them turned by a fair coin a point;
+- mirrored: half as many normal points, and their mirror images;
+- hidden bias: normal first coordinates, and 1 for the second;
+- basis: the standard basis.
 
 Labels: of a "linear teacher" (the sign of x . u, u normal), of a "network teacher" (another network of the same
-architecture with normal weights), the sign of the "start"'s own output, or "random", by a fair coin. An output of 0
-is +1. With several outputs a label is the class of the largest, or drawn uniformly, and a linear teacher has a vector
-for each.
+architecture with normal weights), the sign of the "start"'s own output, that of the "sum" of the coordinates, or
+"random", by a fair coin. An output of 0 is +1. With several outputs a label is the class of the largest, or drawn
+uniformly, and a linear teacher has a vector for each.
 
 Starts: every parameter `scale` times a standard normal number ("gaussian"), or times an integer uniform on -2 .. 2
 ("integer"), in which zeros and ties are common. outgoing, if it is given, then fixes the outgoing norm of every hidden
@@ -35,11 +39,20 @@ import numpy as np
 from harness.problem.evaluation import evaluate
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance, Loss
-from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected, sparse
+from harness.problem.networks import Activation, Network, circulant, convolutional, diagonal, fully_connected, sparse
 
-Family = Literal["fully connected", "diagonal", "locally connected", "convolutional"]
-Data = Literal["gaussian", "integer", "near-orthogonal", "clustered"]
-Labels = Literal["linear teacher", "network teacher", "start", "random"]
+Family = Literal["fully connected", "diagonal", "locally connected", "convolutional", "circulant", "scalar"]
+Data = Literal[
+    "gaussian",
+    "integer",
+    "near-orthogonal",
+    "clustered",
+    "orthogonally separable",
+    "mirrored",
+    "hidden bias",
+    "basis",
+]
+Labels = Literal["linear teacher", "network teacher", "start", "sum", "random"]
 Start = Literal["gaussian", "integer"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -52,6 +65,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 # What a network has that is trained everywhere and has one output, and a slope of its own only where it is leaky.
 USUAL = {"slope": None, "fixed": None, "outputs": 1}
+_GIVEN_WIDTH = ("diagonal", "convolutional", "circulant", "scalar")
 # One in a hundred is decided exactly whatever the floats say.
 AUDIT = 100
 
@@ -61,7 +75,8 @@ class Cell:
     """One point of a survey's grid. width: neurons a hidden layer, None where the family and d fix it.
 
     "locally connected" has a window of two coordinates a hidden neuron of the first layer; "convolutional" one filter
-    of two coordinates. slope: the negative one, of "leaky_relu" alone. fixed: a layer that is not trained, from 1 on.
+    of two coordinates, "circulant" one as wide as the input, moved around it, "scalar" one of a single number.
+    slope: the negative one, of "leaky_relu" alone. fixed: a layer that is not trained, from 1 on.
     Raises FieldError.
     """
 
@@ -88,7 +103,7 @@ class Cell:
         for name in ("depth", "n", "d", "outputs"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise FieldError(f"cell.{name}", "must be a positive integer")
-        given = self.family in ("diagonal", "convolutional") or self.depth == 1
+        given = self.family in _GIVEN_WIDTH or self.depth == 1
         if given != (self.width is None) or (not given and (type(self.width) is not int or self.width < 1)):
             raise FieldError("cell.width", "the family fixes it" if given else "must be a positive integer")
         for name in ("scale", "outgoing"):
@@ -97,8 +112,16 @@ class Cell:
                 raise FieldError(f"cell.{name}", "must be a positive number")
         if self.data == "near-orthogonal" and self.n > self.d:
             raise FieldError("cell.n", "near-orthogonal points need n <= d")
-        if self.family == "convolutional" and (self.depth != 2 or self.d < 2):
-            raise FieldError("cell.depth", "convolutional networks have depth 2 and d >= 2")
+        if self.data == "mirrored" and self.n % 2:
+            raise FieldError("cell.n", "mirrored points are an even number")
+        if self.data == "hidden bias" and self.d != 2:
+            raise FieldError("cell.d", "points with a hidden bias have two coordinates")
+        if self.data == "basis" and self.n != self.d:
+            raise FieldError("cell.n", "the standard basis has n = d")
+        if self.labels == "sum" and self.outputs > 1:
+            raise FieldError("cell.labels", "the sum of the coordinates has a sign, and no class")
+        if self.family in _GIVEN_WIDTH[1:] and (self.depth != 2 or self.d < 2):
+            raise FieldError("cell.depth", f"{self.family} networks have depth 2 and d >= 2")
         if (self.slope is None) == (self.activation == "leaky_relu"):
             raise FieldError("cell.slope", "leaky_relu has one, and nothing else")
         if self.fixed is not None and not (self.depth > 1 and 1 <= self.fixed <= self.depth):
@@ -146,6 +169,8 @@ def draw(cell: Cell, rng: np.random.Generator) -> Instance:
         outputs = x @ rng.standard_normal((cell.d, cell.outputs))
     elif cell.labels == "network teacher":
         outputs = evaluate(network, [rng.standard_normal(size) for size in network.sizes], x).outputs
+    elif cell.labels == "sum":
+        outputs = x.sum(axis=1, keepdims=True)
     elif cell.labels == "start":
         outputs = evaluate(network, theta0, x).outputs
     elif cell.outputs == 1:
@@ -168,6 +193,10 @@ def _network(
         return diagonal(activation, d, depth, negative_slope=slope, outputs=outputs)
     if family == "convolutional":
         return convolutional(activation, d, 2, negative_slope=slope, outputs=outputs)
+    if family == "circulant":
+        return circulant(activation, d, negative_slope=slope, outputs=outputs)
+    if family == "scalar":
+        return convolutional(activation, d, 1, negative_slope=slope, outputs=outputs)
     hidden = [width] * (depth - 1)
     if family == "fully connected" or depth == 1:
         return fully_connected(activation, (d, *hidden), negative_slope=slope, outputs=outputs)
@@ -200,11 +229,32 @@ def _clustered(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     return centres[rng.integers(2, size=n)] + 0.2 * rng.standard_normal((n, d))
 
 
+def _orthogonally_separable(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return (2.0 * rng.integers(2, size=(n, 1)) - 1.0) * np.abs(rng.standard_normal((n, d)))
+
+
+def _mirrored(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    half = rng.standard_normal((n // 2, d))
+    return np.concatenate([half, -half])
+
+
+def _hidden_bias(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return np.column_stack([rng.standard_normal(n), np.ones(n)])
+
+
+def _basis(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return np.eye(d)
+
+
 _DATA: dict[Data, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "gaussian": _gaussian,
     "integer": _integer,
     "near-orthogonal": _near_orthogonal,
     "clustered": _clustered,
+    "orthogonally separable": _orthogonally_separable,
+    "mirrored": _mirrored,
+    "hidden bias": _hidden_bias,
+    "basis": _basis,
 }
 
 

@@ -17,7 +17,7 @@ from harness.survey.counts import Counts
 from harness.survey.plan import Plan
 from harness.survey.runner import run
 from harness.tables.measured import FORMAT, TABLES, write
-from harness.tables.rows import GROUPS, Entry, Group
+from harness.tables.rows import GROUPS, Around, Group
 
 _PACKAGES = ("marginalia", "numpy", "scipy", "numba", "clarabel")
 _OUTCOMES = ("outside", "undecided", "holds", "violated")
@@ -51,26 +51,26 @@ def fill(
     return path
 
 
-def plan(group: Group, share: float, seed: int) -> Plan:
+def plan(group: Group | Around, share: float, seed: int) -> Plan:
     """The survey of a group; no verdicts but those that its claims need."""
     instances = max(1, round(share * group.instances))
     return Plan(group.cells, instances, seed=seed, claims=group.claims, verdicts=(), batch=500)
 
 
-def _measured(group: Group, counts: Counts) -> dict[str, Any]:
+def _measured(group: Group | Around, counts: Counts) -> dict[str, Any]:
     """The counts of a group: the instances, and for every claim its outcomes on the networks that it speaks of."""
     return {
         "instances": counts.total.instances,
         "agreement": dict(sorted(counts.total.agreement.items())),
-        "claims": {entry.claim: _outcomes(entry, counts) for entry in group.entries},
+        "claims": {claim: _outcomes(group, claim, counts) for claim in group.claims},
     }
 
 
-def _outcomes(entry: Entry, counts: Counts) -> dict[str, int]:
+def _outcomes(group: Group | Around, claim: str, counts: Counts) -> dict[str, int]:
     found: Counter[str] = Counter()
     for cell, tally in counts.cells:
-        if entry.speaks_of(cell):
-            found.update(tally.claims[entry.claim])
+        if group.speaks_of(claim, cell):
+            found.update(tally.claims[claim])
             found["drawn"] += tally.instances
     return {"drawn": found["drawn"], **{name: found[name] for name in _OUTCOMES}}
 

@@ -1,5 +1,7 @@
 """The cells of the two tables: which claim each is about, and which random instances are drawn for it.
 
+And the claims around the paper, one row each, on instances of kinds that they speak of.
+
 Vardi, Shamir & Srebro, arXiv:2110.02732, sections 3 to 5.  Depth 2, and deep networks with the problems of single
 layers; columns linear and relu; a row is an architecture with what is assumed of the limit.
 """
@@ -112,16 +114,160 @@ class Group:
     def claims(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(entry.claim for entry in self.entries))
 
+    def speaks_of(self, claim: str, cell: Cell) -> bool:
+        """Whether instances of the cell are drawn for this claim."""
+        return any(entry.claim == claim and entry.speaks_of(cell) for entry in self.entries)
+
     @property
     def cells(self) -> tuple[Cell, ...]:
         return _cells(self.activation, self.depth)
 
 
-GROUPS = (
+@dataclass(frozen=True)
+class Around:
+    """Claims around the paper that are judged on the same limits.
+
+    kinds: axes of the cells, each a grid.  instances: how many are drawn in a full run.
+    """
+
+    kind: str
+    claims: tuple[str, ...]
+    kinds: tuple[dict[str, Any], ...]
+    instances: int
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"around-{self.kind}"
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(cell for axes in self.kinds for cell in grid(**axes))
+
+    def speaks_of(self, claim: str, cell: Cell) -> bool:
+        """Whether instances of the cell are drawn for this claim."""
+        return CLAIMS[claim].applies(cell.network)
+
+
+_GENTLE = {"activation": "leaky_relu", "slope": (0.1, 0.5)}
+_SIGNS = {**_GENTLE, "fixed": 2, "width": (2, 4)}
+_NEAR = {"data": "near-orthogonal", "n": (2, 3), "d": (3, 6)}
+_APART = {"data": "orthogonally separable", "labels": "sum", "n": (2, 4), "d": (2, 3)}
+_SCALES = {"scale": (0.1, 1.0)}
+_ANYTHING: tuple[dict[str, Any], ...] = ({"data": "gaussian"}, {"data": "integer", "start": "integer"})
+
+AROUND = (
+    Around(
+        "kinked",
+        (
+            "pattern-collapse",
+            "depth2-concave-kinks-local",
+            "dead-local-global",
+            "dead-local-global-any",
+            "depth2-relu-generic-local",
+            "fc-leaky-local",
+            "fc-leaky-started-local",
+            "leaky-nonzero-local",
+        ),
+        tuple(
+            {**network, **law, "width": 3, "d": 2, "n": (2, 3), "labels": "start"}
+            for network in ({"activation": "relu"}, _GENTLE)
+            for law in _ANYTHING
+        ),
+        100_000,
+    ),
+    Around("paths", ("multi-margin",), ({"activation": ("relu", "linear"), "depth": (2, 3), "width": 2},), 20_000),
+    Around("apart", ("orthsep-global",), ({"width": (2, 4), **_APART, **_SCALES},), 20_000),
+    Around("deep", ("orthsep-deep",), ({"depth": 3, "width": 3, **_APART},), 40_000),
+    Around(
+        "near",
+        ("nearorth-equal", "nearorth-adversarial", "linear-all-support"),
+        ({"activation": ("relu", "linear"), "width": 4, **_NEAR, **_SCALES},),
+        80_000,
+    ),
+    Around(
+        "near-leaky",
+        ("leaky-equal", "leaky-nearorth", "leaky-nearorth-sharp", "leaky-linear-margin"),
+        ({**_GENTLE, "width": 4, **_NEAR}, {**_SIGNS, **_NEAR}),
+        160_000,
+    ),
+    Around(
+        "mirrored",
+        ("sym-floor", "sym-global"),
+        tuple(
+            {**network, "data": "mirrored", "width": (3, 4), "n": (2, 4), "d": (2, 3), **_SCALES}
+            for network in ({"activation": "relu"}, _GENTLE)
+        ),
+        60_000,
+    ),
+    Around(
+        "hidden-bias",
+        ("univariate-two-breaks",),
+        ({"data": "hidden bias", "labels": "start", "width": (6, 10), "n": (3, 4), "d": 2},),
+        60_000,
+    ),
+    Around(
+        "diagonal",
+        ("diag2-unbalanced-global", "diag2-balanced-orthant"),
+        tuple(
+            {"family": "diagonal", "activation": "linear", "d": (2, 3), "n": (1, 2), "outgoing": ratio, **_SCALES}
+            for ratio in (None, 1.0)
+        ),
+        60_000,
+    ),
+    Around(
+        "filters",
+        ("conv-full-nonzero-global", "conv-full-global", "conv-scalar-global"),
+        tuple(
+            {"family": ("circulant", "scalar"), "activation": "linear", "d": (2, 3, 4), "n": (1, 2), **law}
+            for law in _ANYTHING
+        ),
+        60_000,
+    ),
+    Around(
+        "generic",
+        ("linear-generic-local",),
+        (
+            {"activation": "linear", "width": 2, "depth": (2, 3), "d": 2, "n": (1, 2)},
+            {"family": ("diagonal", "convolutional"), "activation": "linear", "d": (2, 3), "n": (1, 2)},
+        ),
+        40_000,
+    ),
+    Around(
+        "fixed",
+        ("leaky-nearorth-any", "leaky-separable-separates", "leaky-orthsep", "frozen-concave-kinks-local"),
+        (
+            {**_SIGNS, "d": 2, "n": (2, 3)},
+            {**_SIGNS, **_APART},
+            {"activation": "relu", "fixed": 2, "width": 4, "d": 2, "n": (2, 3), "labels": "start"},
+        ),
+        80_000,
+    ),
+    Around(
+        "classes",
+        ("mc-depth1-global", "mc-seli-floor", "mc-linear2-global", "mc-linear2-generic-global"),
+        (
+            {"activation": "linear", "depth": 1, "outputs": (2, 3), "n": (3, 4), "d": (2, 3)},
+            {
+                "activation": "linear",
+                "width": (2, 3),
+                "outputs": 3,
+                "data": "basis",
+                "labels": "random",
+                "n": 3,
+                "d": 3,
+            },
+            {"activation": "linear", "width": (2, 3), "outputs": (2, 3), "n": (2, 3), "d": 2, "start": "integer"},
+        ),
+        60_000,
+    ),
+)
+GROUPS: tuple[Group | Around, ...] = (
     Group("linear", 2, 200_000),
     Group("relu", 2, 520_000),
     Group("linear", 3, 150_000),
     Group("relu", 3, 130_000),
+    *AROUND,
 )
 
 

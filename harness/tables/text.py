@@ -1,4 +1,7 @@
-"""The measured tables as Markdown: in every cell the answer, what was counted, and the smallest counterexample."""
+"""The measured tables as Markdown: in every cell the answer, what was counted, and the smallest counterexample.
+
+Of the claims around the paper a row each.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.claims.table import CLAIMS
 from harness.records.record import PAGE, Record
 from harness.report.words import table
-from harness.tables.rows import COLUMNS, ENTRIES, Entry
+from harness.tables.rows import AROUND, COLUMNS, ENTRIES, Around, Entry
 
 NOTE = (
     "Points x neurons x dimensions; robust counterexamples survive small changes of the start and of the data. Drawn: "
@@ -20,7 +24,7 @@ NOTE = (
 
 
 def markdown(measured: dict[str, Any] | None, records: Sequence[Record], folder: str) -> str:
-    """Both tables.
+    """Both tables, and that of the claims around the paper.
 
     measured: as harness.tables.measured.read returns it.  records: the stored counterexamples, in `folder` as links go.
     """
@@ -33,7 +37,23 @@ def markdown(measured: dict[str, Any] | None, records: Sequence[Record], folder:
             for row in dict.fromkeys(entry.row for entry in entries)
         ]  # fmt: skip
         blocks.append(table((f"{name} (limit of the flow)", *COLUMNS), lines))
+    around = [_row(claim, group, measured) for group in AROUND for claim in group.claims]
+    blocks.append(table(("claim", "status", *_COUNTED), around))
     return "\n\n".join([*blocks, " ".join([NOTE, *_again(measured)])])
+
+
+_COUNTED = ("drawn", "assumed", "decided", "violated", "bound")
+
+
+def _row(claim: str, group: Around, measured: dict[str, Any] | None) -> tuple[str, ...]:
+    found = ((measured or {}).get("groups") or {}).get(group.name)
+    counts = found and found["claims"].get(claim)
+    if not counts:
+        return claim, CLAIMS[claim].status, *("not measured", *[""] * 4)
+    decided, violated = counts["holds"] + counts["violated"], counts["violated"]
+    bound = f"1 in {max(1, decided // 3):,}" if decided and not violated else ""
+    numbers = (counts["drawn"], counts["drawn"] - counts["outside"], decided, violated)
+    return claim, CLAIMS[claim].status, *(f"{number:,}" for number in numbers), bound
 
 
 def _again(measured: dict[str, Any] | None) -> list[str]:
