@@ -39,7 +39,7 @@ def test_concave_kinks_are_locally_optimal(check, instance):
 
 @pytest.mark.claim("frozen-concave-kinks-local", decided=20)
 @examples(40)
-@given(instance=instances(networks=FROZEN))
+@given(instance=instances(networks=FROZEN) | orthogonally_separable_instances(FROZEN, weak=True))
 def test_concave_kinks_with_fixed_outputs_are_locally_optimal(check, instance):
     check(instance)
 

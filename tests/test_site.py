@@ -304,7 +304,7 @@ def test_the_tables_of_the_index_are_not_cut_off(tmp_path: Path, visit: Any) -> 
     for width in (1400, 1120):
         page = visit(path, width)
         wide = "es => es.filter(e => e.scrollWidth > e.clientWidth).length"
-        assert page.locator(".scroll").count() == 3
+        assert page.locator(".scroll").count() == 4
         assert page.eval_on_selector_all(".scroll", wide) == 0
 
 
