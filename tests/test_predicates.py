@@ -113,6 +113,13 @@ def test_orthogonal_separability() -> None:
     assert not predicates.weakly_orthogonally_separable(problem(((1, 0), (-TINY, 1))))
 
 
+def test_right_angles_are_those_that_a_neuron_sees() -> None:
+    assert not predicates.no_right_angles(problem(((3, -3), (-1, -1))))
+    assert predicates.no_right_angles(problem(((3, -3), (-1, -2))))
+    assert predicates.no_right_angles(problem(((3, -3), (-1, -1)), network=diagonal("relu", 2, 2)))
+    assert not predicates.no_right_angles(problem(((3, 0), (-1, -2)), network=diagonal("relu", 2, 2)))
+
+
 def test_mirror_images() -> None:
     assert predicates.mirrored(problem(((1, 2), (-1, -2)), (1, -1)))
     assert not predicates.mirrored(problem(((1, 2), (-1, -2)), (1, 1)))

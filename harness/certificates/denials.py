@@ -155,6 +155,7 @@ _AROUND = {
         "full",
         "local",
         assumes=nonzero_weight_vectors,
+        data=predicates.no_right_angles,
     ),
     "cover-small-global": Denial(_fc2_relu, _FC2_RELU, "full", "global", start=predicates.covering_and_small),
     "leaky-equal": Denial(_signed_or_fc2_leaky, f"leaky {_ONE}", data=predicates.near_orthogonal, statements=_MARGIN),

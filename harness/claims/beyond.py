@@ -312,11 +312,17 @@ _C = (
     Claim(
         "depth2-relu-generic-local",
         "depth 2, no shared weights, relu",
-        "no exact invariance holds the flow in a smaller subspace, and no neuron is dead in the limit",
+        "no two points are at right angles for a neuron, no exact invariance holds the flow in a smaller subspace, and "
+        "no neuron is dead in the limit",
         "local optimum of (P)",
         "open",
         _HERE,
-        Decision(Networks("relu", "unshared", (2, 2)), locally_optimal, (not_held, no_dead_neuron)),
+        Decision(
+            Networks("relu", "unshared", (2, 2)),
+            locally_optimal,
+            (not_held, no_dead_neuron),
+            data=predicates.no_right_angles,
+        ),
     ),
     Claim(
         "cover-small-global",

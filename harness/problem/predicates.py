@@ -107,6 +107,15 @@ def weakly_orthogonally_separable(problem: Problem) -> bool:
     return all(a >= 0 if y[i] == y[k] else a <= 0 for (i, k), a in _pairs(problem).items())
 
 
+def no_right_angles(problem: Problem) -> bool:
+    """No two points are at right angles for any neuron of the first layer, on the coordinates that it sees."""
+    for row in problem.network.patterns[0]:
+        patches = [tuple(a for a, k in zip(x, row, strict=True) if k >= 0) for x in problem.x]
+        if not all(product(a, b) for i, a in enumerate(patches) for b in patches[i + 1 :]):
+            return False
+    return True
+
+
 def mirrored(problem: Problem) -> bool:
     """The data are their own mirror image with turned labels: (x, y) occurs as often as (-x, -y)."""
     count = Counter(zip(problem.x, problem.y, strict=True))
