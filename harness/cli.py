@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import partial
@@ -25,6 +26,8 @@ from harness.problem.fields import FieldError
 from harness.tools.progress import Progress
 
 if TYPE_CHECKING:
+    from harness.flow import Settings
+    from harness.flow.run import Run
     from harness.harvest import Harvested
     from harness.records.record import Record
 
@@ -138,6 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("instance", metavar="INSTANCE.json", type=Path, help="or a stored counterexample.json")
     check.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     check.add_argument("--device", default="cpu", metavar="D", help="a torch device, default cpu")
+    check.add_argument("--steps", type=int, metavar="N", help="give up after so many steps")
+    check.add_argument("--events", type=int, metavar="N", help="give up after so many events at kinks")
+    check.add_argument("--seconds", type=float, metavar="S", help="give up after so many seconds: the clock decides")
     check.set_defaults(command=_check, extra="flow")
 
     judge = commands.add_parser("judge", help="decide about a point that is there already")
@@ -258,7 +264,8 @@ def _check(options: argparse.Namespace) -> int:
     from harness import decide, drive
     from harness.show.answers import check_object, check_text
 
-    (limit,) = drive([instance], device=options.device)
+    with Progress() as progress:
+        (limit,) = drive([instance], device=options.device, settings=_settings(options, progress))
     verdicts = decide(limit) if limit.status == "converged" else None
     if options.json:
         print(json.dumps(check_object(limit, verdicts), allow_nan=False))
@@ -269,6 +276,44 @@ def _check(options: argparse.Namespace) -> int:
 
         print(f"\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}")
     return OK
+
+
+def _settings(options: argparse.Namespace, progress: Progress) -> Settings | None:
+    """The effort that was asked for; the flow tells where it is."""
+    from dataclasses import replace
+
+    from harness.flow import Settings
+
+    asked = {name: getattr(options, name) for name in ("steps", "events", "seconds")}
+    for name, value in asked.items():
+        if value is not None and not value > 0:
+            raise FieldError(name, "expected a number above 0")
+    if options.device != "cpu":
+        if any(value is not None for value in asked.values()):
+            raise FieldError("device", "steps, events and seconds are for the CPU")
+        return None
+    settings = Settings(watch=_Telling(progress), events=options.events)
+    if options.seconds:
+        settings = replace(settings, deadline=time.monotonic() + options.seconds)
+    if options.steps:
+        settings = replace(
+            settings,
+            steps=options.steps,
+            separation=min(settings.separation, options.steps),
+            patience=min(settings.patience, options.steps),
+        )
+    return settings
+
+
+class _Telling:
+    """Says where a flow is, once it has taken some seconds."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._quiet = progress, time.monotonic() + 3.0
+
+    def __call__(self, run: Run) -> None:
+        if time.monotonic() >= self._quiet:
+            self._progress(f"log-norm {run.log_norm:.4g}, {len(run.events)} events at kinks")
 
 
 def _judge(options: argparse.Namespace) -> int:

@@ -1,14 +1,18 @@
-"""One gradient flow, from its start to its limit, and how it ends.  Counts of steps decide, never the clock."""
+"""One gradient flow, from its start to its limit, and how it ends.
+
+Counts of steps decide; the clock only where somebody asked for a deadline.
+"""
 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.flow.compiled import integrator
-from harness.flow.compiled.state import ROWS, SIGMA
+from harness.flow.compiled.state import ATTEMPTS, ROWS, SIGMA
 from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
@@ -18,6 +22,7 @@ from harness.problem.limits import Limit, Status
 from harness.problem.points import Point
 
 DEFAULT = Settings()
+BETWEEN = 20  # steps between two looks at a flow that is watched
 FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
 
 
@@ -81,7 +86,13 @@ def started(folded: Folded) -> Instance:
 def _to_the_end(run: Run) -> Ending:
     target, steps = -np.inf, run.cap(0)
     while True:
-        code = run.advance(target, steps)
+        # one that is watched is looked at every few steps: it is cut at the same places, and nothing else changes
+        until = min(steps, int(run.state[ATTEMPTS]) + BETWEEN) if run.settings.watched else steps
+        code = run.advance(target, until)
+        if run.settings.watched:
+            _look(run)
+            if code == integrator.OUT_OF_STEPS and until < steps:
+                continue
         if code == integrator.EVENT:
             run.cross()
         elif code == integrator.DUE:
@@ -94,6 +105,15 @@ def _to_the_end(run: Run) -> Ending:
             if ending:
                 return ending
             steps = run.cap(steps)
+
+
+def _look(run: Run) -> None:
+    """Tell whoever watches.  Raises Undecided where the time is up."""
+    if run.settings.watch:
+        run.settings.watch(run)
+    if time.monotonic() > run.settings.deadline:
+        where = f"log-norm {run.log_norm:.4g}, {len(run.events)} events, {int(run.state[ATTEMPTS])} steps"
+        raise Undecided(f"the time that was asked for is over, at {where}")
 
 
 def arrived(run: Run, settled: Point) -> Ending:

@@ -7,6 +7,8 @@ new gates -> now and then polish and ask whether the flow is going there.
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,7 @@ EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
 SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
 SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
+MATRICES = 8  # of all parameters squared, held at once
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ class Settings:
     steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.
     polish_from: min q from which polishes are tried (Run.next_polish).  farthest: the log-norm at which a flow is given
     up, since modes slower than the softmax is sharp cannot be resolved.
+    events: at kinks, at most, where kink_events would allow more.
+
+    deadline: of the clock time.monotonic, infinite unless somebody asked for one: then the clock may decide.
+    watch: told now and then how far a flow is.
     """
 
     rtol: float = 1e-5
@@ -76,6 +83,13 @@ class Settings:
     polish_from: float = 50.0
     farthest: float = 1e4
     record_rows: int = 4000
+    events: int | None = None
+    deadline: float = math.inf
+    watch: Callable[[Run], None] | None = None
+
+    @property
+    def watched(self) -> bool:
+        return self.watch is not None or self.deadline < math.inf
 
 
 class Run:
@@ -83,6 +97,7 @@ class Run:
 
     def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
         _require_squares(instance)
+        _require_room(instance)
         self.instance = instance
         self.settings = settings
         self.record = np.zeros((settings.record_rows if record else 0, 2 + instance.network.size))
@@ -233,6 +248,7 @@ class Run:
     def cross(self) -> None:
         """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
         most = self.settings.kink_events * len(self.gates.gates) * len(self.gates.hidden)
+        most = most if self.settings.events is None else min(most, self.settings.events)
         if len(self.events) >= most:
             done = "separated, but not converged" if self.separated else "not separated"
             raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
@@ -417,6 +433,17 @@ def _require_squares(instance: Instance) -> None:
     points = np.abs(instance.x_float).max(axis=1)
     if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
         raise Undecided("the start or a point is so large or so small that its square is beyond the floats")
+
+
+def _require_room(instance: Instance) -> None:
+    """Raises Undecided where the flow does not fit in memory."""
+    network, rows = instance.network, len(instance.problem.rows)
+    first = network.widths[1] if network.depth > 1 else 0
+    # the normals of the first layer, the gradients, and some square matrices: bases, Jacobians, factors
+    bytes_ = 8 * network.size * (rows * (first + 4) + MATRICES * network.size)
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if bytes_ > most:
+        raise Undecided(f"it would take about {bytes_ / 2**30:.0f} GiB of memory, and there are {most / 2**30:.0f}")
 
 
 def same_point(one: np.ndarray, other: np.ndarray) -> bool:
