@@ -25,7 +25,7 @@ def test_depth_1_is_globally_optimal(check, instance):
 
 
 @pytest.mark.claim("mc-seli-floor", decided=20)
-@examples(50)
+@examples(70)
 @given(instance=basis_instances())
 def test_the_basis_costs_at_least_the_nuclear_norm(check, instance):
     check(instance)

@@ -56,7 +56,7 @@ def test_deep_networks_serve_them_best(check, instance):
 
 
 @pytest.mark.claim("nearorth-equal", decided=20)
-@examples(60)
+@examples(80)
 @given(instance=near_orthogonal_instances(near_orthogonal, RELU) | BEYOND)
 def test_near_orthogonal_points_all_have_the_least_margin(check, instance):
     check(instance)
@@ -87,7 +87,7 @@ def test_less_orthogonal_points_do_not(refute):
 
 
 @pytest.mark.claim("sym-floor", decided=20)
-@examples(60)
+@examples(80)
 @given(instance=mirrored_instances(KINKED) | mirrored_instances(KINKED, inside=False))
 def test_mirrored_data_cost_at_least_the_svm(check, instance):
     check(instance)
