@@ -87,8 +87,12 @@ def _kept(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-compiled = _kept()
-# For what is called at every stage: a call that passes twenty arrays costs as much as the arithmetic.
-inlined = _kept(forceinline=True)
+# Said of each, since a kernel that is compiled on the way to another one would inherit what that says.
+compiled = _kept(_nrt=True)
+# For what is called within steps: it allocates nothing (the compiler would refuse), so that its arrays need no reference
+# counts, which at a call that passes thirty of them cost more than the arithmetic.  It must not return an array.
+bare = _kept(_nrt=False)
+# The same, where the call itself would cost as much as what is called.
+inlined = _kept(_nrt=False, forceinline=True)
 # Sums may be taken in any order, always the same on one machine: inner products then run in vector registers.
-compiled_sums = _kept(fastmath={"reassoc", "nsz"})
+bare_sums = _kept(_nrt=False, fastmath={"reassoc", "nsz"})

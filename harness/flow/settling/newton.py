@@ -27,7 +27,7 @@ JOINING = 1e-3  # of the largest first multiplier: with it, at least, a sample j
 @compiled
 def _system(cell, theta, basis, curved, active, lam, work):
     """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity."""
-    q, grad, pre, delta = work
+    q, grad = work.q, work.grad
     size, r = basis.shape
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
@@ -37,7 +37,7 @@ def _system(cell, theta, basis, curved, active, lam, work):
     residual = np.zeros(r + count)
     matrix = np.zeros((r + count, r + count))
     stationary = basis.T @ (theta - grad.T @ weights)
-    curvature = lagrangian_hessian(cell, theta, curved, weights, basis)
+    curvature = lagrangian_hessian(cell, curved, weights, basis, work)
     for a in range(r):
         residual[a] = stationary[a]
         for b in range(r):

@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.flow.compiled.compiling import compiled
 from harness.flow.compiled.field import softmax
-from harness.flow.compiled.kernel import dot, margins
-from harness.flow.settling.lagrangian import Rows, evaluate_rows
+from harness.flow.compiled.kernel import dot, forward, margins
+from harness.flow.settling.lagrangian import evaluate_rows, rows_of
 from harness.flow.settling.multipliers import first_multipliers
 from harness.flow.settling.newton import SOLVED_AT, solve_kkt
 from harness.flow.settling.removals import removals, without_units
@@ -77,10 +77,10 @@ def polish(cell, theta, basis, curved, q, multipliers):
     net = cell.net
     n = cell.x.shape[0]
     count = n + curved.shape[0]
-    pre, delta = np.empty(cell.gates.shape), np.empty(cell.gates.shape)
-    work = Rows(np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
+    work = rows_of(cell, theta.shape[0], count)
     p = np.empty(n)
-    margins(net, theta, cell.x, cell.seeds, cell.gates, q, pre)
+    forward(net, theta, work.at)
+    margins(cell.seeds, work.at, q)
     softmax(q, cell.logistic, cell.group, p, np.empty(n))
     late = q.min() > LATE
     lam = np.empty(count)

@@ -21,13 +21,12 @@ PUSHED = 10.0  # times the largest curvature: so far out of the way are directio
 @compiled
 def is_maximum(cell, theta, basis, curved, lam, work):
     """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace inside the basis."""
-    q, grad, pre, delta = work
     size, r = basis.shape
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
-    gb = grad @ basis
+    gb = work.grad @ basis
     # orthonormalise the active gradients, then push them out of the way by a large positive shift
-    curvature = lagrangian_hessian(cell, theta, curved, lam, basis)
+    curvature = lagrangian_hessian(cell, curved, lam, basis, work)
     span = np.zeros((lam.shape[0], r))
     count = 0
     top = lam[:n].max()
