@@ -190,5 +190,8 @@ def test_lu_solves(size: int) -> None:
 
 def test_lu_refuses_a_singular_matrix() -> None:
     matrix = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 0.0], [0.0, 0.0, 1.0]])
-    assert not lu_factor(matrix, np.empty(3, dtype=np.int64))
+    piv, right = np.empty(3, dtype=np.int64), np.ones(3)
+    assert not lu_factor(matrix, piv)
+    lu_solve(matrix, piv, right)
+    assert np.isnan(right).all(), "nobody takes it for a solution"
     assert not lu_factor(np.array([[np.nan]]), np.empty(1, dtype=np.int64))

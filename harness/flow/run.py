@@ -343,7 +343,7 @@ class Run:
 
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
         """
-        theta = self.theta
+        theta, log_norm = self.theta, self.log_norm
         direction = theta / math.sqrt(theta @ theta)
         # where multipliers are not unique some pass the second-order test and others fail it
         leaving = code == SADDLE and not self.approach.knows(direction, point, q)
@@ -351,12 +351,12 @@ class Run:
             self.approach.forget()
             self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
-            self.passed_closely(self.log_norm + SPACING)
+            self.passed_closely(log_norm + SPACING)
         if leaving:
             return None
         if code == FAILED:
             return None
-        if not self.approach.arrived(self.log_norm, direction, point, q) and not self._at_goal(point):
+        if not self.approach.arrived(log_norm, direction, point, q) and not self._at_goal(point):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > BELIEVED:

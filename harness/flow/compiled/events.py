@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import bare, compiled
+from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.field import field, slide_coefficients
 from harness.flow.compiled.kernel import dot, forward, lift, put, unit_sizes
 from harness.flow.compiled.rodas import FLOOR, interpolate, rosenbrock_step
@@ -52,18 +52,27 @@ def reaches(x):
     return reach
 
 
+@part
+def _power(rho, exponent):
+    """rho to a small whole power, from -1 on."""
+    out = 1.0 if exponent >= 0.0 else 1.0 / rho
+    for _ in range(int(exponent)):
+        out *= rho
+    return out
+
+
 @bare
-def violation(cell, slides, guard, theta, work, mark):
+def violation(cell, slides, guard, theta, work):
     """How far theta is past the nearest event: negative before it, zero on it.
 
     A watched pre-activation counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit and l the number
     of layers up to it, of which those that are not trained count with their own norms; a coefficient that leaves [0, 1]
     or a jump that turns positive counts relative to what its pairs can contribute, by a
-    hundredth.  With mark, fills hit and ended with what is within LANDED.
+    hundredth.  Fills hit and ended with what is within LANDED.
     """
     net, pre = cell.net, work.at.pre
     watch, reach, sizes = guard.watch, guard.reach, guard.sizes
-    n, units = watch.shape
+    n = watch.shape[0]
     s = slides.normals.shape[0]
     if s == 0:
         forward(net, theta, work.at)
@@ -71,30 +80,26 @@ def violation(cell, slides, guard, theta, work, mark):
     else:
         rho = field(cell, theta, work)
     unit_sizes(net, theta, sizes)
-    for u in range(units):
-        sizes[u] *= net.gain[u] * rho ** (net.power[u] - 1.0)
     worst = -np.inf
-    for u in range(units):
-        if sizes[u] == 0.0:
-            continue
+    for u in range(net.uptr[1], net.uptr[-2]):
+        sizes[u] *= net.gain[u] * _power(rho, net.power[u] - 1.0)
         for i in range(n):
-            if watch[i, u] != 0:
+            guard.hit[i, u] = False
+            if watch[i, u] != 0 and sizes[u] > 0.0:
                 value = -watch[i, u] * pre[u, i] / (reach[i] * sizes[u])
                 worst = max(worst, value)
-                if mark:
-                    guard.hit[i, u] = value >= -LANDED
+                guard.hit[i, u] = value >= -LANDED
     if s > 0:
         coefficients, jumps = slides.shares, slides.jumps
         slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps)
         for h in range(s):
             value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)
-            if mark:
-                guard.ended[h] = value >= -LANDED
+            guard.ended[h] = value >= -LANDED
     return worst
 
 
-@bare
+@part
 def _later(frame, shift, time, z, theta):
     """theta (N,) at coordinates z, in place, some time after the start of a step.
 
@@ -107,11 +112,11 @@ def _later(frame, shift, time, z, theta):
             theta[a] -= lost * frame.c[a]
 
 
-@bare
+@part
 def _past(frame, shift, slides, guard, time, z, work):
     """The violation at coordinates z, some time after the start of a step."""
     _later(frame, shift, time, z, guard.there)
-    return violation(frame.cell, slides, guard, guard.there, work, False)
+    return violation(frame.cell, slides, guard, guard.there, work)
 
 
 @compiled
@@ -127,7 +132,7 @@ def locate(frame, linear, guard, z, h, work, stages, end):
     lo, hi = 0.0, h
     z_s = np.empty_like(z)
     lift(c, basis, z, guard.theta)
-    g_lo = violation(cell, slides, guard, guard.theta, work, False)
+    g_lo = violation(cell, slides, guard, guard.theta, work)
     level = min(max(g_lo, 0.0), LANDED)
     g_lo -= level
     rosenbrock_step(frame, linear, z, hi, work, stages, end)
@@ -173,11 +178,11 @@ def locate(frame, linear, guard, z, h, work, stages, end):
             weight_lo = 1.0
             weight_hi *= 0.5
     _later(frame, shift, hi, end, guard.there)
-    violation(cell, slides, guard, guard.there, work, True)
+    violation(cell, slides, guard, guard.there, work)
     return hi, True
 
 
-@bare
+@part
 def lowest(a, b, c, d):
     """The place in (0, 1) of the local minimum of the cubic with these values at 0, 1/3, 2/3, 1, and its value there.
 
@@ -214,7 +219,7 @@ def sway(net, theta, rho, x, unit, reach):
     return total / (rho * reach)
 
 
-@bare
+@part
 def keep_look(pre, looks, look):
     """Keep the pre-activations (units, columns) in a row of the looks."""
     for u in range(pre.shape[0]):
@@ -222,7 +227,7 @@ def keep_look(pre, looks, look):
             looks[look, u, b] = pre[u, b]
 
 
-@bare
+@part
 def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
     """The accepted step h or a shorter one, whether it ends on an event, and whether it grazes a kink; z_new in place.
 
@@ -245,10 +250,10 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
     lift(c, basis, z, theta)
     rho = np.sqrt(dot(theta, theta))
     unit_sizes(net, theta, sizes)
-    for u in range(watch.shape[1]):
+    for u in range(net.uptr[1], net.uptr[-2]):
         if sizes[u] == 0.0:
             continue
-        power = net.gain[u] * rho ** net.power[u]
+        power = net.gain[u] * _power(rho, net.power[u])
         own = rho / sizes[u]
         for i in range(watch.shape[0]):
             if watch[i, u] != 0:

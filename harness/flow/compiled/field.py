@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import bare, compiled, inlined
+from harness.flow.compiled.compiling import bare, compiled, inlined, part
 from harness.flow.compiled.kernel import (
     Columns,
     Wiring,
@@ -68,8 +68,8 @@ def cell_of(instance: Instance, net: Wiring) -> Cell:
 class Work(NamedTuple):
     """What the field fills: margins q (n,), their gradients grad (N, columns), what is evaluated on the way.
 
-    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself; f (N,): the field, v (N,): the same on
-    the kinks that slide.
+    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself.  f (N,): the field, v (N,): the same
+    on the kinks that slide.
     second (N, N), bent (n + 2, N): room for the Jacobian.
     """
 
@@ -206,7 +206,7 @@ def softmax(q, logistic, group, p, slope):
         p[i] /= total
 
 
-@bare
+@part
 def loss_below(q, logistic, group):
     """Whether L(theta) is below what separates."""
     total = 0.0
@@ -255,7 +255,7 @@ def field(cell, theta, work):
     return rho
 
 
-@inlined
+@part
 def rate(cell, theta, work):
     """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
 
@@ -311,7 +311,7 @@ def add_multiples(normals, omega, v):
             v[a] += omega[h] * normals[h, a]
 
 
-@inlined
+@part
 def velocity(cell, theta, slides, work):
     """Fill v of work, dtheta/dsigma (N,), on the sliding kinks if there are any; returns rho."""
     rho = rate(cell, theta, work)
@@ -322,7 +322,7 @@ def velocity(cell, theta, slides, work):
     return rho
 
 
-@inlined
+@part
 def jacobian(cell, theta, slides, work, rho, basis, out):
     """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work."""
     net, at = cell.net, work.at
@@ -377,7 +377,7 @@ def jacobian(cell, theta, slides, work, rho, basis, out):
         _keep_tangent(cell, slides, f, basis, work, out)
 
 
-@bare
+@part
 def _bend(slope, group, gb, n, r):
     """From dq, the first n rows and r columns of gb, to -d log(-loss'(q)) in place.
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import bare, compiled
+from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.events import GRAZE, Guard, first_event, keep_look, reaches
 from harness.flow.compiled.field import add_multiples, field, jacobian, loss_below, pull, workspace
 from harness.flow.compiled.kernel import dot, largest, least, lift, put, scale
@@ -78,7 +78,7 @@ class Room(NamedTuple):
     balanced: bool
 
 
-@bare
+@part
 def _write(record, state, theta):
     """A row of the record, while there is room."""
     if state[ROWS] < record.shape[0]:
@@ -90,7 +90,7 @@ def _write(record, state, theta):
         state[ROWS] += 1.0
 
 
-@bare
+@part
 def _accepted(frame, linear, z, rho, state, limits, work, stages, room):
     """The size of a step whose error is small enough, its end in the room; that of the next one is left in the state.
 
@@ -122,7 +122,7 @@ def _accepted(frame, linear, z, rho, state, limits, work, stages, room):
     return np.nan
 
 
-@bare
+@part
 def _keep_balance(net, theta, booked, pivots, z, room):
     """Put each unit of depth 2 back on its conserved v^2 - ||w||^2, by a Newton step along (-w, v), into z in place.
 

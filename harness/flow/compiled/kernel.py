@@ -218,8 +218,8 @@ def hessian(net, at, out):
     The layers enter once each, so that what is left of two derivatives, by an entry into unit a and by one above it, is
     what the first is given, what reaches the second's input from a (`along`), and what answers to the second.
     """
-    col, par, into, uptr = net.col, net.par, net.into, net.uptr
-    slopes, back, along = at.slopes, at.back, at.along
+    col, into, uptr = net.col, net.into, net.uptr
+    slopes, along = at.slopes, at.along
     out[:, :] = 0.0
     layers = uptr.shape[0] - 1
     for layer in range(1, layers - 1):
@@ -361,7 +361,7 @@ def unit_gradient(net, theta, x, gates, unit, out):
 
 @bare
 def lu_factor(a, piv):
-    """LU with partial pivoting in place; False when a pivot vanishes."""
+    """LU with partial pivoting in place, the pivots inverted; False when one vanishes, and what is solved then is NaN."""
     n = a.shape[0]
     for k in range(n):
         best = k
@@ -370,6 +370,8 @@ def lu_factor(a, piv):
                 best = i
         piv[k] = best
         if not abs(a[best, k]) > 0.0:
+            for i in range(k, n):
+                a[i, i], piv[i] = np.nan, i
             return False
         if best != k:
             for j in range(n):
@@ -381,6 +383,7 @@ def lu_factor(a, piv):
                 factor = a[i, k]
                 for j in range(k + 1, n):
                     a[i, j] -= factor * a[k, j]
+        a[k, k] = inverse
     return True
 
 
@@ -400,7 +403,7 @@ def lu_solve(a, piv, b):
         total = 0.0
         for j in range(k + 1, n):
             total += a[k, j] * b[j]
-        b[k] = (b[k] - total) / a[k, k]
+        b[k] = (b[k] - total) * a[k, k]
 
 
 @bare_sums

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import bare, compiled
+from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.field import Cell, Slides, add_multiples, factor_gram, velocity
 from harness.flow.compiled.kernel import dot, forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
 
@@ -167,7 +167,7 @@ def interpolate(z0, z1, stages, s, out):
         out[a] = z0[a] * (1 - s) + s * (z1[a] + (1 - s) * (d1 + s * d2))
 
 
-@bare
+@part
 def unit_error(net, theta_new, err_theta, sizes, errors):
     """The error of a step in the unit where it is largest for its size, 1 where it is just allowed.
 
@@ -203,7 +203,7 @@ def balance_gaps(net, theta, balance, booked, sizes, gaps):
         gaps[u] = gaps[u] / (sizes[u] * sizes[u]) if sizes[u] > 0.0 and not np.isnan(balance[u]) else 0.0
 
 
-@bare
+@part
 def step_error(grad, weight, theta, theta_new, err_theta, rho, rtol):
     """The error of a step, 1 where it is just allowed; grad (N, columns) and weight (n,), the softmax, at its start.
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.kernel import Wiring
 
 
@@ -176,7 +176,7 @@ def _project(v, normals, gram_inverse, prime):
             v[k] = (v[k] - w * normals[a, k]) % prime
 
 
-@compiled
+@part
 def _matrix_inverse(a, prime):
     """The inverse modulo the prime by Gauss-Jordan; an empty matrix when singular."""
     s = a.shape[0]
@@ -281,7 +281,7 @@ def _beside(blocks, i, group):
     return list(np.sort(blocks[first : first + group]))
 
 
-@compiled
+@part
 def _block_gradients(cell, v, gates, blocks, constant):
     """The gradients at v of the sums of q_i over each block, (n, N); the row of a block is that of its name."""
     n = gates.shape[0]
@@ -294,7 +294,7 @@ def _block_gradients(cell, v, gates, blocks, constant):
     return out
 
 
-@compiled
+@part
 def _closed_under(cell, basis, pivots, count, gates, blocks, normals, gram_inverse, curved, constant, seed):
     """Close the reduced basis in place for the given blocks; the new number of rows, and the next seed."""
     quiet = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.kernel import dot, lu_factor, lu_solve
 from harness.flow.settling.lagrangian import evaluate_rows, lagrangian_hessian
 
@@ -70,7 +70,7 @@ def _damped_step(matrix, residual, damping):
     return step
 
 
-@compiled
+@part
 def _newton(cell, theta, basis, curved, active, lam, work):
     """Solve on a fixed active set in place; the final residual norm relative to ||theta||."""
     r = basis.shape[1]
@@ -107,7 +107,7 @@ def _newton(cell, theta, basis, curved, active, lam, work):
     return error / np.sqrt(dot(z, z))
 
 
-@compiled
+@part
 def solve_kkt(cell, theta, basis, curved, active, lam, work):
     """Newton with changes of the active set, in place; the residual, infinite when the set keeps changing."""
     q = work.q
