@@ -13,7 +13,7 @@ from harness.problem.fields import FieldError
 def test_two_processes_find_what_one_does() -> None:
     draws = [*suite(17, 24, "generic"), *suite(17, 16, "integer")]
     alone, together = drive(draws, record=True), drive(draws, record=True, workers=2)
-    assert {limit.status for limit in alone} == {"converged", "undecided", "never_separates"}
+    assert {limit.status for limit in alone} >= {"converged", "undecided"}
     for instance, one, other in zip(draws, alone, together, strict=True):
         assert other.instance is instance
         told = ("status", "reason", "value", "log_norm", "events", "evidence", "held")

@@ -324,7 +324,7 @@ def velocity(cell, theta, slides, work):
 
 @part
 def jacobian(cell, theta, slides, work, rho, basis, out):
-    """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work."""
+    """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work, of which delta is lost."""
     net, at = cell.net, work.at
     grad, p, f, second, bent = work.grad, work.p, work.f, work.second, work.bent
     n = p.shape[0]

@@ -361,7 +361,7 @@ def unit_gradient(net, theta, x, gates, unit, out):
 
 @bare
 def lu_factor(a, piv):
-    """LU with partial pivoting in place, the pivots inverted; False when one vanishes, and what is solved then is NaN."""
+    """LU with partial pivoting in place, the pivots inverted; False, and NaN for what is solved, when one vanishes."""
     n = a.shape[0]
     for k in range(n):
         best = k
