@@ -176,7 +176,7 @@ def _project(v, normals, gram_inverse, prime):
             v[k] = (v[k] - w * normals[a, k]) % prime
 
 
-@part
+@compiled
 def _matrix_inverse(a, prime):
     """The inverse modulo the prime by Gauss-Jordan; an empty matrix when singular."""
     s = a.shape[0]
@@ -281,7 +281,7 @@ def _beside(blocks, i, group):
     return list(np.sort(blocks[first : first + group]))
 
 
-@part
+@compiled
 def _block_gradients(cell, v, gates, blocks, constant):
     """The gradients at v of the sums of q_i over each block, (n, N); the row of a block is that of its name."""
     n = gates.shape[0]
