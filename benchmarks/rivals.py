@@ -17,7 +17,7 @@ from scipy.integrate import BDF
 from harness.flow.compiled.compiling import compiled
 from harness.flow.compiled.field import Cell, cell_of, jacobian, no_slides, rate, workspace
 from harness.flow.compiled.field import field as flow_field
-from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.kernel import take_gates, wiring
 from harness.flow.run import Run, Settings
 from harness.flow.settling.polish import SOLVED, polish
 from harness.flow.settling.settle import settle
@@ -102,6 +102,7 @@ def descend(cell, theta, work, state, steps, relu, grow):
     rho = 0.0
     for _ in range(steps):
         open_gates(net, theta, x, gates, relu)
+        take_gates(gates, work.at)
         rho = rate(cell, theta, work)
         before = log_loss(q, logistic)
         if rho > LARGEST:
@@ -109,6 +110,7 @@ def descend(cell, theta, work, state, steps, relu, grow):
         step = state[0] * rho ** (m - 2)
         trial = theta + step * f
         open_gates(net, trial, x, gates, relu)
+        take_gates(gates, work.at)
         rate(cell, trial, work)
         if log_loss(q, logistic) <= before:
             theta[:] = trial
@@ -170,6 +172,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 
     def velocity(_: float, theta: np.ndarray) -> np.ndarray:
         open_gates(net, theta, x, gates, relu)
+        take_gates(gates, work.at)
         rate(cell, theta, work)
         return work.f.copy()
 
@@ -178,8 +181,11 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
 
     def derivative(_: float, theta: np.ndarray) -> np.ndarray:
         open_gates(net, theta, x, gates, relu)
+        take_gates(gates, work.at)
         rho = flow_field(cell, theta, work)
-        return jacobian(cell, theta, no_slides(len(theta)), work, rho, whole)
+        out = np.empty_like(whole)
+        jacobian(cell, theta, no_slides(len(theta)), work, rho, whole, out)
+        return out
 
     start = time.process_time()
     fields = (in_numpy, None) if plain else (velocity, derivative)

@@ -20,9 +20,9 @@ from harness.flow.batched.follow import follow_batch
 from harness.flow.batched.kernel import backward, forward, hessian_times, values
 from harness.flow.batched.lanes import Lanes, Shape, build
 from harness.flow.compiled import field as compiled
+from harness.flow.compiled import kernel
 from harness.flow.compiled.field import workspace
 from harness.flow.compiled.integrator import EVENT
-from harness.flow.compiled.kernel import hessian_times as compiled_hessian_times
 from harness.flow.folding import fold
 from harness.flow.follow import NeverSeparates, follow
 from harness.flow.follow import started as instance_of
@@ -241,15 +241,17 @@ def test_the_kernel_agrees() -> None:
         for b, run in enumerate(chosen):
             cell = run.gates.cell
             n, size = len(cell.x), len(run.constant)
-            work = workspace(run.gates.cell)
-            compiled.field(run.gates.cell, run.theta, work)
-            np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), work.q, rtol=1e-12, atol=1e-11)
-            np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), work.grad, rtol=1e-12, atol=1e-11)
+            now = compiled.look(cell, run.theta)
+            np.testing.assert_allclose(values(lanes.net, at)[b, :n].numpy(), now.q, rtol=1e-12, atol=1e-11)
+            np.testing.assert_allclose(back.grad[b, :n, :size].numpy(), now.grad, rtol=1e-12, atol=1e-11)
             assert not back.grad[b, :, size:].any()
-            seeds = np.zeros(cell.gates.shape)
-            seeds[:, -cell.seeds.shape[1] :] = cell.seeds * weights[b, :n, None].numpy()
-            expected = np.empty(run.subspace.basis.shape)
-            compiled_hessian_times(cell.net, run.theta, cell.x, cell.gates, seeds, run.subspace.basis, expected)
+            own = kernel.columns_of(cell.net, cell.x, cell.gates)
+            own.seeds[-cell.seeds.shape[1] :, :n] = (cell.seeds * weights[b, :n, None].numpy()).T
+            whole = np.empty((size, size))
+            kernel.forward(cell.net, run.theta, own)
+            kernel.backward(cell.net, own)
+            kernel.hessian(cell.net, own, whole)
+            expected = whole @ run.subspace.basis
             found = second[b, : run.subspace.basis.shape[1], :size].numpy().T
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-11)
 
@@ -283,7 +285,8 @@ def _velocities(flows: list[Run]) -> int:
     for b, run in enumerate(flows):
         cell, size = run.gates.cell, len(run.constant)
         work = workspace(cell)
-        expected = compiled.velocity(cell, run.theta, run.slides, workspace(cell))[0]
+        compiled.velocity(cell, run.theta, run.slides, work)
+        expected = work.v.copy()
         rho = compiled.field(cell, run.theta, work)
         scale = float(np.abs(work.f).max()) + 1.0
         np.testing.assert_allclose(now.p[b, : len(cell.x)].numpy(), work.p, rtol=1e-11, atol=1e-13)
@@ -292,11 +295,13 @@ def _velocities(flows: list[Run]) -> int:
         if alone:
             np.testing.assert_allclose(alone.f[b].numpy(), now.f[b].numpy(), rtol=1e-12, atol=1e-12 * scale)
         if rho > 0.0:
-            expected = compiled.jacobian(cell, run.theta, run.slides, work, rho, run.subspace.basis)
+            expected = np.empty_like(run.subspace.basis)
+            compiled.jacobian(cell, run.theta, run.slides, work, rho, run.subspace.basis, expected)
             found = changes[b, :size, : expected.shape[1]].numpy()
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max(initial=1.0))
             compared += 1
         s, curved = len(run.slides.normals), len(run.slides.curved)
+        compiled.field(cell, run.theta, work)  # the Jacobian leaves other derivatives in it
         own, sizes = np.empty(s), np.empty(s)
         compiled.slide_coefficients(run.slides, cell, run.theta, work, rho, own, sizes)
         places = [*range(s - curved), *range(flat, flat + curved)]

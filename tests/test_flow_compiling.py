@@ -165,11 +165,16 @@ def test_kernels_are_not_kept_under_the_name_of_sources_that_have_changed_since(
 
 def test_a_change_in_one_source_gives_another_folder(tmp_path: Path) -> None:
     (tmp_path / "deeper").mkdir()
-    (tmp_path / "deeper" / "callee.py").write_text("one = 1\n")
-    (tmp_path / "caller.py").write_text("from deeper.callee import one\n")
+    (tmp_path / "deeper" / "compiling.py").write_text("")
+    (tmp_path / "deeper" / "numbers.py").write_text("one = 1\n")
+    (tmp_path / "deeper" / "callee.py").write_text("from flow.deeper.numbers import one\n")
+    (tmp_path / "caller.py").write_text("from flow.deeper.compiling import compiled\nfrom flow.deeper import callee\n")
+    (tmp_path / "other.py").write_text("from flow.caller import compiled\n")
     before = digest(tmp_path)
     assert digest(tmp_path) == before
-    (tmp_path / "deeper" / "callee.py").write_text("one = 2\n")
+    (tmp_path / "other.py").write_text("from flow.caller import callee\n")
+    assert digest(tmp_path) == before, "nothing that is compiled is there"
+    (tmp_path / "deeper" / "numbers.py").write_text("one = 2\n")
     assert digest(tmp_path) != before
 
 
@@ -255,16 +260,16 @@ def test_the_folder_that_numba_is_given_is_the_only_one(tmp_path: Path, monkeypa
     assert [place.parent for place in folders(SOURCES)] == [tmp_path]
 
 
-def test_the_users_folder_comes_after_that_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_folder_comes_before_that_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert [place.parent for place in folders(SOURCES)] == [SOURCES / "__pycache__", tmp_path / "marginalia"]
+    assert [place.parent for place in folders(SOURCES)] == [tmp_path / "marginalia", SOURCES / "__pycache__"]
     # The specification calls these invalid.
     for relative in ("", "cache"):
         monkeypatch.setenv("XDG_CACHE_HOME", relative)
         monkeypatch.setenv("HOME", str(tmp_path))
         system = {"Darwin": "Library/Caches"}.get(keeping.platform.system(), ".cache")
-        assert folders(SOURCES)[1].parent == tmp_path / system / "marginalia"
+        assert folders(SOURCES)[0].parent == tmp_path / system / "marginalia"
 
 
 def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.flow.follow import follow
 from harness.flow.run import Settings
+from harness.flow.several import follow_all
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
@@ -20,16 +21,23 @@ def drive(
     dtype: type = np.float64,
     record: bool = False,
     settings: Settings | None = None,
+    workers: int = 1,
 ) -> list[Limit]:
     """Follow the gradient flow of every instance to its limit.
 
     Returns one Limit an instance, in order; an instance whose flow cannot be followed is "undecided" with a
     reason and takes no other down.  record keeps the path of each flow.  device: "cpu" for the compiled trainer, one
     flow after the other; any other device of torch ("cuda", "cuda:1"; "cpu:0" is torch's own name of the CPU) for
-    the batched one.  Raises FieldError for a device or a dtype that is not supported.
+    the batched one.  workers: processes that share the list, on the CPU; the limits are those that one finds, and a
+    script that asks for more than one has to guard its main module, as for every process that is spawned.  Raises
+    FieldError for a device, a dtype or a number of workers that is not supported.
     """
     if np.dtype(dtype) != np.float64:
         raise FieldError("dtype", "the trainer runs in float64")
+    if workers < 1 or (workers > 1 and device != "cpu"):
+        raise FieldError("workers", "at least one, and exactly one on another device than the CPU")
+    if device == "cpu" and workers > 1:
+        return follow_all(instances, settings or Settings(), record, workers)
     if device == "cpu":
         return [follow(instance, settings or Settings(), record=record) for instance in instances]
     _check_device(device)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow.compiled.events import GRAZE, reaches, sway
-from harness.flow.compiled.field import field, slide_coefficients, velocity, workspace
+from harness.flow.compiled.field import field, look, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import wiring
 from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
@@ -173,8 +173,9 @@ class Run:
         """Whether the flow has not separated the data and hardly moves any more."""
         if self.separated:
             return False
-        speed, rho = velocity(self.gates.cell, self.theta, self.slides, workspace(self.gates.cell))
-        return float(np.linalg.norm(speed)) <= SLUGGISH * rho
+        work = workspace(self.gates.cell)
+        rho = velocity(self.gates.cell, self.theta, self.slides, work)
+        return float(np.linalg.norm(work.v)) <= SLUGGISH * rho
 
     def cap(self, steps: int) -> int:
         """The cap after this many steps; the same number where there is no other."""
@@ -206,22 +207,21 @@ class Run:
     def _crowded(self, theta: np.ndarray) -> bool:
         """Whether another kink is so near to this event, and its input moving, that either may come first."""
         cell = self.gates.cell
-        work = workspace(cell)
-        rho = field(cell, theta, work)
+        now = look(cell, theta)
+        rho = now.rho
         reach, scale = reaches(cell.x), cell.net.gain * rho**cell.net.power
-        near = self.watch * work.pre < CROWD * self._rtol * reach[:, None] * scale
+        near = self.watch * now.pre < CROWD * self._rtol * reach[:, None] * scale
         for i, u in np.argwhere(near & (self.watch != 0) & ~self.hit).tolist():
             room = GRAZE * self._rtol * sway(cell.net, theta, rho, cell.x[i], u, reach[i]) * reach[i] * scale[u]
-            speed = float(self.gates.curved_normal((i, u), theta) @ work.f)
-            if abs(work.pre[i, u]) < min(room, abs(speed)):
+            speed = float(self.gates.curved_normal((i, u), theta) @ now.f)
+            if abs(now.pre[i, u]) < min(room, abs(speed)):
                 return True
         return False
 
     def _gaps(self, theta: np.ndarray) -> np.ndarray:
         """By how much every margin is larger than the least, relative to that, (n,)."""
-        work = workspace(self.gates.cell)
-        field(self.gates.cell, theta, work)
-        return work.q / work.q.min() - 1.0
+        q = look(self.gates.cell, theta).q
+        return q / q.min() - 1.0
 
     def firmer(self, settled: Point) -> float | None:
         """The inverse temperature at which every margin that is not tight in the limit would be let go.
@@ -359,7 +359,7 @@ class Run:
 
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
         """
-        theta = self.theta
+        theta, log_norm = self.theta, self.log_norm
         direction = theta / math.sqrt(theta @ theta)
         # where multipliers are not unique some pass the second-order test and others fail it
         leaving = code == SADDLE and not self.approach.knows(direction, point, q)
@@ -367,12 +367,12 @@ class Run:
             self.approach.forget()
             self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
-            self.passed_closely(self.log_norm + SPACING)
+            self.passed_closely(log_norm + SPACING)
         if leaving:
             return None
         if code == FAILED:
             return None
-        if not self.approach.arrived(self.log_norm, direction, point, q) and not self._at_goal(point):
+        if not self.approach.arrived(log_norm, direction, point, q) and not self._at_goal(point):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > BELIEVED:

@@ -25,6 +25,7 @@ CODE = (
         "certificates/*.py",
         "problem/*.py",
         "claims/**/*.py",
+        "tools/processes.py",
         "tools/threads.py",
         "records/writing.py",
     ),

@@ -237,7 +237,9 @@ def _rosenbrock_step(
     z_new = stage + stages[5]
     if lanes.slides:
         for _ in range(3 if lanes.curves else 1):
-            z_new = z_new + _pivots(lanes, return_to_kinks(lanes, theta_of(lanes, state.constant, z_new)))
+            back = _pivots(lanes, return_to_kinks(lanes, theta_of(lanes, state.constant, z_new)))
+            # what brings a step back moves the margins as well, and counts among its errors
+            z_new, stages[5] = z_new + back, stages[5] + back
     return stages, z_new
 
 

@@ -78,17 +78,25 @@ def _unchanged() -> bool:
 
 def _kept(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """njit with its results kept.  Division by zero gives infinities, which the step control and the polish refuse."""
+    # nobody calls kernels from C
+    common: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
 
     def decorate(function: Callable[..., Any]) -> Any:
-        made = njit(error_model="numpy", **options)(function)
+        made = njit(**common | options)(function)
         # With NUMBA_DISABLE_JIT, njit gives back the function.
         return made if config.DISABLE_JIT else keep(made, Kept(function, _FOLDERS, _unchanged))
 
     return decorate
 
 
-compiled = _kept()
-# For what is called at every stage: a call that passes twenty arrays costs as much as the arithmetic.
-inlined = _kept(forceinline=True)
+# Said of each, since a kernel that is compiled on the way to another one would inherit what that says.
+compiled = _kept(_nrt=True)
+# For what is called within steps.  It allocates nothing, the compiler would refuse, so that no references are counted:
+# at a call that passes thirty arrays that costs more than the arithmetic.  It must not return an array.
+bare = _kept(_nrt=False)
+# For what has one caller: compiled as a part of that, and by itself only where Python calls it.
+part = _kept(inline="always")
+# The same, where the call itself would cost as much as what is called.
+inlined = _kept(_nrt=False, forceinline=True)
 # Sums may be taken in any order, always the same on one machine: inner products then run in vector registers.
-compiled_sums = _kept(fastmath={"reassoc", "nsz"})
+bare_sums = _kept(_nrt=False, fastmath={"reassoc", "nsz"})

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.field import field, slide_coefficients
-from harness.flow.compiled.kernel import dot, lift, margins, unit_sizes
+from harness.flow.compiled.kernel import dot, forward, lift, put, unit_sizes
 from harness.flow.compiled.rodas import FLOOR, interpolate, rosenbrock_step
 
 LANDED = 1e-11  # a pre-activation this small relative to its unit and its sample is on its kink
@@ -28,7 +28,8 @@ OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and 
 class Guard(NamedTuple):
     """What events are: watch (n, units) int8, as of `integrate`; reach (n,), as of `reaches`.
 
-    sizes (units,): overwritten.  hit (n, units), ended (s,): filled with what happened.
+    hit (n, units), ended (s,): filled with what happened.
+    sizes (units,), theta, there (N,), z (r,), looks (4, units, columns): room.
     """
 
     watch: np.ndarray
@@ -36,6 +37,10 @@ class Guard(NamedTuple):
     sizes: np.ndarray
     hit: np.ndarray
     ended: np.ndarray
+    theta: np.ndarray
+    there: np.ndarray
+    z: np.ndarray
+    looks: np.ndarray
 
 
 @compiled
@@ -47,49 +52,54 @@ def reaches(x):
     return reach
 
 
-@compiled
-def violation(cell, slides, guard, theta, work, mark):
+@part
+def _power(rho, exponent):
+    """rho to a small whole power, from -1 on."""
+    out = 1.0 if exponent >= 0.0 else 1.0 / rho
+    for _ in range(int(exponent)):
+        out *= rho
+    return out
+
+
+@bare
+def violation(cell, slides, guard, theta, work):
     """How far theta is past the nearest event: negative before it, zero on it.
 
     A watched pre-activation counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit and l the number
     of layers up to it, of which those that are not trained count with their own norms; a coefficient that leaves [0, 1]
     or a jump that turns positive counts relative to what its pairs can contribute, by a
-    hundredth.  With mark, fills hit and ended with what is within LANDED.
+    hundredth.  Fills hit and ended with what is within LANDED.
     """
-    net, x, seeds, gates, logistic, jump, group = cell
-    watch, reach, sizes, hit, ended = guard
-    pre = work.pre
-    n, units = gates.shape
+    net, pre = cell.net, work.at.pre
+    watch, reach, sizes = guard.watch, guard.reach, guard.sizes
+    n = watch.shape[0]
     s = slides.normals.shape[0]
     if s == 0:
-        margins(net, theta, x, seeds, gates, work.q, pre)
+        forward(net, theta, work.at)
         rho = np.sqrt(dot(theta, theta))
     else:
         rho = field(cell, theta, work)
     unit_sizes(net, theta, sizes)
-    for u in range(units):
-        sizes[u] *= net.gain[u] * rho ** (net.power[u] - 1.0)
     worst = -np.inf
-    for i in range(n):
-        for u in range(units):
+    for u in range(net.uptr[1], net.uptr[-2]):
+        sizes[u] *= net.gain[u] * _power(rho, net.power[u] - 1.0)
+        for i in range(n):
+            guard.hit[i, u] = False
             if watch[i, u] != 0 and sizes[u] > 0.0:
-                value = -watch[i, u] * pre[i, u] / (reach[i] * sizes[u])
+                value = -watch[i, u] * pre[u, i] / (reach[i] * sizes[u])
                 worst = max(worst, value)
-                if mark:
-                    hit[i, u] = value >= -LANDED
+                guard.hit[i, u] = value >= -LANDED
     if s > 0:
-        coefficients = np.empty(s)
-        jumps = np.empty(s)
+        coefficients, jumps = slides.shares, slides.jumps
         slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps)
         for h in range(s):
             value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)
-            if mark:
-                ended[h] = value >= -LANDED
+            guard.ended[h] = value >= -LANDED
     return worst
 
 
-@compiled
+@part
 def _later(frame, shift, time, z, theta):
     """theta (N,) at coordinates z, in place, some time after the start of a step.
 
@@ -100,34 +110,41 @@ def _later(frame, shift, time, z, theta):
         lost = -np.expm1(-shift * time)
         for a in range(theta.shape[0]):
             theta[a] -= lost * frame.c[a]
-    return theta
+
+
+@part
+def _past(frame, shift, slides, guard, time, z, work):
+    """The violation at coordinates z, some time after the start of a step."""
+    _later(frame, shift, time, z, guard.there)
+    return violation(frame.cell, slides, guard, guard.there, work)
 
 
 @compiled
-def locate(frame, linear, guard, z, h, work, stages):
-    """The step h* <= h that lands on the first event, and its end; regula falsi (Illinois) on the step size.
+def locate(frame, linear, guard, z, h, work, stages, end):
+    """The step h* <= h that lands on the first event, its end in place; regula falsi (Illinois) on the step size.
 
-    (h, z, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
+    (h, False) if the step of size h meets no event after all.  The first trials are Newton steps with the slope
     of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.  A start that has
     landed a hair beyond a kink has to come back to where it is.
     """
     cell, c, basis, pivots, slides = frame
     shift = linear.shift
-    theta = np.empty(c.shape[0])
     lo, hi = 0.0, h
-    g_lo = violation(cell, slides, guard, lift(c, basis, z, theta), work, False)
+    z_s = np.empty_like(z)
+    lift(c, basis, z, guard.theta)
+    g_lo = violation(cell, slides, guard, guard.theta, work)
     level = min(max(g_lo, 0.0), LANDED)
     g_lo -= level
-    z_hi = rosenbrock_step(frame, linear, z, hi, work, stages)
-    g_hi = violation(cell, slides, guard, _later(frame, shift, hi, z_hi, theta), work, False) - level
+    rosenbrock_step(frame, linear, z, hi, work, stages, end)
+    g_hi = _past(frame, shift, slides, guard, hi, end, work) - level
     if g_hi <= LANDED:
-        return hi, z_hi, False
+        return hi, False
     weight_lo, weight_hi, near = 1.0, 1.0, 0.0
     first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
     while last - first > LOOKED:
         s = 0.5 * (first + last)
-        z_s = interpolate(z, z_hi, stages, s)
-        g = violation(cell, slides, guard, _later(frame, shift, s * h, z_s, theta), work, False) - level
+        interpolate(z, end, stages, s, z_s)
+        g = _past(frame, shift, slides, guard, s * h, z_s, work) - level
         if g > 0.0:
             last, ahead = s, g
         else:
@@ -145,12 +162,13 @@ def locate(frame, linear, guard, z, h, work, stages):
                 trial = near
         if not lo < trial < hi or hi - lo < SHORTEST * h:
             break
-        z_trial = rosenbrock_step(frame, linear, z, trial, work, stages)
-        g = violation(cell, slides, guard, _later(frame, shift, trial, z_trial, theta), work, False) - level
+        rosenbrock_step(frame, linear, z, trial, work, stages, z_s)
+        g = _past(frame, shift, slides, guard, trial, z_s, work) - level
         # half of what counts as landed beyond the kink
         near = trial + (0.5 * LANDED - g) / slope
         if g > 0.0:
-            hi, z_hi, g_hi = trial, z_trial, g
+            hi, g_hi = trial, g
+            put(end, z_s)
             weight_hi = 1.0
             weight_lo *= 0.5
             if g <= LANDED:
@@ -159,11 +177,12 @@ def locate(frame, linear, guard, z, h, work, stages):
             lo, g_lo = trial, g
             weight_lo = 1.0
             weight_hi *= 0.5
-    violation(cell, slides, guard, _later(frame, shift, hi, z_hi, theta), work, True)
-    return hi, z_hi, True
+    _later(frame, shift, hi, end, guard.there)
+    violation(cell, slides, guard, guard.there, work)
+    return hi, True
 
 
-@compiled
+@part
 def lowest(a, b, c, d):
     """The place in (0, 1) of the local minimum of the cubic with these values at 0, 1/3, 2/3, 1, and its value there.
 
@@ -185,7 +204,7 @@ def lowest(a, b, c, d):
     return s, a + s * (first + s * (second + s * third))
 
 
-@compiled
+@bare
 def sway(net, theta, rho, x, unit, reach):
     """How far a pre-activation moves with the error that a step is allowed in theta, relative to both and to rtol.
 
@@ -200,36 +219,47 @@ def sway(net, theta, rho, x, unit, reach):
     return total / (rho * reach)
 
 
-@compiled
-def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
-    """The accepted step (h, z_new) or a shorter one, whether it ends on an event, and whether it grazes a kink.
+@part
+def keep_look(pre, looks, look):
+    """Keep the pre-activations (units, columns) in a row of the looks."""
+    for u in range(pre.shape[0]):
+        for b in range(pre.shape[1]):
+            looks[look, u, b] = pre[u, b]
 
-    looks (4, n, units): the first row holds the pre-activations at z, the others are filled.  graze: the distance
-    from the kink, relative to ||theta||^l ||x_i||, at which a dip counts as grazing.
+
+@part
+def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
+    """The accepted step h or a shorter one, whether it ends on an event, and whether it grazes a kink; z_new in place.
+
+    The first row of the guard's looks holds the pre-activations at z.  graze: the distance from the kink, relative to
+    ||theta||^l ||x_i||, at which a dip counts as grazing.
     """
     cell, c, basis, pivots, slides = frame
     net, x = cell.net, cell.x
-    watch, reach, sizes, hit, ended = guard
-    theta, there = lift(c, basis, z, np.empty(c.shape[0])), np.empty(c.shape[0])
-    rho = np.sqrt(dot(theta, theta))
+    watch, reach, sizes, theta, looks = guard.watch, guard.reach, guard.sizes, guard.theta, guard.looks
     place, touched = 2.0, 2.0
     for look in range(1, 4):
         s = look / 3.0
-        _later(frame, linear.shift, s * h, interpolate(z, z_new, stages, s) if look < 3 else z_new, there)
-        if violation(cell, slides, guard, there, work, False) > LANDED:
+        if look < 3:
+            interpolate(z, z_new, stages, s, guard.z)
+        else:
+            put(guard.z, z_new)
+        if _past(frame, linear.shift, slides, guard, s * h, guard.z, work) > LANDED:
             place = min(place, s)
-        looks[look] = work.pre
+        keep_look(work.at.pre, looks, look)
+    lift(c, basis, z, theta)
+    rho = np.sqrt(dot(theta, theta))
     unit_sizes(net, theta, sizes)
-    for u in range(watch.shape[1]):
+    for u in range(net.uptr[1], net.uptr[-2]):
         if sizes[u] == 0.0:
             continue
-        power = net.gain[u] * rho ** net.power[u]
+        power = net.gain[u] * _power(rho, net.power[u])
+        own = rho / sizes[u]
         for i in range(watch.shape[0]):
             if watch[i, u] != 0:
                 scale = watch[i, u] / (reach[i] * power)
-                start = scale * looks[0, i, u]
-                s, value = lowest(start, scale * looks[1, i, u], scale * looks[2, i, u], scale * looks[3, i, u])
-                own = rho / sizes[u]
+                start = scale * looks[0, u, i]
+                s, value = lowest(start, scale * looks[1, u, i], scale * looks[2, u, i], scale * looks[3, u, i])
                 if s < 1.0 and own * start > OFF and own * value < -LANDED:
                     place = min(place, s)
                 if s < 1.0 and start > OFF:
@@ -238,7 +268,7 @@ def first_event(frame, linear, guard, looks, z, z_new, h, graze, work, stages):
                     if abs(value) < near and start - value > (OFF if linear.shift == 0.0 else near):
                         touched = min(touched, s)
     if place > 1.0:
-        return h, z_new, False, touched < 1.0
-    taken, z_new, met = locate(frame, linear, guard, z, place * h, work, stages)
+        return h, False, touched < 1.0
+    taken, met = locate(frame, linear, guard, z, place * h, work, stages, z_new)
     # what comes after the event is another flow's
-    return taken, z_new, met, touched * h <= taken
+    return taken, met, touched * h <= taken

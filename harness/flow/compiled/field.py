@@ -15,18 +15,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled, inlined
+from harness.flow.compiled.compiling import bare, compiled, inlined, part
 from harness.flow.compiled.kernel import (
+    Columns,
     Wiring,
+    backward,
+    columns_of,
     dot,
-    entries_of,
-    evaluate,
-    hessian_times,
+    forward,
+    gradient,
+    gradients,
+    hessian,
     lu_factor,
     lu_solve,
-    margin_of,
+    margins,
+    put,
+    seed_outputs,
     unit_gradient,
     unit_sizes,
+    weigh_outputs,
 )
 from harness.problem.instances import Instance
 
@@ -59,35 +66,63 @@ def cell_of(instance: Instance, net: Wiring) -> Cell:
 
 
 class Work(NamedTuple):
-    """What the field fills: margins q, their gradients, pre-activations and delta = dq/dpre as of `evaluate`.
+    """What the field fills: margins q (n,), their gradients grad (N, columns), what is evaluated on the way.
 
-    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself; f (N,): the field.
+    p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself.  f (N,): the field, v (N,): the same
+    on the kinks that slide.
+    second (N, N), bent (n + 2, N): room for the Jacobian.
     """
 
     q: np.ndarray
     grad: np.ndarray
-    pre: np.ndarray
-    delta: np.ndarray
     p: np.ndarray
     slope: np.ndarray
     f: np.ndarray
+    v: np.ndarray
+    second: np.ndarray
+    bent: np.ndarray
+    at: Columns
 
 
 @compiled
 def workspace(cell):
-    """Room for the field."""
-    n, units = cell.gates.shape
+    """Room for the field of a cell, with its gates as they are now."""
+    n = cell.x.shape[0]
     size = max(int(cell.net.par.max()) + 1, 0)
-    # zeros: the field leaves the columns of the inputs alone
+    at = columns_of(cell.net, cell.x, cell.gates)
     return Work(
         np.zeros(n),
-        np.zeros((n, size)),
-        np.zeros((n, units)),
-        np.zeros((n, units)),
+        np.zeros((size, at.h.shape[1])),
         np.zeros(n),
         np.zeros(n),
         np.zeros(size),
+        np.zeros(size),
+        np.zeros((size, size)),
+        np.zeros((n + 2, size)),
+        at,
     )
+
+
+class Seen(NamedTuple):
+    """The field at a point with a row a sample: rho, q and p (n,), f (N,), grad (n, N), pre and delta (n, units)."""
+
+    rho: float
+    q: np.ndarray
+    p: np.ndarray
+    f: np.ndarray
+    grad: np.ndarray
+    pre: np.ndarray
+    delta: np.ndarray
+
+
+@compiled
+def look(cell, theta):
+    """The field of a cell, with its gates as they are now, at theta (N,): a `Seen`."""
+    work, n = workspace(cell), cell.x.shape[0]
+    rho = field(cell, theta, work)
+    at = work.at
+    grad, pre, delta = work.grad[:, :n].T.copy(), at.pre[:, :n].T.copy(), at.delta[:, :n].T.copy()
+    return Seen(rho, work.q, work.p, work.f, grad, pre, delta)
 
 
 class Slides(NamedTuple):
@@ -98,6 +133,7 @@ class Slides(NamedTuple):
     line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
     is found anew at every theta).
     gram (s, s), piv (s,): the factored Gram matrix of the normals (`factor_gram`), refilled with them.
+    omega, shares, jumps (s,): room, for `pull` and `slide_coefficients`.
     """
 
     normals: np.ndarray
@@ -108,14 +144,16 @@ class Slides(NamedTuple):
     scale: np.ndarray
     gram: np.ndarray
     piv: np.ndarray
+    omega: np.ndarray
+    shares: np.ndarray
+    jumps: np.ndarray
 
 
 def slides_of(normals, curved, line, sample, unit, scale) -> Slides:
     """The same with the Gram matrix factored."""
     count = len(normals)
-    slides = Slides(
-        normals, curved, line, sample, unit, scale, np.zeros((count, count)), np.zeros(count, dtype=np.int64)
-    )
+    gram, piv, room = np.zeros((count, count)), np.zeros(count, dtype=np.int64), np.zeros((3, count))
+    slides = Slides(normals, curved, line, sample, unit, scale, gram, piv, *room)
     factor_gram(slides)
     return slides
 
@@ -132,10 +170,12 @@ def log_weight(q, logistic):
     return -(max(q, 0.0) + np.log1p(np.exp(-abs(q)))) if logistic else -q
 
 
-@compiled
+@bare
 def cross_entropy(q):
     """log(1 + sum_k exp(-q_k)) of the margins of one point."""
-    top = max(-q.min(), 0.0)
+    top = 0.0
+    for k in range(q.shape[0]):
+        top = max(top, -q[k])
     total = np.exp(-top)
     for k in range(q.shape[0]):
         total += np.exp(-q[k] - top)
@@ -156,8 +196,9 @@ def softmax(q, logistic, group, p, slope):
         for i in range(n):
             p[i] = log_weight(q[i], logistic)
             slope[i] = 1.0 / (1.0 + np.exp(min(-q[i], LARGEST_EXPONENT))) if logistic else 1.0
-    top = p.max()
-    total = 0.0
+    top, total = -np.inf, 0.0
+    for i in range(n):
+        top = max(top, p[i])
     for i in range(n):
         p[i] = np.exp(p[i] - top)
         total += p[i]
@@ -165,7 +206,7 @@ def softmax(q, logistic, group, p, slope):
         p[i] /= total
 
 
-@compiled
+@part
 def loss_below(q, logistic, group):
     """Whether L(theta) is below what separates."""
     total = 0.0
@@ -197,101 +238,43 @@ def growth(rho, degree):
 @inlined
 def field(cell, theta, work):
     """The field f (N,) with every sliding gate off, and everything on the way to it; returns rho."""
-    net, x, seeds, gates, logistic, jump, group = cell
-    q, grad, pre, delta, p, slope, f = work
-    evaluate(net, theta, x, seeds, gates, q, grad, pre, delta)
-    softmax(q, logistic, group, p, slope)
+    q, p, f, at = work.q, work.p, work.f, work.at
+    forward(cell.net, theta, at)
+    margins(cell.seeds, at, q)
+    softmax(q, cell.logistic, cell.group, p, work.slope)
+    seed_outputs(cell.seeds, at)
+    backward(cell.net, at)
+    gradients(cell.net, at, work.grad)
     rho = np.sqrt(dot(theta, theta))
-    factor = growth(rho, net.degree)
-    f[:] = 0.0
-    for i in range(x.shape[0]):
-        weight = factor * p[i]
-        for k in range(theta.shape[0]):
-            f[k] += weight * grad[i, k]
+    factor = growth(rho, cell.net.degree)
+    for k in range(theta.shape[0]):
+        total = 0.0
+        for i in range(q.shape[0]):
+            total += p[i] * work.grad[k, i]
+        f[k] = factor * total
     return rho
 
 
-@inlined
+@part
 def rate(cell, theta, work):
     """The same f by one backward pass over the weighted samples, without their gradients; returns rho.
 
-    Fills q, p, slope and f of work, leaves grad, and needs pre and delta for itself; samples with the same gates
-    everywhere are one sample to the backward pass.
+    Fills q, p, slope and f of work.
     """
-    net, x, seeds, gates, logistic, jump, group = cell
-    row, col, par, value, ptr, uptr, trained, power, gain, degree = net
-    q, grad, pre, delta, p, slope, f = work
-    n, d = x.shape
-    units = gates.shape[1]
-    outputs = seeds.shape[1]
-    h, back = pre, delta[0]
-    m = ptr.shape[0] - 1
-    w = entries_of(net, theta)
-    for i in range(n):
-        for u in range(units):
-            h[i, u] = x[i, u] if u < d else 0.0
-        for layer in range(m):
-            for e in range(ptr[layer], ptr[layer + 1]):
-                h[i, row[e]] += w[e] * h[i, col[e]]
-            if layer < m - 1:
-                for u in range(uptr[layer + 1], uptr[layer + 2]):
-                    h[i, u] *= gates[i, u]
-        q[i] = margin_of(seeds, h, i)
-    softmax(q, logistic, group, p, slope)
+    q, p, at = work.q, work.p, work.at
+    forward(cell.net, theta, at)
+    margins(cell.seeds, at, q)
+    softmax(q, cell.logistic, cell.group, p, work.slope)
     rho = np.sqrt(dot(theta, theta))
-    factor = growth(rho, degree)
-    f[:] = 0.0
-    alike = outputs == 1 and same_gates(gates)
-    if alike:
-        for u in range(units):
-            total = 0.0
-            for i in range(n):
-                total += p[i] * seeds[i, 0] * h[i, u]
-            h[0, u] = total
-    for i in range(1 if alike else n):
-        if factor == 0.0 or (p[i] == 0.0 and not alike):
-            continue
-        back[:] = 0.0
-        for k in range(outputs):
-            back[units - outputs + k] = factor * (1.0 if alike else p[i] * seeds[i, k])
-        for layer in range(m - 1, -1, -1):
-            if layer < m - 1:
-                for u in range(uptr[layer + 1], uptr[layer + 2]):
-                    back[u] *= gates[i, u]
-            if trained[layer]:
-                for e in range(ptr[layer], ptr[layer + 1]):
-                    b = back[row[e]]
-                    f[par[e]] += b * h[i, col[e]]
-                    back[col[e]] += b * w[e]
-            else:
-                for e in range(ptr[layer], ptr[layer + 1]):
-                    back[col[e]] += back[row[e]] * w[e]
+    weigh_outputs(cell.seeds, p, growth(rho, cell.net.degree), at)
+    backward(cell.net, at)
+    gradient(cell.net, at, work.f)
     return rho
 
 
-@inlined
-def same_gates(gates):
-    """Whether all samples have the same gates, as they do in a linear network."""
-    for i in range(1, gates.shape[0]):
-        for u in range(gates.shape[1]):
-            if gates[i, u] != gates[0, u]:
-                return False
-    return True
-
-
-@compiled
-def weighted_point(x, seeds, p):
-    """sum_i p_i y_i x_i, shape (1, d): with one output and the same gates everywhere the samples are one."""
-    out = np.zeros((1, x.shape[1]))
-    for i in range(x.shape[0]):
-        for c in range(x.shape[1]):
-            out[0, c] += p[i] * seeds[i, 0] * x[i, c]
-    return out
-
-
-@compiled
+@bare
 def pull(slides, cell, theta, f):
-    """omega (s,) with f + sum_h omega_h n_h tangent to all sliding kinks; refills the curved normals at theta."""
+    """Fill omega with f + sum_h omega_h n_h tangent to all sliding kinks; refills the curved normals at theta."""
     flat = slides.normals.shape[0] - slides.curved.shape[0]
     for t in range(slides.curved.shape[0]):
         i, u = slides.curved[t]
@@ -299,14 +282,12 @@ def pull(slides, cell, theta, f):
     s = slides.normals.shape[0]
     if flat < s:
         factor_gram(slides)
-    omega = np.empty(s)
     for h in range(s):
-        omega[h] = -dot(slides.normals[h], f)
-    lu_solve(slides.gram, slides.piv, omega)
-    return omega
+        slides.omega[h] = -dot(slides.normals[h], f)
+    lu_solve(slides.gram, slides.piv, slides.omega)
 
 
-@compiled
+@bare
 def factor_gram(slides):
     """Fill and factor the Gram matrix of the normals; dependent ones leave its solutions the same velocity."""
     normals, gram, piv = slides.normals, slides.gram, slides.piv
@@ -322,88 +303,86 @@ def factor_gram(slides):
     lu_factor(gram, piv)
 
 
-@compiled
+@bare
 def add_multiples(normals, omega, v):
     """v (N,) += sum_h omega_h normals_h, in place."""
     for h in range(normals.shape[0]):
         for a in range(v.shape[0]):
             v[a] += omega[h] * normals[h, a]
-    return v
 
 
-@inlined
+@part
 def velocity(cell, theta, slides, work):
-    """dtheta/dsigma (N,), on the sliding kinks if there are any, and rho; without slides it is the f of work itself."""
+    """Fill v of work, dtheta/dsigma (N,), on the sliding kinks if there are any; returns rho."""
     rho = rate(cell, theta, work)
-    f = work.f
+    put(work.v, work.f)
     if slides.normals.shape[0] > 0:
-        return add_multiples(slides.normals, pull(slides, cell, theta, f), f.copy()), rho
-    return f, rho
+        pull(slides, cell, theta, work.f)
+        add_multiples(slides.normals, slides.omega, work.v)
+    return rho
 
 
-@compiled
-def jacobian(cell, theta, slides, work, rho, basis):
-    """(d velocity / d theta) @ basis, shape (N, r), from the state that `field` left in work."""
-    net, x, seeds, gates, logistic, jump, group = cell
-    q, grad, pre, delta, p, slope, f = work
-    n, units = gates.shape
+@part
+def jacobian(cell, theta, slides, work, rho, basis, out):
+    """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work, of which delta is lost."""
+    net, at = cell.net, work.at
+    grad, p, f, second, bent = work.grad, work.p, work.f, work.second, work.bent
+    n = p.shape[0]
     size, r = basis.shape
-    outputs = seeds.shape[1]
     factor = growth(rho, net.degree)
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
-    points = x
-    weighted = np.zeros((n, units))
-    for i in range(n):
-        for k in range(outputs):
-            weighted[i, units - outputs + k] = p[i] * seeds[i, k]
-    if s == flat and outputs == 1 and same_gates(gates):
-        points = weighted_point(x, seeds, p)
-        weighted[0, units - 1] = 1.0
-    omega = np.zeros(s)
+    weigh_outputs(cell.seeds, p, 1.0, at)
     if s > 0:
-        omega = pull(slides, cell, theta, f)
+        pull(slides, cell, theta, f)
         for t in range(s - flat):
-            i, u = slides.curved[t]
-            weighted[i, u] += omega[flat + t] / factor
-    out = np.empty((size, r))
-    hessian_times(net, theta, points, gates, weighted, basis, out)
-    gb = np.zeros((n, r))
-    mean = np.zeros(r)
-    tb = np.zeros(r)
+            at.seeds[slides.curved[t, 1], slides.curved[t, 0]] += slides.omega[flat + t] / factor
+    backward(net, at)
+    hessian(net, at, second)
+    for t in range(s - flat):
+        at.seeds[slides.curved[t, 1], slides.curved[t, 0]] = 0.0
     # so small products cost less by hand than a library call each
-    for i in range(n):
-        for a in range(size):
-            if grad[i, a] != 0.0:
-                for k in range(r):
-                    gb[i, k] += grad[i, a] * basis[a, k]
-    bend(slope, group, gb)
-    for i in range(n):
-        for k in range(r):
-            mean[k] += p[i] * gb[i, k]
+    bent[:, :] = 0.0
     for a in range(size):
+        for i in range(n):
+            g = grad[a, i]
+            if g != 0.0:
+                for k in range(r):
+                    bent[i, k] += g * basis[a, k]
         for k in range(r):
-            tb[k] += theta[a] * basis[a, k]
+            bent[n + 1, k] += theta[a] * basis[a, k]
+    if cell.logistic:
+        _bend(work.slope, cell.group, bent, n, r)
     for i in range(n):
-        if p[i] > 0.0:
-            for a in range(size):
-                g = p[i] * grad[i, a]
-                if g != 0.0:
-                    for k in range(r):
-                        out[a, k] -= g * (gb[i, k] - mean[k])
+        for k in range(r):
+            bent[n, k] += p[i] * bent[i, k]
+    for i in range(n):
+        for k in range(r):
+            bent[i, k] -= bent[n, k]
     for a in range(size):
         radial = (2 - net.degree) * f[a] / (rho * rho)
         for k in range(r):
-            out[a, k] = factor * out[a, k] + radial * tb[k]
+            out[a, k] = radial * bent[n + 1, k]
+        for b in range(size):
+            g = factor * second[a, b]
+            if g != 0.0:
+                for k in range(r):
+                    out[a, k] += g * basis[b, k]
+        for i in range(n):
+            g = factor * p[i] * grad[a, i]
+            if g != 0.0:
+                for k in range(r):
+                    out[a, k] -= g * bent[i, k]
     if s > 0:
-        _keep_tangent(cell, theta, slides, f + slides.normals.T @ omega, basis, out)
-    return out
+        _keep_tangent(cell, slides, f, basis, work, out)
 
 
-@compiled
-def bend(slope, group, gb):
-    """From dq (n, r) to -d log(-loss'(q)) in place; the margins of one point answer to each other."""
-    n, r = gb.shape
+@part
+def _bend(slope, group, gb, n, r):
+    """From dq, the first n rows and r columns of gb, to -d log(-loss'(q)) in place.
+
+    The margins of one point answer to each other.
+    """
     for k in range(r):
         for first in range(0, n, group):
             felt = 0.0
@@ -414,24 +393,28 @@ def bend(slope, group, gb):
 
 
 @compiled
-def _keep_tangent(cell, theta, slides, v, basis, out):
-    """Take from the derivative out (N, r) of the velocity v (N,) what would leave the slides.
+def _keep_tangent(cell, slides, f, basis, work, out):
+    """Take from the derivative out (N, r) of the velocity what would leave the slides; f (N,) and `pull` as there.
 
     Tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v.
     """
     size, r = basis.shape
+    at, second = work.at, work.second
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
+    v = f + slides.normals.T @ slides.omega
     right = slides.normals @ out
     for t in range(s - flat):
         i, u = slides.curved[t]
-        seeds = np.zeros(cell.gates.shape)
-        seeds[i, u] = 1.0
-        turn = np.empty((size, 1))
-        hessian_times(cell.net, theta, cell.x, cell.gates, seeds, v.reshape(size, 1), turn)
+        at.seeds[:, :] = 0.0
+        at.seeds[u, i] = 1.0
+        backward(cell.net, at)
+        hessian(cell.net, at, second)
+        at.seeds[u, i] = 0.0
+        turn = second @ v
         for k in range(r):
             for a in range(size):
-                right[flat + t, k] += turn[a, 0] * basis[a, k]
+                right[flat + t, k] += turn[a] * basis[a, k]
     for k in range(r):
         column = right[:, k].copy()
         lu_solve(slides.gram, slides.piv, column)
@@ -449,8 +432,8 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
     negative.  The coefficients are shares of the positive side.
     """
     s = slides.normals.shape[0]
-    omega = pull(slides, cell, theta, work.f)
-    _shares(slides, cell, theta, work.p, work.delta, rho, omega, coefficients, jumps)
+    pull(slides, cell, theta, work.f)
+    _shares(slides, cell, theta, work.p, work.at.delta, rho, coefficients, jumps)
     flat = s - slides.curved.shape[0]
     if 0 < flat < s:
         # what a kink of the first layer adds depends on how far those above it are on
@@ -464,21 +447,22 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
         beyond = workspace(above)
         field(above, theta, beyond)
         others = np.empty(s), np.empty(s)
-        omega = pull(slides, above, theta, beyond.f)
-        _shares(slides, above, theta, beyond.p, beyond.delta, rho, omega, others[0], others[1])
+        pull(slides, above, theta, beyond.f)
+        _shares(slides, above, theta, beyond.p, beyond.at.delta, rho, others[0], others[1])
         coefficients[:flat] = others[0][:flat]
         jumps[:flat] = others[1][:flat]
 
 
 @compiled
-def _shares(slides, cell, theta, p, delta, rho, omega, coefficients, jumps):
-    """The same from the factors omega (s,) of the normals, with delta (n, units) as it is."""
+def _shares(slides, cell, theta, p, delta, rho, coefficients, jumps):
+    """The same from the factors omega of the normals, with delta (units, columns) as it is."""
     factor = growth(rho, cell.net.degree)
     s = slides.normals.shape[0]
     plus = np.zeros(s)
     minus = np.zeros(s)
     bound = np.zeros(s)
-    sizes = unit_sizes(cell.net, theta, np.empty(delta.shape[1]))
+    sizes = np.empty(delta.shape[0])
+    unit_sizes(cell.net, theta, sizes)
     flat = s - slides.curved.shape[0]
     own = np.empty(theta.shape[0])
     for e in range(slides.line.shape[0]):
@@ -488,7 +472,7 @@ def _shares(slides, cell, theta, p, delta, rho, omega, coefficients, jumps):
             normal = slides.normals[slides.line[e]]
             unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, own)
             scale = dot(own, normal) / dot(normal, normal)
-        weight = factor * p[i] * delta[i, u] * scale * cell.jump
+        weight = factor * p[i] * delta[u, i] * scale * cell.jump
         # what leads from the unit to the output is bounded by its own size and ||theta||^(m - 2)
         bound[slides.line[e]] += p[i] * abs(scale * cell.jump) * sizes[u]
         if scale > 0.0:
@@ -497,7 +481,7 @@ def _shares(slides, cell, theta, p, delta, rho, omega, coefficients, jumps):
             minus[slides.line[e]] -= weight
     for h in range(s):
         jump = plus[h] + minus[h]
-        rest = omega[h] + minus[h]
+        rest = slides.omega[h] + minus[h]
         if bound[h] > 0.0:
             coefficients[h] = rest / jump if jump != 0.0 else 0.5
             jumps[h] = jump / bound[h]

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
-from harness.flow.compiled.events import GRAZE, Guard, first_event, reaches
-from harness.flow.compiled.field import Work, add_multiples, field, jacobian, loss_below, pull
-from harness.flow.compiled.kernel import dot, lift
+from harness.flow.compiled.compiling import bare, compiled, part
+from harness.flow.compiled.events import GRAZE, Guard, first_event, keep_look, reaches
+from harness.flow.compiled.field import add_multiples, field, jacobian, loss_below, pull, workspace
+from harness.flow.compiled.kernel import dot, largest, least, lift, put, scale
 from harness.flow.compiled.rodas import (
     UNIT_ERROR,
     Frame,
@@ -57,68 +57,80 @@ class Limits(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room for what the error of a step is found with, overwritten; balanced: whether a unit conserves anything."""
+    """Room for a step, overwritten: weight (n,); z_new, f0 (r,), jac (r, r); theta, theta_new, err_theta, still (N,);
+    sizes, errors (units,); along (N, r).
+
+    balance (units,): as of `integrate`; balanced: whether a unit conserves anything.
+    """
 
     weight: np.ndarray
+    z_new: np.ndarray
+    f0: np.ndarray
+    jac: np.ndarray
+    theta: np.ndarray
     theta_new: np.ndarray
     err_theta: np.ndarray
     still: np.ndarray
     sizes: np.ndarray
     errors: np.ndarray
+    along: np.ndarray
+    balance: np.ndarray
     balanced: bool
 
 
-@compiled
+@part
 def _write(record, state, theta):
     """A row of the record, while there is room."""
     if state[ROWS] < record.shape[0]:
-        row = record[int(state[ROWS])]
-        row[0] = state[BOOKED]
-        row[1] = state[SIGMA]
-        row[2:] = theta
+        row = int(state[ROWS])
+        record[row, 0] = state[BOOKED]
+        record[row, 1] = state[SIGMA]
+        for a in range(theta.shape[0]):
+            record[row, 2 + a] = theta[a]
         state[ROWS] += 1.0
 
 
-@compiled
-def _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room):
-    """The end of a step whose error is small enough, and its size; the size of the next one is left in the state.
+@part
+def _accepted(frame, linear, z, rho, state, limits, work, stages, room):
+    """The size of a step whose error is small enough, its end in the room; that of the next one is left in the state.
 
-    The size is NaN where the steps are used up, and infinite where it would underflow.  balance: as of `integrate`.
-    Units come to kinks, and grow from next to nothing, at their own scale.
+    NaN where the steps are used up, and infinite where it would underflow.  Units come to kinks, and grow from next to
+    nothing, at their own scale.
     """
     net, c, basis = frame.cell.net, frame.c, frame.basis
-    weight, theta_new, err_theta, still, sizes, errors, balanced = room
-    for i in range(weight.shape[0]):
-        weight[i] = work.p[i]
+    theta_new, err_theta, sizes, errors = room.theta_new, room.err_theta, room.sizes, room.errors
+    put(room.weight, work.p)
     h = state[STEP_SIZE]
     while state[ATTEMPTS] < limits.steps:
         state[ATTEMPTS] += 1.0
-        z_new = rosenbrock_step(frame, linear, z, h, work, stages)
-        lift(still, basis, stages.k[5], err_theta)
-        error = step_error(work.grad, weight, theta, lift(c, basis, z_new, theta_new), err_theta, rho, limits.rtol)
+        rosenbrock_step(frame, linear, z, h, work, stages, room.z_new)
+        lift(room.still, basis, stages.k[5], err_theta)
+        lift(c, basis, room.z_new, theta_new)
+        error = step_error(work.grad, room.weight, room.theta, theta_new, err_theta, rho, limits.rtol)
         if not error > 1.0:
             error = max(error, unit_error(net, theta_new, err_theta, sizes, errors))
-        if balanced and not error > 1.0:
-            balance_gaps(net, theta_new, balance, state[BOOKED] + linear.shift * h, sizes, errors)
-            error = max(error, np.abs(errors).max() / UNIT_ERROR)
+        if room.balanced and not error > 1.0:
+            balance_gaps(net, theta_new, room.balance, state[BOOKED] + linear.shift * h, sizes, errors)
+            error = max(error, largest(errors) / UNIT_ERROR)
         if error <= 1.0:
             state[STEP_SIZE] = h * min(GROW, SAFETY * max(error, LEAST_ERROR) ** -0.25)
-            return z_new, h
+            return h
         h *= max(SHRINK, SAFETY * error**-0.25) if np.isfinite(error) else SHRINK
         if h < LEAST_STEP:
-            return z, np.inf
+            return np.inf
     state[STEP_SIZE] = h
-    return z, np.nan
+    return np.nan
 
 
-@compiled
-def _keep_balance(net, theta, balance, booked, pivots, z, sizes, gaps):
+@part
+def _keep_balance(net, theta, booked, pivots, z, room):
     """Put each unit of depth 2 back on its conserved v^2 - ||w||^2, by a Newton step along (-w, v), into z in place.
 
     w only changes its length: no kink is left.  A unit that shrinks would else feel the errors of its larger days, and
     v change its sign where it cannot.
     """
-    balance_gaps(net, theta, balance, booked, sizes, gaps)
+    gaps = room.errors
+    balance_gaps(net, theta, room.balance, booked, room.sizes, gaps)
     for e in range(net.ptr[1]):
         theta[net.par[e]] *= 1.0 + 0.5 * gaps[net.row[e]]
     for e in range(net.ptr[1], net.ptr[2]):
@@ -137,71 +149,75 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
     hit (n, units), ended (s,): filled with what happened when the code is EVENT.
     record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
     """
-    net, x, seeds, gates, logistic, jump, group = cell
     size, r = basis.shape
-    n, units = gates.shape
-    frame = Frame(cell, c, basis, pivots, slides)
-    # made here and not by a function: arrays known to be contiguous make the loops faster
-    q, grad, pre, delta = np.empty(n), np.empty((n, size)), np.empty((n, units)), np.empty((n, units))
-    p, slope, f = np.empty(n), np.empty(n), np.empty(size)
-    work = Work(q, grad, pre, delta, p, slope, f)
-    stages = stages_of(size, r)
-    reach = reaches(x)
-    sizes, gaps = np.empty(units), np.empty(units)
-    guard = Guard(watch, reach, sizes, hit, ended)
-    looks = np.empty((4, n, units))
-    theta = np.empty(size)
-    balanced = not np.all(np.isnan(balance))
-    room = Room(np.empty(n), np.empty(size), np.empty(size), np.zeros(size), np.empty(units), np.empty(units), balanced)
-    f0, jac = np.empty(r), np.empty((r, r))
+    n, units = cell.gates.shape
+    work = workspace(cell)
+    looks = np.empty((4, units, work.at.pre.shape[1]))
+    guard = Guard(
+        watch, reaches(cell.x), np.empty(units), hit, ended, np.empty(size), np.empty(size), np.empty(r), looks
+    )
+    room = Room(
+        np.empty(n), np.empty(r), np.empty(r), np.empty((r, r)), np.empty(size), np.empty(size), np.empty(size),
+        np.zeros(size), np.empty(units), np.empty(units), np.empty((size, r)), balance, not np.all(np.isnan(balance)),
+    )  # fmt: skip
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
+    frame = Frame(cell, c, basis, pivots, slides)
+    return _steps(frame, z, guard, state, limits, record, work, stages_of(size, r), room, eventful)
+
+
+@bare
+def _steps(frame, z, guard, state, limits, record, work, stages, room, eventful):
+    """One step after the other, until something happens."""
+    cell, c, basis, pivots, slides = frame
+    theta, f0, jac = room.theta, room.f0, room.jac
+    r = z.shape[0]
     while True:
-        rho = field(cell, lift(c, basis, z, theta), work)
-        looks[0] = pre
-        if state[SEPARATED] == 0.0 and loss_below(q, logistic, group):
+        lift(c, basis, z, theta)
+        rho = field(cell, theta, work)
+        keep_look(work.at.pre, guard.looks, 0)
+        if state[SEPARATED] == 0.0 and loss_below(work.q, cell.logistic, cell.group):
             state[SEPARATED] = 1.0
-        low = q.min()
+        low = least(work.q)
         if low > HALVED * limits.freeze:
-            z *= 0.5
-            c *= 0.5
+            scale(z, 0.5)
+            scale(c, 0.5)
             state[BOOKED] += np.log(2.0)
             continue
         _write(record, state, theta)
         if low >= limits.polish_from and state[BOOKED] + np.log(rho) >= limits.target:
             return DUE
-        speed = f
+        shift = dot(work.f, theta) / (rho * rho) if low > limits.freeze else 0.0
+        put(work.v, work.f)
         if slides.normals.shape[0] > 0:
-            speed = add_multiples(slides.normals, pull(slides, cell, theta, f), f.copy())
+            pull(slides, cell, theta, work.f)
+            add_multiples(slides.normals, slides.omega, work.v)
         for a in range(r):
-            f0[a] = speed[pivots[a]]
-        least = 0.0 if state[SEPARATED] else AT_REST * rho
-        if r == 0 or np.abs(f0).max() <= least or rho < VANISHED * state[FIRST_NORM]:
+            f0[a] = work.v[pivots[a]]
+        rest = 0.0 if state[SEPARATED] else AT_REST * rho
+        if r == 0 or largest(f0) <= rest or rho < VANISHED * state[FIRST_NORM]:
             return STATIONARY
-        along = jacobian(cell, theta, slides, work, rho, basis)
+        jacobian(cell, theta, slides, work, rho, basis, room.along)
         for a in range(r):
             for b in range(r):
-                jac[a, b] = along[pivots[a], b]
-        shift = 0.0
-        if low > limits.freeze:
-            shift = dot(f, theta) / (rho * rho)
-            for a in range(r):
-                f0[a] -= shift * z[a]
-                jac[a, a] -= shift
+                jac[a, b] = room.along[pivots[a], b]
+            f0[a] -= shift * z[a]
+            jac[a, a] -= shift
         linear = Linear(f0, jac, shift)
-        z_new, h = _accepted(frame, linear, balance, z, theta, rho, state, limits, work, stages, room)
+        h = _accepted(frame, linear, z, rho, state, limits, work, stages, room)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
         met = grazes = False
         if eventful:
-            h, z_new, met, grazes = first_event(
-                frame, linear, guard, looks, z, z_new, h, GRAZE * limits.rtol, work, stages
-            )
-        z[:] = z_new
+            h, met, grazes = first_event(
+                frame, linear, guard, z, room.z_new, h, GRAZE * limits.rtol, work, stages
+            )  # fmt: skip
+        put(z, room.z_new)
         state[SIGMA] += h
         state[BOOKED] += shift * h
-        c *= np.exp(-shift * h)
-        if balanced:
-            _keep_balance(net, lift(c, basis, z, theta), balance, state[BOOKED], pivots, z, sizes, gaps)
+        scale(c, np.exp(-shift * h))
+        lift(c, basis, z, theta)
+        if room.balanced:
+            _keep_balance(cell.net, theta, state[BOOKED], pivots, z, room)
         if grazes:
             lift(c, basis, z, theta)
             state[GRAZED] = state[BOOKED] + 0.5 * np.log(dot(theta, theta))

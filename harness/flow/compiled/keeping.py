@@ -1,13 +1,14 @@
 """Where compiled kernels are kept from one process to the next.
 
-A kernel is one file, named by all that its machine code depends on: every source of this package, since a caller
-contains what it calls; the function's own file; Python, numba, LLVM, numpy and numba's settings; the processor; the
-types of the arguments.  After a change its name is another one, so that no stale kernel is found, wherever it lies.
-A file begins with the digest of the rest: a damaged one is compiled again and replaced.  What cannot be kept is
-compiled and used all the same.
+A kernel is one file, named by all that its machine code depends on: every source of this package that kernels are in,
+with what these import, since a caller contains what it calls; the function's own file; Python, numba, LLVM, numpy and
+numba's settings; the processor; the types of the arguments.  After a change its name is another one, so that no stale
+kernel is found, wherever it lies, and all copies of one source have one kernel.  A file
+begins with the digest of the rest: a damaged one is compiled again and replaced.  What cannot be kept is compiled and
+used all the same.
 
-The folder is NUMBA_CACHE_DIR if that is set; else __pycache__ beside the sources, or the user's cache folder where
-that one cannot be written.  Loading a kernel runs it, so a folder that others may have filled is left alone.
+The folder is NUMBA_CACHE_DIR if that is set; else the user's cache folder, or __pycache__ beside the sources where that
+one cannot be written.  Loading a kernel runs it, so a folder that others may have filled is left alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import inspect
 import logging
 import os
 import platform
+import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,9 @@ _CompileResult: Any = compiler.CompileResult  # to make it again from its parts 
 _log = logging.getLogger(__name__)
 said = set[str]()
 _DIGEST = hashlib.sha256().digest_size
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|.*)|import[ \t]+([\w.]+))", re.MULTILINE
+)
 # Where numba keeps its results, and with how many threads it works, changes none of them.
 _NO_MATTER = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")
 
@@ -47,14 +52,32 @@ def digest(sources: Path) -> str:
     settings = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_")]
     settings = [line for line in settings if not line.startswith(_NO_MATTER)]
     versions = [sys.version, str(sys.flags.optimize), numba.__version__, llvmlite.__version__, np.__version__]
-    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(sources.rglob("*.py"))]
+    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in kernel_sources(sources)]
     return _short(*settings, *versions, *contents)
+
+
+def kernel_sources(sources: Path) -> list[Path]:
+    """The files below a folder that kernels are in, those that import what makes them, and all that these import."""
+    files = {".".join(path.relative_to(sources).with_suffix("").parts): path for path in sources.rglob("*.py")}
+    imports = {name: _imported(path, files) for name, path in files.items()}
+    found = {name for name in files if any(own.split(".")[-1] == "compiling" for own in imports[name])}
+    while more := {other for name in found for other in imports[name]} - found:
+        found |= more
+    return [files[name] for name in sorted(found)]
+
+
+def _imported(path: Path, files: dict[str, Path]) -> set[str]:
+    """Which of the files, by their dotted names, a source imports; they may be a part of what it says."""
+    said: set[str] = set()
+    for module, names, plain in _IMPORT.findall(path.read_text(encoding="utf-8")):
+        said |= {f".{module or plain}", *(f".{module}.{name}" for name in re.findall(r"\w+", names))}
+    return {name for name in files if any(one.endswith(f".{name}") for one in said)}
 
 
 def folders(sources: Path) -> list[Path]:
     """The folders that kernels are looked for in, and kept in the first of them that can be written."""
     given = os.environ.get("NUMBA_CACHE_DIR")
-    parents = [Path(given)] if given else [sources / "__pycache__", *_users()]
+    parents = [Path(given)] if given else [*_users(), sources / "__pycache__"]
     return [parent / f"kernels-{digest(sources)}" for parent in parents]
 
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.field import Cell, Slides, add_multiples, factor_gram, velocity
-from harness.flow.compiled.kernel import dot, lift, lu_factor, lu_solve, margins, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import dot, forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
@@ -27,6 +27,7 @@ STAGE = np.array(
         [0.9466785280815826, 0.2557011698983284, 0.0, 0.0, 0.0],
         [3.314825187068521, 2.896124015972201, 0.9986419139977817, 0.0, 0.0],
         [1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950, 0.0],
+        [0.0, 0.0, 0.0, 0.0, 1.0],  # beyond the point of the stage before it
     ]
 )
 STEP = np.array(
@@ -81,9 +82,9 @@ def stages_of(size, r):
     return Stages(np.empty((6, r)), np.empty((r, r)), np.empty(r, dtype=np.int64), np.empty(r), np.empty(size))
 
 
-@compiled
-def rosenbrock_step(frame, linear, z, h, work, stages):
-    """One RODAS4 step of size h from z; fills the stages; returns the new z, NaN if singular."""
+@bare
+def rosenbrock_step(frame, linear, z, h, work, stages, stage):
+    """One RODAS4 step of size h from z; fills the stages, and `stage` with the new z, NaN if singular."""
     cell, c, basis, pivots, slides = frame
     f0, jac, shift = linear
     k, lhs, piv, rhs, theta = stages
@@ -93,25 +94,26 @@ def rosenbrock_step(frame, linear, z, h, work, stages):
             lhs[a, b] = -jac[a, b]
         lhs[a, a] += 1.0 / (h * GAMMA)
         rhs[a] = f0[a]
-    stage = z.copy()
     if not lu_factor(lhs, piv):
         stage[:] = np.nan
-        return stage
+        return
+    put(stage, z)
     for s in range(6):
         if s > 0:
-            for a in range(r):
-                if s < 5:
-                    stage[a] = z[a]
-                    for j in range(s):
-                        stage[a] += STAGE[s, j] * k[j, a]
-                else:
-                    stage[a] += k[4, a]
-            v, _ = velocity(cell, lift(c, basis, stage, theta), slides, work)
-            for a in range(r):
-                rhs[a] = v[pivots[a]] - shift * stage[a]
-        for a in range(r):
+            if s < 5:
+                put(stage, z)
             for j in range(s):
-                rhs[a] += STEP[s, j] * k[j, a] / h
+                weight = STAGE[s, j]
+                for a in range(r):
+                    stage[a] += weight * k[j, a]
+            lift(c, basis, stage, theta)
+            velocity(cell, theta, slides, work)
+            for a in range(r):
+                rhs[a] = work.v[pivots[a]] - shift * stage[a]
+        for j in range(s):
+            weight = STEP[s, j] / h
+            for a in range(r):
+                rhs[a] += weight * k[j, a]
         lu_solve(lhs, piv, rhs)
         for a in range(r):
             k[s, a] = rhs[a]
@@ -119,7 +121,6 @@ def rosenbrock_step(frame, linear, z, h, work, stages):
         stage[a] += k[5, a]
     if slides.normals.shape[0] > 0:
         _return_to_kinks(frame, stage, work, k[5])
-    return stage
 
 
 @compiled
@@ -129,7 +130,7 @@ def _return_to_kinks(frame, z, work, err):
     err (r,): that of the step, to which is added what brings it back, since that moves the margins as well.
     """
     cell, c, basis, pivots, slides = frame
-    net, x, seeds, gates, logistic, jump, group = cell
+    net, x, gates = cell.net, cell.x, cell.gates
     flat = slides.normals.shape[0] - slides.curved.shape[0]
     theta = np.empty(c.shape[0])
     for _ in range(3 if slides.curved.shape[0] > 0 else 1):
@@ -138,25 +139,25 @@ def _return_to_kinks(frame, z, work, err):
         for h in range(flat):
             gap[h] = dot(slides.normals[h], theta)
         if slides.curved.shape[0] > 0:
-            margins(net, theta, x, seeds, gates, work.q, work.pre)
+            forward(net, theta, work.at)
         for t in range(slides.curved.shape[0]):
             i, u = slides.curved[t]
             unit_gradient(net, theta, x[i], gates[i], u, slides.normals[flat + t])
-            gap[flat + t] = work.pre[i, u]
+            gap[flat + t] = work.at.pre[u, i]
         if flat < slides.normals.shape[0]:
             factor_gram(slides)
         lu_solve(slides.gram, slides.piv, gap)
-        step = add_multiples(slides.normals, gap, np.zeros(theta.shape[0]))
+        step = np.zeros(theta.shape[0])
+        add_multiples(slides.normals, gap, step)
         for a in range(z.shape[0]):
             z[a] -= step[pivots[a]]
             err[a] -= step[pivots[a]]
 
 
-@compiled
-def interpolate(z0, z1, stages, s):
-    """Dense output of the step at fraction s."""
+@bare
+def interpolate(z0, z1, stages, s, out):
+    """Dense output of the step at fraction s, in place."""
     k = stages.k
-    out = np.empty_like(z0)
     for a in range(z0.shape[0]):
         d1 = 0.0
         d2 = 0.0
@@ -164,10 +165,9 @@ def interpolate(z0, z1, stages, s):
             d1 += DENSE[0, j] * k[j, a]
             d2 += DENSE[1, j] * k[j, a]
         out[a] = z0[a] * (1 - s) + s * (z1[a] + (1 - s) * (d1 + s * d2))
-    return out
 
 
-@compiled
+@part
 def unit_error(net, theta_new, err_theta, sizes, errors):
     """The error of a step in the unit where it is largest for its size, 1 where it is just allowed.
 
@@ -182,7 +182,7 @@ def unit_error(net, theta_new, err_theta, sizes, errors):
     return worst / UNIT_ERROR
 
 
-@compiled
+@bare
 def balance_gaps(net, theta, balance, booked, sizes, gaps):
     """How far each unit of depth 2 is from the v^2 - ||w||^2 that it conserves, relative to v^2 + ||w||^2, (units,).
 
@@ -203,9 +203,9 @@ def balance_gaps(net, theta, balance, booked, sizes, gaps):
         gaps[u] = gaps[u] / (sizes[u] * sizes[u]) if sizes[u] > 0.0 and not np.isnan(balance[u]) else 0.0
 
 
-@compiled
+@part
 def step_error(grad, weight, theta, theta_new, err_theta, rho, rtol):
-    """The error of a step, 1 where it is just allowed; weight (n,): the softmax at its start.
+    """The error of a step, 1 where it is just allowed; grad (N, columns) and weight (n,), the softmax, at its start.
 
     At large margins a small error in theta is a large one in the softmax, and the next step pays for it.
     """
@@ -217,5 +217,8 @@ def step_error(grad, weight, theta, theta_new, err_theta, rho, rtol):
     error = np.sqrt(total / size) / rtol
     for i in range(weight.shape[0]):
         if weight[i] > WEIGHTY:
-            error = max(error, abs(dot(grad[i], err_theta)) / SOFTMAX_ERROR)
+            moved = 0.0
+            for a in range(size):
+                moved += grad[a, i] * err_theta[a]
+            error = max(error, abs(moved) / SOFTMAX_ERROR)
     return error

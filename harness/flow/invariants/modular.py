@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.kernel import Wiring
 
 
@@ -294,7 +294,7 @@ def _block_gradients(cell, v, gates, blocks, constant):
     return out
 
 
-@compiled
+@part
 def _closed_under(cell, basis, pivots, count, gates, blocks, normals, gram_inverse, curved, constant, seed):
     """Close the reduced basis in place for the given blocks; the new number of rows, and the next seed."""
     quiet = 0

@@ -15,7 +15,7 @@ from math import lcm
 import numpy as np
 
 from harness.flow import undecided
-from harness.flow.compiled.field import Slides, cell_of, field, slides_of, workspace
+from harness.flow.compiled.field import Slides, cell_of, look, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
 from harness.flow.kinks.departure import ROUGH, Face, Line, Pair, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
@@ -172,16 +172,15 @@ class Gates:
             return 0
         sample, unit = pair
         before, self.gates[pair] = self.gates[pair], self.below
-        work = workspace(self.cell)
-        rho = field(self.cell, theta, work)
+        now = look(self.cell, theta)
         self.gates[pair] = before
-        delta, p = work.delta, work.p * self._growth(rho)
+        delta, p = now.delta, now.p * self._growth(now.rho)
         if not delta[:, unit].any():
             return 0
         normal = self.float_normals[sample, unit - self.first.start]
-        terms = p @ np.abs(work.grad)
+        terms = p @ np.abs(now.grad)
         plus = np.array([p[sample] * delta[pair] * self.cell.jump])
-        departure = depart(normal[None, :], work.f, terms, plus, np.zeros(1))
+        departure = depart(normal[None, :], now.f, terms, plus, np.zeros(1))
         return departure.sides[0] if departure.status == "unique" else 0
 
     def _growth(self, rho: float) -> float:
@@ -207,12 +206,10 @@ class Gates:
         for pair in pairs:
             self.put(pair, -1)
         self._open_idle_units(pairs, theta)
-        work = workspace(self.cell)
-        field(self.cell, theta, work)
-        pre, delta, p, base = work.pre, work.delta, work.p, work.f
-        rho = float(np.linalg.norm(theta))
-        weights = p * self._growth(rho)
-        drive, terms = weights[:, None] * delta, weights @ np.abs(work.grad)
+        now = look(self.cell, theta)
+        pre, delta, p, base = now.pre, now.delta, now.p, now.f
+        weights = p * self._growth(now.rho)
+        drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
@@ -274,28 +271,27 @@ class Gates:
         self._enter_face(theta, lines, sides)
         slides = [h for h, side in enumerate(sides) if not side]
         layers = sorted({self.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
-        work = workspace(self.cell)
         for layer in (*layers, None):
-            rho = field(self.cell, theta, work)
-            weights = work.p * self._growth(rho)
+            now = look(self.cell, theta)
+            weights = now.p * self._growth(now.rho)
             normals = [self._direction(line) if line.flat else self._normal_of(line, theta) for line in lines]
             if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
                 return None
             matrix = np.array(normals)
             if layer is None:
-                return Face(matrix, work.f.copy(), weights @ np.abs(work.grad))
+                return Face(matrix, now.f, weights @ np.abs(now.grad))
             sliding = matrix[slides]
             gram = sliding @ sliding.T
             if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(slides):
                 raise Undecided(undecided.DEPENDENT)
-            omega = -np.linalg.solve(gram, sliding @ work.f)
-            plus, minus = _factors(lines, weights[:, None] * work.delta * self.cell.jump)
+            omega = -np.linalg.solve(gram, sliding @ now.f)
+            plus, minus = _factors(lines, weights[:, None] * now.delta * self.cell.jump)
             for h, factor in zip(slides, omega.tolist(), strict=True):
                 if self.layer(lines[h].members[0][1]) != layer:
                     continue
                 jump = float(plus[h] + minus[h])
                 share = (factor + float(minus[h])) / jump if jump else 0.5
-                room = ROUGH * float(np.abs(matrix[h]) @ (weights @ np.abs(work.grad)) / gram.diagonal().max())
+                room = ROUGH * float(np.abs(matrix[h]) @ (weights @ np.abs(now.grad)) / gram.diagonal().max())
                 if not -room <= share * abs(jump) <= abs(jump) + room or (not jump and abs(factor) > room):
                     return None
                 for i, u, t in lines[h].members:
@@ -492,15 +488,15 @@ class Gates:
         """
         if self.instance.network.depth == 2 or not self.kinked:
             return False
-        work = workspace(self.cell)
-        field(self.cell, theta, work)
+        now = look(self.cell, theta)
         first = slice(self.first.start, self.first.stop)
-        pre, delta, unwatched = work.pre[:, first], work.delta[:, first], watch[:, first] == 0
+        pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
         for i, u in self.sliding_pairs():
             if u in self.first:
                 unwatched[i, u - self.first.start] = False
-        sizes = unit_sizes(self.net, theta, np.empty(self.gates.shape[1]))[first]
-        on_kink = np.abs(pre) <= ON_KINK * sizes * self._lengths
+        sizes = np.empty(self.gates.shape[1])
+        unit_sizes(self.net, theta, sizes)
+        on_kink = np.abs(pre) <= ON_KINK * sizes[first] * self._lengths
         return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
 
 

@@ -14,8 +14,8 @@ from itertools import product
 import numpy as np
 from scipy.optimize import linprog
 
-from harness.flow.compiled.field import field, softmax, workspace
-from harness.flow.compiled.kernel import evaluate, margins
+from harness.flow.compiled.field import look
+from harness.flow.compiled.kernel import evaluate
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
@@ -104,10 +104,7 @@ def fate(
 
 def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:
     """The weights p of the samples (n,), which drive what is small: near the limit they are as its multipliers."""
-    cell = gates.cell
-    pre, (q, p, slope) = np.empty(gates.gates.shape), np.empty((3, len(gates.gates)))
-    margins(cell.net, theta, cell.x, cell.seeds, cell.gates, q, pre)
-    softmax(q, cell.logistic, cell.group, p, slope)
+    p = look(gates.cell, theta).p
     return np.where(p > FAINTEST, p, 0.0)
 
 
@@ -144,10 +141,9 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     zero[:, units] = False
     if not zero.any():
         return False
-    work = workspace(gates.cell)
-    rho = field(gates.cell, theta, work)
-    pre, delta, velocity = work.pre, work.delta, work.f
-    growth = float(velocity @ theta) / rho**2
+    now = look(gates.cell, theta)
+    pre, delta, velocity = now.pre, now.delta, now.f
+    growth = float(velocity @ theta) / now.rho**2
     for i, u in np.argwhere(zero & (delta != 0.0)).tolist():
         still = (gates.net.power[u] - 1.0) * pre[i, u]
         speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - still
@@ -335,9 +331,7 @@ def _generators(
     pairs = [_pair(gates, kink) for kink in settled.kinks]
     for pair in pairs:
         opened[pair] = gates.below
-    q, grad = np.empty(len(opened)), np.empty((len(opened), len(limit)))
-    pre, delta = np.empty(opened.shape), np.empty(opened.shape)
-    evaluate(gates.net, limit, gates.cell.x, gates.cell.seeds, opened, q, grad, pre, delta)
+    _, grad, _, delta = evaluate(gates.net, limit, gates.cell.x, gates.cell.seeds, opened)
     heard = [(i, u) for i, u in pairs if i in active and delta[i, u]]
     moves = [gates.cell.jump * delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
     return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

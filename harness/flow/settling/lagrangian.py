@@ -7,50 +7,75 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiled.compiling import compiled
-from harness.flow.compiled.field import same_gates, weighted_point
-from harness.flow.compiled.kernel import evaluate, hessian_times, unit_gradient
+from harness.flow.compiled.kernel import (
+    Columns,
+    backward,
+    columns_of,
+    forward,
+    gradients,
+    hessian,
+    margins,
+    seed_outputs,
+    unit_gradient,
+    weigh_outputs,
+)
 
 
 class Rows(NamedTuple):
-    """As of `evaluate`, with a row in q and grad for every curved kink below those of the samples."""
+    """q (n + t,) and grad (n + t, N): samples, and below them every curved kink, its pre-activation and its normal.
+
+    by_column (N, columns), second (N, N): room.
+    """
 
     q: np.ndarray
     grad: np.ndarray
-    pre: np.ndarray
-    delta: np.ndarray
+    by_column: np.ndarray
+    second: np.ndarray
+    at: Columns
+
+
+@compiled
+def rows_of(cell, size, count):
+    """Room for so many rows of the KKT system of a cell, with its gates as they are now."""
+    at = columns_of(cell.net, cell.x, cell.gates)
+    by_column, second = np.empty((size, at.h.shape[1])), np.empty((size, size))
+    return Rows(np.empty(count), np.empty((count, size)), by_column, second, at)
 
 
 @compiled
 def evaluate_rows(cell, theta, curved, work):
-    """q and grad with a row for every curved kink below the samples': its pre-activation and normal."""
-    net, x, seeds, gates, logistic, jump, group = cell
-    q, grad, pre, delta = work
-    n = x.shape[0]
-    evaluate(net, theta, x, seeds, gates, q[:n], grad[:n], pre, delta)
+    """Fill q and grad at theta (N,)."""
+    q, grad, at = work.q, work.grad, work.at
+    n = cell.x.shape[0]
+    forward(cell.net, theta, at)
+    margins(cell.seeds, at, q[:n])
+    seed_outputs(cell.seeds, at)
+    backward(cell.net, at)
+    gradients(cell.net, at, work.by_column)
+    for i in range(n):
+        for a in range(theta.shape[0]):
+            grad[i, a] = work.by_column[a, i]
     for t in range(curved.shape[0]):
         i, u = curved[t]
-        unit_gradient(net, theta, x[i], gates[i], u, grad[n + t])
-        q[n + t] = pre[i, u]
+        unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, grad[n + t])
+        q[n + t] = at.pre[u, i]
 
 
 @compiled
-def lagrangian_hessian(cell, theta, curved, lam, basis):
-    """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis; lam (n + t,) holds lambda, mu."""
-    net, x, seeds, gates, logistic, jump, group = cell
-    n = x.shape[0]
-    outputs = seeds.shape[1]
-    points = x
-    weighted = np.zeros(gates.shape)
-    if curved.shape[0] == 0 and outputs == 1 and same_gates(gates):
-        points = weighted_point(x, seeds, lam)
-        weighted[0, -1] = 1.0
-    else:
-        for i in range(n):
-            for k in range(outputs):
-                weighted[i, gates.shape[1] - outputs + k] = seeds[i, k] * lam[i]
-        for t in range(curved.shape[0]):
-            i, u = curved[t]
-            weighted[i, u] += lam[n + t]
-    out = np.empty(basis.shape)
-    hessian_times(net, theta, points, gates, weighted, basis, out)
-    return basis.T @ out
+def lagrangian_hessian(cell, curved, lam, basis, work):
+    """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis, where the rows have been evaluated last.
+
+    lam (n + t,) holds lambda, mu.
+    """
+    at, second = work.at, work.second
+    n = cell.x.shape[0]
+    weigh_outputs(cell.seeds, lam[:n], 1.0, at)
+    for t in range(curved.shape[0]):
+        i, u = curved[t]
+        at.seeds[u, i] += lam[n + t]
+    backward(cell.net, at)
+    hessian(cell.net, at, second)
+    for t in range(curved.shape[0]):
+        i, u = curved[t]
+        at.seeds[u, i] = 0.0
+    return basis.T @ (second @ basis)

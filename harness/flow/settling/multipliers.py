@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import part
 from harness.flow.compiled.kernel import lu_factor, lu_solve
 
 RIDGE = 1e-6  # of the largest squared gradient: dependent gradients get multipliers of least norm, refined afterwards
 REFINED = 20  # times
 
 
-@compiled
+@part
 def first_multipliers(target, grad, active):
     """Ridge least squares of target (r,) over the active rows of grad (n + t, r).
 

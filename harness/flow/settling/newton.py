@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.kernel import dot, lu_factor, lu_solve
 from harness.flow.settling.lagrangian import evaluate_rows, lagrangian_hessian
 
@@ -27,7 +27,7 @@ JOINING = 1e-3  # of the largest first multiplier: with it, at least, a sample j
 @compiled
 def _system(cell, theta, basis, curved, active, lam, work):
     """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity."""
-    q, grad, pre, delta = work
+    q, grad = work.q, work.grad
     size, r = basis.shape
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
@@ -37,7 +37,7 @@ def _system(cell, theta, basis, curved, active, lam, work):
     residual = np.zeros(r + count)
     matrix = np.zeros((r + count, r + count))
     stationary = basis.T @ (theta - grad.T @ weights)
-    curvature = lagrangian_hessian(cell, theta, curved, weights, basis)
+    curvature = lagrangian_hessian(cell, curved, weights, basis, work)
     for a in range(r):
         residual[a] = stationary[a]
         for b in range(r):
@@ -70,7 +70,7 @@ def _damped_step(matrix, residual, damping):
     return step
 
 
-@compiled
+@part
 def _newton(cell, theta, basis, curved, active, lam, work):
     """Solve on a fixed active set in place; the final residual norm relative to ||theta||."""
     r = basis.shape[1]
@@ -107,7 +107,7 @@ def _newton(cell, theta, basis, curved, active, lam, work):
     return error / np.sqrt(dot(z, z))
 
 
-@compiled
+@part
 def solve_kkt(cell, theta, basis, curved, active, lam, work):
     """Newton with changes of the active set, in place; the residual, infinite when the set keeps changing."""
     q = work.q

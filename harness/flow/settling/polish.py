@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.field import softmax
-from harness.flow.compiled.kernel import dot, margins
-from harness.flow.settling.lagrangian import Rows, evaluate_rows
+from harness.flow.compiled.kernel import dot, forward, margins
+from harness.flow.settling.lagrangian import evaluate_rows, rows_of
 from harness.flow.settling.multipliers import first_multipliers
 from harness.flow.settling.newton import SOLVED_AT, solve_kkt
 from harness.flow.settling.removals import removals, without_units
@@ -23,7 +23,7 @@ LEADING = 0.5  # the same relative to the largest, where Newton's method fails w
 LATE = 1e4  # min q from which that is tried
 
 
-@compiled
+@part
 def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
     """Newton's method from theta within the part of the basis; the KKT residual against the whole basis.
 
@@ -43,19 +43,20 @@ def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
     evaluate_rows(cell, theta, curved, work)
     lam[:] = first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
     first, near = active.copy(), theta.copy()
-    error = solve_kkt(cell, theta, part, curved, active, lam, work)
-    for attempt in range(2 if late else 1):
+    error = np.inf
+    for attempt in range(3 if late else 2):
+        if attempt > 0:
+            # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell;
+            # of margins that even the last temperature hardly tells apart only the least may be active
+            active[:] = first
+            if attempt == 2:
+                active[:n] &= p >= LEADING * p.max()
+            lam[n:] = 0.0
+            lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / net.degree
+            theta[:] = near
+        error = solve_kkt(cell, theta, part, curved, active, lam, work)
         if error < SOLVED_AT:
             break
-        # the weights of a flow that has nearly arrived are its multipliers, also where least squares cannot tell;
-        # of margins that even the last temperature hardly tells apart only the least may be active
-        active[:] = first
-        if attempt == 1:
-            active[:n] &= p >= LEADING * p.max()
-        lam[n:] = 0.0
-        lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / net.degree
-        theta[:] = near
-        error = solve_kkt(cell, theta, part, curved, active, lam, work)
     if not error < SOLVED_AT:
         return error
     lam[:n] = np.maximum(lam[:n], 0.0)
@@ -77,10 +78,10 @@ def polish(cell, theta, basis, curved, q, multipliers):
     net = cell.net
     n = cell.x.shape[0]
     count = n + curved.shape[0]
-    pre, delta = np.empty(cell.gates.shape), np.empty(cell.gates.shape)
-    work = Rows(np.empty(count), np.empty((count, theta.shape[0])), pre, delta)
+    work = rows_of(cell, theta.shape[0], count)
     p = np.empty(n)
-    margins(net, theta, cell.x, cell.seeds, cell.gates, q, pre)
+    forward(net, theta, work.at)
+    margins(cell.seeds, work.at, q)
     softmax(q, cell.logistic, cell.group, p, np.empty(n))
     late = q.min() > LATE
     lam = np.empty(count)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import compiled, part
 
 MOST_REMOVED = 4  # units
 LEFT = 1e-9  # of unit vectors: of their coordinates no more is left by rounding where they are zero
 
 
-@compiled
+@part
 def _unit_sizes(net, theta):
     """The largest weight of every hidden unit; infinite for inputs and outputs, and beside weights that are fixed."""
     largest = np.zeros(net.uptr[-1])
@@ -40,7 +40,7 @@ def removals(net, theta):
     return out
 
 
-@compiled
+@part
 def without_units(net, basis, removed):
     """The part of span(basis) in which the weights of the removed units are zero."""
     small = np.zeros(basis.shape[0], dtype=np.bool_)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import part
 from harness.flow.compiled.kernel import dot
 from harness.flow.settling.lagrangian import evaluate_rows, lagrangian_hessian
 
@@ -18,16 +18,15 @@ INDEPENDENT = 1e-9  # of a gradient's length: less of it is left by rounding aft
 PUSHED = 10.0  # times the largest curvature: so far out of the way are directions off the critical subspace
 
 
-@compiled
+@part
 def is_maximum(cell, theta, basis, curved, lam, work):
     """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace inside the basis."""
-    q, grad, pre, delta = work
     size, r = basis.shape
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
-    gb = grad @ basis
+    gb = work.grad @ basis
     # orthonormalise the active gradients, then push them out of the way by a large positive shift
-    curvature = lagrangian_hessian(cell, theta, curved, lam, basis)
+    curvature = lagrangian_hessian(cell, curved, lam, basis, work)
     span = np.zeros((lam.shape[0], r))
     count = 0
     top = lam[:n].max()
@@ -60,7 +59,7 @@ def is_maximum(cell, theta, basis, curved, lam, work):
     return _positive_definite(reduced)
 
 
-@compiled
+@part
 def _positive_definite(a):
     """Whether a symmetric matrix has a Cholesky factor, in place."""
     n = a.shape[0]

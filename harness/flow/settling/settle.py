@@ -38,9 +38,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     if (magnitude < _CLEAR * size).sum() > small.sum():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
-    q, grad = np.empty(len(x)), np.empty((len(x), len(point)))
-    pre, delta = np.empty(gates.gates.shape), np.empty(gates.gates.shape)
-    evaluate(net, point, gates.cell.x, gates.cell.seeds, gates.gates, q, grad, pre, delta)
+    q, grad, pre, _ = evaluate(net, point, gates.cell.x, gates.cell.seeds, gates.gates)
     lowest = float(q.min())
     if not lowest > _KEPT:
         return None
