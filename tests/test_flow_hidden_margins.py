@@ -1,4 +1,4 @@
-"""A proven limit whose active margin the stored numbers, within 1e-9 of it, show as inactive: no curve may let it fall."""
+"""An active margin of a proven limit that the stored numbers, within 1e-9 of it, show as inactive."""
 
 from __future__ import annotations
 
