@@ -118,6 +118,7 @@ def check_curve(given: Problem, certificate: object) -> Checked:
     require_small(given.network)
     require_near(given, theta, signs, active)
     curve = _Curve(given, theta, signs, chosen, d, e)
+    curve.require_inactive(active)
     if order == 1:
         curve.require_first(active)
     else:
@@ -232,6 +233,13 @@ class _Curve:
         ]
         second = _dot(row, self.e) + hessian * _dot(bent, self.d) / 2
         return Jet(row, value * term.value, _dot(row, self.d), second, self.bounds.of(layer, norm))
+
+    def require_inactive(self, active: Sequence[int]) -> None:
+        """Whether the other margins are greater than 1 at every point t.  Raises Rejected."""
+        for i, q in enumerate(self.given.margins(self.theta)):
+            steep = self.bounds.of(self.given.network.depth, self.margin_norms[i])[0]
+            if i not in active and q <= 1 + steep * self.radius:
+                raise Rejected(f"the margin of {named(self.given, i)} may be active in the limit")
 
     def require_first(self, active: Sequence[int]) -> None:
         """Order 1.  Raises Rejected."""
