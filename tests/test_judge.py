@@ -362,3 +362,12 @@ def test_a_proof_is_not_taken_for_another_point() -> None:
         "d": [u.tolist() for u in other.theta],
     }
     assert not check(found.problem, forged).accepted
+
+
+def test_a_point_whose_scaled_weights_are_beyond_the_floats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "point.json"
+    network = '{"activation":"linear","patterns":[[[0,-1],[-1,1]],[[0,1]]]}'
+    data = '"x":[["1","0"],["0","1"]],"y":[1,1],"theta":[[1e-320,1],[1,1]]'
+    file.write_text(f'{{"format":1,"network":{network},{data}}}')
+    assert main(["judge", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "undecided"

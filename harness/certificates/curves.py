@@ -8,8 +8,8 @@ With one output margins are samples; with several a sample has more than one, an
 of them (signs.py), since its gate is that of all.  d and e leave fixed layers where they are: zeros stand for them.
 
 What is proven is about EVERY feasible point t within 1e-9 |theta| of theta that has the structure: the signs of the
-pre-activations, the zero parameters of theta, and margins of more than 1 where they are not active.  No such
-point is a local optimum.  (That one of them is an exact KKT point is proven apart: exists.py.)
+pre-activations and the zero parameters of theta.  No such point is a local optimum.  (That one of them is an exact KKT
+point is proven apart: exists.py.)  Margins that are not active are more than 1 at all of them, which is checked.
 
 The pre-activations with a sign keep their gates near t.  "gates" chooses the gates of kinks along the curve, and the
 polynomials below are those of these gates.  A kink whose gate is not chosen must not matter to second order

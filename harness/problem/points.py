@@ -146,9 +146,12 @@ class Point:
         if not least > 0.0:
             worst = problem.rows[int(margins.argmin())][0]
             raise NotSeparating(f"theta does not separate the data: the least margin is {least:.6g}, of point {worst}")
+        with np.errstate(over="ignore"):
+            scaled = tuple(network.scaled(vectors, least ** (-1.0 / network.degree)))
+            value, q = network.value(scaled), margins / least
+        if not (np.isfinite(value) and np.isfinite(q).all()):
+            raise ValueError("theta is beyond the floats where its least margin is 1")
         found = kkt(network, problem.inputs, problem.seeds, vectors, signs)
-        scaled = tuple(network.scaled(vectors, least ** (-1.0 / network.degree)))
-        value, q = network.value(scaled), margins / least
         return cls(problem, scaled, value, q, found.multipliers, found.residual, found.kinks, signs, doubt, device)
 
     @classmethod

@@ -76,6 +76,8 @@ def _solved(live: Sequence[Unit], n: int) -> tuple[list[np.ndarray], list[float]
     # Only margins that bind have a multiplier.
     q = table @ found.x
     binding = q < 1.0 + 1e-5
+    if not binding.any():
+        return None
     multipliers = np.zeros(n)
     multipliers[binding] = nnls(table[binding].T, slope(found.x))[0]
     return np.split(found.x / q.min(), starts[1:-1]), multipliers.tolist()
