@@ -1,7 +1,9 @@
 """That a certificate which denies a claim for theta denies it for the limit itself, once that is proven to be near.
 
-Certificates of the kinds "better", "curve" and "cheaper" speak of every feasible point with the structure next to theta
-(of "better" also farther away): there it is enough that the limit has the structure, exactly.
+"better" speaks of every feasible point with its structure, wherever; "curve" of every feasible point within 1e-9
+|theta| that has the signs and the zeros of theta (curves.py checks that the other margins are above 1 there); "cheaper"
+and "statement" of every point within 1e-9 |theta|.  The limit is feasible, its least margin being 1, and that near.  So
+it is enough that it has the signs and the zeros, exactly.
 
 A certificate about one layer has the others as they are in theta, while those of the limit are only near.  So it is
 checked again, with each of their numbers anywhere within the radius: the better row of the layer, made longer by a

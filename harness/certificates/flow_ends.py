@@ -1,9 +1,10 @@
 """The limit of a flow whose gates are known for ever (flow_gates.py), by a convex problem.
 
 Let S_j be the samples on which neuron j is on.  Replace relu(z_ij) by z_ij where the gate is on and by 0 where it is
-off: the margins stay homogeneous, locally Lipschitz and definable, and the flow is one of theirs.  So (LL) the limit is
-a KKT point of theirs: with multipliers lambda >= 0 and s_j y_k = 1 on S_j, for every live neuron, none of which is
-zero in it,
+off: the margins stay homogeneous, locally Lipschitz and definable, and the flow is one of theirs, since these gates
+are strict for t > 0.  (A neuron that rests has no part in a margin, whatever its coefficients, and does not move: it is
+left out.)  So (LL) the limit is a KKT point of theirs: with multipliers lambda >= 0 and s_j y_k = 1 on S_j, for every
+live neuron, none of which is zero in it,
 
     w_j = v_j P,  v_j = w_j . P,   s_j P = sum_{k in S_j} lambda_k p_k - sum_{gates 0} c_k lambda_k p_k,   |P| = 1.
 

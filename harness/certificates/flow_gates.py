@@ -33,8 +33,11 @@ gate is not off:
          at the start, |p_i|^2 + sum over the other on k of min(0, push(k, i)) >= 0, and push(k, i) >= 0 from gates 0,
          the least z_i never falls.
 
-They hold together: each of them is strict for small t > 0, and as long as all of the others hold none of them can be
-the first to fail.
+They hold together.  What is strict at the start stays so for a while.  What is not becomes strict at once: s v, where
+v = 0, since v' is continuous and s v' > 0 at the start; then z_i of an on gate, where it is 0, by the k that is named.
+From there on, as long as all the others hold, each is kept by a bound that does not let it come back to zero (balance,
+never falls, never grows), so that none can be the first to fail.  Of z_i <= 0 at a gate 0 no more is said than that it
+never grows, which needs no strictness.
 
  served  Every sample has a live neuron that is on, and every live neuron is the only one on some sample: so no live
          neuron is zero in the limit, since only an on gate adds to a margin there.
