@@ -160,9 +160,12 @@ def test_vertices_are_of_diagonal_networks() -> None:
     identity = [[1, 0, 0, 1], [1, 1]]
     checked = check(instance_of(fully_connected("linear", [2, 2]), [[1, 1]], [1]).problem, vertices(identity))
     assert checked.reason == "vertices are listed for diagonal networks only"
-    # A diagonal that is too short leaves a coordinate out.
+    # One that is too short leaves a coordinate out: it is as if there were none.
     short = sparse("linear", [[[1, 0]], [[1]]])
-    assert check(instance_of(short, [[1, 1]], [1]).problem, vertices([[1], [1]])).reason == checked.reason
+    assert check(instance_of(short, [[1, 1]], [1]).problem, vertices([[1], [1]])).accepted
+    # An output that does not read all of them is none.
+    unread = sparse("linear", [[[1, 0], [0, 1]], [[1, 0]]])
+    assert check(instance_of(unread, [[1, 1]], [1]).problem, vertices([[1, 0], [1]])).reason == checked.reason
 
 
 def test_vertices_need_a_positive_margin() -> None:

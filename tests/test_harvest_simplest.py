@@ -137,7 +137,7 @@ def test_what_is_stored_is_simplified_without_a_hunt(tmp_path: Path, capsys: pyt
     record = Record({**clumsy().data, "robustness": robustness, "found": {"seed": 7, "examples": 11, "software": {}}})
     path = store(record, tmp_path).path / RECORD
     assert main(["harvest", "--stored", "--out", str(tmp_path)]) == 0
-    assert "depth2-local: what was stored, with a simpler proof" in capsys.readouterr().out
+    assert "depth2-local: what was stored, with a proof of where its flow ends" in capsys.readouterr().out
     renewed = load(path)
     assert renewed.data["certificate"]["better"] == [[0, "1/2"], [0, "1/2"]]
     assert renewed.data["robustness"] == robustness

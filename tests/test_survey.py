@@ -263,7 +263,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     given = ["survey", "--claim", "shared-local", "--seed", "2", "--processes", "3", "--out", out]
     assert main([*given, "--instances", "30"]) == 0
     printed = capsys.readouterr()
-    assert "convolutional relu, depth 2\n    18 instances: " in printed.out
+    assert "convolutional relu, depth 2\n    16 instances: " in printed.out
     assert "0 of 30 instances are there" in printed.err
     assert main([*given, "--instances", "20"]) == 2
     assert f"marginalia: {out}: holds a longer survey" in capsys.readouterr().err

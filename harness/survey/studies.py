@@ -50,7 +50,8 @@ class Study:
         return folder
 
 
-_REFUTED = tuple(claim.id for claim in CLAIMS.values() if claim.status == "refuted")
+# Those of the first paper: the ones around it assume data that no cell here has.
+_REFUTED = tuple(c.id for c in CLAIMS.values() if c.status == "refuted" and c.source.startswith("VSS"))
 # Settings of the refuted claims, small enough that nearly every verdict is decided.
 _NETWORKS: tuple[dict[str, Any], ...] = (
     {"family": "fully connected", "activation": "relu", "width": 3, "d": 2},
