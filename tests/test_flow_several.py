@@ -9,7 +9,6 @@ from benchmarks.families import suite
 from harness import drive
 from harness.problem.fields import FieldError
 
-
 TOLD = ("status", "reason", "value", "log_norm", "events", "evidence", "held")
 
 
