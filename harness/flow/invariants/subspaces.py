@@ -122,6 +122,8 @@ class Invariants:
         self._group = problem.group if instance.loss == "logistic" else 1
         self._seen = np.array([[v != 0 for v in row] for row in self._points])
         self._cells: dict[int, Residues] = {}
+        self._supports: dict[Pair, np.ndarray] = {}
+        self._shorts: dict[Pair, bool] = {}
         self._seed = hash(tuple(v.numerator for row in problem.x for v in row)) % 2147483647
 
     @cached_property
@@ -227,15 +229,15 @@ class Invariants:
         None where it is not seen, or where V has a short basis: that one is kept.
         """
         size = theta.shape[0]
-        constant, normals = self._without(gates, _array(()), size, slides)
-        if normals and all(max(abs(v.numerator), v.denominator) <= _SHORT for row in normals for v in row):
+        constant = self._without(gates, _array(()), size, slides)
+        if slides and all(self._short(pair) for pair in slides):
             return None
         # as they are spanned, and as they are to be
         if (old.constant & (theta == 0.0) & ~constant).any():
             return None
         pairs = list(slides)
         for pair in kinks:
-            support = np.array([v != 0 for v in self._normal(*pair)])
+            support = self._support(pair)
             if pair not in pairs and (support & ~constant).any():
                 if (support & constant).any():
                     return None
@@ -263,23 +265,32 @@ class Invariants:
     def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
         return still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
 
-    def _without(
-        self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[Pair]
-    ) -> tuple[np.ndarray, list[Sequence[Fraction]]]:
-        """The coordinates that are constant (N,), and the normals of the flat slides."""
+    def _without(self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[Pair]) -> np.ndarray:
+        """The coordinates that are constant (N,), with these flat slides."""
         constant = self._still(gates, curved, size)
-        normals = [self._normal(*pair) for pair in slides]
-        for normal in normals:
+        for pair in slides:
             # the projection on a sliding kink moves every weight that the kink depends on
-            constant[[k for k in range(size) if normal[k]]] = False
-        return constant, normals
+            constant[self._support(pair)] = False
+        return constant
+
+    def _support(self, pair: Pair) -> np.ndarray:
+        """Where the normal of a flat kink is not zero, (N,)."""
+        if pair not in self._supports:
+            self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
+        return self._supports[pair]
+
+    def _short(self, pair: Pair) -> bool:
+        """Whether the normal of a flat kink has short numbers alone."""
+        if pair not in self._shorts:
+            self._shorts[pair] = all(max(abs(v.numerator), v.denominator) <= _SHORT for v in self._normal(*pair))
+        return self._shorts[pair]
 
     def _close(
         self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
     ) -> Subspace:
         """V from a subspace that the flow is in."""
         flat, bent = _array(slides), _array(curved)
-        constant, normals = self._without(gates, bent, size, slides)
+        constant, normals = self._without(gates, bent, size, slides), [self._normal(*pair) for pair in slides]
         free = size - int(constant.sum())
 
         def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
