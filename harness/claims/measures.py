@@ -6,7 +6,6 @@ Everything is relative to its own scale.  w_j and v_j are the weights into and o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 from harness.certificates.statements import attack, stated_step
 from harness.claims.stated import Measured
 from harness.problem.evaluation import evaluate
+from harness.problem.numbers import as_json
 from harness.problem.predicates import orthant
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def below_classifier(limit: Limit) -> Measured:
     pull = left[:, positive] @ right[positive]
     alpha = np.array([max(-pull[seed.index(-1), i], 0.0) for i, seed in problem.rows])
     said = float(values[positive].sum())
-    square = _text(1.0 + 1e-9)
+    square = as_json(1.0 + 1e-9)
     return Measured(
         1.0 - _point(limit).value / said, {"formula": "classifier", "alpha": _texts(alpha), "square": square}
     )
@@ -238,7 +238,7 @@ def _attacks(limit: Limit, sample: int) -> Iterator[Measured]:
     outputs = label * _outputs(limit, np.array([x - t * label * total for t in steps]))
     rises = np.diff(outputs)
     at = int(rises.argmax())
-    yield Measured(float(rises[at]), {"sample": sample, "steps": [_text(steps[at]), _text(steps[at + 1])]})
+    yield Measured(float(rises[at]), {"sample": sample, "steps": [as_json(steps[at]), as_json(steps[at + 1])]})
     stated = [float(a) for a in attack(problem, sample, stated_step(problem, sample))]
     yield Measured(float(label * _outputs(limit, np.array([stated]))[0] + 1.0), {"sample": sample, "steps": None})
 
@@ -316,10 +316,4 @@ def _svm(z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _texts(numbers: np.ndarray) -> list[int | str]:
-    return [_text(a) for a in numbers.tolist()]
-
-
-def _text(number: float) -> int | str:
-    """As certificates have it."""
-    exact = Fraction(number)
-    return int(exact) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
+    return [as_json(a) for a in numbers.tolist()]

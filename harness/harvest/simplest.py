@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import product
 
+from harness.problem.numbers import as_json
 from harness.problem.problems import Problem
 from harness.records.record import Exact, exact, value
 from harness.records.simplicity import Certificate, better_of, layers_of, one_layer
@@ -41,7 +42,7 @@ def simplest(problem: Problem, certificate: Certificate, accepted: Callable[[Cer
             theta[layer] = row
         if min(problem.margins(theta)) < 1:
             continue
-        written = [[_text(a) for a in row] for row in theta]
+        written = [[as_json(a) for a in row] for row in theta]
         simpler = {**certificate, "better": written[layers[0]] if one_layer(certificate) else written}
         if accepted(simpler):
             return simpler
@@ -67,8 +68,3 @@ def _neighbours(a: Fraction, most: int) -> list[Fraction]:
     below = max(Fraction(math.floor(a * q), q) for q in range(1, most + 1))
     above = min(Fraction(math.ceil(a * q), q) for q in range(1, most + 1))
     return [below] if below == above else [below, above]
-
-
-def _text(a: Fraction) -> int | str:
-    """As certificates have numbers."""
-    return int(a) if a.denominator == 1 else f"{a.numerator}/{a.denominator}"

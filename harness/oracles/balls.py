@@ -19,11 +19,12 @@ from harness.certificates.gradients import cut_off, side_of
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds
 from harness.oracles.dead import DeadNeuron, Pull, Wakes, dead_neurons
-from harness.oracles.exact import between, exact_theta, header, text
+from harness.oracles.exact import between, exact_theta, header
 from harness.oracles.expansion import Expansion, Place
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.evaluation import evaluate
+from harness.problem.numbers import as_json
 
 MAX_KINKS = 8
 # Multipliers less than this share of the largest are taken for zero.
@@ -73,7 +74,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     certificate = {
         **header(exact_theta(near.network, point.theta), "ball", "local"),
         "signs": [s.tolist() for s in near.signs] if near.signs else None,
-        "radius": text(_short(radius)),
+        "radius": as_json(_short(radius)),
         "rotations": [[layer + 1, j + 1, k + 1] for layer, j, k in rotations],
         "tree": tree,
     }
@@ -97,7 +98,7 @@ def _refined(near: Expansion) -> list[list[int | str]]:
     step = np.where(near.flat == 0.0, 0.0, np.linalg.lstsq(rows, off, rcond=1e-11)[0])
     moved = near.network.split(step)
     return [
-        [text(a + Fraction(float(b)) if own else a) for a, b in zip(u, part, strict=True)]
+        [as_json(a + Fraction(float(b)) if own else a) for a, b in zip(u, part, strict=True)]
         for u, part, own in zip(exact, moved, near.network.trained, strict=True)
     ]
 
@@ -276,18 +277,18 @@ class _Leaf:
 
     def document(self, radius: float) -> dict[str, Any]:
         """The leaf as the certificate has it."""
-        alpha = [text(self.alpha.get(i, 0.0)) for i in range(len(self.near.seeds))]
-        nu = [[i, layer + 1, j + 1, text(v)] for (i, layer, j), v in self.nu.items()]
+        alpha = [as_json(self.alpha.get(i, 0.0)) for i in range(len(self.near.seeds))]
+        nu = [[i, layer + 1, j + 1, as_json(v)] for (i, layer, j), v in self.nu.items()]
         return {
             "alpha": alpha,
             "nu": nu,
-            "rho": text(self.rho),
-            "tau": text(self.tau),
-            "mu": text(_short(self.mu)),
+            "rho": as_json(self.rho),
+            "tau": as_json(self.tau),
+            "mu": as_json(_short(self.mu)),
             "mixed": [
                 [
-                    *(i, layer + 1, j + 1, text(between(self.near.network, c))),
-                    text(self.weight if (i, layer, j) in self.squares else 0.0),
+                    *(i, layer + 1, j + 1, as_json(between(self.near.network, c))),
+                    as_json(self.weight if (i, layer, j) in self.squares else 0.0),
                 ]
                 for (i, layer, j), c in self.mixed.items()
                 if self.alpha[i]

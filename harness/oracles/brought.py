@@ -13,9 +13,10 @@ from functools import cached_property
 from harness.oracles.ascent import STARTS, Search, search
 from harness.oracles.assumptions import NAMES
 from harness.oracles.descent import MECHANISM, NOT_KKT, decide_descent
-from harness.oracles.exact import feasible_points, header, stated, text
+from harness.oracles.exact import feasible_points, header, stated
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
+from harness.problem.numbers import as_json
 from harness.problem.points import Point
 
 # Trained parameters, and weights times samples, up to which the oracles for limits are asked.
@@ -102,7 +103,7 @@ class Brought:
         for better, cost in feasible_points(point.problem, self._search.theta, point.value * (1.0 - LEAST_GAIN)):
             certificate = {
                 **header(stated(network, point.theta), "cheaper", "global"),
-                "better": [[text(a) for a in u] for u in better],
+                "better": [[as_json(a) for a in u] for u in better],
             }
             reason = f"a better point at distance {self._search.distance:.1e}"
             verdict = Verdict("not_optimal", point.value, cost, reason, certificate)

@@ -11,10 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from harness.oracles.cone import solve_spectrum
-from harness.oracles.exact import header, stated, text
+from harness.oracles.exact import header, stated
 from harness.oracles.products import cheaper
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import Verdict
+from harness.problem.numbers import as_json
 from harness.problem.points import Point
 from harness.problem.predicates import is_circulant
 
@@ -34,8 +35,8 @@ def decide_circulant(point: Point, certify: bool) -> Verdict | None:
     if bound >= point.value * (1.0 - SAFE_GAP):
         certificate = {
             **header(stated(network, point.theta), "product bound", "global"),
-            "alpha": [text(a) for a in alpha.tolist()],
-            "square": text(spectrum**2 * (1.0 + 1e-11)),
+            "alpha": [as_json(a) for a in alpha.tolist()],
+            "square": as_json(spectrum**2 * (1.0 + 1e-11)),
         }
         reason = "multipliers prove a lower bound that equals the value"
         return attested(problem, Verdict("optimal", point.value, bound, reason, certificate), certify)

@@ -23,11 +23,12 @@ import numpy as np
 from scipy.optimize import linprog
 
 from harness.oracles.dead import DeadNeuron, Pull, dead_neurons
-from harness.oracles.exact import exact_theta, header, rounded, text
+from harness.oracles.exact import exact_theta, header, rounded
 from harness.oracles.expansion import Expansion, Place, Smooth
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.elimination import echelon
+from harness.problem.numbers import as_json
 
 # A curvature, or slope, less than this share is not told from zero.
 LEAST = 1e-7
@@ -269,7 +270,7 @@ def _split(near: Expansion, flat: np.ndarray, bits: int) -> list[list[int | str]
     """A motion, layer by layer; fixed layers stay."""
     layers = near.network.split(flat)
     return [
-        [text(rounded(v, bits)) for v in u.tolist()] if own else [0] * len(u)
+        [as_json(rounded(v, bits)) for v in u.tolist()] if own else [0] * len(u)
         for u, own in zip(layers, near.network.trained, strict=True)
     ]
 
@@ -286,7 +287,7 @@ def _implied(near: Expansion) -> dict[str, dict[str, int | str]]:
         if shares is None:
             kept.append(i)
         else:
-            out[str(i)] = {str(b): text(c) for b, c in zip(same, shares, strict=True) if c}
+            out[str(i)] = {str(b): as_json(c) for b, c in zip(same, shares, strict=True) if c}
     return out
 
 

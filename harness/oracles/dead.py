@@ -18,8 +18,9 @@ from scipy.optimize import lsq_linear, minimize
 
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds
-from harness.oracles.exact import between, exact_theta, text
+from harness.oracles.exact import between, exact_theta
 from harness.oracles.expansion import Expansion, Place
+from harness.problem.numbers import as_json
 
 # Gates and sides of one dead neuron beyond which its cells are not gone through.
 MAX_SPLITS = 11
@@ -311,8 +312,8 @@ class DeadNeuron:
         """A leaf as the certificate has it."""
         return {
             "turn": turn,
-            "mixed": [[i, text(between(self.near.network, c))] for i, c in mixed.items()],
-            "kappa": [[k, i, text(value)] for k, i, value in kappa],
+            "mixed": [[i, as_json(between(self.near.network, c))] for i, c in mixed.items()],
+            "kappa": [[k, i, as_json(value)] for k, i, value in kappa],
         }
 
 

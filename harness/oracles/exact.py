@@ -10,19 +10,13 @@ import numpy as np
 
 from harness.certificates.integers import margins
 from harness.problem.networks import Network
-from harness.problem.numbers import Rows
+from harness.problem.numbers import Rows, as_json
 from harness.problem.problems import Problem
 
 
 def rounded(value: float, bits: int) -> Fraction:
     """The nearest number of so many binary places."""
     return Fraction(round(value * 2**bits), 2**bits)
-
-
-def text(number: float | Fraction) -> int | str:
-    """A number as the certificates have it: an integer or "p/q"."""
-    exact = Fraction(float(number)) if not isinstance(number, Fraction) else number
-    return int(exact) if exact.denominator == 1 else f"{exact.numerator}/{exact.denominator}"
 
 
 def stated(network: Network, theta: Sequence[np.ndarray]) -> list[Sequence[Any]]:
@@ -45,7 +39,7 @@ def between(network: Network, coefficient: float) -> Fraction:
 
 def header(theta: Sequence[Sequence[Any] | np.ndarray], kind: str, scope: str, problem: str = "full") -> dict[str, Any]:
     """The fields that every certificate has."""
-    return {"kind": kind, "problem": problem, "scope": scope, "theta": [[text(a) for a in u] for u in theta]}
+    return {"kind": kind, "problem": problem, "scope": scope, "theta": [[as_json(a) for a in u] for u in theta]}
 
 
 def feasible_points(

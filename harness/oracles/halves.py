@@ -13,11 +13,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.oracles.exact import header, stated, text
+from harness.oracles.exact import header, stated
 from harness.oracles.least_distance import least_norm
 from harness.oracles.products import cheaper
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import Verdict
+from harness.problem.numbers import as_json
 from harness.problem.points import Point
 from harness.problem.predicates import mirrored
 
@@ -34,7 +35,7 @@ def decide_halves(point: Point, certify: bool) -> Verdict | None:
         if bound >= point.value * (1.0 - SAFE_GAP):
             certificate = {
                 **header(stated(network, point.theta), kind, "global"),
-                "alpha": [text(a) for a in alpha.tolist()],
+                "alpha": [as_json(a) for a in alpha.tolist()],
             }
             reason = "the halves of the data alone cost as much"
             return attested(point.problem, Verdict("optimal", point.value, bound, reason, certificate), certify)

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.oracles.exact import header, rounded, stated, text
+from harness.oracles.exact import header, rounded, stated
 from harness.oracles.layer_forms import LayerForms, Place
 from harness.oracles.least_distance import LeastNorm, least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
+from harness.problem.numbers import as_json
 from harness.problem.points import Point
 
 MAX_NODES = 600
@@ -104,11 +105,11 @@ class _Search:
             for (row, _), weight in zip(margins, y, strict=False):
                 alpha[row] = weight / top
             nu = [
-                [i, k + 1, j + 1, text(weight / top)]
+                [i, k + 1, j + 1, as_json(weight / top)]
                 for ((i, k, j), _), weight in zip(walls, y[len(margins) :], strict=True)
                 if weight > 0.0
             ]
-            return {"alpha": [text(v) for v in alpha], "nu": nu}, found.bound
+            return {"alpha": [as_json(v) for v in alpha], "nu": nu}, found.bound
         if found.z is not None:
             self._glance(found.z)
         if not unclear:
@@ -169,7 +170,7 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
                     continue
                 certificate = {
                     **_header(forms, "layer better", scope),
-                    "better": [text(v) for v in exact],
+                    "better": [as_json(v) for v in exact],
                     "alpha": alpha,
                     "nu": nu,
                 }
@@ -210,5 +211,5 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
     for ((place, side), _), weight in zip(walls, rest.tolist(), strict=True):
         if weight:
             total[place] = total.get(place, 0.0) + (weight if place in given else side * weight)
-    nu = [[i, k + 1, j + 1, text(weight)] for (i, k, j), weight in total.items()]
-    return found.bound, [text(v) for v in alpha.tolist()], nu
+    nu = [[i, k + 1, j + 1, as_json(weight)] for (i, k, j), weight in total.items()]
+    return found.bound, [as_json(v) for v in alpha.tolist()], nu

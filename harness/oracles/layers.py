@@ -14,11 +14,11 @@ import dataclasses
 import numpy as np
 
 from harness.oracles.apart import Apart
-from harness.oracles.exact import text
 from harness.oracles.optimality import decide_global, decide_local
 from harness.oracles.programmes import layer_problem
 from harness.oracles.proofs import SAFE_GAP, attested, structured
 from harness.oracles.verdict import LayerVerdicts, Verdict
+from harness.problem.numbers import as_json
 
 
 def decide_first(apart: Apart, certify: bool) -> LayerVerdicts:
@@ -48,7 +48,10 @@ def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
     reason = "multipliers prove a lower bound that equals the value"
     out = []
     for scope in ("global", "local"):
-        certificate = {**structured(apart, "bound", "layer 2", scope), "alpha": [text(a) for a in apart.alpha.tolist()]}
+        certificate = {
+            **structured(apart, "bound", "layer 2", scope),
+            "alpha": [as_json(a) for a in apart.alpha.tolist()],
+        }
         out.append(attested(apart.problem, Verdict("optimal", value, bound, reason, certificate), certify))
     return LayerVerdicts(*out)
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from harness.oracles.cells import Cell, Cells, Found, Pool, best_in, cell_of, descend, hopeless, joint_cells
-from harness.oracles.exact import text
 from harness.oracles.multipliers import Relaxation, best_multipliers
 from harness.oracles.programmes import Programme, global_regions, local_regions
 from harness.oracles.proofs import (
@@ -28,6 +27,7 @@ from harness.oracles.proofs import (
 )
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
+from harness.problem.numbers import as_json
 
 # Joint cells that are gone through, next to the limit and everywhere; the exact checker takes a third of a ms each.
 # For a layer they are quadratic programmes, and as soon solved as checked.
@@ -298,6 +298,6 @@ def _cell_proof(problem: Programme, cells: Cells, alpha: np.ndarray, nu: dict[in
         neurons[j] = {
             "sign": sign,
             "on": [i for i, gate in enumerate(gates) if gate],
-            "nu": {str(i): text(value) for i, value in nu.get(j, {}).items() if value},
+            "nu": {str(i): as_json(value) for i, value in nu.get(j, {}).items() if value},
         }
-    return {"alpha": [text(a) for a in alpha.tolist()], "neurons": neurons}
+    return {"alpha": [as_json(a) for a in alpha.tolist()], "neurons": neurons}

@@ -12,11 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from harness.certificates.products import has_square, reaching, takes_bound
-from harness.oracles.exact import feasible_points, header, stated, text
+from harness.oracles.exact import feasible_points, header, stated
 from harness.oracles.least_distance import least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import Verdict
 from harness.problem.networks import Network
+from harness.problem.numbers import as_json
 from harness.problem.points import Point
 
 LEAST_GAIN = 1e-7
@@ -39,10 +40,10 @@ def decide_product(point: Point, certify: bool) -> Verdict | None:
         bound = 0.5 * m * (float(alpha.sum()) / length) ** (2.0 / m)
         if bound >= point.value * (1.0 - SAFE_GAP):
             head = header(stated(network, point.theta), "product bound", "global")
-            certificate = {**head, "alpha": [text(a) for a in alpha.tolist()]}
+            certificate = {**head, "alpha": [as_json(a) for a in alpha.tolist()]}
             if has_square(network):
                 # A little more than the float's singular value, so that the matrix is definite in spite of rounding.
-                certificate["square"] = text(singular**2 * (1.0 + 1e-11))
+                certificate["square"] = as_json(singular**2 * (1.0 + 1e-11))
             reason = "multipliers prove a lower bound that equals the value"
             return attested(point.problem, Verdict("optimal", point.value, bound, reason, certificate), certify)
     return _one_path(point, certify) if one_path else None
@@ -58,7 +59,7 @@ def cheaper(point: Point, theta: list[np.ndarray], certify: bool) -> Verdict | N
     for cheaper_one, worth in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
         certificate = {
             **header(stated(point.problem.network, point.theta), "cheaper", "global"),
-            "better": [[text(v) for v in u] for u in cheaper_one],
+            "better": [[as_json(v) for v in u] for u in cheaper_one],
         }
         verdict = Verdict("not_optimal", point.value, worth, f"a point at cost {worth:.6g} is better", certificate)
         return attested(point.problem, verdict, certify)

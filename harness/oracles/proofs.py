@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.oracles.apart import Apart
-from harness.oracles.exact import header, rounded, stated, text
+from harness.oracles.exact import header, rounded, stated
 from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
+from harness.problem.numbers import as_json
 from harness.problem.problems import Problem
 
 Theta = list[list[Fraction]]
@@ -49,7 +50,7 @@ def bound_certificate(
         cases = [
             {
                 "on": [i for i, taken in zip(found.convex, subset, strict=True) if taken],
-                "c": {str(i): text(value) for i, value in zip(found.concave, c, strict=True) if value},
+                "c": {str(i): as_json(value) for i, value in zip(found.concave, c, strict=True) if value},
             }
             for subset, c in zip(found.subsets.tolist(), found.c.tolist(), strict=True)
         ]
@@ -57,7 +58,7 @@ def bound_certificate(
             neurons[j].append({"sign": region.sign, "cases": cases})
     return {
         **structured(apart, "bound", problem.name, scope),
-        "alpha": [text(a) for a in alpha],
+        "alpha": [as_json(a) for a in alpha],
         "neurons": neurons if apart.kinked else None,
     }
 
@@ -82,8 +83,8 @@ def face(problem: Programme) -> tuple[dict[str, Any], float]:
         low = total / max(squares) ** 0.5
     else:
         low = 0.5 * total**2 / sum(squares)
-    rows = [[text(a) for a in row] for row in nu.tolist()] if apart.kinks else None
-    proof = {"alpha": [text(a) for a in apart.alpha], "nu": rows}
+    rows = [[as_json(a) for a in row] for row in nu.tolist()] if apart.kinks else None
+    proof = {"alpha": [as_json(a) for a in apart.alpha], "nu": rows}
     return proof, low
 
 
@@ -91,7 +92,7 @@ def better_certificate(problem: Programme, scope: str, better: Theta, proof: dic
     """A cheaper feasible point; `proof` is the bound of `face`."""
     return {
         **structured(problem.apart, "better", problem.name, scope),
-        "better": [[text(a) for a in u] for u in better],
+        "better": [[as_json(a) for a in u] for u in better],
         "face": proof,
     }
 

@@ -97,6 +97,13 @@ def number_text(number: Fraction) -> str:
     return repr(nearest) if Fraction(nearest) == number else f'"{number}"'
 
 
+def as_json(number: float | Fraction) -> int | str:
+    """A number, a float at its exact value, as certificates have it: an integer or "p/q"."""
+    exact_value = number if isinstance(number, Fraction) else Fraction(float(number))
+    p, q = exact_value.numerator, exact_value.denominator
+    return p if q == 1 else f"{p}/{q}"
+
+
 def rows_text(rows: Rows) -> str:
     return "[" + ", ".join("[" + ", ".join(map(number_text, row)) + "]" for row in rows) + "]"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from math import prod
 from typing import Any
 
 from harness.certificates.flow import check_flow
 from harness.certificates.flow_start import End
 from harness.problem.instances import Instance
+from harness.problem.numbers import as_json
 from harness.proofs.gates import regions
 from harness.proofs.sizes import refined
 
@@ -48,11 +48,6 @@ def _tried(given: Instance, theta: list[list[float]], multipliers: list[float]) 
         if found is not None:
             sizes: list[int | str] = [0] * given.network.widths[1]
             for unit, size in zip(region.live, found[1], strict=True):
-                sizes[unit.neuron.index] = _text(size)
-            alpha = [_text(a) for a in found[0]]
+                sizes[unit.neuron.index] = as_json(size)
+            alpha = [as_json(a) for a in found[0]]
             yield {"by": "gates", "outgoing": outgoing, "gates": gates, "alpha": alpha, "sizes": sizes}
-
-
-def _text(a: Fraction) -> int | str:
-    """As certificates have numbers."""
-    return int(a) if a.denominator == 1 else f"{a.numerator}/{a.denominator}"
