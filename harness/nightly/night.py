@@ -30,7 +30,7 @@ from harness.records.folders import make_writable, store, trusted
 from harness.records.record import RECORD, load
 from harness.records.writing import replace
 
-PROPERTIES, STORED = "properties", "tests/test_reports.py"
+PROPERTIES, STORED = "properties", "tests/records/test_stored.py"
 FOUND, DEFECT, VIOLATED = 0, 1, 3
 
 Progress = Callable[[str], None]

@@ -1,0 +1,220 @@
+"""Whether a small neuron beside a limit dies: its own flow against small steps, and limits that rest on it."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from harness.flow import follow, run
+from harness.flow.settling.decoupled import rate_of
+from harness.flow.settling.fate import ends_of_segment
+from harness.flow.settling.group_fate import EVEN, Beside, of_rates
+from harness.problem.instances import Instance
+from harness.problem.networks import diagonal, fully_connected
+from tests.flow.test_reference import VALUES, case
+
+ON, OFF, SLIDING = 1, 0, 2
+
+
+def stepped(x: np.ndarray, mu: np.ndarray, w: np.ndarray, v: float, below: float, clock: float, step: float) -> float:
+    """The rate at the end of small steps with the sign gate, which creep along kinks that attract from both sides.
+
+    NaN where it is not steady yet.
+    """
+    grown = [0.0]
+    for _ in range(int(clock / step)):
+        pre = x @ w
+        slopes = np.where(pre > 0.0, 1.0, below)
+        pull, push = (mu * slopes) @ x, float(mu @ (slopes * pre))
+        w, v = w + step * v * pull, v + step * push
+        size = math.hypot(float(np.linalg.norm(w)), v)
+        w, v = w / size, v / size
+        grown.append(grown[-1] + math.log(size))
+    last = len(grown) // 4
+    late, later = (grown[-last] - grown[-2 * last]) / (step * last), (grown[-1] - grown[-last]) / (step * last)
+    return later if abs(late - later) < 0.02 * np.abs(mu).max() else math.nan
+
+
+@pytest.mark.parametrize(("below", "draws"), [(0.0, 150), (0.1, 40), (0.5, 40), (-1.0, 40), (2.0, 40)])
+def test_the_rate_of_a_small_neuron_is_that_of_small_steps(below: float, draws: int) -> None:
+    rng = np.random.default_rng(20261128)
+    compared = crossed = unknown = slow = 0
+    for _ in range(draws):
+        n, d = int(rng.integers(1, 5)), int(rng.integers(1, 4))
+        x, mu = rng.standard_normal((n, d)), rng.standard_normal(n)
+        w, v = rng.standard_normal(d), float(rng.standard_normal())
+        gates = (x @ w > 0.0).astype(np.int64)
+        rate = rate_of(x, mu, w, v, gates, below)
+        if math.isnan(rate):
+            unknown += 1
+            continue
+        start = float(np.linalg.norm((mu * np.where(gates, 1.0, below)) @ x))
+        crossed += abs(rate - start) > 1e-9
+        # in proportion to what the samples can pull; a neuron that dies stands still in the end
+        scale = float(np.abs(mu) @ np.linalg.norm(x, axis=1)) * max(abs(below), 1.0)
+        beside = stepped(x, mu, w, v, below, 40.0 / scale, 2e-3 / scale)
+        if abs(rate - beside) > 0.02 * scale:
+            # steady for a while, it may have left a balance late: it is followed further
+            beside = stepped(x, mu, w, v, below, 400.0 / scale, 2e-3 / scale)
+        slow += math.isnan(beside)
+        if not math.isnan(beside):
+            assert rate == pytest.approx(beside, abs=0.02 * scale), (x, mu, w, v)
+            compared += 1
+    assert compared >= 0.73 * draws
+    assert crossed >= (0.2 if below < 1.0 else 0.1) * draws
+    assert unknown <= 0.1 * draws
+    assert slow <= 0.17 * draws
+
+
+@pytest.mark.parametrize(
+    ("x", "mu", "w", "v", "gates", "below", "rate"),
+    [
+        # on, and pulled along: |mu x|
+        ([[2.0]], [0.75], [1.0], 1.0, [ON], 0.0, 1.5),
+        # off for ever: nothing moves
+        ([[2.0]], [0.75], [-1.0], 1.0, [OFF], 0.0, 0.0),
+        # balanced, and driven to w = 0, where it stops
+        ([[1.0]], [1.0], [1.0], -1.0, [ON], 0.0, 0.0),
+        # through w = 0 it meets the other sample, which pulls further
+        ([[1.0], [-2.0]], [1.0, -3.0], [0.5], -1.0, [ON, OFF], 0.0, 6.0),
+        # a kink that attracts: along it what is left of the pull
+        ([[1.0, 0.0], [3.0, 2.0]], [-1.0, 0.25], [0.0, 1.0], 1.0, [SLIDING, ON], 0.0, 0.5),
+        # off, and pulled along by the slope's share
+        ([[2.0]], [-0.75], [-1.0], 1.0, [OFF], 0.5, 0.75),
+        # balanced, off, and driven to w = 0, where it stops
+        ([[1.0]], [1.0], [-1.0], 1.0, [OFF], 0.25, 0.0),
+        # the absolute value: off is on with the other sign
+        ([[2.0]], [0.75], [-1.0], 1.0, [OFF], -1.0, 1.5),
+        # the kink attracts with a slope of 1/4, too: of x_1 what cancels the other's part, which is between
+        ([[1.0, 0.0], [1.0, 2.0]], [-1.0, 0.5], [0.0, 1.0], 1.0, [SLIDING, ON], 0.25, 1.0),
+    ],
+)
+def test_rates_by_hand(
+    x: list[list[float]], mu: list[float], w: list[float], v: float, gates: list[int], below: float, rate: float
+) -> None:
+    found = rate_of(np.array(x), np.array(mu), np.array(w), v, np.array(gates), below)
+    assert found == pytest.approx(rate, abs=1e-12)
+
+
+def test_a_slide_on_which_the_outgoing_weight_passes_zero_has_no_one_rate() -> None:
+    """There three solutions depart."""
+    x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([-1.0, -0.25])
+    assert math.isnan(rate_of(x, mu, np.array([0.0, 3.0]), 1.0, np.array([SLIDING, ON]), 0.0))
+
+
+def test_where_all_kinks_meet_no_rate_is_known() -> None:
+    """w slides along one kink into the origin, while v is left."""
+    x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([1.0, 0.25])
+    assert math.isnan(rate_of(x, mu, np.array([0.0, 1.0]), -2.0, np.array([SLIDING, ON]), 0.0))
+
+
+def test_a_rate_of_one_is_neither() -> None:
+    assert of_rates([0.5, 1.0 - 2.0 * EVEN]) == "dies"
+    assert of_rates([1.5, 1.0 + 2.0 * EVEN]) == "wakes"
+    assert of_rates([0.5, 1.0]) == of_rates([0.5, 1.5]) == of_rates([float("nan")]) == "unknown"
+
+
+def test_a_neuron_that_wakes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = case("late-kink-1")
+    assert follow(instance).value == pytest.approx(VALUES["late-kink-1"], rel=1e-9)
+    # without the question what becomes of it, it is taken for dead
+    monkeypatch.setattr(run, "fate", lambda *_: ("dies", ()))
+    assert follow(instance).value == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("power", range(1, 13))
+@pytest.mark.parametrize("late", [Fraction(1, 10), Fraction(1, 3)])
+def test_neurons_of_every_size_wake(power: int, late: Fraction) -> None:
+    """The second neuron falls to its kink first, wakes on the other sample, and is three times as good there."""
+    small = Fraction(1, 10**power)
+    limit = follow(
+        Instance.of(
+            diagonal("relu", 3, 2), "exponential", ((1, late, 0), (0, -3, 1)), (1, -1),
+            ((1, small * 9 / 10, 1), (1, -small, -1)),
+        )
+    )  # fmt: skip
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(4 / 3, rel=1e-9)
+
+
+def test_a_small_path_of_three_weights_dies_when_it_is_small_enough() -> None:
+    """The path grows by the square of its size: beside the limit (1, 0) it dies, by x it would have won if larger."""
+    network = diagonal("linear", 2, 3)
+    for start, value in ((Fraction(1, 10**6), 1.5), (Fraction(1, 10), 1.5 * 1e-2 ** (2 / 3))):
+        theta0 = ((1, start),) * 3
+        limit = follow(Instance.of(network, "exponential", ((1, 100),), (1,), theta0))
+        assert limit.status == "converged", limit.reason
+        assert limit.value == pytest.approx(value, rel=1e-9)
+
+
+def test_a_small_unit_that_two_others_hear_wakes() -> None:
+    """Its weights occur twice, which doubles its pull."""
+    limit = follow(case("small-shared-unit"))
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(1.2721389132732, rel=1e-9)
+
+
+def test_a_small_neuron_that_hears_no_active_sample_dies() -> None:
+    assert follow(case("deaf-neuron")).value == pytest.approx(2.0, rel=1e-9)
+
+
+def test_a_small_pair_of_weights_in_a_linear_network_keeps_its_sign() -> None:
+    """u and -v stay on the side of u + v, from 1e-10 of the norm on."""
+    x = ((0, 2), (-1, -3), (2, -1), (-1, -1))
+    small = Fraction(1, 10**10)
+    theta0 = ((Fraction(-22, 5), -36 * small / 10), (Fraction(28, 5), 4 * small))
+    limit = follow(Instance.of(diagonal("linear", 2, 2), "exponential", x, (-1, 1, -1, 1), theta0))
+    assert limit.value == pytest.approx(1.25, rel=1e-9)
+    assert limit.theta is not None
+    assert limit.theta[1][1] == pytest.approx(math.sqrt(0.5), rel=1e-9)
+
+
+def test_an_input_that_falls_back_against_the_norm_is_waited_for() -> None:
+    """An input of the third layer shrinks to nothing beyond its kink: a sum of two small weights that grows decides."""
+    w = (0, 2, 1, 2, 0, 1)
+    x = ((-3, Fraction(1, 3), 0), (Fraction(1, 3), -3, 0), (Fraction(1, 3), 3, 3), (3, Fraction(1, 3), 3))
+    network = fully_connected("relu", (3, 2, 2, 2))
+    theta0 = (w, (1, 3, 3, 1), (2, -1, -1, 2), (1, 1))
+    limit = follow(Instance.of(network, "exponential", x, (1, 1, 1, 1), theta0))
+    assert limit.status == "undecided", limit.value
+    assert limit.reason.startswith("An input of a neuron is still on its way to zero")
+
+
+def test_what_dies_beside_a_limit_of_three_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second neuron in either layer, small and against the label: it is asked about, and dies."""
+    asked: list[str] = []
+    fate = Beside.fate
+    monkeypatch.setattr(Beside, "fate", lambda *given: asked.append(fate(*given)) or asked[-1])
+    network = fully_connected("relu", (1, 2, 2))
+    small = Fraction(1, 1000)
+    limit = follow(
+        Instance.of(network, "exponential", ((1,),), (1,), ((1, small), (1, -small, -small, -small), (1, -small)))
+    )
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(1.5, rel=1e-9)
+    assert "dies" in asked
+
+
+def test_the_ends_of_a_segment_of_multipliers_are_those_of_the_linear_programme() -> None:
+    """Where a multiplier or a kink that does not change along it lies on its bound, rounding must not cut it."""
+    rng = np.random.default_rng(12)
+    compared = 0
+    for _ in range(300):
+        first, second, third = rng.standard_normal((3, 5)) * 10.0 ** rng.integers(-2, 3, (3, 1))
+        columns = np.array([first, second, first + second, third, rng.standard_normal(5)])
+        below = np.array([[0.0, 0.0, 0.0, -1.0, 1.0]])  # the last is a kink of the fourth
+        weights = np.array([*rng.integers(0, 3, 3), 1.0, float(rng.integers(0, 2))])
+        limit = weights @ columns
+        found = ends_of_segment(columns, below, limit)
+        if found is None:
+            continue
+        compared += 1
+        for k in range(4):
+            ends = [linprog(sign * np.eye(5)[k], below, [0.0], columns.T, limit).fun * sign for sign in (1.0, -1.0)]
+            own = sorted(end[k] for end in found)
+            np.testing.assert_allclose(own, sorted(ends), atol=1e-6 * (1.0 + max(map(abs, ends))))
+    assert compared > 200
