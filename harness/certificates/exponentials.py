@@ -1,0 +1,48 @@
+"""Sums of exponentials of rationals, between two rationals.
+
+e^x = (e^(x / 2^k))^(2^k) with abs(x) / 2^k <= 1/2: of that the first terms of the series, whose rest is at most twice
+the first term left out, and then k squarings.  Everything is kept as integers of BITS bits times a power of two,
+rounded to the safe side, so that neither e^-1000 nor e^1000 loses digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+BITS = 128
+_TERMS = 40
+
+
+def exponentials(exponents: Iterable[Fraction]) -> tuple[Fraction, Fraction]:
+    """Bounds from below and above of the sum of e^x; each at least 1 - 2^-90 of the other up to abs(x) = 2^20."""
+    bounds = [exponential(x) for x in exponents]
+    return sum((low for low, _ in bounds), Fraction(0)), sum((high for _, high in bounds), Fraction(0))
+
+
+def exponential(x: Fraction) -> tuple[Fraction, Fraction]:
+    """Bounds of e^x from below and above."""
+    if x < 0:
+        low, high = exponential(-x)
+        return 1 / high, 1 / low
+    halvings = max(0, (x.numerator // x.denominator).bit_length() + 1)
+    scaled = (x.numerator << BITS) // (x.denominator << halvings)
+    low, high, exponent = _series(scaled), _series(scaled + 1) + _TERMS + 1, -BITS
+    for _ in range(halvings):
+        low, high, exponent = low * low, high * high, 2 * exponent
+        spare = low.bit_length() - BITS
+        low, high, exponent = low >> spare, -(-high >> spare), exponent + spare
+    unit = Fraction(2) ** exponent
+    return low * unit, high * unit
+
+
+def _series(scaled: int) -> int:
+    """e^(scaled / 2^BITS) times 2^BITS for scaled <= 2^(BITS - 1), too small by at most _TERMS + 1.
+
+    Every term is rounded down; the rest of the series is below one unit.
+    """
+    term = total = 1 << BITS
+    for k in range(1, _TERMS):
+        term = (term * scaled >> BITS) // k
+        total += term
+    return total
