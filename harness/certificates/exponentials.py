@@ -22,6 +22,8 @@ def exponentials(exponents: Iterable[Fraction]) -> tuple[Fraction, Fraction]:
 
 def exponential(x: Fraction) -> tuple[Fraction, Fraction]:
     """Bounds of e^x from below and above."""
+    if not x:
+        return Fraction(1), Fraction(1)
     if x < 0:
         low, high = exponential(-x)
         return 1 / high, 1 / low

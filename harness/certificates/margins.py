@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt
 
-from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up
+from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up, squared_norm
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def norm_up(v: Sequence[Fraction], p: Fraction | None) -> Fraction:
         return max(map(abs, v), default=Fraction(0))
     if p == 1:
         return sum(map(abs, v), Fraction(0))
+    if p == 2:
+        return _euclidean(v, 1)
     a, b = p.numerator, p.denominator
     return root_up(sum((root_up(abs(c) ** a, b) for c in v), Fraction(0)) ** b, a)
 
@@ -55,5 +58,17 @@ def norm_down(v: Sequence[Fraction], p: Fraction | None) -> Fraction:
     """At most the norm of v in l_p; exactly it where p is 1 or infinite."""
     if p is None or p == 1:
         return norm_up(v, p)
+    if p == 2:
+        return _euclidean(v, 0)
     a, b = p.numerator, p.denominator
     return root_down(sum((root_down(abs(c) ** a, b) for c in v), Fraction(0)) ** b, a)
+
+
+def _euclidean(v: Sequence[Fraction], more: int) -> Fraction:
+    """The l_2 norm rounded down to 128 bits, and so many units of the last added where it is none of them."""
+    square = squared_norm(v)
+    p, q = square.numerator, square.denominator
+    bits = max(0, 128 + (q.bit_length() - p.bit_length()) // 2)
+    root = isqrt((p << 2 * bits) // q)
+    exact = root * root * q == p << 2 * bits
+    return Fraction(root + (0 if exact else more), 1 << bits)

@@ -1,0 +1,50 @@
+"""What decides a claim about an optimiser: what it made of an instance, three-valued, None where that is open.
+
+A claim of the flow has none.  Where a claim is about a flow that an optimiser follows by small steps, it is also
+trained with half the step size, a quarter, ..., and is open where that changes the answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.problem.descents import Descent, Optimiser
+
+if TYPE_CHECKING:
+    from harness.optimisers import Training
+
+
+@dataclass(frozen=True)
+class Trained:
+    """of: whether the claim is about this descent.  concluded: whether it holds of the trainings, None if open.
+
+    halvings: how many trainings there are besides the first, each with half the step size of the one before.
+    """
+
+    of: Callable[[Descent], bool]
+    concluded: Callable[[Sequence[Training]], bool | None]
+    halvings: int = 0
+
+
+def trainings(descents: Sequence[Descent], halvings: int = 0) -> list[list[Training]]:
+    """Every descent's, with every step kept: its own, and those with smaller steps over the same length.
+
+    Raises FieldError for an optimiser that there is not, or for numbers that it does not take.
+    """
+    from harness import optimisers
+
+    found: list[list[Training]] = [[] for _ in descents]
+    alike: dict[tuple[Optimiser, int], list[int]] = defaultdict(list)
+    for place, descent in enumerate(descents):
+        alike[descent.optimiser, descent.steps].append(place)
+    for (own, steps), places in alike.items():
+        for halving in range(halvings + 1):
+            options = {**dict(own.options), "step_size": own.size / 2**halving, "decay": own.decay}
+            method, count = optimisers.named(own.name, **options), steps * 2**halving
+            trained = optimisers.train([descents[k] for k in places], method, steps=count, at=range(count))
+            for place, one in zip(places, trained, strict=True):
+                found[place].append(replace(one, instance=descents[place]))
+    return found
