@@ -25,9 +25,7 @@ class Margin:
     above: Fraction
 
 
-def margin(
-    rows: Sequence[Vector], p: Fraction | None, u: Sequence[Fraction], weights: Sequence[Fraction]
-) -> Margin:
+def margin(rows: Sequence[Vector], p: Fraction | None, u: Sequence[Fraction], weights: Sequence[Fraction]) -> Margin:
     """rows: the z_i.  p: of the norm, from 1 on, None for infinity.  u: a direction.  weights: one a row, of any sum.
 
     Raises Rejected where the weights bound nothing.

@@ -12,7 +12,6 @@ from fractions import Fraction
 from harness.certificates.exponentials import exponentials
 from harness.certificates.numbers import Vector, dot
 
-
 # The larger gains and losses are not computed with: e^c has too many digits.
 MOST = Fraction(2**14)
 

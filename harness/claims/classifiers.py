@@ -9,9 +9,9 @@ So what a method guarantees of g . D is a floor, log(1/L(w_T)) >= log(1/L(w_t)) 
 N(w_T) <= N(w_t) + length the margin min_i z_i . w_T / N(w_T) has one, too.  It is compared in rationals
 (harness.certificates.progress), gamma_N being between two.
 
-Rounding.  With u = 2^-53 and Q the largest sum_k abs(z_ik w_k), a margin is off by at most (N + 1) u Q in floats, so the
-p_i by a share of 2 (N + 1) u Q + (n + 6) u (1 + Q), less than rho = 4 (N + n + 8) u (1 + Q).  So a step D misses g . D by
-less than 8 rho B N(D), and the sum w + D is rounded by 2 u (abs(w_k) + N(D)) a coordinate.  Four times that is `slack`.
+Rounding.  With u = 2^-53 and Q the largest sum_k abs(z_ik w_k), a margin is off by at most (N + 1) u Q in floats, so
+the p_i by a share of 2 (N + 1) u Q + (n + 6) u (1 + Q), less than rho = 4 (N + n + 8) u (1 + Q).  So a step D misses
+g . D by less than 8 rho B N(D), and w + D is rounded by 2 u (abs(w_k) + N(D)) a coordinate.  `slack` is four times that.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Course:
     def above(self, length: np.ndarray, lost: np.ndarray, at: Sequence[int], first: int = 0) -> list[bool | None]:
         """Whether log(1/L(w_T)) >= log(1/L(w_first)) + gamma_N length - lost up to rounding, for every T of `at`.
 
-        length, lost: what they are summed up to after every step, from the start on, (T + 1,); sums since `first` count.
+        length, lost: their sums after every step, from the start on, (T + 1,); what they are since `first` counts.
         """
         answers: list[bool | None] = []
         start = self.exact(first)

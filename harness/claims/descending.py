@@ -47,7 +47,7 @@ def mirror(descent: Descent) -> bool:
 
 
 def small_gradient_steps(descent: Descent) -> bool:
-    """Gradient descent with one step size of at most 1 / (B^2 L(w_0)), B the largest norm of a point; separable data."""
+    """Gradient descent with one step size, at most 1 / (B^2 L(w_0)), B the largest norm of a point; separable data."""
     own = descent.optimiser
     if descent.loss != "exponential" or own.name != "gd" or own.decay or not separable(descent.problem):
         return False
@@ -90,7 +90,7 @@ def steepest_floor(trainings: Sequence[Training]) -> bool | None:
 
 
 def gradient_floor(trainings: Sequence[Training]) -> bool | None:
-    """log(1/L_T) >= log(1/L_0) + gamma norm(w_T - w_0) - c and 1/L_T >= 1/L_0 + T eta gamma^2 / 2, c = ROOM eta B^2 L_0.
+    """log(1/L_T) >= log(1/L_0) + gamma norm(w_T - w_0) - ROOM eta B^2 L_0 and 1/L_T >= 1/L_0 + T eta gamma^2 / 2.
 
     With s_t = eta L_t norm(g_t) a step gains at least s_t norm(g_t) - (B^2/2) s_t^2, which is x_t >= s_t norm(g_t) / 2
     and at most 1.  So (B^2/2) sum s_t^2 <= B^2 eta sum L_t x_t <= ROOM B^2 eta sum (L_t - L_(t+1)).
@@ -121,9 +121,9 @@ def adam_floor(trainings: Sequence[Training]) -> bool | None:
     g . D >= norm_1(g) - sum_k R_k max(d1 + d2, (1 + C) d1),   abs(D_k) <= C.
 
     D = m / sqrt(v), m the mean of the last gradients with weights a_j, v that of their squares with weights b_j; C^2 =
-    sum a_j^2 / b_j by Cauchy-Schwarz.  No margin moves by more than B C eta in a step, so that j steps ago the gradient's
-    coordinate was g_k up to R_k (e^y_j - 1), y_j = B sum C eta since; d1 is the mean of e^y_j - 1 under a, d2 the root of
-    the mean of its square under b.  Then m is g_k up to R_k d1, and sqrt(v) is abs(g_k) up to R_k d2.
+    sum a_j^2 / b_j by Cauchy-Schwarz.  No margin moves by more than B C eta in a step, so that j steps ago the
+    gradient's coordinate was g_k up to R_k (e^y_j - 1), y_j = B sum C eta since; d1 is the mean of e^y_j - 1 under a,
+    d2 the root of the mean of its square under b.  Then m is g_k up to R_k d1, and sqrt(v) is abs(g_k) up to R_k d2.
     """
     from harness.optimisers.norms import LINF
 
@@ -154,9 +154,9 @@ def adam_floor(trainings: Sequence[Training]) -> bool | None:
 def adam_eps_floor(trainings: Sequence[Training]) -> bool | None:
     """With s_t = norm(D_t), log(1/L_T) >= log(1/L_first) + sum s_t (gamma - 2 e_t) - (B^2/2) sum s_t^2 in l_2.
 
-    D is along P m, P = eps / (sqrt(v) + eps) a coordinate, and g . h / norm(h) >= norm(g) - 2 norm(g - h) for h = P m / L.
-    As for Adam without eps, with y_j = B sum s since: norm(m / L - g) <= B d1, norm(m) <= B L (1 + d1), and sqrt(v_k) <=
-    R L r, R the largest abs(z_ik), r^2 the mean of e^(2 y_j) under b.  So e = B d1 + B (1 + d1) R L r / (R L r + eps).
+    D is along h = P m / L, P = eps / (sqrt(v) + eps) a coordinate, and g . h / norm(h) >= norm(g) - 2 norm(g - h).  As
+    for Adam without eps, with y_j = B sum s since: norm(m / L - g) <= B d1, norm(m) <= B L (1 + d1), and sqrt(v_k) <= R
+    L r, R the largest abs(z_ik), r^2 the mean of e^(2 y_j) under b.  So e = B d1 + B (1 + d1) R L r / (R L r + eps).
     It is of the order of L, so that sum s_t e_t stays bounded.
     """
     from harness.optimisers.norms import L2
@@ -180,9 +180,9 @@ def adam_eps_floor(trainings: Sequence[Training]) -> bool | None:
 def mirror_floor(trainings: Sequence[Training]) -> bool | None:
     """norm_q(z(tau)) >= u . z(tau) = u . z(0) + sum_t eta p . (z_i . u) >= gamma_p tau + u . z(0) after every step, and
 
-    what the flow's margin is at least by the end, (norm_q(z(tau)) - norm_q(z(t)) - log n int 1/N) / (tau - t) from any t
-    with L < 1 on: d norm_q(z) / d tau = g . w / N <= (log n + log(1/L)) / N, and log(1/L) / N, N = norm_p(w), never falls
-    while L < 1, since d log(1/L) / d tau >= (g . w / N) dN / d tau by Cauchy-Schwarz in the Hessian of the potential.
+    what the flow's margin is at least by the end, (norm_q(z(tau)) - norm_q(z(t)) - log n int 1/N) / (tau - t) from any
+    t with L < 1 on: d norm_q(z) / d tau = g . w / N <= (log n + log(1/L)) / N, and log(1/L) / N, N = norm_p(w), never
+    falls while L < 1: d log(1/L) / d tau >= (g . w / N) dN / d tau, by Cauchy-Schwarz in the potential's Hessian.
     """
     from harness.optimisers.norms import Norm
 
@@ -261,9 +261,9 @@ def _memory(beta: float, growth: np.ndarray) -> np.ndarray:
 
 
 def _best(course: Course, length: np.ndarray, lost: np.ndarray) -> int:
-    """The step from which on the floor is highest, before the last."""
+    """The step from which on the floor is highest at the end, of those in the first quarter of the length."""
     below = -course.training.log_loss - float(course.gamma.below) * length + lost
-    return int(np.argmax(below[:-1]))
+    return int(np.argmax(below[:-1][length[:-1] <= 0.25 * length[-1]]))
 
 
 def _telling(answer: bool | None, promised: float) -> bool | None:

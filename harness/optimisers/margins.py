@@ -9,7 +9,6 @@ prove is computed by harness.certificates.margins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -49,12 +48,12 @@ def max_margin(problem: Problem, norm: Norm) -> MaxMargin:
     if separated.alpha is not None:
         u, weights = (Fraction(0),) * problem.d, separated.alpha
     else:
-        u, weights = _rational(*_solved(np.array(rows, dtype=float), norm))
+        u, weights = _rational(*solved(np.array(rows, dtype=float), norm))
     proven = margin(rows, norm.p, u, weights)
     return MaxMargin(u, weights, proven.below, proven.above)
 
 
-def _solved(z: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:
+def solved(z: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:
     """A direction (d,) and weights (n,), in floats, of data z (n, d) that are separable."""
     if norm == L2:
         return _svm(z)
