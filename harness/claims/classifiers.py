@@ -11,7 +11,8 @@ N(w_T) <= N(w_t) + length the margin min_i z_i . w_T / N(w_T) has one, too.  It 
 
 Rounding.  With u = 2^-53 and Q the largest sum_k abs(z_ik w_k), a margin is off by at most (N + 1) u Q in floats, so
 the p_i by a share of 2 (N + 1) u Q + (n + 6) u (1 + Q), less than rho = 4 (N + n + 8) u (1 + Q).  So a step D misses
-g . D by less than 8 rho B N(D), and w + D is rounded by 2 u (abs(w_k) + N(D)) a coordinate.  `slack` is four times that.
+g . D by less than 8 rho B N(D), and w + D is rounded by 2 u (abs(w_k) + N(D)) a coordinate.  Four times that is
+`slack`.
 """
 
 from __future__ import annotations

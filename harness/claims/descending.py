@@ -238,7 +238,7 @@ def _mirror_margin(course: Course) -> tuple[float, float]:
     assert p is not None
     sizes = q(np.abs(training.theta) ** float(p - 1))
     norms, eta = course.norm(training.theta), np.diff(training.travelled)
-    blurred = np.log(len(course.rows)) * float((eta / norms[:-1])[first:].sum())
+    blurred = np.log(len(course.rows)) * float((eta[first:] / norms[first:-1]).sum())
     promised = (sizes[-1] - sizes[first] - blurred) / (training.travelled[-1] - training.travelled[first])
     return float(-training.log_loss[-1] / norms[-1] - promised) / gamma, float(promised) / gamma
 

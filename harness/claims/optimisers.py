@@ -89,8 +89,8 @@ DESCENTS = (
         "steepest-kkt",
         f"any, {_STEEPEST}",
         "",
-        "every limit point of theta / N(theta), scaled to min q = 1, is a KKT point of: minimise N(theta)^2 / 2 subject "
-        "to q >= 1",
+        "every limit point of theta / N(theta), scaled to min q = 1, is a KKT point of: minimise N(theta)^2 / 2 "
+        "subject to q >= 1",
         "theorem",
         "Tsilivis, Vardi & Kempe 2024",
         _trained(_ANY, Trained(steepest.constant_steps, steepest.ends_at_kkt, steepest.HALVINGS)),

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
-import clarabel
+import clarabel as _clarabel
 import numpy as np
 from scipy.optimize import linprog, nnls
 from scipy.sparse import csc_matrix
@@ -23,6 +24,9 @@ from harness.optimisers.norms import L2, Norm
 from harness.problem.predicates import signed
 from harness.problem.problems import Problem
 from harness.problem.separability import separation
+
+# The compiled module carries no types.
+clarabel: Any = _clarabel
 
 Vector = tuple[Fraction, ...]
 
