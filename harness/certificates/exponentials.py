@@ -1,33 +1,39 @@
 """Sums of exponentials of rationals, between two rationals.
 
-e^x = (e^(x / 2^k))^(2^k) with abs(x) / 2^k <= 1/2: of that the first terms of the series, whose rest is at most twice
-the first term left out, and then k squarings.  Everything is kept as integers of BITS bits times a power of two,
-rounded to the safe side, so that neither e^-1000 nor e^1000 loses digits.
+e^x = (e^(x / 2^k))^(2^k) with abs(x) / 2^k <= 1/2: of that the first terms of the series, whose rest is below one unit
+of the last place, and then k squarings.  Everything is kept as integers of BITS bits times a power of two, rounded to
+the safe side, so that e^-1000 has as many digits as e^-1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from fractions import Fraction
+
+from harness.certificates.numbers import Rejected
 
 BITS = 128
 _TERMS = 40
+# Below minus this e^x is only known to be between zero and e^-MOST; above it e^x has too many digits.
+MOST = Fraction(2**12)
 
 
-def exponentials(exponents: Iterable[Fraction]) -> tuple[Fraction, Fraction]:
-    """Bounds from below and above of the sum of e^x; each at least 1 - 2^-90 of the other up to abs(x) = 2^20."""
+def exponentials(exponents: Sequence[Fraction]) -> tuple[Fraction, Fraction]:
+    """Bounds from below and above of the sum of e^x.  Raises Rejected where an x is above MOST."""
     bounds = [exponential(x) for x in exponents]
     return sum((low for low, _ in bounds), Fraction(0)), sum((high for _, high in bounds), Fraction(0))
 
 
 def exponential(x: Fraction) -> tuple[Fraction, Fraction]:
-    """Bounds of e^x from below and above."""
-    if not x:
-        return Fraction(1), Fraction(1)
-    if x < 0:
-        low, high = exponential(-x)
+    """Bounds of e^x from below and above; equal at 0.  Raises Rejected where x is above MOST."""
+    if x > MOST:
+        raise Rejected("an exponential is too large to be computed with")
+    if x < -MOST:
+        return Fraction(0), exponential(-MOST)[1]
+    if x <= 0:
+        low, high = exponential(-x) if x else (Fraction(1), Fraction(1))
         return 1 / high, 1 / low
-    halvings = max(0, (x.numerator // x.denominator).bit_length() + 1)
+    halvings = (x.numerator // x.denominator).bit_length() + 1
     scaled = (x.numerator << BITS) // (x.denominator << halvings)
     low, high, exponent = _series(scaled), _series(scaled + 1) + _TERMS + 1, -BITS
     for _ in range(halvings):
@@ -39,7 +45,7 @@ def exponential(x: Fraction) -> tuple[Fraction, Fraction]:
 
 
 def _series(scaled: int) -> int:
-    """e^(scaled / 2^BITS) times 2^BITS for scaled <= 2^(BITS - 1), too small by at most _TERMS + 1.
+    """e^(scaled / 2^BITS) times 2^BITS for scaled <= 2^(BITS - 1) + 1, too small by at most _TERMS + 1.
 
     Every term is rounded down; the rest of the series is below one unit.
     """

@@ -12,23 +12,22 @@ from fractions import Fraction
 from harness.certificates.exponentials import exponentials
 from harness.certificates.numbers import Vector, dot
 
-# The larger gains and losses are not computed with: e^c has too many digits.
-MOST = Fraction(2**14)
-
 
 def gained(rows: Sequence[Vector], start: Vector, w: Vector, c: Fraction) -> bool | None:
     """Whether log(1/L(w)) >= log(1/L(start)) + c; None where the bounds do not tell.
 
     rows: the z_i.  start, w: in rationals.
     """
-    asked = min(max(c, -MOST), MOST)
-    low, high = loss(rows, w, asked)
-    before_low, before_high = loss(rows, start)
-    if high <= before_low and asked >= c:
+    now, before = ([-dot(row, v) for row in rows] for v in (w, start))
+    # both sides times the same number, so that none is too large
+    most = max(max(now) + c, max(before))
+    low, high = exponentials([c + x - most for x in now])
+    before_low, before_high = exponentials([x - most for x in before])
+    if high <= before_low:
         return True
-    return False if low > before_high and asked <= c else None
+    return False if low > before_high else None
 
 
-def loss(rows: Sequence[Vector], w: Vector, c: Fraction = Fraction(0)) -> tuple[Fraction, Fraction]:
-    """Bounds of e^c L(w) from below and above."""
-    return exponentials(c - dot(row, w) for row in rows)
+def loss(rows: Sequence[Vector], w: Vector) -> tuple[Fraction, Fraction]:
+    """Bounds of L(w) from below and above.  Raises Rejected where it is too large to be computed with."""
+    return exponentials([-dot(row, w) for row in rows])

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.certificates.margins import norm_down, norm_up
-from harness.certificates.numbers import dot, root_down, root_up
+from harness.certificates.numbers import Rejected, dot, root_down, root_up
 from harness.certificates.progress import loss
 from harness.claims.classifiers import UNIT, Course, sums
 from harness.claims.conclusions import every
+from harness.claims.trained import descent_of
 from harness.problem.descents import Descent
 from harness.problem.predicates import separable, signed
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 TELLING = 0.5
 # a bound above this says nothing
 BEYOND = 1e100
+# roots of a higher degree are not taken, so that the other p are open
+MOST_ROOT = 64
 # x <= ROOM (1 - e^-x) for x <= 1
 ROOM = 1.0 / (1.0 - np.exp(-1.0))
 
@@ -52,7 +55,11 @@ def small_gradient_steps(descent: Descent) -> bool:
     if descent.loss != "exponential" or own.name != "gd" or own.decay or not separable(descent.problem):
         return False
     most = max(dot(x, x) for x in descent.x)
-    return Fraction(own.size) * most * loss(_rows(descent), descent.theta0[0])[1] <= 1
+    try:
+        return Fraction(own.size) * most * loss(_rows(descent), descent.theta0[0])[1] <= 1
+    except Rejected:
+        # no step is so small
+        return False
 
 
 def adam_without_eps(descent: Descent) -> bool:
@@ -83,7 +90,7 @@ def steepest_floor(trainings: Sequence[Training]) -> bool | None:
     from harness.optimisers.norms import L1, L2, LINF
 
     (training,) = trainings
-    course = Course(training, {"l2": L2, "linf": LINF, "l1": L1}[_descent(training).optimiser.name])
+    course = Course(training, {"l2": L2, "linf": LINF, "l1": L1}[descent_of(training).optimiser.name])
     every_step = range(1, len(training.step))
     lost = float(course.reach) / 2.0 * training.squares
     return every((*course.above(training.travelled, lost, every_step), *course.within(training.travelled, every_step)))
@@ -99,11 +106,14 @@ def gradient_floor(trainings: Sequence[Training]) -> bool | None:
 
     (training,) = trainings
     course = Course(training, L2)
-    eta, theta = _descent(training).optimiser.size, training.theta
+    eta, theta = descent_of(training).optimiser.size, training.theta
     length = L2(theta - theta[0])
     begun = loss(course.rows, course.exact(0))
     lost = np.where(np.arange(len(theta)) > 0, ROOM * eta * float(course.reach) * float(begun[1]), 0.0)
     at = _doublings(len(theta))
+    above = every(course.above(length, lost, at))
+    if above is not True:
+        return above
     gain = Fraction(eta) / 2
     fast: list[bool | None] = []
     for step in at:
@@ -112,7 +122,7 @@ def gradient_floor(trainings: Sequence[Training]) -> bool | None:
             fast.append(True)
         else:
             fast.append(False if off / now[0] < 1 / begun[1] + step * gain * course.gamma.below**2 else None)
-    return _telling(every((*course.above(length, lost, at), *fast)), course.promised(length, lost))
+    return _telling(every(fast), course.promised(length, lost))
 
 
 def adam_floor(trainings: Sequence[Training]) -> bool | None:
@@ -128,7 +138,7 @@ def adam_floor(trainings: Sequence[Training]) -> bool | None:
     from harness.optimisers.norms import LINF
 
     (training,) = trainings
-    course, own = Course(training, LINF), _descent(training).optimiser
+    course, own = Course(training, LINF), descent_of(training).optimiser
     beta1, beta2, count = own["beta1"], own["beta2"], len(training.theta) - 1
     eta, b = np.diff(training.travelled), float(course.reach) ** 0.5
     weight1, weight2 = _memory(beta1, np.zeros(count)), _memory(beta2, np.zeros(count))
@@ -162,7 +172,7 @@ def adam_eps_floor(trainings: Sequence[Training]) -> bool | None:
     from harness.optimisers.norms import L2
 
     (training,) = trainings
-    course, own = Course(training, L2), _descent(training).optimiser
+    course, own = Course(training, L2), descent_of(training).optimiser
     steps, b, count = course.steps, float(course.reach) ** 0.5, len(training.theta) - 1
     d1 = _memory(own["beta1"], b * steps) / _memory(own["beta1"], np.zeros(count)) - 1.0
     r = np.sqrt(_memory(own["beta2"], 2.0 * b * steps) / _memory(own["beta2"], np.zeros(count)))
@@ -186,7 +196,10 @@ def mirror_floor(trainings: Sequence[Training]) -> bool | None:
     """
     from harness.optimisers.norms import Norm
 
-    norm = Norm(Fraction(_descent(trainings[0]).optimiser["p"]))
+    p = Fraction(descent_of(trainings[0]).optimiser["p"])
+    if max(p.numerator, p.denominator) > MOST_ROOT:
+        return None
+    norm = Norm(p)
     finite = every(_mirrored(Course(training, norm)) for training in trainings)
     if finite is not True:
         return finite
@@ -241,11 +254,6 @@ def _mirror_margin(course: Course) -> tuple[float, float]:
     blurred = np.log(len(course.rows)) * float((eta[first:] / norms[first:-1]).sum())
     promised = (sizes[-1] - sizes[first] - blurred) / (training.travelled[-1] - training.travelled[first])
     return float(-training.log_loss[-1] / norms[-1] - promised) / gamma, float(promised) / gamma
-
-
-def _descent(training: Training) -> Descent:
-    assert isinstance(training.instance, Descent)
-    return training.instance
 
 
 def _doublings(count: int) -> list[int]:

@@ -57,5 +57,5 @@ def _trained(claim: Claim, descent: Descent) -> Outcome:
     decided_by = claim.decided_by.trained
     if decided_by is None or not claim.speaks_of(descent):
         return "outside"
-    holds = decided_by.concluded(trainings([descent], decided_by.halvings)[0])
+    holds = decided_by.holds(trainings([descent], decided_by.halvings)[0])
     return "undecided" if holds is None else "holds" if holds else "violated"

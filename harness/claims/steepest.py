@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.claims.trained import descent_of
 from harness.problem.descents import Descent
 from harness.problem.evaluation import evaluate
 
@@ -138,8 +139,7 @@ def norm_of(training: Training) -> Norm:
     """The norm that a steepest descent is steepest in."""
     from harness.optimisers.norms import L1, L2, LINF
 
-    assert isinstance(training.instance, Descent)
-    return {"l2": L2, "linf": LINF, "l1": L1}[training.instance.optimiser.name]
+    return {"l2": L2, "linf": LINF, "l1": L1}[descent_of(training).optimiser.name]
 
 
 def _agreed(answers: Sequence[bool | None], trainings: Sequence[Training]) -> bool | None:

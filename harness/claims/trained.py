@@ -28,6 +28,17 @@ class Trained:
     concluded: Callable[[Sequence[Training]], bool | None]
     halvings: int = 0
 
+    def holds(self, trainings: Sequence[Training]) -> bool | None:
+        """Whether it holds; open where a training left the floats, and so ended early."""
+        early = any(len(one.step) <= descent_of(one).steps * 2**k for k, one in enumerate(trainings))
+        return None if early else self.concluded(trainings)
+
+
+def descent_of(training: Training) -> Descent:
+    """What was trained."""
+    assert isinstance(training.instance, Descent)
+    return training.instance
+
 
 def trainings(descents: Sequence[Descent], halvings: int = 0) -> list[list[Training]]:
     """Every descent's, with every step kept: its own, and those with smaller steps over the same length.

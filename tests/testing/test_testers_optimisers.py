@@ -1,4 +1,4 @@
-"""The testers of the claims about optimisers are tested: for each theorem a wrong optimiser that its property notices."""
+"""The testers of the claims about optimisers: for each theorem a wrong optimiser that its property notices."""
 
 from __future__ import annotations
 
