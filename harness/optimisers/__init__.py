@@ -1,5 +1,6 @@
 """What people train with: discrete methods on many instances at once, and where their directions end."""
 
+from harness.optimisers.ending import settle
 from harness.optimisers.methods import Adam, GradientDescent, Method, Mirror, Momentum, Steepest
 from harness.optimisers.named import NAMES, named
 from harness.optimisers.own import Own
@@ -18,5 +19,6 @@ __all__ = [
     "Steps",
     "Training",
     "named",
+    "settle",
     "train",
 ]
