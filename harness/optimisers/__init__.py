@@ -2,7 +2,7 @@
 
 from harness.optimisers.ending import settle
 from harness.optimisers.methods import Adam, GradientDescent, Method, Mirror, Momentum, Steepest
-from harness.optimisers.named import NAMES, named
+from harness.optimisers.named import NAMES, Setup, named
 from harness.optimisers.own import Own
 from harness.optimisers.steps import Steps
 from harness.optimisers.train import Training, train
@@ -15,6 +15,7 @@ __all__ = [
     "Mirror",
     "Momentum",
     "Own",
+    "Setup",
     "Steepest",
     "Steps",
     "Training",

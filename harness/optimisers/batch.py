@@ -1,7 +1,7 @@
 """Many instances of one shape as tensors: their margins, and the slope of the loss, at theta (B, N).
 
-Where the margins are linear in theta it lies in memory with the batch last, as what a step makes of it then does: a step
-is a few long loops, not many short ones.
+Where the margins are linear in theta it lies in memory with the batch last, as what a step makes of it then does: a
+step is a few long loops, not many short ones.
 """
 
 from __future__ import annotations
@@ -126,11 +126,13 @@ def _gated(net: Networks, theta: Tensor, slope: float) -> tuple[Networks, Forwar
     """One pass at theta (B, N + 1) with the gates that it meets, and the networks with these gates."""
     matrices = weights_of(net, theta)
     inputs, pre, gates = [net.x], list[Tensor](), list[Tensor]()
+    # in the numbers of theta: a plain number would be rounded to float32
+    on, off = theta.new_tensor(1.0), theta.new_tensor(slope)
     for layer, matrix in enumerate(matrices):
         pre.append(inputs[-1] @ matrix.transpose(1, 2))
         if layer == net.depth - 1:
             break
         if net.gates:
-            gates.append(torch.where(pre[-1] > 0.0, 1.0, slope).to(pre[-1].dtype))
+            gates.append(torch.where(pre[-1] > 0.0, on, off))
         inputs.append(pre[-1] * gates[-1] if net.gates else pre[-1])
     return replace(net, gates=tuple(gates)), Forward(matrices, inputs, pre)

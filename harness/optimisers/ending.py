@@ -1,13 +1,13 @@
 """Where a training ends, as a Limit: the direction that theta tends to, where its rows say that it does.
 
-The clock is c = log(1 / L), the size of the least margin, since directions that converge do so like a power of 1 / c:
-by counts of steps a slow method would seem to rest long before it does.  Between two rows with twice the c the
-direction moves; where every such move is smaller than the one before by a factor, the rest of them is a geometric
-series.  Two ends are believed:
+The clock is c = log(1 / L), which goes with the least margin: what is left of a direction's way shrinks like a power of
+1 / c, the first or, where a neuron is left behind, the first over the degree.  By counts of steps a slow method would
+seem to rest long before it does.  So the moves of the direction from row to row, while c doubles, have to shrink by a
+factor; the rest of them is then a geometric series.  Two ends are believed:
 
-    a KKT point of (P) that is next to the direction, which has come closer to it by a factor in every doubling, and
-    which no direction within its gates leaves (the second-order test of flow/settling);
-    a direction at rest that is clearly no KKT point: its KKT residual is many times what it may still move.  Other
+    a KKT point of (P) that is near the direction, that the direction has come nearer to by that factor in every
+    doubling, and that nothing within its gates leaves (the second-order test of flow/settling);
+    a direction at rest that is clearly no KKT point: its residual is many times what it may still move.  Other
     geometries than l2 have such limits.
 
 A direction that is still on its way is undecided, and the reason says how far it moved.
@@ -16,6 +16,7 @@ A direction that is still on its way is undecided, and the reason says how far i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from harness.problem.limits import Limit
 from harness.problem.points import Point
 
 DOUBLINGS = 3  # of c, that are looked at
-RATE = 0.75  # of a move, at most, that the next may be; 1 / c halves
+HALF = 0.5  # of the power by which moves are expected to shrink: so much they have to
 NEAR = 0.05  # from the direction to a KKT point, at most, that is believed to be its limit
 CLEARLY = 30.0  # times what is left to move: a KKT residual that the limit has too
 STILL = 1e-9  # a move that may be rounding
@@ -35,18 +36,23 @@ STILL = 1e-9  # a move that may be rounding
 
 @dataclass(frozen=True)
 class Moves:
-    """rows: those with c, c / 2, c / 4, ..., the last first.  sizes: of the moves between them, the last first."""
+    """rows: those with c, c / 2, c / 4, ..., the last first.  sizes: of the moves between them, the last first.
+
+    rate: of a move, at most, that the next may be.
+    """
 
     rows: list[int]
     sizes: list[float]
+    rate: float
+
+    def shrink(self, sizes: list[float]) -> bool:
+        """Whether every one is smaller by the factor than the one before; the last first."""
+        return all(later <= max(self.rate * before, STILL) for later, before in pairwise(sizes))
 
     @property
     def left(self) -> float | None:
         """How far it may move yet; None where the moves do not shrink by a factor."""
-        if self.sizes[0] <= STILL:
-            return STILL
-        rates = [later / max(before, STILL) for later, before in zip(self.sizes, self.sizes[1:], strict=False)]
-        return self.sizes[0] * RATE / (1.0 - RATE) if max(rates) <= RATE else None
+        return max(self.sizes[0], STILL) * self.rate / (1.0 - self.rate) if self.shrink(self.sizes) else None
 
     def __str__(self) -> str:
         last, before = self.sizes[:2]
@@ -59,14 +65,15 @@ def settle(training: Training) -> Limit:
     evidence: the distances to the point at the rows that were compared.  path: that of the training.
     """
     point, reason = _end(training)
-    rows: list[int] = [] if point is None else sorted(_moves(training).rows)
+    rows = [] if point is None else sorted(_moves(training).rows)
+    gaps = [] if point is None else _gaps(training, rows, point)
     return Limit(
         training.instance,
         "undecided" if point is None else "converged",
         reason,
         point,
         log_norm=float(training.log_norm[-1]),
-        evidence=tuple((float(training.log_norm[k]), float(_gaps(training, [k], point)[0])) for k in rows if point),
+        evidence=tuple((float(training.log_norm[k]), gap) for k, gap in zip(rows, gaps, strict=True)),
         path=training.path,
     )
 
@@ -74,12 +81,18 @@ def settle(training: Training) -> Limit:
 def _end(training: Training) -> tuple[Point | None, str]:
     steps = f"after {int(training.step[-1])} steps"
     if training.step[-1] < training.steps:
-        return None, f"theta left the floats: the steps are too large, or relative to theta they do not shrink ({steps})."
+        return (
+            None,
+            f"theta left the floats: the steps are too large, or relative to theta they do not shrink ({steps}).",
+        )
     if not training.margin[-1] > 0.0:
         return None, f"Not separated {steps}."
     moves = _moves(training)
     if len(moves.sizes) < DOUBLINGS:
-        return None, f"Separated, but {steps} log(1 / L) = {-training.log_loss[-1]:.3g} has not doubled {DOUBLINGS} times."
+        return (
+            None,
+            f"Separated, but {steps} log(1 / L) = {-training.log_loss[-1]:.3g} has not doubled {DOUBLINGS} times.",
+        )
     try:
         point = Point.at(training.instance.problem, [u.tolist() for u in training.layers])
     except ValueError as why:
@@ -87,14 +100,16 @@ def _end(training: Training) -> tuple[Point | None, str]:
     near = steady_kkt(point)
     if near is not None:
         gaps = _gaps(training, moves.rows, near)
-        closer = all(later <= max(RATE * before, STILL) for later, before in zip(gaps, gaps[1:], strict=False))
-        if closer and gaps[0] <= NEAR:
+        if gaps[0] <= NEAR and moves.shrink(gaps):
             return near, f"The direction tends to a KKT point: {gaps[0]:.2g} from it {steps}, and {moves}."
     if moves.left is None:
         return None, f"Separated, but the direction is still on its way {steps}: {moves}."
     residual = _residual_near(point, moves.left)
     if residual >= CLEARLY * moves.left:
-        return point, f"The direction comes to rest at no KKT point: the residual {steps} is {residual:.2g}, and {moves}."
+        return (
+            point,
+            f"The direction comes to rest at no KKT point: the residual {steps} is {residual:.2g}, and {moves}.",
+        )
     return None, f"Separated, but {steps} the direction is neither near a KKT point nor clearly none: {moves}."
 
 
@@ -117,7 +132,7 @@ def _residual_near(point: Point, left: float) -> float:
 
 
 def _moves(training: Training) -> Moves:
-    """Between the last row and those with a half, a quarter, ... of its log(1 / L), as far as the data are separated."""
+    """Between the last row and those with a half, a quarter, ... of its log(1 / L), as far as they separate data."""
     clock = -training.log_loss
     rows = [len(clock) - 1]
     for k in range(1, DOUBLINGS + 1):
@@ -126,11 +141,11 @@ def _moves(training: Training) -> Moves:
             break
         rows.append(int(before[-1]))
     ends = training.direction[rows]
-    return Moves(rows, np.linalg.norm(np.diff(ends, axis=0), axis=1).tolist())
+    rate = 2.0 ** (-HALF / training.instance.network.degree)
+    return Moves(rows, np.linalg.norm(np.diff(ends, axis=0), axis=1).tolist(), rate)
 
 
-def _gaps(training: Training, rows: list[int], point: Point | None) -> np.ndarray:
+def _gaps(training: Training, rows: list[int], point: Point) -> list[float]:
     """How far the directions of these rows are from that of the point."""
-    assert point is not None
     theta = training.instance.network.flat(point.theta)
-    return np.linalg.norm(training.direction[rows] - theta / np.linalg.norm(theta), axis=1)
+    return np.linalg.norm(training.direction[rows] - theta / np.linalg.norm(theta), axis=1).tolist()

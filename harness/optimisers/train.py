@@ -25,8 +25,8 @@ PART = 2**18  # numbers of a margin's gradients, about what a core's cache holds
 class Training:
     """What a method made of an instance: T rows, of the start first.
 
-    steps: how many were asked for.  step (T,): after how many.  theta (T, N): the trained layers.  log_loss (T,): log L.  margin (T,): the least
-    q_i.  travelled, squares (T,): the sums of eta_t and eta_t^2 so far.
+    steps: how many were asked for.  step (T,): after how many.  theta (T, N): the trained layers.  log_loss (T,):
+    log L.  margin (T,): the least q_i.  travelled, squares (T,): the sums of eta_t and of eta_t^2 so far.
     A training whose theta leaves the floats ends with the last row before.
     """
 
