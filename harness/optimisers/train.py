@@ -17,7 +17,7 @@ from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 
 LARGEST = 1e150  # of ||theta||: beyond it squares leave the floats
-EACH = 4  # rows that are kept a doubling of the steps, where none are asked for
+EACH = 8  # rows that are kept a doubling of the steps, where none are asked for
 PART = 2**18  # numbers of a margin's gradients, about what a core's cache holds
 
 
