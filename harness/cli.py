@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_optimiser(command: Any) -> None:
-    """What is trained by, beside the flow; None is as usual (harness/optimisers/named.py)."""
+    """What is trained by, beside the flow; None is as usual (harness/optimisers/setups.py)."""
     trained = command.add_argument_group("what is trained by an optimiser, too")
     trained.add_argument("--optimiser", metavar="NAME", help="gd, l2, linf, momentum, adam, ...: docs/optimisers.md")
     trained.add_argument("--step-size", type=float, metavar="S", help="default 0.1 or 0.01")
@@ -193,11 +193,11 @@ def _add_optimiser(command: Any) -> None:
 
 def _setup(options: argparse.Namespace) -> Setup | None:
     """The optimiser that was asked for.  Raises FieldError."""
-    from harness.optimisers.named import OPTIONS, Setup
+    from harness.optimisers.setups import OPTIONS, Setup
 
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     if options.optimiser is None:
-        for name in ("step_size", "decay", *given):
+        for name in ("step_size", "decay", *given, *(("steps",) if options.command is _survey else ())):
             if name in given or getattr(options, name) is not None:
                 raise FieldError(name.replace("_", "-"), "only with --optimiser")
         return None
@@ -219,6 +219,8 @@ def _add_long_runs(commands: Any) -> None:
     survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
+    survey.add_argument("--steps", type=int, metavar="N", help="of the optimiser, default 20000")
+    _add_optimiser(survey)
     survey.set_defaults(command=_survey, extra="survey")
 
     nightly = commands.add_parser("nightly", help="replay what is known, then hunt in rounds until the time is up")
@@ -429,11 +431,16 @@ def _survey(options: argparse.Namespace) -> int:
     if options.report and options.study is None:
         raise FieldError("report", "only a study has one")
     study = STUDIES[options.study] if options.study else None
+    setup = _setup(options)
+    if study and setup:
+        raise FieldError("optimiser", "a study has its own")
     if study:
         plan = study.plan(options.instances, options.seed, options.device)
     else:
-        claims = tuple(options.claim)
-        plan = Plan(tuple(cells(claims)), options.instances, options.seed, claims, device=options.device)
+        claims, trained = tuple(options.claim), (setup,) if setup else ()
+        plan = Plan(
+            tuple(cells(claims)), options.instances, options.seed, claims, optimisers=trained, device=options.device
+        )
     with Progress() as progress:
         counts = run(plan, options.out, executor=options.executor, workers=options.processes, progress=progress)
         hunted = _hunted(options, plan.claims, progress) if options.hunt else []

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from harness.flow.nearest import steady_kkt
-from harness.optimisers.train import Training
+from harness.optimisers.training import Training
 from harness.problem.evaluation import evaluate
 from harness.problem.kkt import kkt
 from harness.problem.limits import Limit
@@ -113,9 +113,9 @@ def _end(training: Training) -> tuple[Point | None, str]:
 def _most(point: Point, left: float) -> tuple[float, float]:
     """How far a KKT point may be, relative to ||theta||, if its direction is so far off; the largest residual then.
 
-    With G and H bounds of the margins' gradients and Hessians, m the degree and both points scaled to least margin 1:
-    the scale differs by G ||theta|| / m of the distance D.  The KKT point's multipliers, whose sum is ||theta||^2 / m by
-    Euler's identity, leave a residual of at most D + sum(lambda) (H + G / ||theta||) D here.
+    With G and H bounds of the margins' gradients and Hessians, m the degree, both points scaled to least margin 1: the
+    scale adds G ||theta|| / m of the distance D to it.  The KKT point's multipliers, of sum ||theta||^2 / m by Euler's
+    identity, leave a residual of at most D + sum(lambda) (H + G / ||theta||) D here.
     """
     network, problem = point.problem.network, point.problem
     at = evaluate(network, point.theta, problem.inputs, [sign > 0 for sign in point.signs] if network.kinked else None)

@@ -1,9 +1,8 @@
-"""The methods by name, with the options that each takes: what a command line or a survey can ask for, as plain data."""
+"""The methods by name, with the options that each takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from harness.optimisers.methods import Adam, GradientDescent, Method, Mirror, Momentum, Steepest
@@ -23,39 +22,6 @@ _MADE: dict[str, tuple[Callable[..., Method], float, tuple[str, ...]]] = {
     "mirror": (Mirror, 0.01, ("p",)),
 }
 NAMES = tuple(_MADE)
-OPTIONS = ("beta", "beta1", "beta2", "eps", "p")
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A method by its name, its options, and for how many steps; None is what is usual.
-
-    options: those of OPTIONS that the method takes.  Raises FieldError for a name that there is not, an option of
-    another method, and a number that is not taken.
-    """
-
-    name: str
-    steps: int = 20_000
-    step_size: float | None = None
-    decay: float = 0.0
-    options: Mapping[str, float] = field(default_factory=dict[str, float])
-
-    def __post_init__(self) -> None:
-        if type(self.steps) is not int or self.steps < 1:
-            raise FieldError("steps", "expected a whole number above 0")
-        named(self.name, step_size=self.step_size, decay=self.decay, **self.options)
-
-    @property
-    def method(self) -> Method:
-        return named(self.name, step_size=self.step_size, decay=self.decay, **self.options)
-
-    @property
-    def label(self) -> str:
-        """The name, with what is not usual."""
-        parts = [f"{key} {value:g}" for key, value in self.options.items()]
-        parts += [f"step {self.step_size:g}"] if self.step_size is not None else []
-        parts += [f"decay {self.decay:g}"] if self.decay else []
-        return f"{self.name} ({', '.join(parts)})" if parts else self.name
 
 
 def named(name: str, *, step_size: float | None = None, decay: float = 0.0, **options: float | None) -> Method:
