@@ -41,8 +41,11 @@ def _lines(tally: Tally) -> Iterator[str]:
             yield f"{label} ends: " + ", ".join(f"{n} {kind}" for kind, n in counted.most_common())
         elif label and any(" -> " in value for value in counted):
             yield f"    {key}, the flow's first: " + ", ".join(f"{n} {pair}" for pair, n in counted.most_common())
-        elif key == "value" and label:
-            yield "    costs, beside the flow's: " + ", ".join(f"{n} {cost}" for cost, n in counted.most_common())
+        elif label and key in ("reached", "value"):
+            where = "costs at its end" if key == "value" else "costs after its steps"
+            yield f"    {where}, beside the flow's limit: " + ", ".join(
+                f"{n} {cost}" for cost, n in counted.most_common()
+            )
     if tally.agreement:
         yield "float verdicts beside exact ones: " + ", ".join(
             f"{n} {name}" for name, n in tally.agreement.most_common()

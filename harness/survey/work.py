@@ -16,7 +16,7 @@ from harness.flow.run import Settings
 from harness.oracles import Verdict
 from harness.problem.fields import FieldError
 from harness.problem.limits import Limit
-from harness.survey.beside import columns, ends
+from harness.survey.beside import End, columns, ends
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import drawn
 from harness.survey.plan import Plan, fingerprint
@@ -44,7 +44,7 @@ def _recorded(plan: Plan) -> bool:
     return any(CLAIMS[claim].recorded for claim in plan.claims)
 
 
-def _row(plan: Plan, index: int, limit: Limit, audited: bool, ended: dict[str, Limit]) -> dict[str, Any]:
+def _row(plan: Plan, index: int, limit: Limit, audited: bool, ended: dict[str, End]) -> dict[str, Any]:
     answers = Answers(plan, limit, exact=False)
     suspect, agreement = answers.suspect, None
     if limit.status == "converged" and (suspect or audited):
