@@ -16,7 +16,7 @@ from harness.flow.folding import Folded, fold
 from harness.flow.follow import follow
 from harness.flow.kinks.gates import Gates
 from harness.flow.run import BELIEVED
-from harness.flow.settling.polish import FAILED, polish
+from harness.flow.settling.polish import FAILED, SOLVED, polish
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -44,13 +44,25 @@ def nearest_kkt(point: Point) -> Point | None:
     return follow(_instance(point, LED)).point
 
 
+def steady_kkt(point: Point) -> Point | None:
+    """The nearest KKT point within the gates of the point that no direction within these gates leaves, if any.
+
+    None also where the network is too large for it.
+    """
+    network = point.problem.network
+    if network.size + len(point.problem.rows) > MOST:
+        return None
+    found = _polished(fold(_instance(point, 1.0)), saddles=False)
+    return min(found, key=lambda reached: point.distance_to(reached), default=None)
+
+
 def _instance(point: Point, sharpness: float) -> Instance:
     """The flow that starts at the point with this least margin."""
     theta = point.problem.network.scaled(point.theta, sharpness ** (1.0 / point.problem.network.degree))
     return Instance(point.problem, "exponential", exact_rows([u.tolist() for u in theta], "theta"))
 
 
-def _polished(folded: Folded) -> list[Point]:
+def _polished(folded: Folded, saddles: bool = True) -> list[Point]:
     """KKT points within the gates of the start.  Where one of its pre-activations is zero, the gate is off."""
     instance, found = folded.instance, list[Point]()
     if instance is None:
@@ -64,7 +76,7 @@ def _polished(folded: Folded) -> list[Point]:
         theta = network.flat(instance.theta0_float) * sharpness ** (1.0 / network.degree)
         q, multipliers = np.empty((2, len(gates.gates)))
         code, _ = polish(gates.cell, theta, basis, curved, q, multipliers)
-        if code == FAILED:
+        if code == FAILED or (code != SOLVED and not saddles):
             continue
         try:
             settled = settle(instance, theta, multipliers, gates)

@@ -1,7 +1,7 @@
 """Many instances of one shape as tensors: their margins, and the slope of the loss, at theta (B, N).
 
-theta may lie in memory with the batch last, which is how a Batch has its own tensors where the margins are linear in
-theta: a step is then a few long loops, not many short ones.
+Where the margins are linear in theta it lies in memory with the batch last, as what a step makes of it then does: a
+step is a few long loops, not many short ones.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Batch:
     """B instances of one shape, on one device.
 
     network: that of the first; the others differ from it in the numbers of fixed layers at most.  start: theta0 (B, N).
-    lines: the gradients of the margins (B, R, N) where these are linear in theta, else None, and net is there.
+    lines: the gradients of the margins (N, R, B) where these are linear in theta, else None, and net is there.
     group: how many margins a point has.
     """
 
@@ -65,23 +65,20 @@ class Batch:
     def of(cls, instances: Sequence[Instance], device: str | torch.device = "cpu") -> Batch:
         """Of instances with one `shape`."""
         network = instances[0].network
-        start = np.stack([one.network.flat(one.theta0_float) for one in instances])
-        linear = network.degree == 1 and (not network.kinked or network.trained[-1])
-        return cls(
-            network,
-            instances[0].loss == "logistic",
-            instances[0].problem.group,
-            _batch_last(start, device) if linear else torch.from_numpy(start).to(device),
-            _batch_last(np.stack([_lines(one) for one in instances]), device) if linear else None,
-            None if linear else _net(instances, device),
-        )
+        start = torch.from_numpy(np.stack([one.network.flat(one.theta0_float) for one in instances])).to(device)
+        logistic, group = instances[0].loss == "logistic", instances[0].problem.group
+        if network.degree > 1 or (network.kinked and not network.trained[-1]):
+            return cls(network, logistic, group, start, None, _net(instances, device))
+        lines = torch.from_numpy(np.stack([_lines(one) for one in instances], axis=-1)).to(device)
+        return cls(network, logistic, group, start.T.contiguous().T, lines, None)
 
     def slope(self, theta: Tensor) -> Slope:
         """The loss and its gradient at theta (B, N); a neuron with the input zero is off, as in torch."""
         if self.lines is not None:
-            q = (self.lines * theta.unsqueeze(1)).sum(2)
+            # sums over the first axis leave the batch last
+            q = (self.lines * theta.T.unsqueeze(1)).sum(0).T
             found = weights(q, self.logistic, self.group)
-            return Slope(found.log_loss, found.log_size, (found.p.unsqueeze(2) * self.lines).sum(1), q)
+            return Slope(found.log_loss, found.log_size, (self.lines * found.p.T).sum(1).T, q)
         assert self.net is not None
         net, at = _gated(self.net, torch.nn.functional.pad(theta, (0, 1)), float(self.network.slope))
         q = values(net, at)
@@ -96,15 +93,10 @@ def shape(instance: Instance) -> Hashable:
     return network.patterns, network.slope, network.trained, instance.n, instance.loss
 
 
-def _batch_last(array: np.ndarray, device: str | torch.device) -> Tensor:
-    """(B, ...), in memory with B last."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, 0, -1))).to(device).movedim(-1, 0)
-
-
 def _lines(instance: Instance) -> np.ndarray:
-    """The gradients (R, N) of margins that are linear in theta."""
+    """The gradients (N, R) of margins that are linear in theta."""
     at = evaluate(instance.network, instance.theta0_float, instance.problem.inputs)
-    return at.backward(instance.problem.seeds)[0]
+    return at.backward(instance.problem.seeds)[0].T
 
 
 def _net(instances: Sequence[Instance], device: str | torch.device) -> Networks:
@@ -134,11 +126,13 @@ def _gated(net: Networks, theta: Tensor, slope: float) -> tuple[Networks, Forwar
     """One pass at theta (B, N + 1) with the gates that it meets, and the networks with these gates."""
     matrices = weights_of(net, theta)
     inputs, pre, gates = [net.x], list[Tensor](), list[Tensor]()
+    # in the numbers of theta: a plain number would be rounded to float32
+    on, off = theta.new_tensor(1.0), theta.new_tensor(slope)
     for layer, matrix in enumerate(matrices):
         pre.append(inputs[-1] @ matrix.transpose(1, 2))
         if layer == net.depth - 1:
             break
         if net.gates:
-            gates.append(torch.where(pre[-1] > 0.0, 1.0, slope).to(pre[-1].dtype))
+            gates.append(torch.where(pre[-1] > 0.0, on, off))
         inputs.append(pre[-1] * gates[-1] if net.gates else pre[-1])
     return replace(net, gates=tuple(gates)), Forward(matrices, inputs, pre)

@@ -190,6 +190,9 @@ def _spectral(network: Network) -> Callable[[Tensor], Tensor]:
         parts: list[Tensor] = []
         for part, (rows, columns), order in zip(ascent.split([len(o) for o in orders], 1), shapes, orders, strict=True):
             places = order.to(ascent.device)
+            if 1 in (rows, columns):
+                parts.append(_unit(part))
+                continue
             # a lane that has left the floats would stop all others
             matrix = torch.nan_to_num(part[:, places], posinf=0.0, neginf=0.0).reshape(-1, rows, columns)
             u, s, v = torch.linalg.svd(matrix, full_matrices=False)

@@ -63,13 +63,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """Rates with their intervals. axes: what cells are grouped by; a group's values say its panel, line and place."""
+    """Rates with their intervals. axes: what cells are grouped by; a group's values say its panel, line and place.
+
+    measure: of the line, or one for each line by its name, and `line` is then not asked.
+    """
 
     axes: tuple[str, ...]
     panel: Callable[[Axes], str]
     line: Callable[[Axes], str]
     x: Callable[[Axes], float]
-    measure: Measure
+    measure: Measure | Mapping[str, Measure]
     labels: tuple[str, str]
     logarithmic: bool = False
 
@@ -82,8 +85,9 @@ class Figure:
         panels: dict[str, dict[str, list[tuple[float, Rate]]]] = {}
         for group, tally in counts.by(*self.axes).items():
             axes = dict(zip(self.axes, group, strict=True))
-            found = panels.setdefault(self.panel(axes), {}).setdefault(self.line(axes), [])
-            found.append((self.x(axes), self.measure(tally)))
+            panel = panels.setdefault(self.panel(axes), {})
+            for line, measure in self._measures(axes).items():
+                panel.setdefault(line, []).append((self.x(axes), measure(tally)))
         names = list(dict.fromkeys(line for lines in panels.values() for line in lines))
         with matplotlib.rc_context(_STYLE):
             canvas = Canvas(figsize=(1.0 + 3.2 * len(panels), 4.6), layout="constrained")
@@ -103,6 +107,9 @@ class Figure:
             buffer = io.BytesIO()
             canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "marginalia"}, bbox_inches="tight")
         return buffer.getvalue()
+
+    def _measures(self, axes: Axes) -> Mapping[str, Measure]:
+        return self.measure if isinstance(self.measure, Mapping) else {self.line(axes): self.measure}
 
 
 def _draw(place: Any, number: int, label: str, points: Sequence[tuple[float, Rate]]) -> None:

@@ -17,7 +17,7 @@ from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 
 LARGEST = 1e150  # of ||theta||: beyond it squares leave the floats
-EACH = 4  # rows that are kept a doubling of the steps, where none are asked for
+EACH = 8  # rows that are kept a doubling of the steps, where none are asked for
 PART = 2**18  # numbers of a margin's gradients, about what a core's cache holds
 
 
@@ -25,13 +25,14 @@ PART = 2**18  # numbers of a margin's gradients, about what a core's cache holds
 class Training:
     """What a method made of an instance: T rows, of the start first.
 
-    step (T,): after how many steps.  theta (T, N): the trained layers.  log_loss (T,): log L.  margin (T,): the least
-    q_i.  travelled, squares (T,): the sums of eta_t and eta_t^2 so far.
+    steps: how many were asked for.  step (T,): after how many.  theta (T, N): the trained layers.  log_loss (T,):
+    log L.  margin (T,): the least q_i.  travelled, squares (T,): the sums of eta_t and of eta_t^2 so far.
     A training whose theta leaves the floats ends with the last row before.
     """
 
     instance: Instance
     method: Method
+    steps: int
     step: np.ndarray
     theta: np.ndarray
     log_loss: np.ndarray
@@ -143,6 +144,7 @@ def _trained(
             Training(
                 instance,
                 method,
+                kept[-1],
                 step[:last],
                 thetas[b, :last],
                 losses[b, :last],
