@@ -19,7 +19,8 @@ import numpy as np
 from harness.claims.optimisers import DESCENTS
 from harness.claims.table import CLAIMS, Claim
 from harness.claims.trained import trainings
-from harness.problem.descents import Descent, Optimiser
+from harness.optimisers.descents import Descent
+from harness.optimisers.setups import Setup
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal, fully_connected
 
@@ -70,14 +71,14 @@ def below(size: float) -> float:
     return float(2.0 ** np.floor(np.log2(size)))
 
 
-def of_classifiers(make: Callable[[Draw, Instance], Optimiser], steps: int) -> Callable[[Draw], list[Descent]]:
+def of_classifiers(make: Callable[[Draw, Instance], Setup]) -> Callable[[Draw], list[Descent]]:
     """A batch of one shape; the optimiser is the first instance's where all have to have the same one."""
 
     def batch(draw: Draw) -> list[Descent]:
         n, d = (int(a) for a in draw.integers(1, 5, 2))
         many = [classifier(draw, n, min(d, 3)) for _ in range(BATCH)]
         own = make(draw, max(many, key=reach))
-        return [Descent.by(own, steps, one) for one in many]
+        return [Descent.by(own, one) for one in many]
 
     return batch
 
@@ -93,48 +94,46 @@ def widest(instance: Instance, power: int) -> float:
     return float(np.linalg.norm(instance.x_float, ord=power, axis=1).max())
 
 
-def any_steps(draw: Draw, instance: Instance) -> Optimiser:
+def any_steps(draw: Draw, instance: Instance) -> Setup:
     size = float(draw.choice((1.0, 0.5, 0.25, 2.0, 0.0625, 0.015625)))
-    return Optimiser(str(draw.choice(("linf", "l1", "l2"))), size, float(draw.choice((0.0, 0.5, 1.0, 0.25))))
+    return Setup(str(draw.choice(("linf", "l1", "l2"))), 24, size, float(draw.choice((0.0, 0.5, 1.0, 0.25))))
 
 
-def gradient(draw: Draw, instance: Instance) -> Optimiser:
-    return Optimiser("gd", below(0.99 / reach(instance)))
+def gradient(draw: Draw, instance: Instance) -> Setup:
+    return Setup("gd", 2048, below(0.99 / reach(instance)))
 
 
-def mirrored(draw: Draw, instance: Instance) -> Optimiser:
-    return Optimiser(
-        "mirror",
-        below(0.25 / widest(instance, 2) ** 2),
-        options=(("p", float(draw.choice((2.0, 3.0, 1.5, 4.0, 1.25)))),),
-    )
+def mirrored(draw: Draw, instance: Instance) -> Setup:
+    p = float(draw.choice((2.0, 3.0, 1.5, 4.0, 1.25)))
+    return Setup("mirror", 512, below(0.25 / widest(instance, 2) ** 2), options={"p": p})
 
 
-def adam(eps: bool) -> Callable[[Draw, Instance], Optimiser]:
-    def make(draw: Draw, instance: Instance) -> Optimiser:
+def adam(eps: bool) -> Callable[[Draw, Instance], Setup]:
+    def make(draw: Draw, instance: Instance) -> Setup:
         beta1 = float(draw.choice((0.0, 0.25, 0.5, 0.0)))
         beta2 = float(draw.choice((0.5, 0.75)))
-        options = (("beta1", beta1), ("beta2", beta2), ("eps", float(draw.choice((1.0, 0.25))) if eps else 0.0))
+        options = {"beta1": beta1, "beta2": beta2, "eps": float(draw.choice((1.0, 0.25))) if eps else 0.0}
         share = float(draw.choice((1.0, 0.25) if eps else (0.25, 0.0625)))
-        return Optimiser("adam", below(share / widest(instance, 2 if eps else 1)), 0.0 if eps else 0.25, options)
+        size = below(share / widest(instance, 2 if eps else 1))
+        return Setup("adam", 1024, size, 0.0 if eps else 0.25, options)
 
     return make
 
 
 def flows(*names: str) -> Callable[[Draw], list[Descent]]:
     def batch(draw: Draw) -> list[Descent]:
-        net, own, n = network(draw), Optimiser(str(draw.choice(names)), 0.125), int(draw.integers(1, 5))
-        return [Descent.by(own, 320, started(draw, net, n)) for _ in range(BATCH)]
+        net, own, n = network(draw), Setup(str(draw.choice(names)), 320, 0.125), int(draw.integers(1, 5))
+        return [Descent.by(own, started(draw, net, n)) for _ in range(BATCH)]
 
     return batch
 
 
 BATCHES: dict[str, Callable[[Draw], list[Descent]]] = {
-    "nsd-floor": of_classifiers(any_steps, 24),
-    "mirror-lp": of_classifiers(mirrored, 512),
-    "gd-svm": of_classifiers(gradient, 2048),
-    "adam-linf": of_classifiers(adam(eps=False), 1024),
-    "adam-eps-l2": of_classifiers(adam(eps=True), 1024),
+    "nsd-floor": of_classifiers(any_steps),
+    "mirror-lp": of_classifiers(mirrored),
+    "gd-svm": of_classifiers(gradient),
+    "adam-linf": of_classifiers(adam(eps=False)),
+    "adam-eps-l2": of_classifiers(adam(eps=True)),
     "steepest-margin": flows("linf", "l1", "l2"),
     "steepest-kkt": flows("linf", "l1", "l2"),
     "sign-direction": flows("linf", "l1"),

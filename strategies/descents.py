@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from harness.problem.descents import Descent, Optimiser
+from harness.optimisers.descents import Descent
+from harness.optimisers.setups import Setup
 from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected
 from strategies.architectures import Architecture
@@ -16,8 +17,9 @@ from strategies.datasets import LABELS, linearly_separable_datasets, points
 from strategies.instances import instances
 from strategies.numbers import exact_numbers
 
-# Sizes that are floats, large and small, simplest first.
-SIZES = (1.0, 0.5, 0.25, 2.0, 0.0625, 0.015625)
+NORMS = ("linf", "l1", "l2")
+# Large and small, simplest first; powers of two are exact.
+_SIZES = (1.0, 0.5, 0.25, 2.0, 0.0625, 0.015625)
 _DECAYS = (0.0, 0.0, 0.5, 1.0, 0.25)
 
 
@@ -40,9 +42,9 @@ def classifiers(draw: st.DrawFn, max_dimension: int = 3, *, separable: bool = Tr
 @st.composite
 def steepest_descents(draw: st.DrawFn, max_steps: int = 24) -> Descent:
     """Of classifiers, by normalised steepest descent in l_infinity, l_1 or l_2, with any steps."""
-    name, size, decay = (draw(st.sampled_from(of)) for of in (("linf", "l1", "l2"), SIZES, _DECAYS))
-    steps = draw(st.integers(1, max_steps))
-    return Descent.by(Optimiser(name, size, decay), steps, draw(classifiers(separable=False)))
+    name, size, decay = draw(st.sampled_from(NORMS)), draw(st.sampled_from(_SIZES)), draw(st.sampled_from(_DECAYS))
+    setup = Setup(name, draw(st.integers(1, max_steps)), size, decay)
+    return Descent.by(setup, draw(classifiers(separable=False)))
 
 
 @st.composite
@@ -50,7 +52,7 @@ def mirror_descents(draw: st.DrawFn, steps: int = 512) -> Descent:
     """Of classifiers, by mirror descent on log L with steps of about a tenth of what moves a margin by one."""
     instance, p = draw(classifiers()), draw(st.sampled_from((2.0, 3.0, 1.5, 4.0, 1.25)))
     size = _below(0.25 / _reach(instance, 2.0) ** 2)
-    return Descent.by(Optimiser("mirror", size, options=(("p", p),)), steps, instance)
+    return Descent.by(Setup("mirror", steps, size, options={"p": p}), instance)
 
 
 @st.composite
@@ -59,7 +61,7 @@ def gradient_descents(draw: st.DrawFn, steps: int = 1024) -> Descent:
     instance = draw(classifiers())
     loss = math.fsum(math.exp(-q) for q in map(float, instance.problem.margins(instance.theta0)))
     size = _below(1.0 / (_reach(instance, 2.0) ** 2 * loss)) * draw(st.sampled_from((1.0, 1.0, 0.5)))
-    return Descent.by(Optimiser("gd", size), steps, instance)
+    return Descent.by(Setup("gd", steps, size), instance)
 
 
 @st.composite
@@ -71,20 +73,18 @@ def adam_descents(draw: st.DrawFn, *, eps: bool, steps: int = 1024) -> Descent:
     instance = draw(classifiers())
     beta1 = draw(st.sampled_from((0.0, 0.25, 0.0, 0.5, 0.9)))
     beta2 = draw(st.sampled_from([b for b in (0.5, 0.5, 0.75, 0.999) if b >= beta1]))
-    options = (("beta1", beta1), ("beta2", beta2), ("eps", draw(st.sampled_from((1.0, 0.25))) if eps else 0.0))
+    options = {"beta1": beta1, "beta2": beta2, "eps": draw(st.sampled_from((1.0, 0.25))) if eps else 0.0}
     share = draw(st.sampled_from((1.0, 0.25) if eps else (0.25, 0.0625)))
     size = _below(share / _reach(instance, 2.0 if eps else 1.0))
-    return Descent.by(Optimiser("adam", size, 0.0 if eps else 0.25, options), steps, instance)
+    return Descent.by(Setup("adam", steps, size, 0.0 if eps else 0.25, options), instance)
 
 
 @st.composite
-def steepest_flows(
-    draw: st.DrawFn, networks: st.SearchStrategy[Architecture], names: Sequence[str] = ("linf", "l1", "l2")
-) -> Descent:
+def steepest_flows(draw: st.DrawFn, networks: st.SearchStrategy[Architecture], names: Sequence[str] = NORMS) -> Descent:
     """Of networks, by small steps of one size; from an eighth of the start, which is then soon left behind."""
     instance = draw(instances(networks=networks, floats=False))
     near = [[a / Fraction(8) for a in u] for u in instance.theta0]
-    return Descent.by(Optimiser(draw(st.sampled_from(names)), 0.125), 320, instance.changed(theta0=near))
+    return Descent.by(Setup(draw(st.sampled_from(names)), 320, 0.125), instance.changed(theta0=near))
 
 
 def _reach(instance: Instance, power: float) -> float:

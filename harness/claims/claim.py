@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.claims.conclusions import All, Decision, Optimal, is_proven
 from harness.claims.stated import Stated
-from harness.problem.descents import Descent
+from harness.optimisers.descents import Descent
 from harness.problem.later import later
 
 if TYPE_CHECKING:

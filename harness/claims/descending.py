@@ -20,7 +20,7 @@ from harness.certificates.progress import loss
 from harness.claims.classifiers import UNIT, Course, sums
 from harness.claims.conclusions import every
 from harness.claims.trained import descent_of
-from harness.problem.descents import Descent
+from harness.optimisers.descents import Descent
 from harness.problem.predicates import separable, signed
 
 if TYPE_CHECKING:
@@ -40,23 +40,23 @@ ROOM = 1.0 / (1.0 - np.exp(-1.0))
 
 def steepest(descent: Descent) -> bool:
     """Normalised steepest descent in l_2, l_infinity or l_1."""
-    return descent.loss == "exponential" and descent.optimiser.name in ("l2", "linf", "l1")
+    return descent.loss == "exponential" and descent.setup.name in ("l2", "linf", "l1")
 
 
 def mirror(descent: Descent) -> bool:
     """Mirror descent on log L, with steps of one size, of separable data."""
-    own = descent.optimiser
+    own = descent.setup
     return descent.loss == "exponential" and own.name == "mirror" and not own.decay and separable(descent.problem)
 
 
 def small_gradient_steps(descent: Descent) -> bool:
     """Gradient descent with one step size, at most 1 / (B^2 L(w_0)), B the largest norm of a point; separable data."""
-    own = descent.optimiser
+    own = descent.setup
     if descent.loss != "exponential" or own.name != "gd" or own.decay or not separable(descent.problem):
         return False
     most = max(dot(x, x) for x in descent.x)
     try:
-        return Fraction(own.size) * most * loss(_rows(descent), descent.theta0[0])[1] <= 1
+        return Fraction(own.method.steps.size) * most * loss(_rows(descent), descent.theta0[0])[1] <= 1
     except Rejected:
         # no step is so small
         return False
@@ -64,18 +64,22 @@ def small_gradient_steps(descent: Descent) -> bool:
 
 def adam_without_eps(descent: Descent) -> bool:
     """Adam with eps = 0, beta1 <= beta2 and step sizes that fall like a power below 1; separable data."""
-    own = descent.optimiser
-    if descent.loss != "exponential" or own.name != "adam" or not 0.0 < own.decay < 1.0:
+    from harness.optimisers import Adam
+
+    own = descent.setup.method
+    if descent.loss != "exponential" or not isinstance(own, Adam) or not 0.0 < own.steps.decay < 1.0:
         return False
-    return not own["eps"] and own["beta1"] <= own["beta2"] and separable(descent.problem)
+    return not own.eps and own.beta1 <= own.beta2 and separable(descent.problem)
 
 
 def adam_with_eps(descent: Descent) -> bool:
     """Adam with eps > 0 and one step size; separable data."""
-    own = descent.optimiser
-    if descent.loss != "exponential" or own.name != "adam" or own.decay:
+    from harness.optimisers import Adam
+
+    own = descent.setup.method
+    if descent.loss != "exponential" or not isinstance(own, Adam) or own.steps.decay:
         return False
-    return own["eps"] > 0.0 and separable(descent.problem)
+    return own.eps > 0.0 and separable(descent.problem)
 
 
 def _rows(descent: Descent) -> list[tuple[Fraction, ...]]:
@@ -90,7 +94,7 @@ def steepest_floor(trainings: Sequence[Training]) -> bool | None:
     from harness.optimisers.norms import L1, L2, LINF
 
     (training,) = trainings
-    course = Course(training, {"l2": L2, "linf": LINF, "l1": L1}[descent_of(training).optimiser.name])
+    course = Course(training, {"l2": L2, "linf": LINF, "l1": L1}[descent_of(training).setup.name])
     every_step = range(1, len(training.step))
     lost = float(course.reach) / 2.0 * training.squares
     return every((*course.above(training.travelled, lost, every_step), *course.within(training.travelled, every_step)))
@@ -106,7 +110,7 @@ def gradient_floor(trainings: Sequence[Training]) -> bool | None:
 
     (training,) = trainings
     course = Course(training, L2)
-    eta, theta = descent_of(training).optimiser.size, training.theta
+    eta, theta = descent_of(training).setup.method.steps.size, training.theta
     length = L2(theta - theta[0])
     begun = loss(course.rows, course.exact(0))
     lost = np.where(np.arange(len(theta)) > 0, ROOM * eta * float(course.reach) * float(begun[1]), 0.0)
@@ -135,11 +139,13 @@ def adam_floor(trainings: Sequence[Training]) -> bool | None:
     gradient's coordinate was g_k up to R_k (e^y_j - 1), y_j = B sum C eta since; d1 is the mean of e^y_j - 1 under a,
     d2 the root of the mean of its square under b.  Then m is g_k up to R_k d1, and sqrt(v) is abs(g_k) up to R_k d2.
     """
+    from harness.optimisers import Adam
     from harness.optimisers.norms import LINF
 
     (training,) = trainings
-    course, own = Course(training, LINF), descent_of(training).optimiser
-    beta1, beta2, count = own["beta1"], own["beta2"], len(training.theta) - 1
+    course, own = Course(training, LINF), descent_of(training).setup.method
+    assert isinstance(own, Adam)
+    beta1, beta2, count = own.beta1, own.beta2, len(training.theta) - 1
     eta, b = np.diff(training.travelled), float(course.reach) ** 0.5
     weight1, weight2 = _memory(beta1, np.zeros(count)), _memory(beta2, np.zeros(count))
     ratio = _memory(beta1**2 / beta2 if beta2 else 0.0, np.zeros(count))
@@ -169,16 +175,18 @@ def adam_eps_floor(trainings: Sequence[Training]) -> bool | None:
     L r, R the largest abs(z_ik), r^2 the mean of e^(2 y_j) under b.  So e = B d1 + B (1 + d1) R L r / (R L r + eps).
     It is of the order of L, so that sum s_t e_t stays bounded.
     """
+    from harness.optimisers import Adam
     from harness.optimisers.norms import L2
 
     (training,) = trainings
-    course, own = Course(training, L2), descent_of(training).optimiser
+    course, own = Course(training, L2), descent_of(training).setup.method
+    assert isinstance(own, Adam)
     steps, b, count = course.steps, float(course.reach) ** 0.5, len(training.theta) - 1
-    d1 = _memory(own["beta1"], b * steps) / _memory(own["beta1"], np.zeros(count)) - 1.0
-    r = np.sqrt(_memory(own["beta2"], 2.0 * b * steps) / _memory(own["beta2"], np.zeros(count)))
+    d1 = _memory(own.beta1, b * steps) / _memory(own.beta1, np.zeros(count)) - 1.0
+    r = np.sqrt(_memory(own.beta2, 2.0 * b * steps) / _memory(own.beta2, np.zeros(count)))
     root = np.abs(course.z).max() * np.exp(training.log_loss[:-1]) * r
-    away = b * d1 + b * (1.0 + d1) * root / (root + own["eps"])
-    away = away + 10.0 * len(course.z[0]) * b * course.rho * (1.0 + d1) / (1.0 - own["beta2"])
+    away = b * d1 + b * (1.0 + d1) * root / (root + own.eps)
+    away = away + 10.0 * len(course.z[0]) * b * course.rho * (1.0 + d1) / (1.0 - own.beta2)
     # at worst g . D = -B norm(D)
     away = np.minimum(away, b)
     length, lost = sums(steps), sums(2.0 * steps * away + b * b / 2.0 * steps**2)
@@ -194,9 +202,12 @@ def mirror_floor(trainings: Sequence[Training]) -> bool | None:
     t with L < 1 on: d norm_q(z) / d tau = g . w / N <= (log n + log(1/L)) / N, and log(1/L) / N, N = norm_p(w), never
     falls while L < 1: d log(1/L) / d tau >= (g . w / N) dN / d tau, by Cauchy-Schwarz in the potential's Hessian.
     """
+    from harness.optimisers import Mirror
     from harness.optimisers.norms import Norm
 
-    p = Fraction(descent_of(trainings[0]).optimiser["p"])
+    own = descent_of(trainings[0]).setup.method
+    assert isinstance(own, Mirror)
+    p = Fraction(own.p)
     if max(p.numerator, p.denominator) > MOST_ROOT:
         return None
     norm = Norm(p)

@@ -13,8 +13,8 @@ from typing import Literal
 import harness
 from harness.claims.table import Claim, Outcome
 from harness.claims.trained import trainings
+from harness.optimisers.descents import Descent
 from harness.oracles import Verdicts
-from harness.problem.descents import Descent
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 
@@ -39,7 +39,7 @@ def judge(claim: Claim, of: Instance | Limit, *, certify: Certify = "violations"
     """
     if isinstance(of, Descent):
         return Judged(
-            _trained(claim, of), Limit(of, "undecided", f"trained by {of.optimiser.name}, which is no flow"), None
+            _trained(claim, of), Limit(of, "undecided", f"trained by {of.setup.name}, which is no flow"), None
         )
     limit = of if isinstance(of, Limit) else harness.drive([of], record=record or claim.recorded)[0]
     if limit.status != "converged":

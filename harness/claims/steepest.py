@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.claims.trained import descent_of
-from harness.problem.descents import Descent
+from harness.optimisers.descents import Descent
 from harness.problem.evaluation import evaluate
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ SWITCHES = 8
 
 def constant_steps(descent: Descent) -> bool:
     """Steepest descent in l_2, l_infinity or l_1 with steps of one size."""
-    return descent.optimiser.name in ("l2", "linf", "l1") and not descent.optimiser.decay
+    return descent.setup.name in ("l2", "linf", "l1") and not descent.setup.decay
 
 
 def signs_of_zero(descent: Descent) -> bool:
     """The same in l_infinity, where the sign of 0 is 0, or l_1."""
-    return descent.optimiser.name in ("linf", "l1") and not descent.optimiser.decay
+    return descent.setup.name in ("linf", "l1") and not descent.setup.decay
 
 
 def margin_never_falls(trainings: Sequence[Training]) -> bool | None:
@@ -139,7 +139,7 @@ def norm_of(training: Training) -> Norm:
     """The norm that a steepest descent is steepest in."""
     from harness.optimisers.norms import L1, L2, LINF
 
-    return {"l2": L2, "linf": LINF, "l1": L1}[descent_of(training).optimiser.name]
+    return {"l2": L2, "linf": LINF, "l1": L1}[descent_of(training).setup.name]
 
 
 def _agreed(answers: Sequence[bool | None], trainings: Sequence[Training]) -> bool | None:

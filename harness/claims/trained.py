@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.problem.descents import Descent, Optimiser
+from harness.optimisers.descents import Descent
 
 if TYPE_CHECKING:
     from harness.optimisers import Training
@@ -30,7 +30,7 @@ class Trained:
 
     def holds(self, trainings: Sequence[Training]) -> bool | None:
         """Whether it holds; open where a training left the floats, and so ended early."""
-        early = any(len(one.step) <= descent_of(one).steps * 2**k for k, one in enumerate(trainings))
+        early = any(one.step[-1] < one.steps for one in trainings)
         return None if early else self.concluded(trainings)
 
 
@@ -41,21 +41,20 @@ def descent_of(training: Training) -> Descent:
 
 
 def trainings(descents: Sequence[Descent], halvings: int = 0) -> list[list[Training]]:
-    """Every descent's, with every step kept: its own, and those with smaller steps over the same length.
-
-    Raises FieldError for an optimiser that there is not, or for numbers that it does not take.
-    """
+    """Every descent's, with every step kept: its own, and those with smaller steps over the same length."""
     from harness import optimisers
 
     found: list[list[Training]] = [[] for _ in descents]
-    alike: dict[tuple[Optimiser, int], list[int]] = defaultdict(list)
+    alike: dict[str, list[int]] = defaultdict(list)
     for place, descent in enumerate(descents):
-        alike[descent.optimiser, descent.steps].append(place)
-    for (own, steps), places in alike.items():
+        alike[repr(descent.setup)].append(place)
+    for places in alike.values():
+        setup = descents[places[0]].setup
+        method: Any = setup.method
         for halving in range(halvings + 1):
-            options = {**dict(own.options), "step_size": own.size / 2**halving, "decay": own.decay}
-            method, count = optimisers.named(own.name, **options), steps * 2**halving
-            trained = optimisers.train([descents[k] for k in places], method, steps=count, at=range(count))
+            smaller = replace(method, steps=optimisers.Steps(method.steps.size / 2**halving, method.steps.decay))
+            count = setup.steps * 2**halving
+            trained = optimisers.train([descents[k] for k in places], smaller, steps=count, at=range(count))
             for place, one in zip(places, trained, strict=True):
-                found[place].append(replace(one, instance=descents[place]))
+                found[place].append(one)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.problem.descents import read_any
+from harness.optimisers.descents import read_any
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.sizes import size

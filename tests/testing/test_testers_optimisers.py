@@ -15,32 +15,32 @@ from harness import optimisers
 from harness.claims.optimisers import DESCENTS
 from harness.claims.table import CLAIMS
 from harness.optimisers.batch import Slope
+from harness.optimisers.methods import Norm
 from harness.testing.check import Check
 
 THEOREMS = [claim.id for claim in DESCENTS if claim.status == "theorem"]
-_named = optimisers.named
+_train = optimisers.train
 
 # --- wrong optimisers, in place of the ones that are asked for ---
 
 
-def in_the_next_norm(name: str, **options: Any) -> optimisers.Method:
+def in_the_next_norm(method: optimisers.Steepest) -> optimisers.Method:
     """Steepest descent in another norm."""
-    return _named({"linf": "l1", "l1": "l2", "l2": "linf"}[name], **options)
+    norms: dict[str, Norm] = {"linf": "l1", "l1": "l2", "l2": "linf"}
+    return optimisers.Steepest(norms[method.norm], method.steps)
 
 
-def with_another_potential(name: str, *, p: float, **options: Any) -> optimisers.Method:
+def with_another_potential(method: optimisers.Mirror) -> optimisers.Method:
     """Mirror descent with a larger p."""
-    return _named(name, p=p + 1.0, **options)
+    return optimisers.Mirror(method.p + 1.0, method.steps)
 
 
-def by_signs(name: str, *, step_size: float, **options: Any) -> optimisers.Method:
-    """Sign descent in place of anything."""
-    return _named("linf", step_size=step_size)
+def by_signs(method: optimisers.Method) -> optimisers.Method:
+    return optimisers.Steepest("linf", method.steps)
 
 
-def by_the_unit_gradient(name: str, *, step_size: float, decay: float, **options: Any) -> optimisers.Method:
-    """Normalised gradient descent in place of anything."""
-    return _named("l2", step_size=step_size, decay=decay)
+def by_the_unit_gradient(method: optimisers.Method) -> optimisers.Method:
+    return optimisers.Steepest("l2", method.steps)
 
 
 class Skewed(optimisers.GradientDescent):
@@ -51,11 +51,11 @@ class Skewed(optimisers.GradientDescent):
         return theta + eta * share * slope.of_loss, None
 
 
-def skewed(name: str, *, step_size: float, **options: Any) -> optimisers.Method:
-    return Skewed(optimisers.Steps(step_size))
+def skewed(method: optimisers.Method) -> optimisers.Method:
+    return Skewed(method.steps)
 
 
-FAULTS: dict[str, Callable[..., optimisers.Method]] = {
+FAULTS: dict[str, Callable[[Any], optimisers.Method]] = {
     "nsd-floor": in_the_next_norm,
     "mirror-lp": with_another_potential,
     "gd-svm": by_signs,
@@ -94,6 +94,9 @@ def test_every_theorem_has_a_fault() -> None:
 
 @pytest.mark.parametrize("claim", FAULTS)
 def test_a_wrong_optimiser_is_seen(claim: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimisers, "named", FAULTS[claim])
+    def train(instances: Any, method: Any, **options: Any) -> list[optimisers.Training]:
+        return _train(instances, FAULTS[claim](method), **options)
+
+    monkeypatch.setattr(optimisers, "train", train)
     with pytest.raises(CLAIMS[claim].exception):
         run(claim, 40)
