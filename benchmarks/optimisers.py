@@ -122,7 +122,8 @@ def adam(eps: bool) -> Callable[[Draw, Instance], Setup]:
 
 def flows(*names: str) -> Callable[[Draw], list[Descent]]:
     def batch(draw: Draw) -> list[Descent]:
-        net, own, n = network(draw), Setup(str(draw.choice(names)), 320, 0.125), int(draw.integers(1, 5))
+        net, n = network(draw), int(draw.integers(1, 5))
+        own = Setup(str(draw.choice(names)), 256, 0.5, 1.0 - 1.0 / net.degree)
         return [Descent.by(own, started(draw, net, n)) for _ in range(BATCH)]
 
     return batch

@@ -81,10 +81,17 @@ def adam_descents(draw: st.DrawFn, *, eps: bool, steps: int = 1024) -> Descent:
 
 @st.composite
 def steepest_flows(draw: st.DrawFn, networks: st.SearchStrategy[Architecture], names: Sequence[str] = NORMS) -> Descent:
-    """Of networks, by small steps of one size; from an eighth of the start, which is then soon left behind."""
+    """Of networks, from a start of at most 1/2, which is soon left behind.
+
+    With m trained layers a margin moves by norm^(m-1) eta in a step.  So it moves by as much in all of them where the
+    sizes fall as t^(1/m - 1), and the norm grows as t^(1/m).
+    """
     instance = draw(instances(networks=networks, floats=False))
-    near = [[a / Fraction(8) for a in u] for u in instance.theta0]
-    return Descent.by(Setup(draw(st.sampled_from(names)), 320, 0.125), instance.changed(theta0=near))
+    largest = max((abs(a) for u in instance.network.of_trained(instance.theta0) for a in u), default=0) or 1
+    trained = zip(instance.theta0, instance.network.trained, strict=True)
+    near = [[a / Fraction(2 * largest) for a in u] if own else u for u, own in trained]
+    setup = Setup(draw(st.sampled_from(names)), 256, 0.5, 1.0 - 1.0 / instance.network.degree)
+    return Descent.by(setup, instance.changed(theta0=near))
 
 
 def _reach(instance: Instance, power: float) -> float:

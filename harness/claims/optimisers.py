@@ -83,7 +83,7 @@ DESCENTS = (
         "from t0 on, loss^{-1}(L) / N(theta)^m never decreases, m the number of trained layers",
         "theorem",
         "Tsilivis, Vardi & Kempe 2024",
-        _trained(_ANY, Trained(steepest.constant_steps, steepest.margin_never_falls, steepest.HALVINGS)),
+        _trained(_ANY, Trained(steepest.steepest, steepest.margin_never_falls, steepest.HALVINGS)),
     ),
     Claim(
         "steepest-kkt",
@@ -93,7 +93,7 @@ DESCENTS = (
         "subject to q >= 1",
         "theorem",
         "Tsilivis, Vardi & Kempe 2024",
-        _trained(_ANY, Trained(steepest.constant_steps, steepest.ends_at_kkt, steepest.HALVINGS)),
+        _trained(_ANY, Trained(steepest.steepest, steepest.ends_at_kkt, steepest.HALVINGS)),
     ),
     Claim(
         "sign-direction",

@@ -1,7 +1,7 @@
 """What decides a claim about an optimiser: what it made of an instance, three-valued, None where that is open.
 
 A claim of the flow has none.  Where a claim is about a flow that an optimiser follows by small steps, it is also
-trained with half the step size, a quarter, ..., and is open where that changes the answer.
+trained with twice as many steps, four times, ..., and is open where that changes the answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Trained:
     """of: whether the claim is about this descent.  concluded: whether it holds of the trainings, None if open.
 
-    halvings: how many trainings there are besides the first, each with half the step size of the one before.
+    halvings: how many trainings there are besides the first, each with twice the steps over the same length.
     """
 
     of: Callable[[Descent], bool]
@@ -52,8 +52,10 @@ def trainings(descents: Sequence[Descent], halvings: int = 0) -> list[list[Train
         setup = descents[places[0]].setup
         method: Any = setup.method
         for halving in range(halvings + 1):
-            smaller = replace(method, steps=optimisers.Steps(method.steps.size / 2**halving, method.steps.decay))
             count = setup.steps * 2**halving
+            # as many steps cover the same length as before: sum eta is of the order of size count^(1 - decay)
+            size = method.steps.size / 2 ** (halving * (1.0 - method.steps.decay))
+            smaller = replace(method, steps=optimisers.Steps(size, method.steps.decay))
             trained = optimisers.train([descents[k] for k in places], smaller, steps=count, at=range(count))
             for place, one in zip(places, trained, strict=True):
                 found[place].append(one)
