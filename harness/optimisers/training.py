@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.flow.drive import check_device
 from harness.optimisers.batch import Batch, Slope, shape
 from harness.optimisers.methods import Method
 from harness.problem.fields import FieldError
@@ -88,10 +89,12 @@ def train(
     """Train every instance; one Training each, in order.
 
     Those of one shape are trained together, in float64.  at: the steps after which a row is kept, besides 0 and the
-    last; None keeps some in every doubling.  Raises FieldError for a number of steps below 1, and what the method does.
+    last; None keeps some in every doubling.  Raises FieldError for a number of steps below 1, a device that is not
+    there, and what the method raises.
     """
     if steps < 1:
         raise FieldError("steps", "expected a number above 0")
+    check_device(str(device))
     kept = doublings(steps) if at is None else sorted({0, steps, *(t for t in at if 0 < t < steps)})
     alike: dict[Hashable, list[int]] = defaultdict(list)
     for place, instance in enumerate(instances):
