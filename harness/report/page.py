@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.claims.table import CLAIMS, Claim
 from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
+from harness.report.inequality import inequality
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
 from harness.report.words import activated, activation, concluded, counted, margin_of, plain, short, table, vector
@@ -23,6 +24,7 @@ def page(record: Record) -> str:
     blocks = [
         f"# {title(record)}",
         statement(record),
+        *([said] if (said := inequality(record)) else []),
         f"![{figure_says(record)}]({FIGURE})",
         *(f"## {heading}\n\n{body}" for heading, body in sections(record)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -24,6 +25,7 @@ from harness.records.record import stored as stored_records
 from harness.report import figure_svg, index, labels, page, pages
 from harness.report.figure import BLUE, VERMILION, draw, figure
 from harness.report.improving import way, worth
+from harness.report.inequality import inequality, saved
 from harness.report.markdown import html
 from harness.report.words import short, table
 from harness.testing.terminal import in_short, news
@@ -31,6 +33,7 @@ from tests.certificates.test_stored import CASES
 from tests.certificates.test_stored import stored as certified
 from tests.support.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
 
+REPORTS = Path(__file__).parents[2] / "reports"
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
 
@@ -74,6 +77,35 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
         "What is proven, and what is evidence",
         "Check it",
     ]
+
+
+def _folder(record: Record) -> str:
+    return record.folder
+
+
+def test_page_says_why_in_one_inequality() -> None:
+    # both multipliers are 2; the better point's neuron 2 points along (-1, 0), hears x_1 = (-1, 1/4) alone
+    assert "\n\nIn one inequality: 2 > 1. A unit of neuron 2 " in page(fc_relu_local())
+    assert "\n\nIn one inequality: 0.707 + 0.707 = 1.41 > 1. A unit of neuron 1 " in page(depth2_relu_nonzero_local())
+
+
+@pytest.mark.parametrize(
+    "record", [*(make() for make in ALL.values()), *stored_records(REPORTS)], ids=lambda r: r.folder
+)
+def test_what_neurons_save_makes_up_the_margins(record: Record) -> None:
+    """sum_i lambda_i q_i at the better point, from its margins and neuron by neuron."""
+    if record.stated or not record.apart:
+        return
+    multipliers = record.data["limit"]["multipliers"]
+    margins = record.instance.problem.margins(record.better)
+    total = sum(float(a) * float(q) for a, q in zip(multipliers, margins, strict=True))
+    neurons = [n for n in record.neurons(record.better) if not n.zero]
+    sizes = [math.hypot(*map(float, n.w)) * abs(float(n.v)) for n in neurons]
+    assert sum(c * sum(saved(record, n)) for c, n in zip(sizes, neurons, strict=True)) == pytest.approx(total)
+    said = inequality(record)
+    assert said is not None
+    if record.layer is None and all(record.instance.network.trained):
+        assert " > 1. A unit of neuron " in said
 
 
 HOSTILE = "![](http://picture.example/x.png) [a](javascript:b) <img src=x> www.example.org\n\n# |`~~~`"
@@ -280,7 +312,7 @@ def test_the_panels_of_a_figure_say_the_same(name: str) -> None:
 
 
 def curves() -> list[Record]:
-    reports = Path(__file__).parents[2] / "reports"
+    reports = REPORTS
     records = [Record(certified(name)) for name in CASES]
     return [r for r in [*records, *stored_records(reports)] if r.kind == "curve"]
 
