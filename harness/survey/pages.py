@@ -7,7 +7,7 @@ are replaced from the counts.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -143,7 +143,7 @@ class Figure:
 
 
 @contextmanager
-def _canvas(width: float, height: float) -> Iterator[Any]:
+def _canvas(width: float, height: float) -> Generator[Any]:
     """A matplotlib figure of this size in inches, under our style."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg

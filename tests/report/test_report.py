@@ -89,9 +89,7 @@ def test_page_says_why_in_one_inequality() -> None:
     assert "\n\nIn one inequality: 0.707 + 0.707 = 1.41 > 1. A unit of neuron 1 " in page(depth2_relu_nonzero_local())
 
 
-@pytest.mark.parametrize(
-    "record", [*(make() for make in ALL.values()), *stored_records(REPORTS)], ids=lambda r: r.folder
-)
+@pytest.mark.parametrize("record", [*(make() for make in ALL.values()), *stored_records(REPORTS)], ids=_folder)
 def test_what_neurons_save_makes_up_the_margins(record: Record) -> None:
     """sum_i lambda_i q_i at the better point, from its margins and neuron by neuron."""
     if record.stated or not record.apart:
