@@ -20,6 +20,9 @@ ABSENT, PRESENT = 1e-9, 1e-6
 # Multipliers that can differ by less than the first, of their sum, are unique; by more than the second, they are not.
 UNIQUE, VARIOUS = 1e-9, 1e-6
 
+# A coefficient nearer than the first to a slope, of their distance, is at its end; one farther than the second is not.
+END, INNER = 1e-9, 1e-6
+
 
 def not_held(limit: Limit, verdicts: Verdicts) -> bool | None:
     """No exact invariance keeps the flow in a subspace that is smaller than that of other starts."""
@@ -39,6 +42,17 @@ def concave_kinks(limit: Limit, verdicts: Verdicts) -> bool | None:
     (outgoing,) = point.problem.network.matrices(point.theta)[1]
     y = point.problem.y
     return all(y[kink.sample] * outgoing[kink.neuron - 1] < 0.0 for kink in point.kinks if kink.sample in used)
+
+
+def inner_kinks(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Every kink (i, j) with lambda_i > 0 has a coefficient strictly between the slopes; that which the point has."""
+    point, used = verdicts.point, supported(limit)
+    if used is None:
+        return None
+    low, high = sorted((float(point.problem.network.slope), 1.0))
+    coefficients = [kink.coefficient for kink in point.kinks if kink.sample in used]
+    inside = min((min(c - low, high - c) for c in coefficients), default=high - low)
+    return True if inside > INNER * (high - low) else False if inside < END * (high - low) else None
 
 
 def dead_neuron(limit: Limit, verdicts: Verdicts) -> bool | None:

@@ -216,6 +216,20 @@ class Record:
         ]
 
     @property
+    def commands(self) -> dict[str, str]:
+        """What checks it, runs it and finds it again, from the folder above reports/.
+
+        Made from its claim and its folder, whatever text the file has for them.
+        """
+        folder, seed = f"reports/{self.folder}", self.data.get("found", {}).get("seed")
+        seeded = f" --seed {seed}" if type(seed) is int else ""
+        return {
+            "verify": f"marginalia verify {folder}/{RECORD}",
+            "check": f"marginalia check {folder}/{INSTANCE}",
+            "harvest": f"marginalia harvest --claim {self.claim}{seeded} --out reports",
+        }
+
+    @property
     def proven(self) -> bool:
         """Whether it has a proof of where the flow ends."""
         return "flow" in self.data
