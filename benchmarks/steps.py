@@ -1,4 +1,4 @@
-"""`python -m benchmarks.optimisers`: steps of many instances at once, by method, at depth 1 and 2.
+"""`python -m benchmarks.steps`: steps of many instances at once, by method, at depth 1 and 2.
 
 Of the CPU and of the wall, on as many threads as torch is given (OMP_NUM_THREADS).  What is timed is `train`, with
 building the batch and reading the rows.
