@@ -41,6 +41,7 @@ from harness.certificates.bounds import LowerBound, combined, linear_slope, lowe
 from harness.certificates.numbers import Rejected, Vector, dot, fields, rows, vector
 from harness.certificates.problems import Block, Name, Neuron, Theta, cost
 from harness.certificates.structures import Structure
+from harness.problem.places import neuron_name
 from harness.problem.problems import Problem
 
 
@@ -82,7 +83,7 @@ def _slope(given: Problem, block: Block, structure: Structure, face: Face) -> Fr
         g = structure.gate(i, block.neuron)
         nu = Fraction(0) if face.nu is None else face.nu[i][j]
         if g and nu < 0:
-            raise Rejected(f"nu of sample {i}, neuron {j + 1} is negative")
+            raise Rejected(f"nu of sample {i}, {neuron_name(j)} is negative")
         weights[i] = (a if g == 1 else given.network.slope * a if g == -1 else 0) + (-nu if g == -1 else nu)
     return combined(block, weights)
 
@@ -117,8 +118,8 @@ def _require_in_cell(neuron: Neuron, structure: Structure, better: Theta) -> Non
         return
     j = neuron.index
     if neuron.v(better) * structure.outgoing[j] < 0:
-        raise Rejected(f"the better point leaves the cell: the outgoing weight of neuron {j + 1} changes its sign")
+        raise Rejected(f"the better point leaves the cell: the outgoing weight of {neuron_name(j)} changes its sign")
     w = neuron.w(better)
     for i, patch in enumerate(neuron.patches):
         if dot(w, patch) * structure.gate(i, neuron) < 0:
-            raise Rejected(f"the better point leaves the cell: neuron {j + 1} on sample {i}")
+            raise Rejected(f"the better point leaves the cell: {neuron_name(j)} on sample {i}")

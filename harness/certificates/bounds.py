@@ -176,7 +176,7 @@ def gated_slope(block: Block, where: Region, ay: Sequence[Fraction], given: Case
 
     Raises Rejected where a sign or a subset is missing or beside the point, or a c is outside [0, 1].
     """
-    place = f"neuron {block.neuron.index + 1}"
+    place = block.neuron.name
     if set(given) != set(where.signs):
         raise Rejected(f"{place} needs cases for the signs {_listed(where.signs)}, and has {_listed(given)}")
     return max(_sign_slope(block, where, ay, sign, given[sign], place) for sign in where.signs)

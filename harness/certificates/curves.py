@@ -52,17 +52,16 @@ from harness.certificates.gradients import Gates, gate_of, heard, sign_gates
 from harness.certificates.numbers import (
     Rejected,
     Vector,
-    array,
     by_sample,
     choice,
     fields,
     float_up,
-    integer,
     samples,
     sqrt_down,
     squared_norm,
 )
 from harness.certificates.parameters import cost, flat, read_motion, read_theta
+from harness.certificates.places import entries, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.taylor import (
     BEYOND,
@@ -76,11 +75,10 @@ from harness.certificates.taylor import (
     sqrt_up,
 )
 from harness.problem.fields import FieldError
+from harness.problem.places import Place
 from harness.problem.problems import Problem
 
 RADIUS = Fraction(1, 10**9)
-
-Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -128,26 +126,10 @@ def check_curve(given: Problem, certificate: object) -> Checked:
     return Checked(True, reason, value)
 
 
-def read_place(value: Sequence[object], field: str, given: Problem) -> Place:
-    """[margin, layer, neuron] of a gate, layer and neuron from 1.  Raises FieldError."""
-    row, layer, neuron = value
-    row = integer(row, field, 0, len(given.rows) - 1)
-    if leaders(given)[row] != row:
-        raise FieldError(field, "a gate is named by the first margin of its sample")
-    layer = integer(layer, field, 1, given.network.depth - 1)
-    return row, layer - 1, integer(neuron, field, 1, given.network.widths[layer]) - 1
-
-
 def read_gates(value: object, field: str, given: Problem) -> dict[Place, int]:
     """[[margin, layer, neuron, gate], ...], layers and neurons from 1.  Raises FieldError."""
-    found: dict[Place, int] = {}
-    for e, entry in enumerate(array(value, field)):
-        parts = array(entry, f"{field}[{e}]", 4)
-        place = read_place(parts[:3], f"{field}[{e}]", given)
-        if place in found:
-            raise FieldError(f"{field}[{e}]", "occurs twice")
-        found[place] = choice(parts[3], f"{field}[{e}][3]", (0, 1))
-    return found
+    found = entries(value, field, 4, lambda parts, at: read_place(parts[:3], at, given))
+    return {place: choice(parts[3], f"{at}[3]", (0, 1)) for place, parts, at in found}
 
 
 def _read_implied(value: object, n: int) -> dict[int, dict[int, Fraction]]:
@@ -172,12 +154,13 @@ def gates_of(given: Problem, signs: Signs | None, chosen: Mapping[Place, int]) -
     """For every margin the gates by (layer, neuron): those of the signs and the chosen ones.  Raises Rejected."""
     first = leaders(given)
     out = [sign_gates(given.network, signs, i) for i in range(len(given.rows))]
-    for (leader, layer, j), gate in chosen.items():
-        if signs is None or (layer, j) in out[leader]:
-            raise Rejected(f"sample {given.rows[leader][0]} has no kink at neuron {j + 1} of layer {layer + 1}")
+    for place, gate in chosen.items():
+        leader, hidden = place.sample, place.hidden
+        if signs is None or hidden in out[leader]:
+            raise Rejected(f"sample {given.rows[leader][0]} has no kink at {hidden}")
         for i, own in enumerate(out):
             if first[i] == leader:
-                own[layer, j] = gate_of(given.network, bool(gate))
+                own[hidden] = gate_of(given.network, bool(gate))
     return list(out)
 
 
@@ -246,7 +229,7 @@ class _Curve:
         length = sqrt_up(squared_norm(self.d))
         for jet, name in [
             *((self.margin(i, 1), f"the margin of {named(self.given, i)}") for i in active),
-            *((self.kink(place, 1), f"the kink of {named(self.given, place[0])}") for place in self._used(active)),
+            *((self.kink(place, 1), f"the kink of {named(self.given, place.sample)}") for place in self._used(active)),
         ]:
             if jet.first <= jet.lipschitz[1] * self.radius * length:
                 raise Rejected(f"{name} does not clearly grow along d")
@@ -255,7 +238,7 @@ class _Curve:
 
     def _used(self, active: Sequence[int]) -> list[Place]:
         samples_ = {self.leaders[i] for i in active}
-        return [place for place in self.chosen if place[0] in samples_]
+        return [place for place in self.chosen if place.sample in samples_]
 
     def require_second(self, active: Sequence[int], implied: Mapping[int, Mapping[int, Fraction]]) -> None:
         """Order 2.  Raises Rejected."""
@@ -292,7 +275,7 @@ class _Curve:
         """Every heard kink is chosen, so that its normal is among the rows of G; one that never moves is no kink."""
         for layer, block in enumerate(self.signs or ()):
             for j, sign in enumerate(block[row]):
-                if sign == 0 and paths[layer][j] and (self.leaders[row], layer, j) not in self.chosen:
+                if sign == 0 and paths[layer][j] and Place(self.leaders[row], layer, j) not in self.chosen:
                     term = self._terms(row)[layer][j]
                     if term.value or term.gradient.any() or term.hessian.any() or term.unknown < BEYOND:
                         raise Rejected(f"a kink of {named(self.given, row)} is heard, and its gate is not chosen")

@@ -41,14 +41,12 @@ from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, leaders, named
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
+from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
 # Gates and sides on one path of a tree: below Python's own limit on recursion.
 MAX_DEPTH = 200
-
-Neuron = tuple[int, int]
-"""(hidden layer, neuron), from 0."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Leaf:
     gates: Sequence[Gates]
     features: Sequence[Feature]
     used: Sequence[int]
-    walls: Sequence[tuple[int, int, int]]
+    walls: Sequence[Place]
     tau: Fraction
     mu: Fraction
 
@@ -83,11 +81,13 @@ class _Cell:
 class Dead:
     """One dead neuron.  Raises Rejected where it is not one."""
 
-    def __init__(self, given: Problem, theta: Theta, signs: Signs | None, radius: Fraction, neuron: Neuron) -> None:
+    def __init__(
+        self, given: Problem, theta: Theta, signs: Signs | None, radius: Fraction, neuron: HiddenNeuron
+    ) -> None:
         network = given.network
         self.given, self.theta, self.signs, self.radius, self.neuron = given, theta, signs, radius, neuron
         layer, j = neuron
-        self.place = f"neuron {j + 1} of layer {layer + 1}"
+        self.place = str(neuron)
         self.leaders = leaders(given)
         offsets = network.offsets
         self.incoming = [(c, offsets[layer] + k) for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
@@ -204,7 +204,7 @@ class Dead:
                 raise Rejected(
                     f"{at}[{e}]: the gate is given, the side is not {side}, or it is not between {low} and {high}"
                 )
-            if any(i == self.leaders[row] for i, _, _ in self.leaf.walls):
+            if any(wall.sample == self.leaders[row] for wall in self.leaf.walls):
                 raise Rejected(f"{at}[{e}]: the sample has an inequality")
         return found
 
@@ -227,13 +227,13 @@ class Dead:
         layer, j = self.neuron
         turned = pairs(self.given.network, (layer, partner, j)) if partner != j else None
         if turned is None:
-            raise Rejected(f"{at}: {self.place} cannot be turned into neuron {partner + 1}")
+            raise Rejected(f"{at}: {self.place} cannot be turned into {neuron_name(partner)}")
         for i in self.leaf.used:
             gate = self.leaf.gates[i].get((layer, partner))
             if gate is None or gate != gates.get(i):
-                raise Rejected(f"{at}: neuron {partner + 1} has other gates than {self.place} in this cell")
-        if (layer, partner) in [place[1:] for place in self.leaf.walls]:
-            raise Rejected(f"{at}: neuron {partner + 1} has an inequality of its own")
+                raise Rejected(f"{at}: {neuron_name(partner)} has other gates than {self.place} in this cell")
+        if (layer, partner) in [wall.hidden for wall in self.leaf.walls]:
+            raise Rejected(f"{at}: {neuron_name(partner)} has an inequality of its own")
         # Pairs are (parameter of the partner, parameter of this neuron).
         of = {b: self.flat[a] for a, b in turned}
         return tuple(of[p] for _, p in (*self.incoming, *self.outgoing))

@@ -57,6 +57,7 @@ from harness.certificates.structures import read_structure, settle
 from harness.certificates.taylor import sqrt_up
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
+from harness.problem.places import Place
 from harness.problem.predicates import orthant
 from harness.problem.problems import Problem
 
@@ -180,7 +181,7 @@ class _Stored:
     margins: tuple[Fraction, ...]
     multipliers: tuple[Fraction, ...]
     residual: Fraction
-    coefficients: dict[tuple[int, int, int], Fraction]
+    coefficients: dict[Place, Fraction]
 
 
 def _read_limit(given: Problem, value: object) -> _Stored:

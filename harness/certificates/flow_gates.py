@@ -97,7 +97,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        return f"neuron {self.neuron.index + 1}"
+        return self.neuron.name
 
     @property
     def on(self) -> list[int]:

@@ -34,6 +34,7 @@ from harness.certificates.signs import Theta
 from harness.certificates.taylor import sqrt_up
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.places import HiddenNeuron, layer_name
 
 Reached = set[tuple[int, int]]
 # One pre-activation along the curve: coefficients of 1, r, r^2, ...
@@ -70,7 +71,7 @@ def require_ray(given: Instance) -> Ray:
         fed, through = _reached(network, known, x)
         for (layer, j), gate in own.items():
             if gate is None and (layer, j) in fed and not _dead(network, theta0, layer, j):
-                raise Rejected(f"neuron {j + 1} of layer {layer + 1} starts on a kink of sample {i}")
+                raise Rejected(f"{HiddenNeuron(layer, j)} starts on a kink of sample {i}")
         reached |= through
         gates.append(known)
     for i, (x, own) in enumerate(zip(given.x, gates, strict=True)):
@@ -135,7 +136,7 @@ def _require_gates(network: Network, theta: Theta, reached: Reached, x: Vector, 
                     poly[power + grows] += theta[layer][k] * a
             on = sum(poly, Fraction(0)) > 0
             if network.kinked and any(a and (a > 0) != on for a in poly):
-                raise Rejected(f"the gate of neuron {j + 1} of layer {layer + 1} may change on sample {sample}")
+                raise Rejected(f"the gate of {HiddenNeuron(layer, j)} may change on sample {sample}")
             above.append([gates[layer, j] * a for a in poly])
         below = above
 
@@ -205,4 +206,4 @@ def _facts(given: Instance, ray: Ray, radius: Fraction) -> tuple[str, ...]:
 
 def _named(layer: int, k: int) -> str:
     """A parameter, for messages."""
-    return f"u_{k} of layer {layer + 1}"
+    return f"u_{k} of {layer_name(layer)}"

@@ -56,18 +56,18 @@ from harness.certificates.numbers import (
     vector,
 )
 from harness.certificates.parameters import read_theta
+from harness.certificates.places import entries, read_neuron
 from harness.certificates.problems import only_layer
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.places import Place, layer_name, layer_of, neuron_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
 # Gates on one path of a tree: below Python's own limit on recursion.
 MAX_DEPTH = 200
 
-# (sample, layer from 0, neuron from 0)
-Place = tuple[int, int, int]
 Form = Vector | None
 """A linear form in z; None where it depends on a gate that is not given."""
 
@@ -128,7 +128,7 @@ class Layer:
             if not weight or (form is not None and not any(form)):
                 continue
             if self.kinked:
-                gate = gates.get((sample, layer, j))
+                gate = gates.get(Place(sample, layer, j))
                 if gate is None:
                     return None
                 if gate == 0:
@@ -147,7 +147,7 @@ class Layer:
         for i, first in enumerate(self._first):
             a = [dot(form, z) for form in first]
             for k in range(self.layer, self.hidden):
-                found |= {(i, k, j): value for j, value in enumerate(a)}
+                found |= {Place(i, k, j): value for j, value in enumerate(a)}
                 h = [self.slope * value if self.kinked and value < 0 else value for value in a]
                 a = [dot(row, h) for row in self.above[k + 1]]
             outputs.append(a)
@@ -202,16 +202,16 @@ def _layer_index(value: object, network: Network) -> int:
     match = re.fullmatch("layer ([1-9][0-9]{0,3})", value, re.ASCII) if isinstance(value, str) else None
     if match is None or int(match.group(1)) > network.depth:
         raise FieldError("certificate.problem", f'must be "layer 1" to "layer {network.depth}"')
-    layer = int(match.group(1)) - 1
+    layer = layer_of(match.group())
     if not network.trained[layer]:
-        raise Rejected(f"layer {layer + 1} is fixed and has no problem of its own")
+        raise Rejected(f"{layer_name(layer)} is fixed and has no problem of its own")
     return layer
 
 
 def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
     """The gates that the signs fix."""
     return {
-        (i, layer, j): int(sign > 0)
+        Place(i, layer, j): int(sign > 0)
         for layer, samples in enumerate(signs or ())
         if layer >= problem.layer
         for i, own in enumerate(problem.rows)
@@ -257,24 +257,16 @@ def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) ->
 
 
 def _read_place(value: object, at: str, problem: Layer) -> Place:
-    network = problem.given.network
     sample, layer, neuron = array(value, at, 3)
     sample = integer(sample, f"{at}[0]", 0, problem.given.n - 1)
     if problem.layer >= problem.hidden or not problem.kinked:
         raise FieldError(at, "the layer has no gates")
-    layer = integer(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
-    return sample, layer - 1, integer(neuron, f"{at}[2]", 1, network.widths[layer]) - 1
+    return Place(sample, *read_neuron(layer, neuron, f"{at}[1]", f"{at}[2]", problem.given.network, problem.layer))
 
 
 def _read_nu(value: object, at: str, problem: Layer) -> dict[Place, Fraction]:
-    found: dict[Place, Fraction] = {}
-    for e, entry in enumerate(array(value, at)):
-        parts = array(entry, f"{at}[{e}]", 4)
-        place = _read_place(parts[:3], f"{at}[{e}]", problem)
-        if place in found:
-            raise FieldError(f"{at}[{e}]", "occurs twice")
-        found[place] = number(parts[3], f"{at}[{e}][3]")
-    return found
+    found = entries(value, at, 4, lambda parts, at: _read_place(parts[:3], at, problem))
+    return {place: number(parts[3], f"{at}[3]") for place, parts, at in found}
 
 
 def _ratio(
@@ -293,9 +285,9 @@ def _ratio(
         for i in range(problem.given.n):
             for layer in range(problem.layer, problem.hidden):
                 for j in range(widths[layer + 1]):
-                    cells.setdefault((i, layer, j), 0)
+                    cells.setdefault(Place(i, layer, j), 0)
     total = [Fraction(0)] * problem.size
-    used = {problem.given.rows[row][0] for row, a in enumerate(alpha) if a} | {place[0] for place in nu}
+    used = {problem.given.rows[row][0] for row, a in enumerate(alpha) if a} | {place.sample for place in nu}
     forms = {i: problem.forms(i, cells) for i in used}
     for row, a in enumerate(alpha):
         if a < 0:
@@ -307,13 +299,14 @@ def _ratio(
         if form is None:
             raise Rejected(f"{at}: sample {sample} has a multiplier, and a gate that it feels is open")
         total = [t + a * v for t, v in zip(total, form, strict=True)]
-    for (i, layer, j), value in nu.items():
-        free = zeros and (i, layer, j) not in gates
+    for place, value in nu.items():
+        i, layer, j = place
+        free = zeros and place not in gates
         if not free and value < 0:
-            raise Rejected(f"{at}: nu of sample {i}, layer {layer + 1}, neuron {j + 1} is negative")
-        form, gate = forms[i][layer - problem.layer][j], cells.get((i, layer, j))
+            raise Rejected(f"{at}: nu of sample {i}, {layer_name(layer)}, {neuron_name(j)} is negative")
+        form, gate = forms[i][layer - problem.layer][j], cells.get(place)
         if form is None or gate is None:
-            raise Rejected(f"{at}: nu of sample {i}, layer {layer + 1}, neuron {j + 1} is at an open gate")
+            raise Rejected(f"{at}: nu of sample {i}, {layer_name(layer)}, {neuron_name(j)} is at an open gate")
         side = value if gate or free else -value
         total = [t + side * v for t, v in zip(total, form, strict=True)]
     weight, square = sum(alpha, start=Fraction(0)), squared_norm(total)
@@ -340,9 +333,9 @@ def _check_better(
     if floor is None or not floor > cost:
         raise Rejected("the better point does not cost less than every point with the signs")
     if scope == "local":
-        for (i, layer, j), gate in gates.items():
-            if inputs[i, layer, j] * (1 if gate else -1) < 0:
-                raise Rejected(f"the better point leaves the cell: neuron {j + 1} of layer {layer + 1} on sample {i}")
+        for place, gate in gates.items():
+            if inputs[place] * (1 if gate else -1) < 0:
+                raise Rejected(f"the better point leaves the cell: {place}")
     above, below = float_up(cost / 2), float_down(floor / 2)
     reason = f"a feasible point of the layer costs {above:.9g}, every one with the signs at least {below:.9g}"
     return Checked(True, reason, float_up(worth / 2), above, max(0.0, 1.0 - above / below))
@@ -354,18 +347,20 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
     The zeros are linear equations in z: z is projected on them.
     """
     widths = problem.given.network.widths
-    cells = {
-        (i, layer, j): gates.get((i, layer, j), 0)
+    places = [
+        Place(i, layer, j)
         for i in range(problem.given.n)
         for layer in range(problem.layer, problem.hidden)
         for j in range(widths[layer + 1])
-    }
+    ]
+    cells = {place: gates.get(place, 0) for place in places}
     forms = [problem.forms(i, cells) for i in range(problem.given.n)]
     basis: list[tuple[Vector, Fraction]] = []
     point = z
-    for i, layer, j in cells:
+    for place in places:
+        i, layer, j = place
         form = forms[i][layer - problem.layer][j]
-        if (i, layer, j) in gates or form is None:
+        if place in gates or form is None:
             continue
         rest = form
         for e, length in basis:

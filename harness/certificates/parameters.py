@@ -8,6 +8,7 @@ from fractions import Fraction
 from harness.certificates.numbers import Rejected, Vector, rows, squared_norm
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.places import layer_name
 
 
 def read_theta(value: object, field: str, network: Network) -> Theta:
@@ -15,7 +16,7 @@ def read_theta(value: object, field: str, network: Network) -> Theta:
     theta = rows(value, field, network.sizes)
     for layer, (own, fixed) in enumerate(zip(theta, network.fixed, strict=True)):
         if fixed not in (None, own):
-            raise Rejected(f"{field} has other numbers for layer {layer + 1}, which is fixed")
+            raise Rejected(f"{field} has other numbers for {layer_name(layer)}, which is fixed")
     return theta
 
 
@@ -24,7 +25,7 @@ def read_motion(value: object, field: str, network: Network) -> Vector:
     motion = rows(value, field, network.sizes)
     for layer, (own, trained) in enumerate(zip(motion, network.trained, strict=True)):
         if not trained and any(own):
-            raise Rejected(f"{field} moves layer {layer + 1}, which is fixed")
+            raise Rejected(f"{field} moves {layer_name(layer)}, which is fixed")
     return flat(network, motion)
 
 

@@ -30,6 +30,7 @@ from typing import Literal
 
 from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
 from harness.problem.networks import Network
+from harness.problem.places import layer_name, neuron_name
 from harness.problem.problems import Problem
 
 Name = Literal["full", "layer 1", "layer 2"]
@@ -50,6 +51,10 @@ class Neuron:
     incoming: tuple[int, ...]
     outgoing: int
     patches: tuple[Vector, ...]
+
+    @property
+    def name(self) -> str:
+        return neuron_name(self.index)
 
     def w(self, theta: Theta) -> Vector:
         return tuple(theta[0][k] for k in self.incoming)
@@ -123,7 +128,7 @@ def meant(network: Network, problem: Name) -> Name:
     only = only_layer(network)
     if only is None:
         return problem
-    if problem not in ("full", f"layer {only + 1}"):
+    if problem not in ("full", layer_name(only)):
         raise Rejected(f"{problem} is fixed and has no problem of its own")
     return NAMES[only + 1]
 

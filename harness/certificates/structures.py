@@ -73,7 +73,7 @@ def settle(structure: Structure, neurons: list[Neuron], theta: Theta) -> Theta:
     hidden, shift = list(theta[0]), Fraction(0)
     for neuron in neurons:
         w, v, s = neuron.w(theta), neuron.v(theta), structure.outgoing[neuron.index]
-        place = f"neuron {neuron.index + 1}"
+        place = neuron.name
         if s == 0:
             if v or any(w):
                 raise Rejected(f"the structure says that {place} is zero, and theta does not")
@@ -118,7 +118,7 @@ def _agree(w: Vector, neuron: Neuron, gates: list[int]) -> None:
         product = dot(w, patch)
         small = product**2 <= TOLERANCE**2 * length * squared_norm(patch)
         if small != (g == 0) or (g and product * g < 0):
-            raise Rejected(f"the input of neuron {neuron.index + 1} on sample {i} does not have the sign {g} in theta")
+            raise Rejected(f"the input of {neuron.name} on sample {i} does not have the sign {g} in theta")
 
 
 def _project(w: Vector, patches: list[Vector]) -> Vector:

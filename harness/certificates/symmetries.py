@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array, integer
+from harness.certificates.numbers import Rejected, Vector, array
+from harness.certificates.places import read_neuron
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.places import layer_name, neuron_name
 
 Rotation = tuple[int, int, int]
 """(hidden layer, neuron, neuron), from 0."""
@@ -22,13 +24,12 @@ def read_rotations(value: object, field: str, network: Network) -> list[Rotation
     """[[layer, neuron, neuron], ...], all from 1.  Raises FieldError."""
     out: list[Rotation] = []
     for e, entry in enumerate(array(value, field)):
-        place = f"{field}[{e}]"
-        parts = array(entry, place, 3)
-        layer = integer(parts[0], place, 1, network.depth - 1)
-        j, k = (integer(part, place, 1, network.widths[layer]) for part in parts[1:])
+        at = f"{field}[{e}]"
+        layer, *both = array(entry, at, 3)
+        j, k = (read_neuron(layer, neuron, at, at, network) for neuron in both)
         if j == k:
-            raise FieldError(place, "a neuron cannot be rotated into itself")
-        out.append((layer - 1, j - 1, k - 1))
+            raise FieldError(at, "a neuron cannot be rotated into itself")
+        out.append((j.layer, j.neuron, k.neuron))
     return out
 
 
@@ -58,7 +59,7 @@ def tangent(network: Network, flat: Sequence[Fraction], rotation: Rotation) -> V
     turned = pairs(network, rotation)
     if turned is None:
         layer, j, k = rotation
-        raise Rejected(f"neurons {j + 1} and {k + 1} of layer {layer + 1} cannot be rotated")
+        raise Rejected(f"{neuron_name(j, k)} of {layer_name(layer)} cannot be rotated")
     out = [Fraction(0)] * len(flat)
     for a, b in turned:
         out[a], out[b] = -flat[b], flat[a]

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from harness.oracles.exact import header, rounded, stated
-from harness.oracles.layer_forms import LayerForms, Place
+from harness.oracles.layer_forms import LayerForms
 from harness.oracles.least_distance import LeastNorm, least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.problem.numbers import as_json
+from harness.problem.places import Place, layer_name
 from harness.problem.points import Point
 
 MAX_NODES = 600
@@ -105,8 +106,8 @@ class _Search:
             for (row, _), weight in zip(margins, y, strict=False):
                 alpha[row] = weight / top
             nu = [
-                [i, k + 1, j + 1, as_json(weight / top)]
-                for ((i, k, j), _), weight in zip(walls, y[len(margins) :], strict=True)
+                [*wall.as_json(), as_json(weight / top)]
+                for (wall, _), weight in zip(walls, y[len(margins) :], strict=True)
                 if weight > 0.0
             ]
             return {"alpha": [as_json(v) for v in alpha], "nu": nu}, found.bound
@@ -117,8 +118,7 @@ class _Search:
         place = self._split(gates, unclear, found)
         on, above = self.node({**gates, place: 1})
         off, below = self.node({**gates, place: 0})
-        i, k, j = place
-        return {"split": [i, k + 1, j + 1], "on": on, "off": off}, min(above, below)
+        return {"split": place.as_json(), "on": on, "off": off}, min(above, below)
 
     def _glance(self, z: np.ndarray) -> None:
         """Raises _Better where z, scaled up to feasible margins, is better than the limit."""
@@ -139,7 +139,7 @@ class _Search:
         for i in sorted(unclear, key=lambda i: float(q[forms.rows[i]].min())):
             heard = forms.heard(i, gates)
             for place in unclear[i]:
-                if heard[place[1] - forms.layer][place[2]]:
+                if heard[place.layer - forms.layer][place.neuron]:
                     return place
         raise _Open("no gate is left to split on")
 
@@ -147,7 +147,7 @@ class _Search:
 def _header(forms: LayerForms, kind: str, scope: str) -> dict[str, Any]:
     signs = [np.asarray(s).tolist() for s in forms.point.signs] if forms.kinked else None
     theta = stated(forms.point.problem.network, forms.point.theta)
-    return {**header(theta, kind, scope, f"layer {forms.layer + 1}"), "signs": signs}
+    return {**header(theta, kind, scope, layer_name(forms.layer)), "signs": signs}
 
 
 def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify: bool) -> Verdict:
@@ -190,7 +190,7 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
     if forms.kinked:
         for k in range(forms.layer, forms.hidden):
             for i, j in np.argwhere(forms.signs(k) == 0).tolist():
-                gates[i, k, j] = 0
+                gates[Place(i, k, j)] = 0
     rows, names = [], []
     for i in range(forms.n):
         margins, known, _ = forms.forms(i, gates)
@@ -200,7 +200,7 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
                 names.append((place, 1 if gates[place] else -1) if place in given else (place, 0))
     walls = []
     for place, side in names:
-        form = forms.forms(place[0], gates)[1][place]
+        form = forms.forms(place.sample, gates)[1][place]
         walls += [((place, 1), form), ((place, -1), -form)] if side == 0 else [((place, side), side * form)]
     a = np.array(rows + [w for _, w in walls])
     found = least_norm(a, np.append(np.ones(forms.margins), np.zeros(len(walls))))
@@ -211,5 +211,5 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
     for ((place, side), _), weight in zip(walls, rest.tolist(), strict=True):
         if weight:
             total[place] = total.get(place, 0.0) + (weight if place in given else side * weight)
-    nu = [[i, k + 1, j + 1, as_json(weight)] for (i, k, j), weight in total.items()]
+    nu = [[*place.as_json(), as_json(weight)] for place, weight in total.items()]
     return found.bound, [as_json(v) for v in alpha.tolist()], nu

@@ -31,6 +31,7 @@ from scipy.optimize import lsq_linear, nnls
 from harness.problem.clarke import hull, single, with_patterns
 from harness.problem.evaluation import Evaluation, evaluate
 from harness.problem.networks import Network
+from harness.problem.places import Place
 from harness.tools.threads import limit_blas
 
 _EXACT = 1e-11
@@ -45,23 +46,17 @@ _PART, _MOST_NUMBERS = 2**22, 2**28  # of gradients at a time, and in all where 
 class Kink:
     """A hidden pre-activation that is exactly zero at the point.
 
-    sample counts from 0, and with several outputs it is the row of the margin; layer and neuron count from 1.
+    place: with several outputs by the row of the margin.
     coefficient is one choice of the Clarke coefficient, between the two slopes, with which the KKT conditions hold.
     """
 
-    sample: int
-    layer: int
-    neuron: int
+    place: Place
     coefficient: float
 
     def as_json(self) -> dict[str, int | float]:
         """As records have it, by the row of the margin."""
-        return {
-            "sample": int(self.sample),
-            "layer": int(self.layer),
-            "neuron": int(self.neuron),
-            "coefficient": float(self.coefficient),
-        }
+        sample, layer, neuron = self.place.as_json()
+        return {"sample": sample, "layer": layer, "neuron": neuron, "coefficient": float(self.coefficient)}
 
 
 @dataclass(frozen=True)
@@ -115,13 +110,13 @@ def kkt(
         if several.any():
             return _over_hulls(network, x, seeds, scaled, gates, excess, several, within)
     kinks = _kinks(network, x, gates, at.heights(seeds)[0] * scale ** sum(network.trained[1:])) if kinked else []
-    held = any(column is not None for *_, column in kinks)
+    held = any(column is not None for _, column in kinks)
     target, gradients = _vectors(at, seeds, order, flat, scale ** (network.degree - 1), whole=held)
 
     moving: list[list[np.ndarray]] = [[] for _ in q]
-    for _, sample, _, column in kinks:
+    for place, column in kinks:
         if column is not None:
-            moving[sample].append(column)
+            moving[place.sample].append(column)
     best: tuple[float, np.ndarray, list[np.ndarray]] | None = None
     for count in _prefixes(excess[order]):
         chosen = order[:count]
@@ -140,8 +135,8 @@ def kkt(
     residual, multipliers, parts = best
     iterators = [iter(part) for part in parts]
     found = tuple(
-        Kink(sample, layer, neuron, between(network, 0.0 if column is None else float(next(iterators[sample]))))
-        for layer, sample, neuron, column in kinks
+        Kink(place, between(network, 0.0 if column is None else float(next(iterators[place.sample]))))
+        for place, column in kinks
     )
     pull = network.flat(at.gradient_of_sum(multipliers[:, None] * seeds)) * scale ** (network.degree - 1)
     for own, part, weight in zip(moving, parts, multipliers, strict=True):
@@ -215,8 +210,8 @@ def _over_hulls(
         share = chosen[owner == i] @ found.gates
         for (layer, neuron), on in zip(found.kinks, share.tolist(), strict=True):
             coefficient = on / multipliers[i] if multipliers[i] > 0.0 else 0.0
-            kinks.append(Kink(i, layer + 1, neuron + 1, between(network, float(min(coefficient, 1.0)))))
-    kinks.sort(key=lambda kink: (kink.layer, kink.sample, kink.neuron))
+            kinks.append(Kink(Place(i, layer, neuron), between(network, float(min(coefficient, 1.0)))))
+    kinks.sort(key=lambda kink: (kink.place.layer, kink.place.sample, kink.place.neuron))
     return Kkt(float(best), multipliers, tuple(kinks), gradients.T @ chosen)
 
 
@@ -291,14 +286,14 @@ def _nnls(matrix: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _kinks(
     network: Network, x: np.ndarray, gates: Sequence[np.ndarray], slopes: np.ndarray
-) -> list[tuple[int, int, int, np.ndarray | None]]:
-    """Every zero pre-activation.
+) -> list[tuple[Place, np.ndarray | None]]:
+    """Every zero pre-activation, and what its positive side adds to dq_i/dtheta beyond the negative one.
 
-    Layer and neuron from 1, sample, and what its positive side adds to dq_i/dtheta beyond the negative one; None where
-    that is zero (a dead neuron, a neuron without incoming weights that are trained), as for all beyond depth 2 here.
+    None where that is zero (a dead neuron, a neuron without incoming weights that are trained), as for all beyond depth
+    2 here.
     gates: a hidden layer each, (n, width).  slopes = dq/d(activation) of the first, (n, width).
     """
-    found: list[tuple[int, int, int, np.ndarray | None]] = []
+    found: list[tuple[Place, np.ndarray | None]] = []
     size, jump = network.size, 1.0 - float(network.slope)
     apart = network.depth == 2 and not network.shared
     for layer, gate in enumerate(gates):
@@ -309,7 +304,7 @@ def _kinks(
             if apart and slopes[i, j] and network.trained[0] and present.any() and x[i][present].any():
                 column = np.zeros(size)
                 column[row[present]] = jump * slopes[i, j] * x[i][present]
-            found.append((layer + 1, i, j + 1, column))
+            found.append((Place(i, layer, j), column))
     return found
 
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from harness.problem.fields import FieldError
 from harness.problem.numbers import exact
+from harness.problem.places import layer_name
 
 Activation = Literal["linear", "relu", "leaky_relu"]
 Pattern = tuple[tuple[int, ...], ...]
@@ -95,7 +96,7 @@ class Network:
             raise FieldError("network.fixed", f"there is no layer {len(self.fixed)}")
         layers: list[tuple[Fraction, ...] | None] = []
         for depth, row in enumerate((*self.fixed, *(None,) * (self.depth - len(self.fixed)))):
-            field = f"network.fixed, layer {depth + 1}"
+            field = f"network.fixed, {layer_name(depth)}"
             if row is not None and len(row) != self.sizes[depth]:
                 raise FieldError(field, f"{len(row)} numbers for {self.sizes[depth]} parameters")
             layers.append(None if row is None else tuple(exact(a, field) for a in row))

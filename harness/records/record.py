@@ -21,6 +21,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
+from harness.problem.places import layer_name, layer_of
 from harness.problem.problems import Problem
 from harness.problem.sizes import rank
 
@@ -170,18 +171,18 @@ class Record:
         """The index from 0 of the layer that the certificate is about; None if it is about all weights."""
         problem = self.data["certificate"]["problem"]
         if problem != "full":
-            return int(problem.removeprefix("layer ")) - 1
+            return layer_of(problem)
         # that of the only layer that is trained is the whole one
         return self.instance.network.trained.index(True) if self.kind == "layer better" else None
 
     @property
     def minimised(self) -> str:
         """What the certificate is about, in words."""
-        return "value" if self.layer is None else f"cost of layer {self.layer + 1}"
+        return "value" if self.layer is None else f"cost of {layer_name(self.layer)}"
 
     def costs(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
         """What theta costs, in words.  number: writes one."""
-        name = "value" if self.layer is None else f"layer {self.layer + 1} costs"
+        name = "value" if self.layer is None else f"{layer_name(self.layer)} costs"
         return f"{name} {number(self.cost(theta))}"
 
     def cost(self, theta: Exact) -> Fraction:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from harness.problem.places import layer_of
 from harness.records.record import Exact, exact, value
 
 Certificate = Mapping[str, Any]
@@ -33,7 +34,7 @@ def layers_of(certificate: Certificate) -> list[int]:
     """The layers that the problem is over, from 0."""
     problem = certificate["problem"]
     count = len(certificate["theta"])
-    return [*range(count)] if problem == "full" else [int(problem.removeprefix("layer ")) - 1]
+    return [*range(count)] if problem == "full" else [layer_of(problem)]
 
 
 def one_layer(certificate: Certificate) -> bool:

@@ -17,6 +17,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from harness.claims.table import CLAIMS
+from harness.problem.places import HiddenNeuron, neuron_name
 from harness.records.record import INSTANCE, RECORD, Record
 from harness.report.charts import COLOURS, Level, Line, chart, strips
 from harness.report.figure import figure
@@ -117,7 +118,7 @@ def _directions(record: Record, moving: Film) -> dict[str, Any]:
     if record.apart and record.instance.d == 2 and record.instance.network.fully_connected:
         found = angles(record, moving.direction).T
         lines = [
-            Line(f"neuron {j + 1}", clock, angle.tolist(), j % COLOURS)
+            Line(neuron_name(j), clock, angle.tolist(), j % COLOURS)
             for j, angle in enumerate(found)
             if not np.isnan(angle).all()
         ]
@@ -175,10 +176,10 @@ def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:
     hidden, n = moving.gates.shape[1:]
     if not hidden:
         return []
-    deep = record.instance.network.depth > 2
+    network = record.instance.network
     names = [
-        (f"{layer}.{j + 1}" if deep else f"{j + 1}")
-        for layer, width in enumerate(record.instance.network.widths[1:-1], start=1)
+        HiddenNeuron(layer, j).short(network.depth)
+        for layer, width in enumerate(network.widths[1:-1])
         for j in range(width)
     ]
     rows = [
@@ -187,7 +188,7 @@ def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:
         for i in range(n)
     ][:MAX_STRIPS]
     left_out = f" The first {MAX_STRIPS} of {hidden * n} are shown." if hidden * n > MAX_STRIPS else ""
-    numbered = " Neurons are numbered layer by layer." if deep else ""
+    numbered = " Neurons are numbered layer by layer." if network.depth > 2 else ""
     picture = strips(rows, moving.log_norm.tolist(), across=_CLOCK, up="gates")
     caption = f"Which neuron acts on which point: its input there is positive.{numbered}{left_out}"
     return [_panel("Gates", picture, caption)]

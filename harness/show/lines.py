@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.problem.evaluation import evaluate
 from harness.problem.networks import preactivations
+from harness.problem.places import HiddenNeuron
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 
@@ -30,10 +31,10 @@ def limit_lines(point: Point) -> list[str]:
     lines = neuron_table(problem, [u.tolist() for u in point.theta], signs)
     lines += ["", *_points(point)]
     off = float(problem.network.slope)
-    shown = [k for k in point.kinks if point.multipliers[k.sample] > 0.0 and k.coefficient != off]
+    shown = [k for k in point.kinks if point.multipliers[k.place.sample] > 0.0 and k.coefficient != off]
     for kink in shown:
         lines.append(
-            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {margin_name(problem, kink.sample)}: "
+            f"{kink.place.hidden} is on the edge on point {margin_name(problem, kink.place.sample)}: "
             f"Clarke coefficient {short(kink.coefficient)}"
         )
     if problem.network.kinked:
@@ -106,7 +107,7 @@ def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequen
                 marks = " ".join(_mark(sample[layer][j]) for sample in inputs)
             above = [theta[layer + 1][r[j]] if r[j] >= 0 else None for r in network.patterns[layer + 1]]
             own = [theta[layer][k] if k >= 0 else None for k in row]
-            name = f"{j + 1}" if network.depth == 2 else f"{layer + 1}.{j + 1}"
+            name = HiddenNeuron(layer, j).short(network.depth)
             rows.append((name, _weights(own), _weights(above), marks))
     if network.depth == 1:
         weights = [_weights([theta[0][k] if k >= 0 else None for k in row]) for row in network.patterns[0]]

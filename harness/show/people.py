@@ -50,11 +50,15 @@ def point_text(point: Point) -> str:
     ]
     if network.depth > 1:
         dead = point.dead
-        named = ", ".join(_neuron(point, layer, j) for layer, j in dead[:SOME]) + (", ..." if len(dead) > SOME else "")
+        named = ", ".join(f"neuron {neuron.short(network.depth)}" for neuron in dead[:SOME]) + (
+            ", ..." if len(dead) > SOME else ""
+        )
         lines.append(f"dead neurons: {len(dead)} of {sum(network.widths[1:-1])}{f' ({named})' if dead else ''}")
     near = [each for each in point.close_kinks(SOME) if each[0] < NEAR]
     if near:
-        named = ", ".join(f"{_neuron(point, layer, j)} on point {i} ({size:.1e})" for size, i, layer, j in near)
+        named = ", ".join(
+            f"neuron {place.hidden.short(network.depth)} on point {place.sample} ({size:.1e})" for size, place in near
+        )
         lines.append(f"inputs of neurons near zero: {named}")
     return "\n".join([*lines, *([f"in doubt: {point.doubt}"] if point.doubt else [])])
 
@@ -87,7 +91,3 @@ def _carried(point: Point) -> str:
     order = np.argsort(-point.multipliers, kind="stable")[: min(used, SOME)]
     named = ", ".join(f"{margin_name(point.problem, int(i))} ({short(float(point.multipliers[i]))})" for i in order)
     return f"multipliers on {used} of {len(point.margins)} margins, the largest on point {named}"
-
-
-def _neuron(point: Point, layer: int, j: int) -> str:
-    return f"neuron {j}" if point.problem.network.depth == 2 else f"neuron {layer}.{j}"
