@@ -58,7 +58,6 @@ from harness.certificates.lagrangian import Lagrangian, Part
 from harness.certificates.numbers import (
     GAP,
     Rejected,
-    Vector,
     array,
     choice,
     fields,
@@ -66,7 +65,6 @@ from harness.certificates.numbers import (
     float_up,
     integer,
     number,
-    squared_norm,
     vector,
 )
 from harness.certificates.parameters import cost, flat, read_theta
@@ -75,6 +73,7 @@ from harness.certificates.signs import Signs, Theta, leaders, named, read_signs,
 from harness.certificates.symmetries import Rotation, read_rotations, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
 from harness.problem.networks import preactivations
+from harness.problem.numbers import Vector, squared_norm
 from harness.problem.places import HiddenNeuron, Place, layer_name
 from harness.problem.problems import Problem
 

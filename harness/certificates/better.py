@@ -38,9 +38,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.certificates.bounds import LowerBound, combined, linear_slope, lower_bound
-from harness.certificates.numbers import Rejected, Vector, dot, fields, rows, vector
+from harness.certificates.numbers import Rejected, fields, rows, vector
 from harness.certificates.problems import Block, Name, Neuron, Theta, cost
 from harness.certificates.structures import Structure
+from harness.problem.numbers import Vector, dot
 from harness.problem.places import neuron_name
 from harness.problem.problems import Problem
 

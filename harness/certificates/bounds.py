@@ -34,20 +34,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    array,
-    by_sample,
-    choice,
-    fields,
-    float_down,
-    samples,
-    sqrt_down,
-)
+from harness.certificates.numbers import Rejected, array, by_sample, choice, fields, float_down, samples, sqrt_down
 from harness.certificates.problems import Block, Name
 from harness.certificates.structures import Structure
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector
 
 # How many subsets A a certificate may need; the checker would otherwise be kept busy at will.
 MAX_CASES = 4096

@@ -27,8 +27,9 @@ from fractions import Fraction
 from itertools import chain, combinations, combinations_with_replacement, product
 
 from harness.certificates.bounds import LowerBound, Region, combined, lower_bound
-from harness.certificates.numbers import Rejected, Vector, array, by_sample, choice, fields, samples, vector
+from harness.certificates.numbers import Rejected, array, by_sample, choice, fields, samples, vector
 from harness.certificates.problems import Block, Name
+from harness.problem.numbers import Vector
 
 # How many joint cells a certificate may have.
 MAX_CELLS = 4096

@@ -27,13 +27,14 @@ from harness.certificates.curves import check_curve
 from harness.certificates.descent import check_descent
 from harness.certificates.halves import check_classes, check_mirrored
 from harness.certificates.layers import check_layer
-from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, vector
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_up, vector
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.statements import check_statement
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
+from harness.problem.numbers import Vector
 from harness.problem.problems import Problem
 
 # Kinds with a file of their own, which have their own fields.

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from harness.certificates.numbers import Rejected, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import bounds, sqrt_up
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import squared_norm
 from harness.problem.places import HiddenNeuron, Place, layer_name
 from harness.problem.predicates import Data, Start
 from harness.problem.problems import Problem

@@ -49,17 +49,7 @@ from typing import Any
 from harness.certificates.answer import Checked
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import Gates, gate_of, heard, sign_gates
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    by_sample,
-    choice,
-    fields,
-    float_up,
-    samples,
-    sqrt_down,
-    squared_norm,
-)
+from harness.certificates.numbers import Rejected, by_sample, choice, fields, float_up, samples, sqrt_down
 from harness.certificates.parameters import cost, flat, read_motion, read_theta
 from harness.certificates.places import entries, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
@@ -75,6 +65,7 @@ from harness.certificates.taylor import (
     sqrt_up,
 )
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import Place
 from harness.problem.problems import Problem
 
@@ -210,12 +201,9 @@ class _Curve:
     def _jet(self, term: Term, i: int, layer: int, norm: Fraction, side: int = 1) -> Jet:
         value, gradient, hessian = (side * factor for factor in self.exact.factors(i, layer))
         row = tuple(gradient * v for v in term.gradient)
-        bent = [
-            sum((h * v for h, v in zip(line, self.d, strict=True) if h and v), start=Fraction(0))
-            for line in term.hessian
-        ]
-        second = _dot(row, self.e) + hessian * _dot(bent, self.d) / 2
-        return Jet(row, value * term.value, _dot(row, self.d), second, self.bounds.of(layer, norm))
+        bent = [dot(line, self.d) for line in term.hessian]
+        second = dot(row, self.e) + hessian * dot(bent, self.d) / 2
+        return Jet(row, value * term.value, dot(row, self.d), second, self.bounds.of(layer, norm))
 
     def require_inactive(self, active: Sequence[int]) -> None:
         """Whether the other margins are greater than 1 at every point t.  Raises Rejected."""
@@ -233,7 +221,7 @@ class _Curve:
         ]:
             if jet.first <= jet.lipschitz[1] * self.radius * length:
                 raise Rejected(f"{name} does not clearly grow along d")
-        if _dot(self.flat, self.d) >= -self.radius * length:
+        if dot(self.flat, self.d) >= -self.radius * length:
             raise Rejected("the norm does not clearly fall along d")
 
     def _used(self, active: Sequence[int]) -> list[Place]:
@@ -268,7 +256,7 @@ class _Curve:
         for jet in quiet:
             if jet.first <= jet.lipschitz[1] * radius * length + jet.lipschitz[0] * change:
                 raise Rejected("a kink does not clearly leave to its side along d")
-        if squared_norm(self.d) + 2 * _dot(self.flat, self.e) + cross + 2 * radius * bend >= 0:
+        if squared_norm(self.d) + 2 * dot(self.flat, self.e) + cross + 2 * radius * bend >= 0:
             raise Rejected("the norm does not clearly fall to second order")
 
     def _require_chosen(self, row: int, paths: Sequence[Sequence[bool]]) -> None:
@@ -285,7 +273,7 @@ class _Curve:
         if not jets:
             return Fraction(0)
         moved = self.radius * sqrt_up(sum((jet.lipschitz[1] ** 2 for jet in jets), start=Fraction(0)))
-        gram = [[_dot(a.row, b.row) for b in jets] for a in jets]
+        gram = [[dot(a.row, b.row) for b in jets] for a in jets]
         least = Fraction(sqrt_down(least_eigenvalue(gram)))
         if least <= 2 * moved:
             raise Rejected("the gradients of the active samples and kinks are not clearly independent")
@@ -325,7 +313,3 @@ class _Curve:
                     if block[k][j] != block[b][j] or (loud and not block[k][j]):
                         first, second = given.rows[k][0], given.rows[b][0]
                         raise Rejected(f"samples {first} and {second} do not have the same gates")
-
-
-def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
-    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))

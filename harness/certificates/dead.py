@@ -36,11 +36,12 @@ from fractions import Fraction
 
 from harness.certificates.definite import exceeds
 from harness.certificates.gradients import Gates, backward, forward, gate_of, side_of
-from harness.certificates.numbers import Rejected, Vector, array, fields, integer, number, squared_norm
+from harness.certificates.numbers import Rejected, array, fields, integer, number
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, leaders, named
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
+from harness.problem.numbers import Vector, squared_norm
 from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 

@@ -24,10 +24,11 @@ from fractions import Fraction
 
 from harness.certificates.answer import Checked
 from harness.certificates.integers import margins, rates
-from harness.certificates.numbers import Rejected, choice, dot, fields, float_up, root_up, squared_norm
+from harness.certificates.numbers import Rejected, choice, fields, float_up, root_up
 from harness.certificates.parameters import read_motion, read_theta
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import dot, squared_norm
 from harness.problem.problems import Problem
 
 

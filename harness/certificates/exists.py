@@ -33,12 +33,13 @@ import numpy as np
 
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import heard, kinks_of, sign_gates
-from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, weights
 from harness.certificates.symmetries import Rotation, rotations, tangent
 from harness.certificates.taylor import Exact, bounds, margin, margin_norms, require_small, sqrt_up
 from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import Place
 from harness.problem.problems import Problem
 

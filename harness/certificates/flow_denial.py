@@ -18,11 +18,12 @@ from fractions import Fraction
 from typing import Any
 
 from harness.certificates.flow_start import End
-from harness.certificates.numbers import Rejected, Vector, squared_norm, vector
+from harness.certificates.numbers import Rejected, vector
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import neurons_of
 from harness.certificates.signs import Signs, Theta, read_signs
 from harness.certificates.structures import read_structure
+from harness.problem.numbers import Vector, squared_norm
 from harness.problem.places import layer_of
 from harness.problem.problems import Problem
 

@@ -28,12 +28,13 @@ from fractions import Fraction
 
 from harness.certificates.flow_start import End
 from harness.certificates.gradients import Gates, gate_of, gradient
-from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up, squared_norm
+from harness.certificates.numbers import Rejected, root_down, root_up
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import sqrt_up
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import HiddenNeuron, layer_name
 
 Reached = set[tuple[int, int]]

@@ -27,20 +27,9 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import (
-    GAP,
-    Rejected,
-    Vector,
-    choice,
-    dot,
-    fields,
-    float_down,
-    float_up,
-    sqrt_down,
-    squared_norm,
-    vector,
-)
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_down, float_up, sqrt_down, vector
 from harness.certificates.parameters import cost, read_theta
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.predicates import mirrored
 from harness.problem.problems import Problem
 

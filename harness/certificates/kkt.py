@@ -28,11 +28,12 @@ from itertools import product
 
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import gate_of, gradient, heard, kinks_of, sign_gates, unit
-from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, integer, number, squared_norm
+from harness.certificates.numbers import Rejected, array, fields, float_up, integer, number
 from harness.certificates.parameters import flat
 from harness.certificates.places import read_neuron
 from harness.certificates.signs import Signs, Theta
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 

@@ -43,16 +43,13 @@ from harness.certificates.answer import Checked
 from harness.certificates.numbers import (
     GAP,
     Rejected,
-    Vector,
     array,
     choice,
-    dot,
     fields,
     float_down,
     float_up,
     integer,
     number,
-    squared_norm,
     vector,
 )
 from harness.certificates.parameters import read_theta
@@ -61,6 +58,7 @@ from harness.certificates.problems import only_layer
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, less, squared_norm
 from harness.problem.places import Place, layer_name, layer_of, neuron_name
 from harness.problem.problems import Problem
 
@@ -364,12 +362,12 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
             continue
         rest = form
         for e, length in basis:
-            rest = _less(rest, dot(rest, e) / length, e)
+            rest = less(rest, dot(rest, e) / length, e)
         if any(rest):
             length = squared_norm(rest)
             basis.append((rest, length))
-            point = _less(point, dot(point, rest) / length, rest)
-    if squared_norm(_less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
+            point = less(point, dot(point, rest) / length, rest)
+    if squared_norm(less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
         raise Rejected("no point with the signs is within 1e-9 of theta")
     for (i, layer, j), gate in gates.items():
         form = forms[i][layer - problem.layer][j]
@@ -378,7 +376,3 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
     margins = (problem.margin(row, forms[sample][-1]) for row, (sample, _) in enumerate(problem.given.rows))
     if any(form is None or dot(form, point) <= 0 for form in margins):
         raise Rejected("the point with the signs next to theta has a margin that is not positive")
-
-
-def _less(a: Vector, factor: Fraction, b: Vector) -> Vector:
-    return tuple(p - factor * q for p, q in zip(a, b, strict=True))

@@ -15,9 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from harness.problem.fields import FieldError
-from harness.problem.numbers import kind
-
-Vector = tuple[Fraction, ...]
+from harness.problem.numbers import Vector, kind
 
 # "optimal" means a proven lower bound of at least (1 - GAP) times the value.
 GAP = Fraction(1, 10**9)
@@ -129,16 +127,6 @@ def samples(value: object, field: str, n: int) -> frozenset[int]:
     if len(set(chosen)) != len(chosen):
         raise FieldError(field, "a sample occurs twice")
     return frozenset(chosen)
-
-
-def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
-    """a . b, exactly."""
-    return sum((p * q for p, q in zip(a, b, strict=True)), start=Fraction(0))
-
-
-def squared_norm(a: Sequence[Fraction]) -> Fraction:
-    """|a|^2, exactly."""
-    return dot(a, a)
 
 
 def float_down(value: Fraction) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, rows, squared_norm
+from harness.certificates.numbers import Rejected, rows
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, squared_norm
 from harness.problem.places import layer_name
 
 

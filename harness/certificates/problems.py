@@ -28,8 +28,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
-from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import layer_name, neuron_name
 from harness.problem.problems import Problem
 

@@ -40,21 +40,19 @@ from harness.certificates.integers import margins
 from harness.certificates.numbers import (
     GAP,
     Rejected,
-    Vector,
     choice,
-    dot,
     fields,
     float_down,
     float_up,
     number,
     root_down,
     root_up,
-    squared_norm,
     vector,
 )
 from harness.certificates.parameters import cost, read_theta
 from harness.certificates.signs import Theta, weights
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.problems import Problem
 
 Matrix = list[list[Fraction]]
@@ -85,7 +83,7 @@ def check_product(given: Problem, certificate: object) -> Checked:
         square = number(found["square"], "certificate.square")
         _require_square(_form(network, theta, pull), square)
     else:
-        reached = [[row[c] for c in reaching(network)] for row in pull]
+        reached = [[row[c] for c in network.seen] for row in pull]
         if has_square(network):
             square = number(found["square"], "certificate.square")
             _require_square(reached, square)
@@ -199,14 +197,6 @@ def _repeats(network: Network) -> int:
     for pattern in network.patterns:
         product *= max(Counter(k for row in pattern for k in row if k >= 0).values(), default=0)
     return product
-
-
-def reaching(network: Network) -> list[int]:
-    """The coordinates of x from which a path leads to an output."""
-    live = set(range(network.outputs))
-    for pattern in reversed(network.patterns):
-        live = {c for r in live for c, k in enumerate(pattern[r]) if k >= 0}
-    return sorted(live)
 
 
 def _require_square(matrix: Matrix, square: Fraction) -> None:

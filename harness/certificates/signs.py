@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array, choice, dot, squared_norm
+from harness.certificates.numbers import Rejected, array, choice
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import Place
 from harness.problem.problems import Problem
 

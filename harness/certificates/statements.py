@@ -31,25 +31,13 @@ from fractions import Fraction
 from typing import Any
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    array,
-    choice,
-    dot,
-    fields,
-    float_up,
-    integer,
-    root_up,
-    sqrt_down,
-    squared_norm,
-    vector,
-)
+from harness.certificates.numbers import Rejected, array, choice, fields, float_up, integer, root_up, sqrt_down, vector
 from harness.certificates.parameters import cost, read_theta
 from harness.certificates.signs import Theta, weights
 from harness.certificates.taylor import bounds, margin_norms, sqrt_up
 from harness.certificates.values import bounded
 from harness.problem.networks import preactivations
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.places import neuron_name
 from harness.problem.predicates import is_diagonal, spread
 from harness.problem.problems import Problem

@@ -22,9 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array, choice, dot, fields, squared_norm
+from harness.certificates.numbers import Rejected, array, choice, fields
 from harness.certificates.problems import Neuron, Theta
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, less, squared_norm
 from harness.problem.problems import Problem
 
 # How far theta's own zeros may be from zero, relative to the sizes involved; squared, to do without roots.
@@ -129,13 +130,9 @@ def _project(w: Vector, patches: list[Vector]) -> Vector:
     for patch in patches:
         rest = patch
         for e, length in basis:
-            rest = _less(rest, dot(rest, e) / length, e)
+            rest = less(rest, dot(rest, e) / length, e)
         if any(rest):
             basis.append((rest, squared_norm(rest)))
     for e, length in basis:
-        w = _less(w, dot(w, e) / length, e)
+        w = less(w, dot(w, e) / length, e)
     return w
-
-
-def _less(a: Vector, factor: Fraction, b: Vector) -> Vector:
-    return tuple(p - factor * q for p, q in zip(a, b, strict=True))

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array
+from harness.certificates.numbers import Rejected, array
 from harness.certificates.places import read_neuron
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector
 from harness.problem.places import layer_name, neuron_name
 
 Rotation = tuple[int, int, int]

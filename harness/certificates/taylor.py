@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.certificates.numbers import Rejected, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import squared_norm
 from harness.problem.problems import Problem
 
 # Terms from this order on are not looked at.

@@ -26,19 +26,10 @@ from itertools import combinations, product
 from math import comb
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import (
-    GAP,
-    Rejected,
-    choice,
-    dot,
-    fields,
-    float_down,
-    float_up,
-    root_down,
-    squared_norm,
-)
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_down, float_up, root_down
 from harness.certificates.parameters import read_theta
 from harness.problem.networks import Network
+from harness.problem.numbers import dot, squared_norm
 from harness.problem.problems import Problem
 
 MOST_VERTICES = 20_000

@@ -246,6 +246,19 @@ class Network:
         return tuple(found)
 
     @cached_property
+    def reaching(self) -> list[tuple[int, int]]:
+        """The outputs, each with the coordinates of x from which a path of weights leads to it."""
+        live = {(k, k) for k in range(self.outputs)}
+        for pattern in reversed(self.patterns):
+            live = {(output, c) for output, r in live for c, k in enumerate(pattern[r]) if k >= 0}
+        return sorted(live)
+
+    @cached_property
+    def seen(self) -> list[int]:
+        """The coordinates of x from which a path of weights leads to some output."""
+        return sorted({c for _, c in self.reaching})
+
+    @cached_property
     def repeated(self) -> tuple[bool, ...]:
         """For every layer whether some parameter occurs twice or more in it."""
         return tuple(len(order) > len(starts) for order, starts in self.places)

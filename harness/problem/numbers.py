@@ -16,7 +16,8 @@ from numbers import Integral
 
 from harness.problem.fields import FieldError
 
-Rows = tuple[tuple[Fraction, ...], ...]
+Vector = tuple[Fraction, ...]
+Rows = tuple[Vector, ...]
 
 # Python converts at most 4300 digits between int and text; 14000 bits are 4215 digits.
 _MAX_BITS = 14_000
@@ -106,6 +107,22 @@ def as_json(number: float | Fraction) -> int | str:
 
 def rows_text(rows: Rows) -> str:
     return "[" + ", ".join("[" + ", ".join(map(number_text, row)) + "]" for row in rows) + "]"
+
+
+def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    """a . b, exactly."""
+    # to look for zeros is cheap beside a product of fractions
+    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))
+
+
+def squared_norm(a: Sequence[Fraction]) -> Fraction:
+    """|a|^2, exactly."""
+    return dot(a, a)
+
+
+def less(a: Sequence[Fraction], factor: Fraction, b: Sequence[Fraction]) -> Vector:
+    """a - factor b, exactly."""
+    return tuple(p - factor * q for p, q in zip(a, b, strict=True))
 
 
 def kind(value: object) -> str:
