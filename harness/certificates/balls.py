@@ -67,7 +67,7 @@ from harness.certificates.numbers import (
     number,
     vector,
 )
-from harness.certificates.parameters import cost, flat, read_theta
+from harness.certificates.parameters import flat, objective, read_theta
 from harness.certificates.places import entries, read_neuron, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, read_rotations, tangent
@@ -110,20 +110,20 @@ def check_ball(given: Problem, certificate: object) -> Checked:
         raise Rejected("theta has a margin that is not positive")
     if signs is not None:
         require_signs(given, theta, signs)
-    own = cost(network, theta)
+    own = objective(network, theta)
     # At least what theta costs once it is scaled to least margin 1: its degree is at least 1.
-    worth = own / lowest**2 if lowest < 1 else own
+    value = own / lowest**2 if lowest < 1 else own
     if (1 / lowest - 1) ** 2 * 2 * own > radius**2:
         raise Rejected("theta, scaled to least margin 1, is not in the ball")
     rotations = read_rotations(found["rotations"], "certificate.rotations", network)
-    ball = _Ball(given, theta, signs, radius, rotations, worth)
+    ball = _Ball(given, theta, signs, radius, rotations, value)
     walk = _Walk()
     ball.walk(found["tree"], "certificate.tree", walk)
     assert walk.least is not None
-    below, above = float_down(walk.least), float_up(worth)
-    if walk.least < (1 - GAP) * worth:
+    below, above = float_down(walk.least), float_up(value)
+    if walk.least < (1 - GAP) * value:
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
-    gap = max(0.0, float_up(1 - walk.least / worth))
+    gap = max(0.0, float_up(1 - walk.least / value))
     reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
     return Checked(True, reason, above, below, gap)
 
@@ -136,7 +136,7 @@ class _Ball:
         signs: Signs | None,
         radius: Fraction,
         rotations: Sequence[Rotation],
-        worth: Fraction,
+        value: Fraction,
     ) -> None:
         self.given, self.theta, self.signs, self.radius = given, theta, signs, radius
         self.flat: Vector = flat(given.network, theta)
@@ -148,7 +148,7 @@ class _Ball:
         self.rotations = rotations
         self.tangents = [tangent(given.network, self.flat, rotation) for rotation in rotations]
         self.dead: dict[HiddenNeuron, Dead] = {}
-        self.worth = worth
+        self.value = value
         self._require_signs_kept()
 
     def _require_signs_kept(self) -> None:
@@ -221,7 +221,7 @@ class _Ball:
         if not exceeds(turned, mu):
             raise Rejected(f"{at}: the Hessian is not clearly positive definite")
         slope = sqrt_up(squared_norm(sums.gradient))
-        if mu * self.radius**2 / 4 - slope * self.radius <= self.worth - sums.value:
+        if mu * self.radius**2 / 4 - slope * self.radius <= self.value - sums.value:
             raise Rejected(f"{at}: the cost does not clearly grow towards the edge of the ball")
         return sums.value - slope * self.radius
 

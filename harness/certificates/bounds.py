@@ -3,8 +3,8 @@
 For multipliers alpha >= 0 and any feasible point, sum(alpha) <= sum_i alpha_i q_i = sum_j psi_j(z_j) with
 psi_j(z) = sum_i alpha_i y_i t_j sigma(z . p_ij) (problems.py).  If psi_j(z) <= D_j |z| on a region, then on it
 
-    full:     cost >= sum_j |u_j| >= sum(alpha) / max_j D_j,
-    a layer:  cost >= 1/2 sum(alpha)^2 / sum_j D_j^2   (Cauchy-Schwarz).
+    full:     value >= sum_j |u_j| >= sum(alpha) / max_j D_j,
+    a layer:  value >= 1/2 sum(alpha)^2 / sum_j D_j^2   (Cauchy-Schwarz).
 
 Where sigma is the identity, psi_j(z) = z . (sum_i alpha_i y_i t_j p_ij), so D_j is the norm of that vector.  Where it
 has a kink, with slope g at negative arguments, a region says of every sample that its gate is on (sigma(s) = s), off

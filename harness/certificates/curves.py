@@ -50,7 +50,7 @@ from harness.certificates.answer import Checked
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import Gates, gate_of, heard, sign_gates
 from harness.certificates.numbers import Rejected, by_sample, choice, fields, float_up, samples, sqrt_down
-from harness.certificates.parameters import cost, flat, read_motion, read_theta
+from harness.certificates.parameters import flat, objective, read_motion, read_theta
 from harness.certificates.places import entries, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.taylor import (
@@ -112,7 +112,7 @@ def check_curve(given: Problem, certificate: object) -> Checked:
         curve.require_first(active)
     else:
         curve.require_second(active, implied)
-    value = float_up(cost(network, theta))
+    value = float_up(objective(network, theta))
     reason = "arbitrarily close to the limit a feasible point costs less: a curve along which the margins hold"
     return Checked(True, reason, value)
 

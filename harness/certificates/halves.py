@@ -18,7 +18,7 @@ norm(beta) <= sum_j |v_j| |w_j|.
 
     {"kind": "classes" or "mirrored", "problem": "full", "scope": S, "theta": ..., "alpha": [n numbers]}
 
-Accepted where the bound is at least (1 - 1e-9) of theta's cost at min q = 1.
+Accepted where the bound is at least (1 - 1e-9) of theta's value.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fractions import Fraction
 
 from harness.certificates.answer import Checked
 from harness.certificates.numbers import GAP, Rejected, choice, fields, float_down, float_up, sqrt_down, vector
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.parameters import objective, read_theta
 from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.predicates import mirrored
 from harness.problem.problems import Problem
@@ -64,13 +64,13 @@ def _check(given: Problem, certificate: object, bounded: Callable[[Problem, Vect
     lowest = min(given.margins(theta))
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
-    worth = cost(network, theta) / lowest
+    value = objective(network, theta) / lowest
     bound = bounded(given, alpha)
-    below, above = float_down(bound), float_up(worth)
-    if bound < (1 - GAP) * worth:
+    below, above = float_down(bound), float_up(value)
+    if bound < (1 - GAP) * value:
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
     reason = f"no feasible point {'at all' if scope == 'global' else 'nearby'} costs less than {below:.12g}"
-    return Checked(True, reason, above, below, max(0.0, float_up(1 - bound / worth)))
+    return Checked(True, reason, above, below, max(0.0, float_up(1 - bound / value)))
 
 
 def _classes(given: Problem, alpha: Vector) -> Fraction:

@@ -27,8 +27,8 @@ signs.  Accepted where every leaf's bound is at least (1 - 1e-9) of what theta's
 proves the opposite.  EVERY feasible z with the signs costs at least L: the bound above with the gates of the signs,
 those of zeros off, and nu of either sign at zeros, where the form is 0.  "better" is exactly feasible and costs less
 than L.  For scope "local" it also lies in a closed cell with all points that have the signs (its own pre-activations
-have none of the opposite sign), where the q_i are linear and the cost is convex: the segment from any such point to
-"better" is feasible, and the cost falls along it at once.  For linear networks the cell is everything.
+have none of the opposite sign), where the q_i are linear and the objective is convex: the segment from any such
+point to "better" is feasible, and the objective falls along it at once.  For linear networks the cell is everything.
 """
 
 from __future__ import annotations
@@ -182,11 +182,11 @@ def check_layer(given: Problem, certificate: object) -> Checked:
     lowest = min(problem.margins(theta[layer])[0])
     if lowest <= 0:
         raise Rejected("theta has a margin that is not positive")
-    # Twice the cost of theta's layer at min q = 1.
-    worth = squared_norm(theta[layer]) / lowest**2
+    # Twice the value of theta's layer.
+    square = squared_norm(theta[layer]) / lowest**2
     if kind == "layer tree":
-        return _check_tree(problem, scope, signs, found["tree"], worth)
-    return _check_better(problem, scope, signs, theta, found, worth)
+        return _check_tree(problem, scope, signs, found["tree"], square)
+    return _check_better(problem, scope, signs, theta, found, square)
 
 
 KINDS = ("layer tree", "layer better")
@@ -218,18 +218,18 @@ def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
     }
 
 
-def _check_tree(problem: Layer, scope: str, signs: Signs | None, tree: object, worth: Fraction) -> Checked:
+def _check_tree(problem: Layer, scope: str, signs: Signs | None, tree: object, square: Fraction) -> Checked:
     bounds = _Bounds(gates=_given(problem, signs) if scope == "local" else {})
     _walk(problem, tree, "certificate.tree", bounds, 0)
     if bounds.least is None:
         raise Rejected("the leaves say that there is no feasible point, and there is one")
-    if bounds.least < (1 - GAP) * worth:
-        below, above = float_down(bounds.least / 2), float_up(worth / 2)
+    if bounds.least < (1 - GAP) * square:
+        below, above = float_down(bounds.least / 2), float_up(square / 2)
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
-    gap = max(0.0, float_up(1 - bounds.least / worth))
+    gap = max(0.0, float_up(1 - bounds.least / square))
     where = "next to the limit" if scope == "local" else "at all"
     reason = f"no feasible point of the layer {where} costs less than {float_down(bounds.least / 2):.12g}"
-    return Checked(True, reason, float_up(worth / 2), float_down(bounds.least / 2), gap)
+    return Checked(True, reason, float_up(square / 2), float_down(bounds.least / 2), gap)
 
 
 def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) -> None:
@@ -314,7 +314,7 @@ def _ratio(
 
 
 def _check_better(
-    problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], worth: Fraction
+    problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], square: Fraction
 ) -> Checked:
     better = vector(found["better"], "certificate.better", problem.size)
     alpha = vector(found["alpha"], "certificate.alpha", len(problem.given.rows))
@@ -327,16 +327,16 @@ def _check_better(
     for (sample, _), margin in zip(problem.given.rows, q, strict=True):
         if margin < 1:
             raise Rejected(f"the better point is not feasible: its margin on sample {sample} is below 1")
-    cost = squared_norm(better)
-    if floor is None or not floor > cost:
+    length = squared_norm(better)
+    if floor is None or not floor > length:
         raise Rejected("the better point does not cost less than every point with the signs")
     if scope == "local":
         for place, gate in gates.items():
             if inputs[place] * (1 if gate else -1) < 0:
                 raise Rejected(f"the better point leaves the cell: {place}")
-    above, below = float_up(cost / 2), float_down(floor / 2)
+    above, below = float_up(length / 2), float_down(floor / 2)
     reason = f"a feasible point of the layer costs {above:.9g}, every one with the signs at least {below:.9g}"
-    return Checked(True, reason, float_up(worth / 2), above, max(0.0, 1.0 - above / below))
+    return Checked(True, reason, float_up(square / 2), above, max(0.0, 1.0 - above / below))
 
 
 def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> None:

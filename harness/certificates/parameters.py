@@ -35,6 +35,6 @@ def flat(network: Network, theta: Sequence[Vector]) -> Vector:
     return tuple(v for u in network.of_trained(theta) for v in u)
 
 
-def cost(network: Network, theta: Theta) -> Fraction:
+def objective(network: Network, theta: Theta) -> Fraction:
     """1/2 |theta|^2 over the trained layers."""
     return squared_norm(flat(network, theta)) / 2

@@ -32,7 +32,7 @@ from typing import Any
 
 from harness.certificates.answer import Checked
 from harness.certificates.numbers import Rejected, array, choice, fields, float_up, integer, root_up, sqrt_down, vector
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.parameters import objective, read_theta
 from harness.certificates.signs import Theta, weights
 from harness.certificates.taylor import bounds, margin_norms, sqrt_up
 from harness.certificates.values import bounded
@@ -51,14 +51,14 @@ class Ball:
     def __init__(self, given: Problem, theta: Theta) -> None:
         self.given, self.theta = given, theta
         self.network = given.network
-        self.norm = sqrt_up(2 * cost(self.network, theta))
+        self.norm = sqrt_up(2 * objective(self.network, theta))
         self.radius = NEAR * self.norm
         self._steep = bounds(self.network, theta, self.radius)
 
     @property
     def value(self) -> tuple[Fraction, Fraction]:
         """Bounds of 1/2 |theta|^2."""
-        middle, moved = cost(self.network, self.theta), self.norm * self.radius
+        middle, moved = objective(self.network, self.theta), self.norm * self.radius
         return middle - moved, middle + moved + self.radius**2 / 2
 
     def margins(self) -> list[tuple[Fraction, Fraction]]:
@@ -119,7 +119,7 @@ def check_statement(given: Problem, certificate: object) -> Checked:
     witness = fields(found["witness"], "certificate.witness", (), None)
     reason = STATEMENTS[says](Ball(given, theta), witness)
     m = network.degree
-    return Checked(True, reason, float_up(root_up(cost(network, theta) ** m / lowest**2, m)))
+    return Checked(True, reason, float_up(root_up(objective(network, theta) ** m / lowest**2, m)))
 
 
 # --- the statements: each raises Rejected unless it is false on the whole ball ---

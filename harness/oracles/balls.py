@@ -245,7 +245,7 @@ class _Leaf:
     def _penalties(
         self, hessian: np.ndarray, outer: np.ndarray, square: np.ndarray, turned: np.ndarray
     ) -> tuple[float, float, float]:
-        """mu, rho, weight with which the cost grows most towards the edge of the ball; zeros where none is convex."""
+        """mu, rho, weight with which it grows most towards the edge of the ball; zeros where none is convex."""
         best, found = -np.inf, (0.0, 0.0, 0.0)
         for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES) if self.squares else (0.0,)):
             bent = hessian + rho * outer + weight * square + turned

@@ -72,8 +72,8 @@ class _Problem:
         )
         if not least > 0.0:
             return -np.inf
-        worth = 0.5 * float(moved[self.own] @ moved[self.own]) * least ** (-2.0 / self.degree)
-        return 1.0 - worth / self.value
+        value = 0.5 * float(moved[self.own] @ moved[self.own]) * least ** (-2.0 / self.degree)
+        return 1.0 - value / self.value
 
 
 def _ways(problem: _Problem, guess: np.ndarray | None) -> Iterator[np.ndarray]:

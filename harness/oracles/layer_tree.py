@@ -2,8 +2,8 @@
 
 Once every gate that a sample feels is given, its margin is a linear form and the best point that respects the given
 gates and these samples is a point of least norm of a polyhedron: a lower bound for all completions.  While it is
-less than the limit's cost, split on a gate of the sample that the point serves worst.  The tree is the proof of
-optimality; a leaf with all gates given and a lower cost holds a better point.  Locally the gates whose signs are
+less than the limit's value, split on a gate of the sample that the point serves worst.  The tree is the proof of
+optimality; a leaf with all gates given and a lower value holds a better point.  Locally the gates whose signs are
 not zero in the limit are given from the start.
 """
 
@@ -158,13 +158,13 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
     # Towards the limit, off the walls on which rounding may put the point on the wrong side.
     for blend in (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and forms.kinked else (0.0,):
         apex = (1.0 - blend) * z + blend * forms.z
-        cost = 0.5 * float(apex @ apex)
+        own = 0.5 * float(apex @ apex)
         for bits in (2, 4, 8, 14, 20, 30, 45):
             slack = 2.0 ** (1 - bits)
             for stretch in (0.0, slack, 8.0 * slack):
                 exact = [rounded(v * (1.0 + stretch), bits) for v in apex.tolist()]
-                worth = 0.5 * float(sum(v * v for v in exact))
-                if worth >= low * (1.0 - LEAST_GAIN) or (bits < 45 and worth > cost + 0.1 * (low - cost)):
+                reached = 0.5 * float(sum(v * v for v in exact))
+                if reached >= low * (1.0 - LEAST_GAIN) or (bits < 45 and reached > own + 0.1 * (low - own)):
                     continue
                 if forms.evaluate(np.array([float(v) for v in exact]))[0].min() < 1.0 - 1e-12:
                     continue
@@ -174,8 +174,8 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
                     "alpha": alpha,
                     "nu": nu,
                 }
-                reason = f"a point of the layer at cost {worth:.6g} is better"
-                claim = Verdict("not_optimal", value, worth, reason, certificate)
+                reason = f"a point of the layer at cost {reached:.6g} is better"
+                claim = Verdict("not_optimal", value, reached, reason, certificate)
                 verdict = attested(forms.point.problem, claim, certify)
                 if verdict.status == "not_optimal":
                     return verdict

@@ -56,12 +56,12 @@ def _one_path_will_do(network: Network) -> bool:
 
 def cheaper(point: Point, theta: list[np.ndarray], certify: bool) -> Verdict | None:
     """The global verdict that this point proves; None where it is not clearly cheaper than the limit."""
-    for cheaper_one, worth in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
+    for cheaper_one, value in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
         certificate = {
             **header(stated(point.problem.network, point.theta), "cheaper", "global"),
             "better": [[as_json(v) for v in u] for u in cheaper_one],
         }
-        verdict = Verdict("not_optimal", point.value, worth, f"a point at cost {worth:.6g} is better", certificate)
+        verdict = Verdict("not_optimal", point.value, value, f"a point at cost {value:.6g} is better", certificate)
         return attested(point.problem, verdict, certify)
     return None
 

@@ -142,18 +142,18 @@ class Record:
             network.flat([np.array([float(a) for a in u]) for u in theta]) for theta in (self.limit, d, e)
         )
 
-        def worth(eps: float) -> float:
+        def value_at(eps: float) -> float:
             theta = limit + eps * first + eps * eps * second
             least = least_margin(self.instance.problem, [u.tolist() for u in network.split(theta)])
             return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / network.degree)
 
         farthest = 4.0 * float(np.linalg.norm(limit) / np.linalg.norm(first))
         tried = farthest * 2.0 ** (-np.arange(8 * 24 + 1) / 8.0)[::-1]
-        best = int(np.argmin([worth(eps) for eps in tried]))
+        best = int(np.argmin([value_at(eps) for eps in tried]))
         low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
         for _ in range(40):
             left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
-            low, high = (low, right) if worth(left) < worth(right) else (left, high)
+            low, high = (low, right) if value_at(left) < value_at(right) else (left, high)
         return d, e, float(low + high) / 2.0
 
     @property
@@ -180,13 +180,13 @@ class Record:
         """What the certificate is about, in words."""
         return "value" if self.layer is None else f"cost of {layer_name(self.layer)}"
 
-    def costs(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
-        """What theta costs, in words.  number: writes one."""
+    def objective_text(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
+        """What is minimised, at theta, in words.  number: writes one."""
         name = "value" if self.layer is None else f"{layer_name(self.layer)} costs"
-        return f"{name} {number(self.cost(theta))}"
+        return f"{name} {number(self.objective(theta))}"
 
-    def cost(self, theta: Exact) -> Fraction:
-        """What is minimised, at theta: the value, or the cost of one layer."""
+    def objective(self, theta: Exact) -> Fraction:
+        """What is minimised, at theta: the value, or that of one layer."""
         return self.value(theta) if self.layer is None else value(theta[self.layer : self.layer + 1])
 
     def value(self, theta: Exact) -> Fraction:

@@ -13,7 +13,7 @@ Certificate = Mapping[str, Any]
 
 
 def simplicity(certificate: Certificate) -> tuple[int, Fraction]:
-    """Less is simpler: the largest denominator of the better point, and its cost; of a curve the denominator alone.
+    """Less is simpler: the largest denominator of the better point, and its value; of a curve the denominator alone.
 
     What is stated of the limit itself has no better point.
     """

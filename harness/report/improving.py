@@ -1,8 +1,8 @@
 """The way from a limit to something better: a curve of weights, and what is gained along it.
 
-Every point on it is scaled, so that a point costs what it is worth: to the least margin of the limit at the beginning,
-which is 1, to that of the better point at the end, and in proportion between.  Where only one layer may change, only
-that is scaled, and only it costs.
+Every point on it is scaled, so that values compare: to the least margin of the limit at the beginning, which is 1, to
+that of the better point at the end, and in proportion between.  Where only one layer may change, only that is scaled,
+and only it counts.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ STEPS = 60
 
 @dataclass(frozen=True)
 class Way:
-    """distance: |theta(s) - theta~| / |theta~| of each point.  worth: its cost, None where a point is on the wrong
+    """distance: |theta(s) - theta~| / |theta~| of each point.  values: the value, None where a point is on the wrong
     side.  said: what the curve is, in words.  The last point is the better point."""
 
     distance: list[float]
-    worth: list[float | None]
+    values: list[float | None]
     said: str
 
 
@@ -39,16 +39,16 @@ def way(record: Record) -> Way:
     norm = math.hypot(*_trained(record, start))
     shown = [point or theta for point, theta in zip(points, thetas, strict=True)]
     distance = [math.dist(_trained(record, theta), _trained(record, start)) / norm for theta in (*shown, end)]
-    return Way(distance, [None if point is None else _cost(record, point) for point in (*points, end)], said)
+    return Way(distance, [None if point is None else _objective(record, point) for point in (*points, end)], said)
 
 
-def worth(record: Record, theta: Floats) -> float | None:
+def scaled_value(record: Record, theta: Floats) -> float | None:
     """The value of theta scaled to least margin 1, of one layer where the certificate is about one."""
     scaled = _scaled(record, theta, 1.0)
-    return None if scaled is None else _cost(record, scaled)
+    return None if scaled is None else _objective(record, scaled)
 
 
-def _cost(record: Record, theta: Floats) -> float:
+def _objective(record: Record, theta: Floats) -> float:
     numbers = _trained(record, theta) if record.layer is None else theta[record.layer]
     return 0.5 * sum(a * a for a in numbers)
 

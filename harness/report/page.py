@@ -137,7 +137,7 @@ def _layers(record: Record, theta: Exact) -> str:
 
 def _limit(record: Record) -> str:
     limit = record.data["limit"]
-    layer = "" if record.layer is None else f"; {record.costs(record.limit, short)}"
+    layer = "" if record.layer is None else f"; {record.objective_text(record.limit, short)}"
     lines = [
         _point(record, record.limit, gates=record.data["structure"].get("gates")),
         f"Value 1/2 ||theta~||^2 = {short(record.value(record.limit))}{layer}. "
@@ -157,12 +157,12 @@ def _limit(record: Record) -> str:
 
 
 def _better(record: Record) -> str:
-    before, after = record.cost(record.limit), record.cost(record.better)
+    before, after = record.objective(record.limit), record.objective(record.better)
     margins = record.instance.problem.margins(record.better)
     ends = "The best point, about, on the curve of the certificate.\n\n" if record.kind == "curve" else ""
     return (
         f"{ends}{_point(record, record.better)}\n\n"
-        f"{record.costs(record.better, short).capitalize()}: lower by {short(before - after)}, "
+        f"{record.objective_text(record.better, short).capitalize()}: lower by {short(before - after)}, "
         f"that is {float(100 * (before - after) / before):.3g} %. "
         f"Margins {vector(margins)}, every one at least 1 exactly."
     )

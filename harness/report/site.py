@@ -22,7 +22,7 @@ from harness.records.record import INSTANCE, RECORD, Record
 from harness.report.charts import COLOURS, Level, Line, chart, strips
 from harness.report.figure import figure
 from harness.report.film import Film, angles, film
-from harness.report.improving import way, worth
+from harness.report.improving import scaled_value, way
 from harness.report.index import claim_section, mechanism_section
 from harness.report.markdown import html, typeset
 from harness.report.page import figure_says, sections, statement, title
@@ -165,7 +165,7 @@ def _margins(record: Record, moving: Film) -> dict[str, Any]:
 
 def _normalised(record: Record, theta: Any) -> float:
     """min q_i / |theta|^m."""
-    found = worth(record, tuple(tuple(float(a) for a in u) for u in theta)) if record.layer is None else None
+    found = scaled_value(record, tuple(tuple(float(a) for a in u) for u in theta)) if record.layer is None else None
     if found is not None:
         return (2.0 * found) ** (-0.5 * record.instance.network.degree)
     norm = (2.0 * float(record.value(theta))) ** 0.5
@@ -196,9 +196,9 @@ def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:
 
 def _gain(record: Record) -> dict[str, Any]:
     found = way(record)
-    start = found.worth[0]
+    start = found.values[0]
     assert start is not None
-    change = [None if a is None else 100.0 * (a / start - 1.0) for a in found.worth]
+    change = [None if a is None else 100.0 * (a / start - 1.0) for a in found.values]
     picture = chart(
         [Line("along the way", found.distance, change, 2)],
         across="distance from the limit, relative",

@@ -193,9 +193,9 @@ def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
         q = min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
         if q > 0.0:
             scaled = tuple(network.scaled(moved, q ** (-1.0 / network.degree)))
-            cost = network.value(scaled)
-            if cost < best[0]:
-                best = cost, s, scaled
+            value = network.value(scaled)
+            if value < best[0]:
+                best = value, s, scaled
     for name, layers in (("d", d), ("e", e if certificate["e"] else [])):
         lines += [f"  {name}^{layer} = {vector(u)}" for layer, u in enumerate(layers, start=1)]
     for i, layer, neuron, gate in certificate["gates"]:
