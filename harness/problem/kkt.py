@@ -289,8 +289,8 @@ def _kinks(
 ) -> list[tuple[Place, np.ndarray | None]]:
     """Every zero pre-activation, and what its positive side adds to dq_i/dtheta beyond the negative one.
 
-    None where that is zero (a dead neuron, a neuron without incoming weights that are trained), as for all beyond depth
-    2 here.
+    None where that is zero (an idle neuron, one without incoming weights that are trained), as for all beyond depth 2
+    here.
     gates: a hidden layer each, (n, width).  slopes = dq/d(activation) of the first, (n, width).
     """
     found: list[tuple[Place, np.ndarray | None]] = []

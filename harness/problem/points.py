@@ -68,7 +68,7 @@ class Point:
         return [float(u @ u) for u in self.theta]
 
     @property
-    def dead(self) -> list[HiddenNeuron]:
+    def idle(self) -> list[HiddenNeuron]:
         """The hidden neurons that pass nothing on.
 
         They have no weight in or none out, or are off on every point of a relu network.
@@ -84,7 +84,7 @@ class Point:
     def close_kinks(self, most: int = 5) -> list[tuple[float, Place]]:
         """The pre-activations that are nearest to zero, each with its distance from it.
 
-        distance: relative to the norms of the weights and inputs of the neuron.  Those of dead neurons are left out.
+        distance: relative to the norms of the weights and inputs of the neuron.  Those of idle neurons are left out.
         """
         network = self.problem.network
         if not network.kinked:
@@ -92,11 +92,11 @@ class Point:
         first = {sample: row for row, (sample, _) in reversed([*enumerate(self.problem.rows)])}
         rows = [first[i] for i in range(self.problem.n)]
         at = evaluate(network, self.theta, self.problem.x_float, [sign[rows] > 0 for sign in self.signs])
-        dead, found = set(self.dead), list[tuple[float, Place]]()
+        idle, found = set(self.idle), list[tuple[float, Place]]()
         for layer, (a, h, matrix) in enumerate(zip(at.preactivations[:-1], at.inputs, at.matrices, strict=False)):
             size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
             distance = np.abs(a) / np.where(size > 0.0, size, np.inf)
-            distance[:, [j for own, j in dead if own == layer]] = np.inf
+            distance[:, [j for own, j in idle if own == layer]] = np.inf
             for flat in np.argsort(distance, axis=None, kind="stable")[:most].tolist():
                 i, j = divmod(flat, distance.shape[1])
                 if np.isfinite(distance[i, j]):

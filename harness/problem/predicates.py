@@ -209,7 +209,7 @@ def separable_in_orthant(instance: Instance) -> bool:
     return bool(separation([*signed(instance.problem), *walls]))
 
 
-def no_zero_neuron(instance: Instance) -> bool:
+def no_idle_neuron(instance: Instance) -> bool:
     """No hidden neuron has only zeros coming in, nor only zeros going out."""
     network, theta = instance.network, instance.theta0
     for layer, pattern in enumerate(network.patterns[:-1]):

@@ -37,7 +37,7 @@ def judge_object(
             **point_object(point),
             "distance_to_kkt": None if nearest is None else point.distance_to(nearest),
             "norms": point.norms,
-            "dead": [neuron.as_json() for neuron in point.dead],
+            "dead": [neuron.as_json() for neuron in point.idle],
             "close_kinks": [
                 {"distance": size, **dict(zip(("sample", "layer", "neuron"), place.as_json(), strict=True))}
                 for size, place in point.close_kinks()

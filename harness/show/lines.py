@@ -68,7 +68,7 @@ def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
     kinks, zero = 0, 0
     for layer, block in enumerate(signs):
         for j in range(len(block[0])):
-            if _is_zero(point.problem, theta, layer, j):
+            if _is_idle(point.problem, theta, layer, j):
                 zero += 1
             else:
                 kinks += sum(row[j] == 0 for row in block)
@@ -82,7 +82,7 @@ def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
     return "; ".join(parts) + "."
 
 
-def _is_zero(problem: Problem, theta: Theta, layer: int, neuron: int) -> bool:
+def _is_idle(problem: Problem, theta: Theta, layer: int, neuron: int) -> bool:
     network = problem.network
     incoming = [theta[layer][k] for k in network.patterns[layer][neuron] if k >= 0]
     outgoing = [theta[layer + 1][row[neuron]] for row in network.patterns[layer + 1] if row[neuron] >= 0]
@@ -99,7 +99,7 @@ def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequen
     rows = [("neuron", "incoming weights", "outgoing weights", f"inputs on points 0..{problem.n - 1}")]
     for layer, pattern in enumerate(network.patterns[:-1]):
         for j, row in enumerate(pattern):
-            if _is_zero(problem, theta, layer, j):
+            if _is_idle(problem, theta, layer, j):
                 marks = "zero"
             elif signs is not None:
                 marks = " ".join(_mark(block[j]) for block in signs[layer])

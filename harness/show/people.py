@@ -39,7 +39,7 @@ def instance_text(instance: Instance) -> str:
 
 
 def point_text(point: Point) -> str:
-    """Value, margins, residual and what carries it, balance, dead neurons, near kinks."""
+    """Value, margins, residual and what carries it, balance, idle neurons, near kinks."""
     problem = point.problem
     network = problem.network
     lines = [
@@ -49,11 +49,11 @@ def point_text(point: Point) -> str:
         f"|u^l|^2 of the layers: {', '.join(map(short, point.norms))}",
     ]
     if network.depth > 1:
-        dead = point.dead
-        named = ", ".join(f"neuron {neuron.short(network.depth)}" for neuron in dead[:SOME]) + (
-            ", ..." if len(dead) > SOME else ""
+        idle = point.idle
+        named = ", ".join(f"neuron {neuron.short(network.depth)}" for neuron in idle[:SOME]) + (
+            ", ..." if len(idle) > SOME else ""
         )
-        lines.append(f"dead neurons: {len(dead)} of {sum(network.widths[1:-1])}{f' ({named})' if dead else ''}")
+        lines.append(f"dead neurons: {len(idle)} of {sum(network.widths[1:-1])}{f' ({named})' if idle else ''}")
     near = [each for each in point.close_kinks(SOME) if each[0] < NEAR]
     if near:
         named = ", ".join(

@@ -229,7 +229,7 @@ def test_dead_neurons_norms_and_near_kinks() -> None:
     exact = [[Fraction(a) for a in u] for u in theta]
     found = point(fully_connected("relu", (2, 4)), [[1, 0], [1, "1/2"]], [1, 1], exact)  # type: ignore[arg-type]
     # off or at its edge everywhere, no weights in, none out
-    assert found.dead == [(0, 1), (0, 2), (0, 3)]
+    assert found.idle == [(0, 1), (0, 2), (0, 3)]
     assert found.norms == pytest.approx([(4 + 1 + 4 + 1 + 1e-6) / 2, 3 / 2])
     near = point(fully_connected("relu", (2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 1e-3, 1, 1], [1, 1]])
     assert near.close_kinks(1) == [(pytest.approx(1e-3, rel=1e-5), (1, 0, 0))]

@@ -109,7 +109,7 @@ class Gates:
         unit_gradient(self.net, theta, self.cell.x[sample], self.gates[sample], unit, out)
         return out
 
-    def idle(self, pair: SampleUnit) -> bool:
+    def unfed(self, pair: SampleUnit) -> bool:
         """Whether the pair is above the first layer and gets nothing, since all of its inputs are off."""
         sample, unit = pair
         return not self.below and unit not in self.first and not self.gates[sample, self._inputs[unit]].any()
@@ -122,7 +122,7 @@ class Gates:
             layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
             for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
                 self.put((i, unit), 1 if value > 0 else -1)
-                if value == 0 and not self.idle((i, unit)):
+                if value == 0 and not self.unfed((i, unit)):
                     zero.append((i, unit))
         return zero
 
@@ -156,7 +156,7 @@ class Gates:
         for pair in pairs:
             self.put(pair, -1)
         # the kink of a unit whose inputs have just gone off is theirs
-        pairs = {pair for pair in pairs if not self.idle(pair)}
+        pairs = {pair for pair in pairs if not self.unfed(pair)}
         if self.curved or any(unit not in self.first for _, unit in pairs):
             pairs |= self.sliding_pairs()
             groups = [sorted(pairs)] if pairs else []
@@ -205,7 +205,7 @@ class Gates:
     def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit]) -> None:
         for pair in pairs:
             self.put(pair, -1)
-        self._open_idle_units(pairs, theta)
+        self._open_unfed_units(pairs, theta)
         now = look(self.cell, theta)
         pre, delta, p, base = now.pre, now.delta, now.p, now.f
         weights = p * self._growth(now.rho)
@@ -258,7 +258,7 @@ class Gates:
         on: set[SampleUnit] = set()
         for line, side in zip(lines, sides, strict=False):
             on |= {(i, u) for i, u, t in line.members if side and (t > 0) == (side > 0)}
-        self._open_idle_units([pair for pair in pairs if pair in on | beside], theta)
+        self._open_unfed_units([pair for pair in pairs if pair in on | beside], theta)
         for pair in on:
             self.put(pair, 1)
 
@@ -333,18 +333,18 @@ class Gates:
         normals, weights = self.float_normals[felt, unit - self.first.start], drive[felt, unit] * slopes[felt]
         return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
-    def _open_idle_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> None:
-        """Give idle units above a kink the gates that they have just on its on side.
+    def _open_unfed_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> None:
+        """Give unfed units above a kink the gates that they have just on its on side.
 
-        What the kink's pair adds to the field there depends on them; on its off side they stay idle.
+        What the kink's pair adds to the field there depends on them; on its off side they stay so.
         """
         if self.instance.network.depth == 2 or self.below:
             return
         every = entries_of(self.net, theta)
         for sample in {i for i, _ in pairs}:
-            idle = [u for u in self.hidden if self.idle((sample, u))]
+            unfed = [u for u in self.hidden if self.unfed((sample, u))]
             waking = {u for i, u in pairs if i == sample}
-            for u in idle:
+            for u in unfed:
                 # only signs are known: of the weights, and that what wakes is positive
                 entries = self.net.row == u
                 awake = [w for w, c in zip(every[entries], self.net.col[entries], strict=True) if c in waking]
@@ -474,7 +474,7 @@ class Gates:
         out[:, first] = np.where(moves, sides[:, first], 0)
         for u in self.hidden[len(self.first) :]:
             for i in range(len(out)):
-                if not self.idle((i, u)):
+                if not self.unfed((i, u)):
                     out[i, u] = sides[i, u]
         for pair in self.sliding_pairs():
             out[pair] = 0
