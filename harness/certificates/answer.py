@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+
+from harness.certificates.numbers import GAP, Rejected, float_down, float_up
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,15 @@ class Checked:
     value: float
     bound: float | None = None
     gap: float | None = None
+
+
+def proven(bound: Fraction, value: Fraction, where: str) -> Checked:
+    """The answer where no feasible point, of where that is said in words, has a value below the bound.
+
+    Raises Rejected where the bound is not within GAP of theta's value.
+    """
+    below, above = float_down(bound), float_up(value)
+    if bound < (1 - GAP) * value:
+        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
+    gap = max(0.0, float_up(1 - bound / value))
+    return Checked(True, f"no feasible point {where} costs less than {below:.12g}", above, below, gap)

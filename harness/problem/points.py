@@ -5,7 +5,6 @@ Wherever it comes from: the limit of a flow, or numbers that somebody brings.  T
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.problem.evaluation import evaluate, signs_of
-from harness.problem.instances import FORMAT, labels_of, network_text, read_network, require_format
+from harness.problem.instances import document, labels_of, read_network, require_format
 from harness.problem.kkt import Kink, kkt
 from harness.problem.later import later
 from harness.problem.numbers import Rows, exact_rows, rows_text
@@ -179,15 +178,7 @@ class Point:
 
     def to_json(self) -> str:
         """The point as JSON text; from_json gives it back up to rounding."""
-        return "\n".join(
-            (
-                f'{{"format": {FORMAT},',
-                f' "network": {network_text(self.problem.network)},',
-                f' "x": {rows_text(self.problem.x)},',
-                f' "y": {json.dumps(list(self.problem.y))},',
-                f' "theta": {rows_text(exact_rows([u.tolist() for u in self.theta], "theta"))}}}',
-            )
-        )
+        return document(self.problem, {}, {"theta": rows_text(exact_rows([u.tolist() for u in self.theta], "theta"))})
 
 
 def read_point(text: str) -> tuple[Problem, Rows]:

@@ -22,7 +22,6 @@ from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
 from harness.problem.places import layer_name, layer_of
-from harness.problem.problems import Problem
 from harness.problem.sizes import rank
 
 Number = int | float | str
@@ -144,7 +143,7 @@ class Record:
 
         def value_at(eps: float) -> float:
             theta = limit + eps * first + eps * eps * second
-            least = least_margin(self.instance.problem, [u.tolist() for u in network.split(theta)])
+            least = self.instance.problem.least_margin([u.tolist() for u in network.split(theta)])
             return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / network.degree)
 
         farthest = 4.0 * float(np.linalg.norm(limit) / np.linalg.norm(first))
@@ -278,12 +277,6 @@ def along(limit: Exact, d: Exact, e: Exact, eps: Fraction) -> Exact:
 def exact(rows: Sequence[Sequence[Number]]) -> Exact:
     """JSON numbers as Fractions: integers, strings "p/q", floats at their binary value."""
     return tuple(tuple(Fraction(a) for a in row) for row in rows)
-
-
-def least_margin(problem: Problem, theta: Sequence[Sequence[float]]) -> float:
-    """The least of all margins, in floats."""
-    outputs = [preactivations(problem.network, theta, x)[-1] for x in problem.x_float.tolist()]
-    return min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
 
 
 def value(theta: Sequence[Sequence[Fraction]]) -> Fraction:

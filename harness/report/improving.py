@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.records.record import Exact, Record, along, least_margin
+from harness.records.record import Exact, Record, along
 
 Floats = tuple[tuple[float, ...], ...]
 
@@ -34,7 +34,7 @@ def way(record: Record) -> Way:
     # Closer together at the limit, where what is gained may be of second order.
     parts = [(k / STEPS) ** 2 for k in range(STEPS + 1)]
     thetas, said = _thetas(record, start, end, parts[:-1])
-    reached = _least(record, end)
+    reached = record.instance.problem.least_margin(end)
     points = [_scaled(record, theta, 1.0 + s * (reached - 1.0)) for s, theta in zip(parts, thetas, strict=False)]
     norm = math.hypot(*_trained(record, start))
     shown = [point or theta for point, theta in zip(points, thetas, strict=True)]
@@ -58,13 +58,9 @@ def _trained(record: Record, theta: Floats) -> list[float]:
     return [a for u in record.instance.network.of_trained(theta) for a in u]
 
 
-def _least(record: Record, theta: Floats) -> float:
-    return least_margin(record.instance.problem, theta)
-
-
 def _scaled(record: Record, theta: Floats, margin: float) -> Floats | None:
     """The multiple of theta, or of the layer that may change, with this least margin; None if it has none."""
-    least = _least(record, theta)
+    least = record.instance.problem.least_margin(theta)
     if least <= 0.0 or margin <= 0.0:
         return None
     network = record.instance.network

@@ -189,8 +189,7 @@ def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
     problem, network = point.problem, point.problem.network
     for s in STEPS:
         moved = tuple(u + s * a + s * s * b for u, a, b in zip(point.theta, d, e, strict=True))
-        outputs = [preactivations(network, [u.tolist() for u in moved], x)[-1] for x in problem.x_float.tolist()]
-        q = min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
+        q = problem.least_margin([u.tolist() for u in moved])
         if q > 0.0:
             scaled = tuple(network.scaled(moved, q ** (-1.0 / network.degree)))
             value = network.value(scaled)
