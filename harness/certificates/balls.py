@@ -45,7 +45,6 @@ less the error).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -62,6 +61,7 @@ from harness.certificates.numbers import (
     fields,
     float_up,
     integer,
+    least_positive,
     number,
     vector,
 )
@@ -70,23 +70,13 @@ from harness.certificates.places import entries, read_neuron, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, read_rotations, tangent
 from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
+from harness.certificates.trees import leaves
 from harness.problem.networks import preactivations
 from harness.problem.numbers import Vector, squared_norm
 from harness.problem.places import HiddenNeuron, Place, layer_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 1024
-# Gates on one path of a tree: below Python's own limit on recursion.
-MAX_DEPTH = 200
-
-
-@dataclass
-class _Walk:
-    """Where the reading of the tree stands: the kinks' gates so far, and the least bound of the leaves seen."""
-
-    gates: dict[Place, int] = field(default_factory=dict)
-    least: Fraction | None = None
-    leaves: int = 0
 
 
 def check_ball(given: Problem, certificate: object) -> Checked:
@@ -103,9 +93,7 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     require_small(network)
     if radius <= 0:
         raise Rejected("the radius is not positive")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(given.margins(theta))
     if signs is not None:
         require_signs(given, theta, signs)
     own = objective(network, theta)
@@ -115,10 +103,7 @@ def check_ball(given: Problem, certificate: object) -> Checked:
         raise Rejected("theta, scaled to least margin 1, is not in the ball")
     rotations = read_rotations(found["rotations"], "certificate.rotations", network)
     ball = _Ball(given, theta, signs, radius, rotations, value)
-    walk = _Walk()
-    ball.walk(found["tree"], "certificate.tree", walk)
-    assert walk.least is not None
-    return proven(walk.least, value, f"within {float_up(radius):.1e} of theta")
+    return proven(ball.bound(found["tree"], "certificate.tree"), value, f"within {float_up(radius):.1e} of theta")
 
 
 class _Ball:
@@ -155,25 +140,15 @@ class _Ball:
                     if sign * inputs[layer][j] <= steep * self.radius and sign:
                         raise Rejected(f"the ball reaches the kink of {Place(sample, layer, j)}")
 
-    def walk(self, node: object, at: str, walk: _Walk) -> None:
-        """The leaves below a node.  Raises Rejected."""
-        if "split" not in fields(node, at, (), None):
-            walk.leaves += 1
-            if walk.leaves > MAX_LEAVES:
-                raise Rejected(f"more than {MAX_LEAVES} leaves")
-            bound = self._leaf(node, at, walk.gates)
-            walk.least = bound if walk.least is None else min(walk.least, bound)
-            return
-        split = fields(node, at, ("split", "on", "off"))
-        place = read_place(array(split["split"], f"{at}.split", 3), f"{at}.split", self.given)
-        if place in walk.gates or self.signs is None or self.signs[place.layer][place.sample][place.neuron]:
-            raise Rejected(f"{at} splits on a gate that is given already")
-        if len(walk.gates) >= MAX_DEPTH:
-            raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
-        for gate, side in ((1, "on"), (0, "off")):
-            walk.gates[place] = gate
-            self.walk(split[side], f"{at}.{side}", walk)
-        del walk.gates[place]
+    def bound(self, tree: object, at: str) -> Fraction:
+        """The least bound of the leaves of a tree.  Raises Rejected."""
+        gates: dict[Place, int] = {}
+        return min(self._leaf(leaf, at, gates) for leaf, at in leaves(tree, at, self._place, gates, MAX_LEAVES))
+
+    def _place(self, value: object, at: str) -> Place | None:
+        place = read_place(array(value, at, 3), at, self.given)
+        kink = self.signs is not None and not self.signs[place.layer][place.sample][place.neuron]
+        return place if kink else None
 
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""

@@ -27,7 +27,7 @@ from harness.certificates.curves import check_curve
 from harness.certificates.descent import check_descent
 from harness.certificates.halves import check_classes, check_mirrored
 from harness.certificates.layers import check_layer
-from harness.certificates.numbers import GAP, Rejected, choice, fields, float_up, vector
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_up, least_positive, vector
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
@@ -106,9 +106,7 @@ def check(given: Problem, certificate: dict[str, Any]) -> Checked:
         if other is not None:
             return other(given, certificate)
         read = read_certificate(given, certificate)
-        lowest = min(given.margins(read.theta))
-        if lowest <= 0:
-            raise Rejected("theta has a margin that is not positive")
+        lowest = least_positive(given.margins(read.theta))
         exact = value(read.theta, lowest, read.problem)
         shown = float_up(exact)
         return _judge(given, read, exact)

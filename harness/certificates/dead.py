@@ -41,13 +41,12 @@ from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, leaders, named
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds, sqrt_up
+from harness.certificates.trees import MAX_DEPTH
 from harness.problem.numbers import Vector, squared_norm
 from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
-# Gates and sides on one path of a tree: below Python's own limit on recursion.
-MAX_DEPTH = 200
 
 
 @dataclass(frozen=True)

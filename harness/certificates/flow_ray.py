@@ -119,9 +119,8 @@ def _reached(network: Network, gates: Gates, x: Vector) -> tuple[set[tuple[int, 
 
 
 def _dead(network: Network, theta: Theta, layer: int, j: int) -> bool:
-    into = [k for k in network.patterns[layer][j] if k >= 0]
-    out = [row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
-    return not any(theta[layer][k] for k in into) and not any(theta[layer + 1][k] for k in out)
+    incoming, outgoing = network.incoming(layer, j), network.outgoing(layer, j)
+    return not any(theta[layer][k] for k in incoming) and not any(theta[layer + 1][k] for k in outgoing)
 
 
 def _require_gates(network: Network, theta: Theta, reached: Reached, x: Vector, gates: Gates, sample: int) -> None:

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from harness.certificates.answer import Checked, proven
-from harness.certificates.numbers import Rejected, choice, fields, sqrt_down, vector
+from harness.certificates.numbers import Rejected, choice, fields, least_positive, sqrt_down, vector
 from harness.certificates.parameters import objective, read_theta
 from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.predicates import mirrored
@@ -61,9 +61,7 @@ def _check(given: Problem, certificate: object, bounded: Callable[[Problem, Vect
     alpha = vector(found["alpha"], "certificate.alpha", given.n)
     if any(a < 0 for a in alpha):
         raise Rejected("alpha is negative")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(given.margins(theta))
     value = objective(network, theta) / lowest
     bound = bounded(given, alpha)
     return proven(bound, value, "at all" if scope == "global" else "nearby")

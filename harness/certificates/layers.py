@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -49,6 +48,7 @@ from harness.certificates.numbers import (
     float_down,
     float_up,
     integer,
+    least_positive,
     number,
     vector,
 )
@@ -56,15 +56,14 @@ from harness.certificates.parameters import read_theta
 from harness.certificates.places import entries, read_neuron
 from harness.certificates.problems import only_layer
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
+from harness.certificates.trees import leaves
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
-from harness.problem.numbers import Vector, dot, less, squared_norm
+from harness.problem.numbers import Vector, dot, less, less_components, squared_norm
 from harness.problem.places import Place, layer_name, layer_of, neuron_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
-# Gates on one path of a tree: below Python's own limit on recursion.
-MAX_DEPTH = 200
 
 Form = Vector | None
 """A linear form in z; None where it depends on a gate that is not given."""
@@ -153,20 +152,6 @@ class Layer:
         return q, found
 
 
-@dataclass
-class _Bounds:
-    """What the leaves of a tree prove: the least squared ratio (sum alpha)^2 / |.|^2, None while only infinite ones."""
-
-    least: Fraction | None = None
-    leaves: int = 0
-    gates: dict[Place, int] = field(default_factory=dict)
-
-    def add(self, ratio: Fraction | None) -> None:
-        self.leaves += 1
-        if ratio is not None and (self.least is None or ratio < self.least):
-            self.least = ratio
-
-
 def check_layer(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
     kind = choice(fields(certificate, "certificate", ("kind",), None)["kind"], "certificate.kind", KINDS)
@@ -179,9 +164,7 @@ def check_layer(given: Problem, certificate: object) -> Checked:
     if signs is not None:
         require_signs(given, theta, signs)
     problem = Layer(given, theta, layer, signs)
-    lowest = min(problem.margins(theta[layer])[0])
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(problem.margins(theta[layer])[0])
     # Twice the value of theta's layer.
     square = squared_norm(theta[layer]) / lowest**2
     if kind == "layer tree":
@@ -219,34 +202,19 @@ def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
 
 
 def _check_tree(problem: Layer, scope: str, signs: Signs | None, tree: object, square: Fraction) -> Checked:
-    bounds = _Bounds(gates=_given(problem, signs) if scope == "local" else {})
-    _walk(problem, tree, "certificate.tree", bounds, 0)
-    if bounds.least is None:
+    gates = _given(problem, signs) if scope == "local" else {}
+    least: Fraction | None = None
+    for leaf, at in leaves(tree, "certificate.tree", lambda v, at: _read_place(v, at, problem), gates, MAX_LEAVES):
+        found = fields(leaf, at, ("alpha",), ("nu",))
+        alpha = vector(found["alpha"], f"{at}.alpha", len(problem.given.rows))
+        nu = _read_nu(found.get("nu", []), f"{at}.nu", problem)
+        ratio = _ratio(problem, alpha, nu, gates, at, zeros=False)
+        if ratio is not None and (least is None or ratio < least):
+            least = ratio
+    if least is None:
         raise Rejected("the leaves say that there is no feasible point, and there is one")
     where = "next to the limit" if scope == "local" else "at all"
-    return proven(bounds.least / 2, square / 2, f"of the layer {where}")
-
-
-def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) -> None:
-    known = fields(node, at, (), None)
-    if "split" not in known:
-        leaf = fields(node, at, ("alpha",), ("nu",))
-        if bounds.leaves >= MAX_LEAVES:
-            raise Rejected(f"more than {MAX_LEAVES} leaves")
-        alpha = vector(leaf["alpha"], f"{at}.alpha", len(problem.given.rows))
-        nu = _read_nu(leaf.get("nu", []), f"{at}.nu", problem)
-        bounds.add(_ratio(problem, alpha, nu, bounds.gates, at, zeros=False))
-        return
-    split = fields(node, at, ("split", "on", "off"))
-    place = _read_place(split["split"], f"{at}.split", problem)
-    if place in bounds.gates:
-        raise Rejected(f"{at} splits on a gate that is given already")
-    if depth >= MAX_DEPTH:
-        raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
-    for gate, side in ((1, "on"), (0, "off")):
-        bounds.gates[place] = gate
-        _walk(problem, split[side], f"{at}.{side}", bounds, depth + 1)
-    del bounds.gates[place]
+    return proven(least / 2, square / 2, f"of the layer {where}")
 
 
 def _read_place(value: object, at: str, problem: Layer) -> Place:
@@ -348,20 +316,8 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
     ]
     cells = {place: gates.get(place, 0) for place in places}
     forms = [problem.forms(i, cells) for i in range(problem.given.n)]
-    basis: list[tuple[Vector, Fraction]] = []
-    point = z
-    for place in places:
-        i, layer, j = place
-        form = forms[i][layer - problem.layer][j]
-        if place in gates or form is None:
-            continue
-        rest = form
-        for e, length in basis:
-            rest = less(rest, dot(rest, e) / length, e)
-        if any(rest):
-            length = squared_norm(rest)
-            basis.append((rest, length))
-            point = less(point, dot(point, rest) / length, rest)
+    zeros = (forms[i][layer - problem.layer][j] for i, layer, j in places if Place(i, layer, j) not in gates)
+    point = less_components(z, (form for form in zeros if form is not None))
     if squared_norm(less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
         raise Rejected("no point with the signs is within 1e-9 of theta")
     for (i, layer, j), gate in gates.items():

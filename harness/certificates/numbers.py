@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +28,14 @@ _MAX_BITS = math.ceil(MAX_DIGITS * math.log2(10))
 
 class Rejected(Exception):
     """The certificate is well formed and does not prove what it says; the text says why."""
+
+
+def least_positive(margins: Iterable[Fraction]) -> Fraction:
+    """The least margin of theta.  Raises Rejected where it is not positive."""
+    least = min(margins)
+    if least <= 0:
+        raise Rejected("theta has a margin that is not positive")
+    return least
 
 
 def number(value: object, field: str) -> Fraction:

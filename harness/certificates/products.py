@@ -44,6 +44,7 @@ from harness.certificates.numbers import (
     fields,
     float_down,
     float_up,
+    least_positive,
     number,
     root_down,
     root_up,
@@ -212,7 +213,5 @@ def _require_square(matrix: Matrix, square: Fraction) -> None:
 
 def _power(given: Problem, theta: Theta) -> tuple[Fraction, Fraction]:
     """The m-th power of theta's objective, and its least margin.  Raises Rejected where that is not positive."""
-    lowest = min(margins(given, theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(margins(given, theta))
     return objective(given.network, theta) ** given.network.degree, lowest

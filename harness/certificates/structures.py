@@ -25,7 +25,7 @@ from fractions import Fraction
 from harness.certificates.numbers import Rejected, array, choice, fields
 from harness.certificates.problems import Neuron, Theta
 from harness.problem.fields import FieldError
-from harness.problem.numbers import Vector, dot, less, squared_norm
+from harness.problem.numbers import Vector, dot, less_components, squared_norm
 from harness.problem.problems import Problem
 
 # How far theta's own zeros may be from zero, relative to the sizes involved; squared, to do without roots.
@@ -123,16 +123,7 @@ def _agree(w: Vector, neuron: Neuron, gates: list[int]) -> None:
 
 
 def _project(w: Vector, patches: list[Vector]) -> Vector:
-    """w less its components along the patches, by Gram-Schmidt; w itself where it is orthogonal already."""
+    """w less its components along the patches; w itself where it is orthogonal already."""
     if not any(dot(w, patch) for patch in patches):
         return w
-    basis: list[tuple[Vector, Fraction]] = []
-    for patch in patches:
-        rest = patch
-        for e, length in basis:
-            rest = less(rest, dot(rest, e) / length, e)
-        if any(rest):
-            basis.append((rest, squared_norm(rest)))
-    for e, length in basis:
-        w = less(w, dot(w, e) / length, e)
-    return w
+    return less_components(w, patches)

@@ -13,12 +13,12 @@ MAX_DEPTH = 200
 
 
 def leaves(
-    tree: object, field: str, place_of: Callable[[object, str], Place], gates: dict[Place, int], most: int
+    tree: object, field: str, place_of: Callable[[object, str], Place | None], gates: dict[Place, int], most: int
 ) -> Iterator[tuple[Any, str]]:
     """The leaves of a tree, each with its field, and `gates` as they are there.
 
-    place_of: reads a place, from JSON and its field, and raises Rejected where there is no gate.  gates: given at the
-    root.  Raises FieldError on a wrong shape, Rejected where a gate is given twice or the tree is too large.
+    place_of: reads a place, from JSON and its field; None for one whose gate is known.  gates: given at the root.
+    Raises FieldError on a wrong shape, Rejected where a gate is given twice or the tree is too large.
     """
     count = 0
 
@@ -32,8 +32,8 @@ def leaves(
             return
         split = fields(node, at, ("split", "on", "off"))
         place = place_of(split["split"], f"{at}.split")
-        if place in gates:
-            raise given_already(at)
+        if place is None or place in gates:
+            raise Rejected(f"{at} splits on a gate that is given already")
         if depth >= MAX_DEPTH:
             raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
         for gate, side in ((1, "on"), (0, "off")):
@@ -42,7 +42,3 @@ def leaves(
         del gates[place]
 
     return below(tree, field, 0)
-
-
-def given_already(at: str) -> Rejected:
-    return Rejected(f"{at} splits on a gate that is given already")

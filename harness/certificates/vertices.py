@@ -26,7 +26,7 @@ from itertools import combinations, product
 from math import comb
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import GAP, Rejected, choice, fields, float_down, float_up, root_down
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_down, float_up, least_positive, root_down
 from harness.certificates.parameters import read_theta
 from harness.problem.networks import Network
 from harness.problem.numbers import dot, squared_norm
@@ -105,9 +105,7 @@ def check_vertices(given: Problem, certificate: object) -> Checked:
         raise Rejected("vertices are listed for diagonal networks only")
     if count(given.network, given.n) > MOST_VERTICES:
         raise Rejected(f"{count(given.network, given.n)} vertices are more than {MOST_VERTICES}")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(given.margins(theta))
     m = given.network.depth
     # theta scaled to min q = 1 costs 1/2 |theta|^2 / lowest^(2/m)
     value = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2 / root_down(lowest**2, m)

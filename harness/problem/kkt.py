@@ -117,22 +117,7 @@ def kkt(
     for place, column in kinks:
         if column is not None:
             moving[place.sample].append(column)
-    best: tuple[float, np.ndarray, list[np.ndarray]] | None = None
-    for count in _prefixes(excess[order]):
-        chosen = order[:count]
-        weights, portions, gap = fit(target, gradients[:count], [moving[i] for i in chosen])
-        multipliers = np.zeros(len(q))
-        multipliers[chosen] = weights
-        residual = gap / norm + float(multipliers @ excess) / norm**2
-        if best is None or residual < best[0]:
-            parts: list[np.ndarray] = [np.zeros(len(m)) for m in moving]
-            for i, portion in zip(chosen, portions, strict=True):
-                parts[i] = portion
-            best = residual, multipliers, parts
-        if best[0] < _EXACT:
-            break
-    assert best is not None
-    residual, multipliers, parts = best
+    residual, multipliers, parts = _best_fit(target, gradients, moving, excess, order, norm)
     iterators = [iter(part) for part in parts]
     found = tuple(
         Kink(place, between(network, 0.0 if column is None else float(next(iterators[place.sample]))))
@@ -143,6 +128,32 @@ def kkt(
         for column, share in zip(own, part, strict=True):
             pull += weight * share * column
     return Kkt(float(residual), multipliers, found, pull)
+
+
+def _best_fit(
+    target: np.ndarray,
+    gradients: np.ndarray,
+    moving: list[list[np.ndarray]],
+    excess: np.ndarray,
+    order: np.ndarray,
+    norm: float,
+) -> tuple[float, np.ndarray, list[np.ndarray]]:
+    """The least residual over how many of the samples, in this order, have multipliers; these, and the coefficients."""
+    best = np.inf, np.zeros(len(excess)), [np.zeros(len(m)) for m in moving]
+    for count in _prefixes(excess[order]):
+        chosen = order[:count]
+        weights, portions, gap = fit(target, gradients[:count], [moving[i] for i in chosen])
+        multipliers = np.zeros(len(excess))
+        multipliers[chosen] = weights
+        residual = gap / norm + float(multipliers @ excess) / norm**2
+        if residual < best[0]:
+            parts = [np.zeros(len(m)) for m in moving]
+            for i, portion in zip(chosen, portions, strict=True):
+                parts[i] = portion
+            best = residual, multipliers, parts
+        if best[0] < _EXACT:
+            break
+    return best
 
 
 def _vectors(

@@ -200,6 +200,14 @@ class Network:
         """Every trained layer times the factor."""
         return [u * factor if own else u for u, own in zip(theta, self.trained, strict=True)]
 
+    def incoming(self, layer: int, neuron: int) -> list[int]:
+        """The parameters of the layer that are weights into a hidden neuron; both count from 0."""
+        return [k for k in self.patterns[layer][neuron] if k >= 0]
+
+    def outgoing(self, layer: int, neuron: int) -> list[int]:
+        """The parameters of the next layer that are weights out of it."""
+        return [row[neuron] for row in self.patterns[layer + 1] if row[neuron] >= 0]
+
     def into(self, layer: int, neuron: int) -> list[int]:
         """The weights into a hidden neuron, as places in the flat vector; none of a fixed layer.
 
@@ -207,13 +215,13 @@ class Network:
         """
         if not self.trained[layer]:
             return []
-        return [self.offsets[layer] + k for k in self.patterns[layer][neuron] if k >= 0]
+        return [self.offsets[layer] + k for k in self.incoming(layer, neuron)]
 
     def out_of(self, layer: int, neuron: int) -> list[int]:
         """The weights out of it, likewise."""
         if not self.trained[layer + 1]:
             return []
-        return [self.offsets[layer + 1] + row[neuron] for row in self.patterns[layer + 1] if row[neuron] >= 0]
+        return [self.offsets[layer + 1] + k for k in self.outgoing(layer, neuron)]
 
     @cached_property
     def tables(self) -> tuple[np.ndarray, ...]:

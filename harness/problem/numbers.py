@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from numbers import Integral
 
@@ -123,6 +123,20 @@ def squared_norm(a: Sequence[Fraction]) -> Fraction:
 def less(a: Sequence[Fraction], factor: Fraction, b: Sequence[Fraction]) -> Vector:
     """a - factor b, exactly."""
     return tuple(p - factor * q for p, q in zip(a, b, strict=True))
+
+
+def less_components(a: Sequence[Fraction], along: Iterable[Sequence[Fraction]]) -> Vector:
+    """a less its components along these vectors, exactly: by Gram-Schmidt."""
+    basis: list[tuple[Vector, Fraction]] = []
+    rest = tuple(a)
+    for b in along:
+        own = tuple(b)
+        for e, length in basis:
+            own = less(own, dot(own, e) / length, e)
+        if any(own):
+            basis.append((own, squared_norm(own)))
+            rest = less(rest, dot(rest, own) / basis[-1][1], own)
+    return rest
 
 
 def kind(value: object) -> str:

@@ -212,14 +212,12 @@ def separable_in_orthant(instance: Instance) -> bool:
 def no_idle_neuron(instance: Instance) -> bool:
     """No hidden neuron has only zeros coming in, nor only zeros going out."""
     network, theta = instance.network, instance.theta0
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        above = network.patterns[layer + 1]
-        for j, row in enumerate(pattern):
-            incoming = [theta[layer][k] for k in row if k >= 0]
-            outgoing = [theta[layer + 1][line[j]] for line in above if line[j] >= 0]
-            if not any(incoming) or not any(outgoing):
-                return False
-    return True
+    return all(
+        any(theta[layer][k] for k in network.incoming(layer, j))
+        and any(theta[layer + 1][k] for k in network.outgoing(layer, j))
+        for layer, width in enumerate(network.widths[1:-1])
+        for j in range(width)
+    )
 
 
 # norm(theta(0))^2 R_max, of what counts as a small start

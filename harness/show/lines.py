@@ -84,9 +84,8 @@ def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
 
 def _is_idle(problem: Problem, theta: Theta, layer: int, neuron: int) -> bool:
     network = problem.network
-    incoming = [theta[layer][k] for k in network.patterns[layer][neuron] if k >= 0]
-    outgoing = [theta[layer + 1][row[neuron]] for row in network.patterns[layer + 1] if row[neuron] >= 0]
-    return not any(incoming) or not any(outgoing)
+    incoming, outgoing = network.incoming(layer, neuron), network.outgoing(layer, neuron)
+    return not any(theta[layer][k] for k in incoming) or not any(theta[layer + 1][k] for k in outgoing)
 
 
 def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequence[int]]] | None = None) -> list[str]:
