@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.problem.instances import Instance
-from harness.problem.kkt import Kink, between
+from harness.problem.kkt import between
 from harness.problem.networks import Network, preactivations
-from harness.problem.places import Place
+from harness.problem.places import Kink, Place
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 

@@ -31,7 +31,7 @@ from scipy.optimize import lsq_linear, nnls
 from harness.problem.clarke import hull, single, with_patterns
 from harness.problem.evaluation import Evaluation, evaluate
 from harness.problem.networks import Network
-from harness.problem.places import Place
+from harness.problem.places import Kink, Place
 from harness.tools.threads import limit_blas
 
 _EXACT = 1e-11
@@ -40,23 +40,6 @@ _MANY = 2000  # parameters, from which on vectors are replaced by those of a tri
 _EVERY = 64  # samples, up to which every number of least margins is tried; beyond, growing ones
 _MOST_ROWS = 512  # of least margin, that multipliers are tried for: their least squares take a second
 _PART, _MOST_NUMBERS = 2**22, 2**28  # of gradients at a time, and in all where kinks need them all
-
-
-@dataclass(frozen=True)
-class Kink:
-    """A hidden pre-activation that is exactly zero at the point.
-
-    place: with several outputs by the row of the margin.
-    coefficient is one choice of the Clarke coefficient, between the two slopes, with which the KKT conditions hold.
-    """
-
-    place: Place
-    coefficient: float
-
-    def as_json(self) -> dict[str, int | float]:
-        """As records have it, by the row of the margin."""
-        sample, layer, neuron = self.place.as_json()
-        return {"sample": sample, "layer": layer, "neuron": neuron, "coefficient": float(self.coefficient)}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ count from 0 everywhere.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 
 class HiddenNeuron(NamedTuple):
@@ -53,6 +55,29 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.hidden} on sample {self.sample}"
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A hidden pre-activation that is exactly zero at the point.
+
+    place: with several outputs by the row of the margin.
+    coefficient is one choice of the Clarke coefficient, between the two slopes, with which the KKT conditions hold.
+    """
+
+    place: Place
+    coefficient: float
+
+    @classmethod
+    def of_json(cls, stored: Mapping[str, Any]) -> Kink:
+        """From a record, where it has been checked."""
+        neuron = HiddenNeuron.of_numbers(stored["layer"], stored["neuron"])
+        return cls(Place(stored["sample"], *neuron), float(stored["coefficient"]))
+
+    def as_json(self) -> dict[str, int | float]:
+        """As records have it, by the row of the margin."""
+        sample, layer, neuron = self.place.as_json()
+        return {"sample": sample, "layer": layer, "neuron": neuron, "coefficient": float(self.coefficient)}
 
 
 def layer_name(layer: int) -> str:

@@ -15,10 +15,10 @@ import numpy as np
 
 from harness.problem.evaluation import evaluate, signs_of
 from harness.problem.instances import document, labels_of, read_network, require_format
-from harness.problem.kkt import Kink, kkt
+from harness.problem.kkt import kkt
 from harness.problem.later import later
 from harness.problem.numbers import Rows, exact_rows, rows_text
-from harness.problem.places import HiddenNeuron, Place
+from harness.problem.places import HiddenNeuron, Kink, Place
 from harness.problem.problems import Problem
 from harness.problem.reading import number_rows, numbers, object_of, parse
 

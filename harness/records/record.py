@@ -21,7 +21,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
-from harness.problem.places import layer_name, layer_of
+from harness.problem.places import Kink, layer_name, layer_of
 from harness.problem.sizes import rank
 
 Number = int | float | str
@@ -36,14 +36,18 @@ DERIVED = (INSTANCE, PAGE, FIGURE)
 class Neuron:
     """A hidden neuron of a depth-2 network: v sigma(w . x).
 
-    number counts from 1.  w: d numbers, 0 where the pattern has no weight.  v: 0 where there is none.
+    index counts from 0, number from 1.  w: d numbers, 0 where the pattern has no weight.  v: 0 where there is none.
     inputs: w . x_i, one a point.
     """
 
-    number: int
+    index: int
     w: tuple[Fraction, ...]
     v: Fraction
     inputs: tuple[Fraction, ...]
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
 
     @property
     def zero(self) -> bool:
@@ -207,13 +211,18 @@ class Record:
         inputs = [preactivations(network, theta, x)[0] for x in self.instance.x]
         return [
             Neuron(
-                j + 1,
+                j,
                 tuple(theta[0][k] if k >= 0 else Fraction(0) for k in row),
                 theta[1][outgoing[j]] if outgoing[j] >= 0 else Fraction(0),
                 tuple(row_inputs[j] for row_inputs in inputs),
             )
             for j, row in enumerate(incoming)
         ]
+
+    @property
+    def kinks(self) -> list[Kink]:
+        """Those of the limit."""
+        return [Kink.of_json(kink) for kink in self.data["limit"]["kinks"]]
 
     @property
     def proven(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.claims.table import CLAIMS, Claim
+from harness.problem.places import neuron_name
 from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
@@ -144,12 +145,12 @@ def _limit(record: Record) -> str:
         f"Margins {vector(limit['margins'])}, multipliers {vector(limit['multipliers'])}, "
         f"KKT residual {float(limit['kkt_residual']):.1e}.",
     ]
-    zero = {n.number for n in record.neurons(record.limit) if n.zero} if record.apart else set()
+    zero = {n.index for n in record.neurons(record.limit) if n.zero} if record.apart else set()
     kinks = [
-        f"- neuron {kink['neuron']}{'' if record.apart else ' of layer ' + str(kink['layer'])} on "
-        f"{margin_of(record, kink['sample'])}: Clarke coefficient {float(kink['coefficient']):.3f}"
-        for kink in limit["kinks"]
-        if kink["neuron"] not in zero
+        f"- {neuron_name(kink.place.neuron) if record.apart else kink.place.hidden} on "
+        f"{margin_of(record, kink.place.sample)}: Clarke coefficient {kink.coefficient:.3f}"
+        for kink in record.kinks
+        if kink.place.neuron not in zero
     ]
     if kinks:
         lines.append("Inputs that are zero in the limit:\n\n" + "\n".join(kinks))
@@ -210,7 +211,7 @@ def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None
     network = record.instance.network
 
     def output(neuron: Neuron, sample: int) -> str:
-        if gates is not None and gates[sample][neuron.number - 1] == 0:
+        if gates is not None and gates[sample][neuron.index] == 0:
             return "0"
         a = neuron.inputs[sample]
         return short(a if a > 0 or not network.kinked else network.slope * a)
@@ -226,10 +227,10 @@ def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None
 
 def _weights(record: Record, neuron: Neuron) -> str:
     """w_j, with a dot where the pattern has no weight."""
-    row = record.instance.network.patterns[0][neuron.number - 1]
+    row = record.instance.network.patterns[0][neuron.index]
     return "(" + ", ".join(short(a) if k >= 0 else "·" for k, a in zip(row, neuron.w, strict=True)) + ")"
 
 
 def _outgoing(record: Record, neuron: Neuron) -> str:
-    present = record.instance.network.patterns[1][0][neuron.number - 1] >= 0
+    present = record.instance.network.patterns[1][0][neuron.index] >= 0
     return short(neuron.v) if present else "·"

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.problem.instances import Instance
-from harness.problem.kkt import Kink
 from harness.problem.limits import Limit
 from harness.problem.networks import Network
+from harness.problem.places import Kink
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from harness.proofs import proof_of_flow

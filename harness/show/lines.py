@@ -197,9 +197,8 @@ def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
     for name, layers in (("d", d), ("e", e if certificate["e"] else [])):
         lines += [f"  {name}^{layer} = {vector(u)}" for layer, u in enumerate(layers, start=1)]
     for i, layer, neuron, gate in certificate["gates"]:
-        lines.append(
-            f"  neuron {neuron} of layer {layer} is {'on' if gate else 'off'} along it on point {problem.place(i)[0]}"
-        )
+        hidden, side = HiddenNeuron.of_numbers(layer, neuron), "on" if gate else "off"
+        lines.append(f"  {hidden} is {side} along it on point {problem.place(i)[0]}")
     if best[1]:
         lines.append(f"at s = {short(best[1])}, scaled to a least margin of 1, the value is {short(best[0])}:")
         lines += neuron_table(point.problem, [u.tolist() for u in best[2]])

@@ -22,7 +22,7 @@ from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.settling.lasting import Lasting, lasting
-from harness.problem.kkt import Kink
+from harness.problem.places import Kink
 from harness.problem.points import Point
 
 NEIGHBOURS = 6
