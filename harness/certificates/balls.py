@@ -69,7 +69,7 @@ from harness.certificates.parameters import flat, objective, read_theta
 from harness.certificates.places import entries, read_neuron, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, read_rotations, tangent
-from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
+from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, norms, require_small, sqrt_up
 from harness.certificates.trees import leaves
 from harness.problem.networks import preactivations
 from harness.problem.numbers import Vector, squared_norm
@@ -121,7 +121,7 @@ class _Ball:
         self.leaders = leaders(given)
         self.exact = Exact(given, theta)
         self.bounds: Bounds = bounds(given.network, theta, radius)
-        self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+        self.norms = norms(given)
         self.margin_norms = margin_norms(given)
         self.rotations = rotations
         self.tangents = [tangent(given.network, self.flat, rotation) for rotation in rotations]

@@ -61,6 +61,7 @@ from harness.certificates.taylor import (
     bounds,
     margin,
     margin_norms,
+    norms,
     require_small,
     sqrt_up,
 )
@@ -173,7 +174,7 @@ class _Curve:
         self.first_weights = weights(given.network, theta, 0)
         self.radius = RADIUS * sqrt_up(squared_norm(self.flat))
         self.bounds: Bounds = bounds(given.network, theta, self.radius)
-        self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+        self.norms = norms(given)
         self.margin_norms = margin_norms(given)
         self.terms: dict[int, list[list[Term]]] = {}
 

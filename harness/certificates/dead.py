@@ -40,9 +40,9 @@ from harness.certificates.numbers import Rejected, array, fields, integer, numbe
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, leaders, named
 from harness.certificates.symmetries import pairs
-from harness.certificates.taylor import bounds, sqrt_up
+from harness.certificates.taylor import bounds, norms, sqrt_up
 from harness.certificates.trees import MAX_DEPTH
-from harness.problem.numbers import Vector, squared_norm
+from harness.problem.numbers import Vector
 from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 
@@ -95,13 +95,11 @@ class Dead:
         self.outgoing = [(r, offsets[layer + 1] + row[j]) for r, row in enumerate(above) if row[j] >= 0]
         self.flat = flat(network, theta)
         for at, own in ((layer, self.incoming), (layer + 1, self.outgoing)):
-            everything = [offsets[at] + k for row in network.patterns[at] for k in row if k >= 0]
-            if not network.trained[at] or any(self.flat[p] or everything.count(p) != 1 for _, p in own):
+            if not network.trained[at] or any(self.flat[p] or p - offsets[at] not in network.lone[at] for _, p in own):
                 raise Rejected(f"{self.place} is not a zero neuron with parameters of its own")
         if signs is None or any(row[j] for row in signs[layer]):
             raise Rejected(f"{self.place} has a sign")
-        norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
-        self.below = [bounds(network, theta, radius).of(layer + 1, norm) for norm in norms]
+        self.below = [bounds(network, theta, radius).of(layer + 1, norm) for norm in norms(given)]
         # The seeds of all margins are equally long.
         length = sqrt_up(Fraction(sum(s * s for s in given.rows[0][1])))
         self.upper = bounds(network, theta, radius, layer + 1).of(network.depth - layer - 1, length)

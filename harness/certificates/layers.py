@@ -88,6 +88,12 @@ class Layer:
             for x, own in zip(given.x, self.rows, strict=True)
         ]
         self._first = [self._own(i) for i in range(given.n)]
+        self.places = [
+            Place(i, k, j)
+            for i in range(given.n)
+            for k in range(layer, self.hidden)
+            for j in range(network.widths[k + 1])
+        ]
 
     def _own(self, sample: int) -> list[Vector]:
         """The pre-activations of the layer itself."""
@@ -242,11 +248,7 @@ def _ratio(
     nu of either sign.  Raises Rejected."""
     cells = dict(gates)
     if zeros and problem.kinked:
-        widths = problem.given.network.widths
-        for i in range(problem.given.n):
-            for layer in range(problem.layer, problem.hidden):
-                for j in range(widths[layer + 1]):
-                    cells.setdefault(Place(i, layer, j), 0)
+        cells = dict.fromkeys(problem.places, 0) | cells
     total = [Fraction(0)] * problem.size
     used = {problem.given.rows[row][0] for row, a in enumerate(alpha) if a} | {place.sample for place in nu}
     forms = {i: problem.forms(i, cells) for i in used}
@@ -307,16 +309,9 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
 
     The zeros are linear equations in z: z is projected on them.
     """
-    widths = problem.given.network.widths
-    places = [
-        Place(i, layer, j)
-        for i in range(problem.given.n)
-        for layer in range(problem.layer, problem.hidden)
-        for j in range(widths[layer + 1])
-    ]
-    cells = {place: gates.get(place, 0) for place in places}
+    cells = dict.fromkeys(problem.places, 0) | dict(gates)
     forms = [problem.forms(i, cells) for i in range(problem.given.n)]
-    zeros = (forms[i][layer - problem.layer][j] for i, layer, j in places if Place(i, layer, j) not in gates)
+    zeros = (forms[i][layer - problem.layer][j] for i, layer, j in problem.places if Place(i, layer, j) not in gates)
     point = less_components(z, (form for form in zeros if form is not None))
     if squared_norm(less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
         raise Rejected("no point with the signs is within 1e-9 of theta")

@@ -46,9 +46,8 @@ def pairs(network: Network, rotation: Rotation) -> list[tuple[int, int]] | None:
         (layer, network.patterns[layer][j], network.patterns[layer][k]),
         (layer + 1, [row[j] for row in above], [row[k] for row in above]),
     ):
-        used = [p for row in network.patterns[at] for p in row if p >= 0]
         for a, b in zip(first, second, strict=True):
-            if (a < 0) != (b < 0) or any(p >= 0 and used.count(p) != 1 for p in (a, b)):
+            if (a < 0) != (b < 0) or any(p >= 0 and p not in network.lone[at] for p in (a, b)):
                 return None
             if a >= 0:
                 found.append((offsets[at] + a, offsets[at] + b))

@@ -214,6 +214,11 @@ def bounds(network: Network, theta: Theta, radius: Fraction, start: int = 0) -> 
     return Bounds(*(tuple(f[k] for f in found) for k in range(3)))
 
 
+def norms(given: Problem) -> list[Fraction]:
+    """For every margin what the bounds of pre-activations are multiplied by: at least |x|."""
+    return [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+
+
 def margin_norms(given: Problem) -> list[Fraction]:
     """For every margin what the bounds of the outputs are multiplied by: at least |seed| |x|."""
     return [sqrt_up(sum(s * s for s in seed) * squared_norm(given.x[sample])) for sample, seed in given.rows]

@@ -129,8 +129,7 @@ def _orthogonal(point: Point, used: list[int], place: Place) -> bool:
     i, layer, j = place
     problem = point.problem
     row, passes = problem.network.patterns[0][j], bool(problem.network.slope)
-    everything = [k for line in problem.network.patterns[0] for k in line if k >= 0]
-    if layer or any(k >= 0 and everything.count(k) != 1 for k in row):
+    if layer or not problem.network.lone[0].issuperset(problem.network.incoming(0, j)):
         return False
     on = {kink.place.sample for kink in point.kinks if kink.place.hidden == place.hidden and kink.coefficient > SMALL}
     signs = np.asarray(point.signs[0])

@@ -353,21 +353,7 @@ def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collectio
 
 def _tangent(near: Expansion, layer: int, j: int, k: int) -> np.ndarray:
     """The motion of theta when the neurons turn; zero where they cannot."""
-    network = near.network
-    offsets = network.offsets
     tangent = np.zeros(len(near.flat))
-    if not all(network.trained[layer : layer + 2]):
-        return tangent
-    own, above = network.tables[layer : layer + 2]
-    for at, first, second in (
-        (layer, own[j], own[k]),
-        (layer + 1, above[:, j], above[:, k]),
-    ):
-        used = [p for row in network.patterns[at] for p in row if p >= 0]
-        for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            if (a < 0) != (b < 0) or any(p >= 0 and used.count(p) != 1 for p in (a, b)):
-                return np.zeros(len(near.flat))
-            if a >= 0:
-                tangent[offsets[at] + a] = -near.flat[offsets[at] + b]
-                tangent[offsets[at] + b] = near.flat[offsets[at] + a]
+    for a, b in pairs(near.network, (layer, j, k)) or ():
+        tangent[a], tangent[b] = -near.flat[b], near.flat[a]
     return tangent

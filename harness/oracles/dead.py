@@ -70,13 +70,10 @@ def dead_neurons(near: Expansion) -> list[HiddenNeuron]:
     network, found = near.network, []
     for layer, width in enumerate(network.widths[1:-1] if near.signs else ()):
         for j in range(width if all(network.trained[layer : layer + 2]) else 0):
-            incoming, outgoing = network.into(layer, j), network.out_of(layer, j)
-            own = [
-                sum(k == p for line in network.patterns[at] for k in line) == 1
-                for at, side in ((layer, incoming), (layer + 1, outgoing))
-                for p in (q - network.offsets[at] for q in side)
-            ]
-            if incoming and outgoing and all(own) and not near.flat[[*incoming, *outgoing]].any():
+            incoming, outgoing = network.incoming(layer, j), network.outgoing(layer, j)
+            own = network.lone[layer].issuperset(incoming) and network.lone[layer + 1].issuperset(outgoing)
+            zero = not near.flat[[*network.into(layer, j), *network.out_of(layer, j)]].any()
+            if incoming and outgoing and own and zero:
                 found.append(HiddenNeuron(layer, j))
     return found
 

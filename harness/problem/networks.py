@@ -16,6 +16,7 @@ All points at once, with gradients: evaluation.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -270,6 +271,12 @@ class Network:
     def repeated(self) -> tuple[bool, ...]:
         """For every layer whether some parameter occurs twice or more in it."""
         return tuple(len(order) > len(starts) for order, starts in self.places)
+
+    @cached_property
+    def lone(self) -> tuple[frozenset[int], ...]:
+        """For every layer the parameters that occur once in it."""
+        counts = (Counter(k for row in pattern for k in row if k >= 0) for pattern in self.patterns)
+        return tuple(frozenset(k for k, times in count.items() if times == 1) for count in counts)
 
     @cached_property
     def shared(self) -> bool:

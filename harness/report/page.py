@@ -9,7 +9,8 @@ from harness.problem.places import neuron_name
 from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
-from harness.report.words import activated, activation, concluded, counted, margin_of, short, table, vector
+from harness.report.words import activated, activation, concluded, margin_of, short, table, vector
+from harness.show.lines import count
 
 
 def figure_says(record: Record) -> str:
@@ -110,8 +111,8 @@ def _network(record: Record) -> str:
     fixed = [f"layer {number}" for number, own in enumerate(network.trained, start=1) if not own]
     more = f", {network.outputs} classes" if network.outputs > 1 else ""
     head = (
-        f"A {activation(network)} network of depth {network.depth}, {kind}, {counted(instance.d, 'input')} "
-        f"and {counted(hidden, 'hidden neuron')}{more}; {instance.loss} loss."
+        f"A {activation(network)} network of depth {network.depth}, {kind}, {count(instance.d, 'input')} "
+        f"and {count(hidden, 'hidden neuron')}{more}; {instance.loss} loss."
         + (f" Not trained: {', '.join(fixed)}." if fixed else "")
     )
     if record.apart:
