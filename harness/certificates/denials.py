@@ -157,6 +157,13 @@ _AROUND = {
         assumes=nonzero_weight_vectors,
         data=predicates.no_right_angles,
     ),
+    "depth2-relu-inner-kinks-local": Denial(
+        _unshared_relu,
+        "relu networks of depth 2 without shared weights",
+        "full",
+        "local",
+        assumes=nonzero_weight_vectors,
+    ),
     "cover-small-global": Denial(_fc2_relu, _FC2_RELU, "full", "global", start=predicates.covering_and_small),
     "leaky-equal": Denial(_signed_or_fc2_leaky, f"leaky {_ONE}", data=predicates.near_orthogonal, statements=_MARGIN),
     "leaky-nearorth": Denial(

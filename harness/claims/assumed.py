@@ -20,6 +20,9 @@ ABSENT, PRESENT = 1e-9, 1e-6
 # Multipliers that can differ by less than the first, of their sum, are unique; by more than the second, they are not.
 UNIQUE, VARIOUS = 1e-9, 1e-6
 
+# A coefficient nearer than the first to a slope, of their distance, is at its end; one farther than the second is not.
+END, INNER = 1e-9, 1e-6
+
 
 def not_held(limit: Limit, verdicts: Verdicts) -> bool | None:
     """No exact invariance keeps the flow in a subspace that is smaller than that of other starts."""
@@ -40,6 +43,17 @@ def concave_kinks(limit: Limit, verdicts: Verdicts) -> bool | None:
     y = point.problem.y
     places = [kink.place for kink in point.kinks if kink.place.sample in used]
     return all(y[place.sample] * outgoing[place.neuron] < 0.0 for place in places)
+
+
+def inner_kinks(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Every kink (i, j) with lambda_i > 0 has a coefficient strictly between the slopes; that which the point has."""
+    point, used = verdicts.point, supported(limit)
+    if used is None:
+        return None
+    low, high = sorted((float(point.problem.network.slope), 1.0))
+    coefficients = [kink.coefficient for kink in point.kinks if kink.place.sample in used]
+    inside = min((min(c - low, high - c) for c in coefficients), default=high - low)
+    return True if inside > INNER * (high - low) else False if inside < END * (high - low) else None
 
 
 def dead_neuron(limit: Limit, verdicts: Verdicts) -> bool | None:

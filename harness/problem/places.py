@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, NamedTuple
 
 
@@ -70,9 +71,9 @@ class Kink:
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Kink:
-        """From a record, where it has been checked."""
-        neuron = HiddenNeuron.of_numbers(stored["layer"], stored["neuron"])
-        return cls(Place(stored["sample"], *neuron), float(stored["coefficient"]))
+        """From a record.  Raises KeyError, TypeError or ValueError where it is none."""
+        sample, layer, neuron = (index(stored[key]) for key in ("sample", "layer", "neuron"))
+        return cls(Place(sample, *HiddenNeuron.of_numbers(layer, neuron)), float(stored["coefficient"]))
 
     def as_json(self) -> dict[str, int | float]:
         """As records have it, by the row of the margin."""

@@ -225,6 +225,20 @@ class Record:
         return [Kink.of_json(kink) for kink in self.data["limit"]["kinks"]]
 
     @property
+    def commands(self) -> dict[str, str]:
+        """What checks it, runs it and finds it again, from the folder above reports/.
+
+        Made from its claim and its folder, whatever text the file has for them.
+        """
+        folder, seed = f"reports/{self.folder}", self.data.get("found", {}).get("seed")
+        seeded = f" --seed {seed}" if type(seed) is int else ""
+        return {
+            "verify": f"marginalia verify {folder}/{RECORD}",
+            "check": f"marginalia check {folder}/{INSTANCE}",
+            "harvest": f"marginalia harvest --claim {self.claim}{seeded} --out reports",
+        }
+
+    @property
     def proven(self) -> bool:
         """Whether it has a proof of where the flow ends."""
         return "flow" in self.data
@@ -238,7 +252,7 @@ def load(path: Path) -> Record:
     """Read counterexample.json.  Raises FieldError, which names the file, if it is not one."""
     try:
         record = Record(json.loads(path.read_text(encoding="utf-8")))
-        _ = record.claim, record.folder
+        _ = record.claim, record.folder, record.kinks
         for theta in (record.limit, record.better):
             record.instance.problem.margins(theta)
     except OSError as error:

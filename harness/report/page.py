@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from harness.claims.table import CLAIMS, Claim
 from harness.problem.places import neuron_name
 from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
+from harness.report.inequality import inequality
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
-from harness.report.words import activated, activation, concluded, margin_of, short, table, vector
+from harness.report.words import activated, activation, concluded, margin_of, plain, short, table, vector
 from harness.show.lines import count
 
 
@@ -25,6 +26,7 @@ def page(record: Record) -> str:
     blocks = [
         f"# {title(record)}",
         statement(record),
+        *([said] if (said := inequality(record)) else []),
         f"![{figure_says(record)}]({FIGURE})",
         *(f"## {heading}\n\n{body}" for heading, body in sections(record)),
     ]
@@ -177,22 +179,21 @@ def _robustness(record: Record) -> str:
     if not changes:
         return "Robust." if record.robust else "Fragile."
     outcomes = ("violated", "holds", "outside", "undecided")
-    rows = [(name, str(counts["drawn"]), *(str(counts[key]) for key in outcomes)) for name, counts in changes]
+    rows = [(name, *(plain(counts[key]) for key in ("drawn", *outcomes))) for name, counts in changes]
     shift = short(measured["shift"])
     return (
         f"The start was moved by {shift} of its norm in random directions, then every point x_i by {shift} of its own "
-        f"norm, zeros and ties included (seed {measured['seed']}), and the claim was judged again. It is called robust "
-        "if it is violated still in 95 of 100 of either kind. Outside are flows that do not separate the data, and "
-        "limits that are not as the claim assumes.\n\n"
+        f"norm, zeros and ties included (seed {plain(measured['seed'])}), and the claim was judged again. It is called "
+        "robust if it is violated still in 95 of 100 of either kind. Outside are flows that do not separate the data, "
+        "and limits that are not as the claim assumes.\n\n"
         + table(("moved", "drawn", "violated still", "holds", "outside", "undecided"), rows)
     )
 
 
 def _commands(record: Record) -> str:
-    replay = record.data["replay"]
-    commands = "\n".join(replay.values()) if isinstance(replay, dict) else str(replay)
+    commands = "\n".join(record.commands.values())
     software = record.data.get("found", {}).get("software", {})
-    versions = ", ".join(f"{name} {version}" for name, version in software.items())
+    versions = ", ".join(f"{plain(name)} {plain(version)}" for name, version in software.items())
     return (
         f"From the folder above reports/:\n\n```sh\n{commands}\n```\n\n"
         f"The files: [{RECORD}]({RECORD}) has everything, the certificate included; [{INSTANCE}]({INSTANCE}) is the "

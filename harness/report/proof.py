@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.certificates import check_flow
 from harness.records.record import Record, exact, value
-from harness.report.words import short
+from harness.report.words import plain, short
 
 LAST = "whatever the last digits of the limit are."
 
@@ -53,16 +53,17 @@ def _proof_of_flow(record: Record) -> str:
 
 def _proof_of_statement(record: Record) -> str:
     certificate = record.data["certificate"]
-    where = ", ".join(f"{name} {_said(value)}" for name, value in certificate["witness"].items())
+    where = ", ".join(f"{plain(name)} {_said(value)}" for name, value in certificate["witness"].items())
+    says = plain(certificate["says"])
     return (
-        f"what the claim states is false ({certificate['says']}; {where}) of every point within 1e-9 of the limit: on "
+        f"what the claim states is false ({says}; {where}) of every point within 1e-9 of the limit: on "
         f"that ball margins and inputs change by no more than their Lipschitz constants allow. So it is false {LAST} "
         "That the limit as stored is nearly a KKT point, to 1e-8, is proven too."
     )
 
 
 def _said(value: object) -> str:
-    return " and ".join(map(_said, value)) if isinstance(value, list) else str(value)
+    return " and ".join(map(_said, value)) if isinstance(value, list) else plain(value)
 
 
 def _proof_of_better(record: Record) -> str:

@@ -24,6 +24,7 @@ from harness.report.figure import figure
 from harness.report.film import Film, angles, film
 from harness.report.improving import scaled_value, way
 from harness.report.index import claim_section, mechanism_section
+from harness.report.inequality import inequality
 from harness.report.markdown import html, typeset
 from harness.report.page import figure_says, sections, statement, title
 from harness.report.scene import scene, subscript
@@ -86,7 +87,7 @@ def _page(record: Record) -> str:
     return _fill(
         title=title(record),
         root="../",
-        head=Markup(html(statement(record))),
+        head=Markup(html("\n\n".join(filter(None, (statement(record), inequality(record)))))),
         lead=Markup(
             typeset(
                 "The direction of the weights turns on its way to the limit, and the norm grows; the charts follow it "
