@@ -198,7 +198,7 @@ _AROUND = {
     ),
     "fc-leaky-local": Denial(_fc_leaky, "fully connected leaky networks", "full", "local"),
     "fc-leaky-started-local": Denial(
-        _fc_leaky, "fully connected leaky networks", "full", "local", start=predicates.no_zero_neuron
+        _fc_leaky, "fully connected leaky networks", "full", "local", start=predicates.no_idle_neuron
     ),
     "mc-depth1-global": Denial(_classes_1, "networks of depth 1 with several outputs", "full", "global"),
     "mc-seli-floor": Denial(

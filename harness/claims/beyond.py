@@ -463,7 +463,7 @@ _D = (
         Decision(
             Networks("leaky_relu", "fully connected", (2, None), slopes=(0, 1)),
             locally_optimal,
-            start=predicates.no_zero_neuron,
+            start=predicates.no_idle_neuron,
         ),
     ),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 
+from harness.problem.places import layer_name, neuron_name
 from harness.records.record import Neuron, Record
 from harness.report.words import short
 
@@ -30,11 +31,11 @@ def inequality(record: Record) -> str | None:
             terms = " + ".join(f"{a:.3g}" for a in parts if a).replace("+ -", "- ")
             total = f" = {gain:.3g}" if " " in terms else ""
             return (
-                f"In one inequality: {terms}{total} > 1. A unit of neuron {best.number} towards its w at the better "
-                "point saves so much, lambda_i y_i sign(v) sigma(w . x_i) / norm(w) on each point, and costs 1."
+                f"In one inequality: {terms}{total} > 1. A unit of {neuron_name(best.index)} towards its w at the "
+                "better point saves so much, lambda_i y_i sign(v) sigma(w . x_i) / norm(w) on each point, and costs 1."
             )
-    before, after = record.cost(record.limit), record.cost(record.better)
-    where = "the limit" if record.layer is None else f"layer {record.layer + 1} in the limit"
+    before, after = record.objective(record.limit), record.objective(record.better)
+    where = "the limit" if record.layer is None else f"{layer_name(record.layer)} in the limit"
     return f"In one inequality: {short(after)} < {short(before)}, what a feasible point costs and what {where} costs."
 
 

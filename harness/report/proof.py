@@ -69,8 +69,8 @@ def _said(value: object) -> str:
 def _proof_of_better(record: Record) -> str:
     certificate = record.data["certificate"]
     problem, fixed = ("(P_1)", ", the v_j fixed as they are stored") if record.layer is not None else ("(P)", "")
-    cost = "cost of the first layer" if fixed else "value"
-    better = record.cost(record.better)
+    what = "cost of the first layer" if fixed else "value"
+    better = record.objective(record.better)
     kinked = record.instance.network.kinked
     zeros = "the same neurons that are zero and the same signs of the v_j"
     structure = f"the same gates on every point, {zeros}" if kinked else zeros
@@ -88,7 +88,7 @@ def _proof_of_better(record: Record) -> str:
         )
     return (
         f"take any feasible point with the structure of the limit ({structure}){fixed}. It costs at least L, the lower "
-        f"bound that the multipliers ({alpha}) give, and L is more than {short(better, digits=8)}, the {cost} of the "
+        f"bound that the multipliers ({alpha}) give, and L is more than {short(better, digits=8)}, the {what} of the "
         f"better point. {consequence}"
     )
 
@@ -108,7 +108,7 @@ def _proof_of_layer(record: Record) -> str:
     assert record.layer is not None
     certificate, number = record.data["certificate"], record.layer + 1
     alpha = ", ".join(short(a) for a in exact([certificate["alpha"]])[0])
-    cost = short(value(record.better[record.layer : number]), digits=8)
+    reached = short(value(record.better[record.layer : number]), digits=8)
     ends = (
         f"The better u^{number} is feasible. So none of them is a global optimum of (P_{number}), {LAST}"
         if is_global(record)
@@ -117,7 +117,7 @@ def _proof_of_layer(record: Record) -> str:
     )
     return (
         f"hold the other layers as they are stored, and take any feasible u^{number} with the signs of the limit. "
-        f"It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is more than {cost}, the "
+        f"It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is more than {reached}, the "
         f"cost of the better u^{number}. {ends}"
     )
 

@@ -63,7 +63,3 @@ def margin_of(record: Record, row: int) -> str:
     """The point of a margin, and with several outputs the class that it is over."""
     sample, other = record.instance.problem.place(row)
     return f"x_{sample}" if other is None else f"x_{sample} over class {other}"
-
-
-def counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

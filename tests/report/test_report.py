@@ -24,7 +24,7 @@ from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Record, along
 from harness.records.record import stored as stored_records
 from harness.report import figure_svg, index, labels, page, pages
 from harness.report.figure import BLUE, VERMILION, draw, figure
-from harness.report.improving import way, worth
+from harness.report.improving import scaled_value, way
 from harness.report.inequality import inequality, saved
 from harness.report.markdown import html
 from harness.report.words import short, table
@@ -295,8 +295,8 @@ def test_the_way_ends_at_the_better_point(name: str) -> None:
     record = Record(certified(name))
     found = way(record)
     start, end = (np.array([float(a) for u in theta for a in u]) for theta in (record.limit, record.better))
-    assert found.worth[0] == pytest.approx(float(record.cost(record.limit)))
-    assert found.worth[-1] == pytest.approx(float(record.cost(record.better)), rel=1e-12)
+    assert found.values[0] == pytest.approx(float(record.objective(record.limit)))
+    assert found.values[-1] == pytest.approx(float(record.objective(record.better)), rel=1e-12)
     assert found.distance[-1] == pytest.approx(np.linalg.norm(end - start) / np.linalg.norm(start), rel=1e-12)
 
 
@@ -319,24 +319,24 @@ def curves() -> list[Record]:
 def test_nothing_on_the_curve_is_better_than_the_best_point_on_it(record: Record) -> None:
     found = way(record)
     best = float(value(record.better))
-    assert min(a for a in found.worth if a is not None) >= best * (1 - 1e-9)
+    assert min(a for a in found.values if a is not None) >= best * (1 - 1e-9)
     d, e, _ = record.curve
     farthest = (value(record.limit) / value(d)) ** 0.5
     for k in range(1, 301):
         point = along(record.limit, d, e, Fraction(farthest * k / 300))
-        there = worth(record, tuple(tuple(float(a) for a in u) for u in point))
+        there = scaled_value(record, tuple(tuple(float(a) for a in u) for u in point))
         assert there is None or there >= best * (1 - 1e-9)
 
 
 def test_what_is_gained_along_the_way_near_the_limit() -> None:
     """The curve of docs/statements.md, section 6: of second order."""
     found = way(fc_relu_local())
-    assert found.worth[0] == pytest.approx(4)
+    assert found.values[0] == pytest.approx(4)
     assert found.distance[0] == 0.0
     small = [k for k, distance in enumerate(found.distance) if 0.0 < distance < 0.2]
     assert small
     for k in small:
-        change = found.worth[k]
+        change = found.values[k]
         assert change is not None
         assert 0.0 < 4 - change < 8 * found.distance[k] ** 2
 
