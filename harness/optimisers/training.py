@@ -73,10 +73,6 @@ class Training:
             "log_loss": self.log_loss,
         }
 
-    def before(self, step: float) -> int:
-        """The last row that is not later than this step."""
-        return int(np.searchsorted(self.step, step, side="right")) - 1
-
 
 def train(
     instances: Sequence[Instance],
@@ -161,4 +157,4 @@ def _trained(
 
 def _row(theta: Tensor, slope: Slope) -> tuple[Tensor, Tensor, Tensor]:
     """theta, in the order of its axes also in memory, log L and the least margin."""
-    return theta.contiguous().clone(), slope.log_loss, slope.margins.amin(1)
+    return theta.clone(memory_format=torch.contiguous_format), slope.log_loss, slope.margins.amin(1)
