@@ -407,6 +407,9 @@ def stored_record(path: Path, text: str) -> Record | None:
 
 def _harvest(options: argparse.Namespace) -> int:
     from harness.harvest import renew, run_harvest
+    from harness.harvest.run import PAGES
+    from harness.records.record import RECORD, load
+    from harness.show.found import found_line, harvest_line
 
     with Progress() as progress:
         if options.stored:
@@ -414,8 +417,12 @@ def _harvest(options: argparse.Namespace) -> int:
         else:
             results = run_harvest(options.claim, options.out, options.seed, progress)
     for result in results:
-        place = f" ({result.path})" if result.path is not None else ""
-        print(f"{result.claim}: {result.reason}{place}")
+        print(f"{result.claim}: {result.reason}")
+        if result.path is not None:
+            print(f"    {found_line(load(result.path / RECORD))}\n    {result.path}")
+    hunts = [result for result in results if result.claim != PAGES]
+    if not options.stored:
+        print(harvest_line([hunt.found for hunt in hunts], [path for hunt in hunts for path in hunt.new]))
     return OK if all(result.path is not None for result in results) else DEFECT
 
 

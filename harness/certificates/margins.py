@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up, squared_norm
+from harness.certificates.numbers import Rejected, root_down, root_up
+from harness.problem.numbers import Vector, dot, squared_norm
 
 
 @dataclass(frozen=True)

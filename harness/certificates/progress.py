@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from harness.certificates.exponentials import exponentials
-from harness.certificates.numbers import Vector, dot
+from harness.problem.numbers import Vector, dot
 
 
 def gained(rows: Sequence[Vector], start: Vector, w: Vector, c: Fraction) -> bool | None:

@@ -27,6 +27,7 @@ import numpy as np
 
 from harness.certificates.margins import norm_down, norm_up
 from harness.certificates.progress import gained
+from harness.problem.numbers import Vector, squared_norm
 from harness.problem.predicates import signed
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from harness.optimisers.norms import Norm
 
 UNIT = 2.0**-53
-Vector = tuple[Fraction, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Course:
     def reach(self) -> Fraction:
         """B^2, rounded up where it is no rational."""
         if self.norm.p == 2:
-            return max(sum((a * a for a in row), Fraction(0)) for row in self.rows)
+            return max(map(squared_norm, self.rows))
         return max(norm_up(row, self.norm.dual.p) for row in self.rows) ** 2
 
     @cached_property

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.certificates.margins import norm_down, norm_up
-from harness.certificates.numbers import Rejected, dot, root_down, root_up
+from harness.certificates.numbers import Rejected, root_down, root_up
 from harness.certificates.progress import loss
 from harness.claims.classifiers import UNIT, Course, sums
 from harness.claims.conclusions import every
 from harness.claims.trained import descent_of
 from harness.optimisers.descents import Descent
+from harness.problem.numbers import Vector, dot
 from harness.problem.predicates import separable, signed
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def adam_with_eps(descent: Descent) -> bool:
     return own.eps > 0.0 and separable(descent.problem)
 
 
-def _rows(descent: Descent) -> list[tuple[Fraction, ...]]:
+def _rows(descent: Descent) -> list[Vector]:
     return [tuple(row) for row in signed(descent.problem)]
 
 

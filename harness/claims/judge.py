@@ -7,6 +7,7 @@ but nothing is called violated before the exact checker has accepted the proof.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,15 +43,21 @@ def judge(claim: Claim, of: Instance | Limit, *, certify: Certify = "violations"
             _trained(claim, of), Limit(of, "undecided", f"trained by {of.setup.name}, which is no flow"), None
         )
     limit = of if isinstance(of, Limit) else harness.drive([of], record=record or claim.recorded)[0]
-    if limit.status != "converged":
-        return Judged(claim.judged(limit, None), limit, None)
     if certify != "always":
-        screened = harness.decide(limit, certify=False)
-        outcome = claim.judged(limit, screened, on_their_word=True)
-        if certify == "never" or outcome != "violated":
-            return Judged(outcome, limit, screened)
-    verdicts = harness.decide(limit)
-    return Judged(claim.judged(limit, verdicts), limit, verdicts)
+        outcomes, screened = judge_all([claim], limit, certify=False)
+        if certify == "never" or outcomes[claim.id] != "violated" or screened is None:
+            return Judged(outcomes[claim.id], limit, screened)
+    outcomes, verdicts = judge_all([claim], limit, certify=True)
+    return Judged(outcomes[claim.id], limit, verdicts)
+
+
+def judge_all(claims: Iterable[Claim], limit: Limit, *, certify: bool) -> tuple[dict[str, Outcome], Verdicts | None]:
+    """Decide about a limit, once, and hold claims against it: the outcome of each, by id, and the verdicts.
+
+    certify: whether answers rest on certificates; else they are those of floats, for screening alone.
+    """
+    verdicts = harness.decide(limit, certify=certify) if limit.status == "converged" else None
+    return {claim.id: claim.judged(limit, verdicts, on_their_word=not certify) for claim in claims}, verdicts
 
 
 def _trained(claim: Claim, descent: Descent) -> Outcome:

@@ -5,8 +5,9 @@ The clock is c = log(1 / L), which goes with the least margin: what is left of a
 seem to rest long before it does.  So the moves of the direction from row to row, while c doubles, have to shrink by a
 factor; the rest of them is then a geometric series.  Two ends are believed:
 
-    a KKT point of (P) that is near the direction, that the direction has come nearer to by that factor in every
-    doubling, and that nothing within its gates leaves (the second-order test of flow/settling);
+    a KKT point of (P) that is near the direction and no farther than the series reaches, that the direction has come
+    nearer to by that factor in every doubling, and that nothing within its gates leaves (the second-order test of
+    flow/settling);
     a direction at rest that is clearly no KKT point: its residual is larger than it can be so near to one (`_most`).
     Other geometries than l2 have such limits.
 
@@ -28,21 +29,23 @@ from harness.problem.limits import Limit
 from harness.problem.points import Point
 
 DOUBLINGS = 3  # of c, that are looked at
-SLACK = 1.1  # times half of c: so near to it a row has to be found
+APART = 1.5  # rows with more than so much times the c are not joined by a line
 HALF = 0.5  # of the power by which moves are expected to shrink: so much they have to
+REACH = 1.25  # times what is left of the way, as the last two moves have it: no farther is its end
 NEAR = 0.05  # from the direction to a KKT point, at most, that is believed to be its limit
 STILL = 1e-9  # a move that may be rounding
 
 
 @dataclass(frozen=True)
 class Moves:
-    """rows: those with c, c / 2 or less, c / 4 or less, ..., the last first.  clock: their c.
+    """clock: c, c / 2, c / 4, ..., or less where rows are far apart.  ends (k, N), log_norms: theta there.
 
-    sizes: of the moves between them, the last first.  rate: of a move, at most, that the next may be.
+    sizes: of the moves between these directions, the last first.  rate: of a move, at most, that the next may be.
     """
 
-    rows: list[int]
     clock: list[float]
+    ends: np.ndarray
+    log_norms: list[float]
     sizes: list[float]
     rate: float
 
@@ -51,8 +54,14 @@ class Moves:
         return all(later <= max(self.rate * before, STILL) for later, before in pairwise(sizes))
 
     @property
+    def expected(self) -> float:
+        """How far it moves yet if it goes on as in the last two moves."""
+        last, before = (max(size, STILL) for size in self.sizes[:2])
+        return last * last / (before - last) if last < before else STILL if last == STILL else np.inf
+
+    @property
     def left(self) -> float | None:
-        """How far it may move yet; None where the moves do not shrink by a factor."""
+        """How far it may move yet at most; None where the moves do not shrink by the factor."""
         return max(self.sizes[0], STILL) * self.rate / (1.0 - self.rate) if self.shrink(self.sizes) else None
 
     def __str__(self) -> str:
@@ -66,18 +75,18 @@ class Moves:
 def settle(training: Training) -> Limit:
     """The end of a training: "converged" with its point, else "undecided" with a reason; never raises for what it did.
 
-    evidence: the distances to the point at the rows that were compared.  path: that of the training.
+    evidence: the distances to the point of the directions that were compared.  path: that of the training.
     """
     point, reason = _end(training)
-    rows = [] if point is None else sorted(_moves(training).rows)
-    gaps = [] if point is None else _gaps(training, rows, point)
+    moves = None if point is None else _moves(training)
+    rows = zip(moves.log_norms, _gaps(moves, point), strict=True) if moves and point else ()
     return Limit(
         training.instance,
         "undecided" if point is None else "converged",
         reason,
         point,
         log_norm=float(training.log_norm[-1]),
-        evidence=tuple((float(training.log_norm[k]), gap) for k, gap in zip(rows, gaps, strict=True)),
+        evidence=tuple(rows)[::-1],
         path=training.path,
     )
 
@@ -98,8 +107,8 @@ def _end(training: Training) -> tuple[Point | None, str]:
         return None, f"Separated, but of the end {steps} not enough is known: {why}."
     near = steady_kkt(point)
     if near is not None:
-        gaps = _gaps(training, moves.rows, near)
-        if gaps[0] <= NEAR and moves.shrink(gaps):
+        gaps = _gaps(moves, near)
+        if gaps[0] <= min(NEAR, REACH * moves.expected) and moves.shrink(gaps):
             return near, f"The direction tends to a KKT point: {gaps[0]:.2g} from it {steps}, and {moves}."
     if moves.left is None:
         return None, f"Separated, but the direction is still on its way {steps}: {moves}."
@@ -135,7 +144,7 @@ def _residual_near(point: Point, far: float) -> float:
     """The KKT residual, with every input of a neuron that is zero at a point so far away, relative, taken for zero.
 
     Off a kink the residual says nothing of that on it, where there are more gradients.  Infinite where the margins are
-    then no margins.
+    then no margins, or the gradients are too many.
     """
     network, problem = point.problem.network, point.problem
     if not network.kinked:
@@ -146,24 +155,37 @@ def _residual_near(point: Point, far: float) -> float:
         # of the layer's inputs to the neuron, and how much of it moves
         bound = bound * (size if network.trained[layer] else float(np.linalg.norm(at.matrices[layer], 2)))
         signs.append(np.where(np.abs(a) <= (layer + 1) * far * bound, 0, np.sign(a)).astype(np.int8))
-    return kkt(network, problem.inputs, problem.seeds, point.theta, signs).residual
+    try:
+        return kkt(network, problem.inputs, problem.seeds, point.theta, signs).residual
+    except ValueError:
+        return np.inf
 
 
 def _moves(training: Training) -> Moves:
-    """Between the last row and those with a half, a quarter, ... of its log(1 / L), as far as they separate data."""
-    clock = -training.log_loss
-    rows = [len(clock) - 1]
+    """Between the last direction and those at a half, a quarter, ... of its log(1 / L), once they separate the data."""
+    clock, rate = -training.log_loss, 2.0 ** (-HALF / training.instance.network.degree)
+    found = [(float(clock[-1]), training.direction[-1], float(training.log_norm[-1]))]
     for k in range(1, DOUBLINGS + 1):
-        before = np.flatnonzero((clock <= SLACK * clock[-1] * 0.5**k) & (clock > 0.0) & (training.margin > 0.0))
+        target = clock[-1] * 0.5**k
+        before = np.flatnonzero((clock <= target) & (clock > 0.0) & (training.margin > 0.0))
         if not len(before):
             break
-        rows.append(int(before[-1]))
-    ends = training.direction[rows]
-    rate = 2.0 ** (-HALF / training.instance.network.degree)
-    return Moves(rows, clock[rows].tolist(), np.linalg.norm(np.diff(ends, axis=0), axis=1).tolist(), rate)
+        found.append(_at(training, int(before[-1]), float(target)))
+    ends = np.array([direction for _, direction, _ in found])
+    sizes = np.linalg.norm(np.diff(ends, axis=0), axis=1).tolist()
+    return Moves([c for c, *_ in found], ends, [log_norm for *_, log_norm in found], sizes, rate)
 
 
-def _gaps(training: Training, rows: list[int], point: Point) -> list[float]:
-    """How far the directions of these rows are from that of the point."""
-    theta = training.instance.network.flat(point.theta)
-    return np.linalg.norm(training.direction[rows] - theta / np.linalg.norm(theta), axis=1).tolist()
+def _at(training: Training, row: int, target: float) -> tuple[float, np.ndarray, float]:
+    """c, the direction and the log-norm at this c, between a row and the next; those of the row where that is far."""
+    low, high = -training.log_loss[row], -training.log_loss[row + 1]
+    share = float(np.log(target / low) / np.log(high / low)) if low < high <= APART * low else 0.0
+    directions, norms = training.direction[row : row + 2], training.log_norm[row : row + 2]
+    weights = np.array([1.0 - share, share])
+    return (target if share else float(low)), weights @ directions, float(weights @ norms)
+
+
+def _gaps(moves: Moves, point: Point) -> list[float]:
+    """How far these directions are from that of the point."""
+    theta = point.problem.network.flat(point.theta)
+    return np.linalg.norm(moves.ends - theta / np.linalg.norm(theta), axis=1).tolist()

@@ -21,14 +21,13 @@ from scipy.sparse import csc_matrix
 
 from harness.certificates.margins import margin
 from harness.optimisers.norms import L2, Norm
+from harness.problem.numbers import Vector
 from harness.problem.predicates import signed
 from harness.problem.problems import Problem
 from harness.problem.separability import separation
 
 # The compiled module carries no types.
 clarabel: Any = _clarabel
-
-Vector = tuple[Fraction, ...]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.flow.drive import check_device
 from harness.optimisers.batch import Batch, Slope, shape
 from harness.optimisers.methods import Method
 from harness.problem.fields import FieldError
@@ -72,10 +73,6 @@ class Training:
             "log_loss": self.log_loss,
         }
 
-    def before(self, step: float) -> int:
-        """The last row that is not later than this step."""
-        return int(np.searchsorted(self.step, step, side="right")) - 1
-
 
 def train(
     instances: Sequence[Instance],
@@ -88,10 +85,12 @@ def train(
     """Train every instance; one Training each, in order.
 
     Those of one shape are trained together, in float64.  at: the steps after which a row is kept, besides 0 and the
-    last; None keeps some in every doubling.  Raises FieldError for a number of steps below 1, and what the method does.
+    last; None keeps some in every doubling.  Raises FieldError for a number of steps below 1, a device that is not
+    there, and what the method raises.
     """
     if steps < 1:
         raise FieldError("steps", "expected a number above 0")
+    check_device(str(device))
     kept = doublings(steps) if at is None else sorted({0, steps, *(t for t in at if 0 < t < steps)})
     alike: dict[Hashable, list[int]] = defaultdict(list)
     for place, instance in enumerate(instances):
@@ -158,4 +157,4 @@ def _trained(
 
 def _row(theta: Tensor, slope: Slope) -> tuple[Tensor, Tensor, Tensor]:
     """theta, in the order of its axes also in memory, log L and the least margin."""
-    return theta.contiguous().clone(), slope.log_loss, slope.margins.amin(1)
+    return theta.clone(memory_format=torch.contiguous_format), slope.log_loss, slope.margins.amin(1)

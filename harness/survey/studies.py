@@ -10,8 +10,8 @@ from harness.claims.table import CLAIMS
 from harness.optimisers.setups import Setup
 from harness.survey.counts import GAPS, Counts, Rate, Tally
 from harness.survey.laws import Cell, grid
-from harness.survey.pages import Figure, Measure, Table, summary_line, with_tables
-from harness.survey.plan import Plan
+from harness.survey.pages import Bounds, ClaimTable, Figure, Measure, Table, summary_line, with_tables
+from harness.survey.plan import VERDICTS, Plan
 
 PAGE, COUNTS, FIGURE = "README.md", "counts.csv", "figure.svg"
 _SCALES = (0.01, 0.1, 1.0, 10.0)
@@ -24,21 +24,23 @@ class Study:
     name: str
     question: str
     cells: tuple[Cell, ...]
-    tables: tuple[Table, ...]
-    figure: Figure
+    tables: tuple[Table | ClaimTable, ...]
+    figure: Figure | Bounds
     claims: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = VERDICTS
     optimisers: tuple[Setup, ...] = ()
 
     def plan(self, instances: int, seed: int = 0, device: str = "cpu") -> Plan:
         return Plan(
             self.cells,
             instances,
-            seed=seed,
-            claims=self.claims,
-            features=self.features,
-            optimisers=self.optimisers,
-            device=device,
+            seed,
+            self.claims,
+            self.verdicts,
+            self.features,
+            self.optimisers,
+            device,
             batch=1000,
         )
 
@@ -69,6 +71,36 @@ _NETWORKS: tuple[dict[str, Any], ...] = (
     {"family": "convolutional", "activation": ("relu", "linear"), "d": 3, "labels": "network teacher"},
     {"family": "diagonal", "activation": ("relu", "linear"), "depth": 3, "d": 3, "labels": "network teacher"},
     {"family": "fully connected", "activation": "relu", "depth": 3, "width": 2, "d": 2},
+)
+
+# Those that no paper and no proof of ours has decided.
+_OPEN = tuple(c.id for c in CLAIMS.values() if c.status == "open")
+_ANY: tuple[dict[str, Any], ...] = (
+    {"scale": (0.1, 1.0)},
+    {"data": "integer"},
+    {"data": "integer", "start": "integer"},
+)
+_EITHER = ({}, _ANY[-1])
+_SOFT: dict[str, Any] = {"activation": "leaky_relu", "slope": (0.1, 0.5)}
+# Data at the edge of what a claim assumes are in "oblique" and "integer"; coincidences, in integer starts.
+_AROUND_OPEN: tuple[dict[str, Any], ...] = (
+    *({"labels": "start", "width": (2, 3), "n": (2, 3), "d": (2, 3), **law} for law in _ANY),
+    *({**_SOFT, "labels": "start", "width": (2, 3), "n": (2, 3), **law} for law in _EITHER),
+    *(
+        {**_SOFT, "fixed": 2, "width": 4, "d": 3, "n": (2, 3), **law}
+        for law in ({"data": "near-orthogonal"}, {"data": "oblique"}, {"data": "integer", "start": "integer"})
+    ),
+    *(
+        {"data": "mirrored", "width": 3, "n": (2, 4), "d": (2, 3), **law}
+        for law in ({"scale": (0.1, 1.0)}, {"start": "integer"})
+    ),
+    *({"activation": "linear", "width": 2, "depth": (2, 3), "n": (1, 2), **law} for law in _EITHER),
+    *({"family": ("diagonal", "convolutional"), "activation": "linear", "n": 2, "d": (2, 3), **law} for law in _EITHER),
+    *(
+        {"activation": "linear", "width": (2, 3), "outputs": (2, 3), "n": (2, 3), "start": start}
+        for start in ("gaussian", "integer")
+    ),
+    {"depth": 3, "width": 3, "n": (2, 4), "data": "orthogonally separable", "labels": "sum"},
 )
 
 
@@ -274,6 +306,18 @@ _ALL = (
             logarithmic=True,
         ),
         _REFUTED,
+    ),
+    Study(
+        "open",
+        "The open claims: is any violated?",
+        tuple(cell for axes in _AROUND_OPEN for cell in grid(**axes)),
+        (
+            ClaimTable("Limits that each claim speaks of", _OPEN),
+            Table("What became of the flows", _KIND, None, _OUTCOMES),
+        ),
+        Bounds(_OPEN),
+        _OPEN,
+        verdicts=(),
     ),
     Study(
         "optimisers",

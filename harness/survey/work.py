@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import harness
+from harness.claims.judge import judge_all
 from harness.claims.table import CLAIMS
 from harness.flow.run import Settings
 from harness.oracles import Verdict
@@ -69,13 +70,12 @@ class Answers:
 
     def __init__(self, plan: Plan, limit: Limit, *, exact: bool) -> None:
         self.limit = limit
-        verdicts = harness.decide(limit, certify=exact) if limit.status == "converged" else None
+        self.claims, verdicts = judge_all([CLAIMS[claim] for claim in plan.claims], limit, certify=exact)
         self.statuses: dict[str, str | None] = {}
         if "local" in plan.verdicts:
             self.statuses["local"] = verdicts and _status(verdicts.local, exact)
         if "global" in plan.verdicts:
             self.statuses["global"] = verdicts and _status(verdicts.global_, exact)
-        self.claims = {claim: CLAIMS[claim].judged(limit, verdicts, on_their_word=not exact) for claim in plan.claims}
         self._verdicts = verdicts
         self._plan = plan
 

@@ -188,6 +188,7 @@ def test_a_batch_is_its_instances(name: str) -> None:
         (lambda: Own(torch.optim.SGD, {"rate": 1.0}), "optimiser"),
         (lambda: Own(torch.optim.LBFGS), "optimiser"),
         (lambda: train(drawn(LINEAR, 1), GradientDescent(), steps=0), "steps"),
+        (lambda: train(drawn(LINEAR, 1), GradientDescent(), device="abacus"), "device"),
         (lambda: train(drawn(Cell("diagonal", n=2), 1), Steepest("spectral")), "norm"),
     ],
 )
