@@ -78,7 +78,16 @@ def test_what_leaves_the_floats_is_open() -> None:
 
 
 def test_of_a_p_without_small_terms_nothing_is_said() -> None:
-    assert mirror_floor(trainings([Descent.by(Setup("mirror", 4, 0.25, options={"p": 1.1}), POINT)], 1)[0]) is None
+    assert mirror_floor(trainings([Descent.by(Setup("mirror", 4, 0.25, options={"p": 1.1}), POINT)])[0]) is None
+
+
+@pytest.mark.parametrize(("p", "size"), [(1.25, 20.0), (1.0625, 0.5), (2.0, 4.0)])
+def test_long_steps_of_mirror_descent_deny_nothing(p: float, size: float) -> None:
+    """The floor of the margin is that of the steps, and not that of the flow, which these do not follow."""
+    instance = Instance.of(fully_connected("linear", (2,)), "exponential", [(1, 3), (-1, 2), (5, 1)], [1] * 3, [(-2, 0)])
+    assert judge(CLAIMS["mirror-lp"], Descent.by(Setup("mirror", 128, size, options={"p": p}), instance)).outcome != (
+        "violated"
+    )
 
 
 def test_steps_that_jump_from_margin_to_margin_deny_nothing() -> None:
