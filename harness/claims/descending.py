@@ -205,7 +205,8 @@ def mirror_floor(trainings: Sequence[Training]) -> bool | None:
 
         norm_q(z') - norm_q(z) <= eta g . w' / N' = eta (M' + (g . w' - log(1/L')) / N'),
 
-    and along a step g . w / N, the slope of norm_q, rises, so that M' >= M - (g . (w' - w) - log(1/L') + log(1/L)) / N'.
+    and along a step g . w / N, the slope of norm_q, rises, so that M' >= M less what the step has missed in log(1/L),
+    (g . (w' - w) - log(1/L') + log(1/L)) / N'.
     """
     from harness.optimisers import Mirror
     from harness.optimisers.norms import Norm
@@ -253,7 +254,7 @@ def _mirrored(course: Course) -> bool | None:
 
 
 def _mirror_astray(course: Course) -> np.ndarray:
-    """By how much z may be off, in the dual norm, by what every step may be and by rounding between w and z, (T + 1,)."""
+    """By how much z may be off, in the dual norm, as every step may be, and by rounding between w and z, (T + 1,)."""
     b, eta, power = float(course.reach) ** 0.5, np.diff(course.training.travelled), float(course.norm.p or 0) - 1.0
     sizes = np.abs(course.training.theta).max(axis=1) ** power * course.z.shape[1]
     astray = 4.0 * sums(8.0 * course.rho * b * eta + 4.0 * UNIT * (sizes[:-1] + b * eta))
