@@ -106,15 +106,17 @@ class Course:
     def above(self, length: np.ndarray, lost: np.ndarray, at: Sequence[int], first: int = 0) -> list[bool | None]:
         """Whether log(1/L(w_T)) >= log(1/L(w_first)) + gamma_N length - lost up to rounding, for every T of `at`.
 
+        Raises ArithmeticError where these are beyond the floats.
+
         length, lost: their sums after every step, from the start on, (T + 1,); what they are since `first` counts.
         """
         answers: list[bool | None] = []
         start = self.exact(first)
         for step in at:
-            run, fell = Fraction(float(length[step] - length[first])), Fraction(float(lost[step] - lost[first]))
+            run, fell = exactly(length[step] - length[first]), exactly(lost[step] - lost[first])
             # the sums are of floats
             rounded = 2.0 * len(length) * UNIT * (float(self.gamma.above) * length[step] + lost[step])
-            fell += Fraction(float(self.slack[step] - self.slack[first] + rounded))
+            fell += exactly(self.slack[step] - self.slack[first] + rounded)
             w = self.exact(step)
             if gained(self.rows, start, w, self.gamma.above * run - fell):
                 answers.append(True)
@@ -128,7 +130,7 @@ class Course:
         astray = sums(self.astray) + 2.0 * len(length) * UNIT * length
         answers: list[bool | None] = []
         for step in at:
-            w, more = self.exact(step), Fraction(float(length[step] + astray[step]))
+            w, more = self.exact(step), exactly(length[step] + astray[step])
             if norm_up(w, p) <= norm_down(start, p) + more:
                 answers.append(True)
             else:
@@ -140,6 +142,13 @@ class Course:
         gamma, run = float(self.gamma.below), length[-1] - length[first]
         floor = gamma * run - (lost[-1] - lost[first]) - self.slack[-1] - self.training.log_loss[first]
         return float(floor / (gamma * self.norm(self.training.theta[-1])))
+
+
+def exactly(number: float) -> Fraction:
+    """The exact value of a float.  Raises ArithmeticError where it is none."""
+    if not np.isfinite(number):
+        raise ArithmeticError("a bound is beyond the floats")
+    return Fraction(float(number))
 
 
 def sums(parts: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from harness.certificates.margins import norm_down, norm_up
 from harness.certificates.numbers import Rejected, root_down, root_up
 from harness.certificates.progress import loss
-from harness.claims.classifiers import UNIT, Course, sums
+from harness.claims.classifiers import UNIT, Course, exactly, sums
 from harness.claims.conclusions import every
 from harness.claims.trained import descent_of
 from harness.optimisers.descents import Descent
@@ -119,6 +119,9 @@ def gradient_floor(trainings: Sequence[Training]) -> bool | None:
     above = every(course.above(length, lost, at))
     if above is not True:
         return above
+    if not course.slack[-1] <= 1.0:
+        return None
+    # e^x <= 1 + 2 x there
     gain = Fraction(eta) / 2
     fast: list[bool | None] = []
     for step in at:
@@ -185,8 +188,10 @@ def adam_eps_floor(trainings: Sequence[Training]) -> bool | None:
     steps, b, count = course.steps, float(course.reach) ** 0.5, len(training.theta) - 1
     d1 = _memory(own.beta1, b * steps) / _memory(own.beta1, np.zeros(count)) - 1.0
     r = np.sqrt(_memory(own.beta2, 2.0 * b * steps) / _memory(own.beta2, np.zeros(count)))
-    root = np.abs(course.z).max() * np.exp(training.log_loss[:-1]) * r
-    away = b * d1 + b * (1.0 + d1) * root / (root + own.eps)
+    # of R L r, which may be beyond the floats
+    log_root = np.log(np.abs(course.z).max() * r) + training.log_loss[:-1]
+    share = 1.0 / (1.0 + np.exp(np.clip(np.log(own.eps) - log_root, -700.0, 700.0)))
+    away = b * d1 + b * (1.0 + d1) * share
     away = away + 10.0 * len(course.z[0]) * b * course.rho * (1.0 + d1) / (1.0 - own.beta2)
     # at worst g . D = -B norm(D)
     away = np.minimum(away, b)
@@ -244,7 +249,7 @@ def _mirrored(course: Course) -> bool | None:
     start = dot(u, begun) / unit
     answers: list[bool | None] = []
     for step in _doublings(len(training.theta)):
-        needed = least * Fraction(float(training.travelled[step])) + start - Fraction(float(astray[step]))
+        needed = least * Fraction(float(training.travelled[step])) + start - exactly(astray[step])
         w = course.exact(step)
         if norm_down(dual(w, up=False), q) >= needed:
             answers.append(True)

@@ -100,6 +100,12 @@ def test_data_whose_squares_leave_the_floats() -> None:
     assert judge(CLAIMS["nsd-floor"], Descent.by(Setup("l2", 4, 1.0), data)).outcome == "undecided"
 
 
+def test_a_loss_beyond_the_floats_is_open_or_decided() -> None:
+    adam = Setup("adam", 64, 1.0, options={"beta1": 0.0, "beta2": 0.0, "eps": 1.0})
+    judged = judge(CLAIMS["adam-eps-l2"], Descent.by(adam, POINT.changed(theta0=[(-800,)])))
+    assert judged.outcome in ("holds", "undecided")
+
+
 def test_a_loss_that_is_not_told_from_zero_is_open() -> None:
     assert judge(CLAIMS["gd-svm"], Descent.by(Setup("gd", 16, 1.0), POINT.changed(theta0=[(5000,)]))).outcome == (
         "undecided"
