@@ -5,7 +5,7 @@ what these agree on: where they end elsewhere it is open.  Let l = loss^{-1}(L) 
 on, when the data are separated.
 
 A step D raises log l by less than its slope <grad log l, D>: steps that are too long for the flow jump from one margin
-to the other, or over a kink.  What they have missed so far is known, and only what that does not explain denies a claim:
+to the other, or over a kink.  What they have missed so far is known, and only what it does not explain denies a claim:
 along the flow log M rises by <grad log l, D> - m d log N, which is never negative, since N*(grad l) N is at least
 <grad l, theta> >= m l.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from harness.optimisers.norms import Norm
 
 HALVINGS = 2
+# Of log L, below which the logistic loss is the exponential one to all digits.
+FAINT = -40.0
 # A fall of M by a share of its largest that is the steps' own; one of log M, beyond what they have missed, that is not.
 FLAT, FALL = 1e-3, 1e-2
 # Of the residual, and of the direction: this near to the limit, or so far from it.
@@ -131,7 +133,7 @@ def missed(training: Training) -> np.ndarray:
     # log -loss'(l)
     steep = training.log_loss
     if training.instance.loss == "logistic":
-        steep = np.log(-np.expm1(-np.exp(np.minimum(steep, 5.0))))
+        steep = np.where(steep < FAINT, steep, np.log(-np.expm1(-np.exp(np.clip(steep, FAINT, 5.0)))))
     ascent = np.exp(log_size - steep)[:, None] * (p[..., None] * gradients).sum(axis=-2)
     slopes = (ascent[:-1] * np.diff(training.theta, axis=0)).sum(axis=1)
     off = np.maximum(slopes / levels[:-1] - np.diff(np.log(levels)), 0.0)
@@ -143,8 +145,8 @@ def _levels(training: Training) -> np.ndarray:
     levels = -training.log_loss
     if training.instance.loss == "logistic":
         # log(1 / (e^L - 1)), which is log(1/L) to all digits where L is small
-        loss = np.exp(np.clip(training.log_loss, -40.0, 5.0))
-        levels = np.where(training.log_loss < -40.0, levels, -np.log(np.expm1(loss)))
+        loss = np.exp(np.clip(training.log_loss, FAINT, 5.0))
+        levels = np.where(training.log_loss < FAINT, levels, -np.log(np.expm1(loss)))
     first = int(np.argmax(levels > 0.0)) if (levels > 0.0).any() else len(levels)
     return np.where((np.arange(len(levels)) >= first) & (levels > 0.0), levels, np.nan)
 
@@ -172,7 +174,7 @@ def norm_of(training: Training) -> Norm:
 
 
 def _agreed(answers: Sequence[bool | None], trainings: Sequence[Training]) -> bool | None:
-    """What the last trainings say; None where they differ, end in different directions, or do not follow the flow."""
+    """What the last two trainings say; None where they differ, or end in different directions."""
     if len(set(answers)) > 1 or answers[0] is None:
         return None
     before, after = (one.theta[-1] / norm_of(one)(one.theta[-1]) for one in trainings[-2:])
