@@ -240,6 +240,13 @@ def _add_long_runs(commands: Any) -> None:
     tables = commands.add_parser("tables", help="the tables of the claims, filled in from runs")
     tables.add_argument("--run", action="store_true", help="run what fills them, or go on with it; print them then")
     tables.add_argument(
+        "--group",
+        default=[],
+        action="append",
+        metavar="NAME",
+        help="run this one; may be repeated; all, if none is given",
+    )
+    tables.add_argument(
         "--share", default=1.0, type=float, metavar="F", help="of the instances of a full run, default 1"
     )
     tables.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
@@ -535,6 +542,7 @@ def _tables(options: argparse.Namespace) -> int:
             fill(
                 options.work,
                 out,
+                groups=options.group,
                 share=options.share,
                 seed=options.seed,
                 processes=options.processes,

@@ -12,8 +12,8 @@ from harness.show.lines import count, short
 
 def found_line(record: Record) -> str:
     """Its sizes, its values, and whether its flow is proven."""
-    cost = short(float(record.cost(record.limit)))
-    better = "" if record.stated else f", a better point {short(float(record.cost(record.better)))}"
+    cost = short(float(record.objective(record.limit)))
+    better = "" if record.stated else f", a better point {short(float(record.objective(record.better)))}"
     robust = {None: "", True: "robust, ", False: "fragile, "}[record.robust]
     flow = "proven" if record.proven else "computed"
     return f"{robust}{problem_line(record.instance.problem)}; {record.minimised} {cost}{better}; flow {flow}"
