@@ -86,7 +86,9 @@ def _number(axes: Axes, network: Network, edge: Edge, theta: Exact) -> None:
 def _node(axes: Axes, network: Network, level: int, node: int, theta: Exact) -> None:
     """Grey where nothing comes in or nothing goes out."""
     into = [theta[level - 1][k] for k in network.patterns[level - 1][node] if k >= 0] if level else [1]
-    out = [theta[level][row[node]] for row in network.patterns[level] if row[node] >= 0] if level < network.depth else [1]
+    out = (
+        [theta[level][row[node]] for row in network.patterns[level] if row[node] >= 0] if level < network.depth else [1]
+    )
     colour = "black" if any(into) and any(out) else GREY
     x, y = place(network, level, node)
     size = 17 if max(network.widths) <= 8 else 8

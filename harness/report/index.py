@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.claims.table import Claim
-from harness.records.record import PAGE, Record
-from harness.report.words import concluded, short, table
+from harness.records.record import FIGURE, PAGE, Record
+from harness.report.glossary import ANCHOR, glossary
+from harness.report.page import figure_says
+from harness.report.words import activation, short, table
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
 
@@ -14,27 +15,19 @@ _ROBUST = {None: "-", True: "yes", False: "no"}
 def index(records: Sequence[Record]) -> str:
     """The index page of reports/, sorted by claim and mechanism."""
     rows = [
-        (f"[{record.claim}]({record.folder}/{PAGE})", record.mechanism, *_facts(record)) for record in _sorted(records)
+        (_picture(record), f"[{record.claim}]({record.folder}/{PAGE})", record.mechanism, *_facts(record))
+        for record in _sorted(records)
     ]
-    body = table(("claim", "mechanism", *_FACTS), rows) if rows else "None is stored."
+    body = table(("figure", "claim", "mechanism", *_FACTS), rows) if rows else "None is stored."
     return (
         "# Counterexamples\n\n"
         "Statements about the limit of gradient flow that are false, each with the smallest counterexample of its kind "
         "found so far. Each was found by search from scratch, shrunk, and checked in exact arithmetic. "
         "`marginalia harvest` finds them again, `marginalia verify reports/*/counterexample.json` checks them, and "
         "`marginalia report` makes a site of them in which one can move through the flows. Where the flow is proven, "
-        "so is that it ends where the page says, from this very start; else a trainer has computed it.\n\n"
-        f"{body}\n"
-    )
-
-
-def claim_section(claim: Claim, records: Sequence[Record]) -> str:
-    """What the site says of one claim."""
-    assumed = f", if {claim.assumption}" if claim.assumption else ""
-    conclusion = concluded(claim)
-    rows = [(f"[{record.mechanism}]({record.folder}/index.html)", *_facts(record)) for record in _sorted(records)]
-    return f"### {claim.id}\n\n{claim.setting}{assumed}: {conclusion} ({claim.status}; {claim.source}).\n\n" + table(
-        ("mechanism", *_FACTS), rows
+        "so is that it ends where the page says, from this very start; else a trainer has computed it. "
+        f"[Every word](#{ANCHOR}) is defined below the table.\n\n"
+        f"{body}\n\n{glossary()}\n"
     )
 
 
@@ -48,7 +41,7 @@ def mechanism_section(records: Sequence[Record]) -> str:
     return table(("mechanism", "refutes"), [(name, "; ".join(links)) for name, links in sorted(found.items())])
 
 
-_FACTS = ("robust", "flow", "activation", "depth", "points", "neurons", "dimensions", "value", "a better value")
+_FACTS = ("robust", "flow", "network", "points x neurons x dimensions", "value", "a better value")
 
 
 def _facts(record: Record) -> tuple[str, ...]:
@@ -56,14 +49,16 @@ def _facts(record: Record) -> tuple[str, ...]:
     return (
         _ROBUST[record.robust],
         "proven" if record.proven else "computed",
-        network.activation if network.negative_slope is None else f"leaky relu, slope {network.negative_slope}",
-        str(network.depth),
-        str(record.instance.n),
-        str(sum(network.widths[1:-1])),
-        str(record.instance.d),
+        f"{activation(network)}, depth {network.depth}",
+        f"{record.instance.n} x {sum(network.widths[1:-1])} x {record.instance.d}",
         short(record.value(record.limit)),
         "-" if record.stated else short(record.value(record.better)),
     )
+
+
+def _picture(record: Record) -> str:
+    """The figure, small; Markdown has no widths."""
+    return f'[<img src="{record.folder}/{FIGURE}" width="260" alt="{figure_says(record)}">]({record.folder}/{PAGE})'
 
 
 def _sorted(records: Sequence[Record]) -> list[Record]:

@@ -29,11 +29,20 @@
     shape.setAttribute("height", Math.abs(height));
   }
 
+  function weight(k, size) {
+    const style = size === 0 ? "none" : size > 0 ? "c0" : "c1 dashed";
+    document.querySelectorAll(`[data-weight="${k}"]`).forEach((line) => {
+      line.setAttribute("class", `weight ${style}`);
+      line.setAttribute("stroke-width", Math.max(frames.thin, frames.thick * Math.abs(size)));
+    });
+  }
+
   function show() {
     const t = Number(slider.value);
     const s = frames.log_norm[t];
     (frames.arrows ? frames.arrows[t] : []).forEach(([x, y], j) => arrow(j, x, y));
     (frames.bars ? frames.bars[t] : []).forEach((height, k) => bar(k, height));
+    (frames.weights ? frames.weights[t] : []).forEach((size, k) => weight(k, size));
     document.querySelectorAll(".cursor").forEach((line) => {
       const { low, high, start, end } = line.dataset;
       const x = Number(start) + ((s - low) / (high - low)) * (end - start);
