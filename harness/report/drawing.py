@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -20,7 +21,7 @@ from harness.report.graph import (
     number_place,
     place,
 )
-from harness.report.look import BLUE, DOTTED, GREY, VERMILION, signed
+from harness.report.look import BLUE, DOTTED, GREY, VERMILION
 
 # Widths of lines in points: of the largest weight, and the least.
 _WIDEST, _THINNEST = 6.0, 0.9
@@ -54,7 +55,7 @@ def largest_weight(thetas: Sequence[Exact]) -> float:
 def graph_handles(network: Network, thetas: Sequence[Exact]) -> list[Line2D]:
     """For the legend: those of the three kinds of edges that there are."""
     weights = [theta[edge.layer][edge.parameter] for theta in thetas for edge in edges(network)]
-    looks = (
+    looks: tuple[tuple[str, Any, float, str, bool], ...] = (
         (BLUE, "solid", 3.0, "positive weight", any(a > 0 for a in weights)),
         (VERMILION, _DASHED, 3.0, "negative weight", any(a < 0 for a in weights)),
         (GREY, DOTTED, _THINNEST, "zero weight", any(not a for a in weights)),
@@ -66,9 +67,15 @@ def graph_handles(network: Network, thetas: Sequence[Exact]) -> list[Line2D]:
     ]
 
 
+def _look(weight: Any) -> tuple[str, Any]:
+    if not weight:
+        return GREY, DOTTED
+    return (BLUE, "solid") if weight > 0 else (VERMILION, _DASHED)
+
+
 def _edge(axes: Axes, network: Network, edge: Edge, weight: float, largest: float) -> None:
     (a, b), (c, d) = ends(network, edge)
-    colour, line = (signed(weight)[0], _DASHED if weight < 0 else "solid") if weight else (GREY, DOTTED)
+    colour, line = _look(weight)
     width = max(_THINNEST, _WIDEST * abs(weight) / (largest or 1.0))
     axes.plot([a, c], [b, d], color=colour, linestyle=line, linewidth=width, zorder=2, solid_capstyle="butt")
 
@@ -76,11 +83,20 @@ def _edge(axes: Axes, network: Network, edge: Edge, weight: float, largest: floa
 def _number(axes: Axes, network: Network, edge: Edge, theta: Exact) -> None:
     (_, start), (_, end) = ends(network, edge)
     weight = theta[edge.layer][edge.parameter]
-    look = {"color": signed(weight)[0] if weight else GREY, "fontsize": 9, "ha": "center", "va": "center", "zorder": 3}
+    colour, _ = _look(weight)
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5}
-    above = (0, 9 if start == end else 0)
-    text = edge_text(network, edge, weight)
-    axes.annotate(text, number_place(network, edge), above, textcoords="offset points", bbox=box, **look)
+    axes.annotate(
+        edge_text(network, edge, weight),
+        number_place(network, edge),
+        (0, 9 if start == end else 0),
+        textcoords="offset points",
+        color=colour,
+        fontsize=9,
+        ha="center",
+        va="center",
+        bbox=box,
+        zorder=3,
+    )
 
 
 def _node(axes: Axes, network: Network, level: int, node: int, theta: Exact) -> None:

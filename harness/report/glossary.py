@@ -33,7 +33,7 @@ WORDS = {
     "local, global optimum": "no feasible point near it, or none at all, has a lower value.",
     "neuron": "w_j are the weights into neuron j, w_j . x its input, and v_j the weight out of it.",
     "kink": "the input of a neuron on a point that is exactly zero, where relu and leaky relu have no derivative.",
-    "dead neuron": "one with w_j = 0 and v_j = 0 in the limit, or in a deeper network all weights in and all weights out.",
+    "dead neuron": "w_j = 0 and v_j = 0 in the limit; in a deeper network, all weights in and all weights out.",
     "robust, fragile": (
         "a counterexample is robust if the statement fails still in 95 of 100 flows from a start that is moved a "
         "little in a random direction, and in 95 of 100 where the points are moved a little; its page says how far."

@@ -15,7 +15,12 @@ LONG = 40
 _TYPE = [
     (r"theta~", "<i>θ̃</i>"),
     (r"\btheta\b", "<i>θ</i>"),
+    (r"\bPhi_\((\w+)\)", r"Φ<sub>\1</sub>"),
+    (r"\bPhi_(\w)\b", r"Φ<sub><i>\1</i></sub>"),
     (r"\bPhi\b", "Φ"),
+    (r"\blambda_([a-z0-9])\b", r"<i>λ</i><sub>\1</sub>"),
+    (r"\blambda\b", "<i>λ</i>"),
+    (r"\bsigma\b", "<i>σ</i>"),
     (r"\|\|", "‖"),
     (r"1/2 (?=‖)", "½ "),
     (r"&gt;=", "≥"),

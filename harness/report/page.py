@@ -20,9 +20,10 @@ GLOSSARY = f"../{PAGE}#{ANCHOR}"
 
 def figure_says(record: Record) -> str:
     """What its figure shows."""
+    drawn = "The points, and the neurons" if record.apart else "The network"
     if record.stated:
-        return "The points, the neurons in the limit, and its margins"
-    return "The points, and the neurons in the limit and at the better point"
+        return f"{drawn} in the limit, and its margins"
+    return f"{drawn} in the limit and at the better point"
 
 
 def page(record: Record) -> str:

@@ -71,8 +71,7 @@ def _margins(record: Record, moving: Film) -> dict[str, Any]:
     clock = moving.log_norm.tolist()
     problem = record.instance.problem
     lines = []
-    for row in range(len(problem.rows)):
-        sample, other = problem.place(row)
+    for row, (sample, other) in enumerate(map(problem.place, range(len(problem.rows)))):
         name = f"<i>x</i><sub>{sample}</sub>" + ("" if other is None else f" over {other}")
         lines.append(Line(name, clock, moving.margins[:, row].tolist(), row % COLOURS, row % 2 == 1))
     reached, possible = (_normalised(record, theta) for theta in (record.limit, record.better))
@@ -133,7 +132,8 @@ def _kinks(record: Record, moving: Film) -> list[dict[str, Any]]:
             moving.log_norm.tolist(),
             column.tolist(),
             number % COLOURS,
-            number // COLOURS % 2 == 1,
+            # inputs that mirror each other are one line
+            number % 2 == 1,
         )
         for number, (place, column) in enumerate(zip(places, inputs(record, moving.direction, places).T, strict=True))
     ]

@@ -29,6 +29,7 @@ from harness.report.panels import panels
 from harness.report.surveys import Survey
 
 ASSETS = ("style.css", "flow.js")
+_BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def build(records: Sequence[Record], measured: str, out: Path, surveys: Sequence[Survey] = ()) -> Path:
@@ -87,7 +88,9 @@ def _index(records: Sequence[Record], measured: str, surveys: Sequence[Survey]) 
 def _page(record: Record) -> str:
     moving = film(record)
     shown, numbers = panels(record, moving)
+    problem = record.instance.problem
     frames = numbers | {
+        "names": [_row_name(*problem.place(row)) for row in range(len(problem.rows))],
         "log_norm": [round(float(s), 4) for s in moving.log_norm],
         "margins": [[round(float(q), 5) for q in row] for row in moving.margins],
     }
@@ -109,6 +112,12 @@ def _page(record: Record) -> str:
         # It stands inside a script element.
         frames=Markup(json.dumps(frames, separators=(",", ":")).replace("<", "\\u003c")),
     )
+
+
+def _row_name(sample: int, other: int | None) -> str:
+    """The point of a margin, and the class that it is over, as plain text."""
+    name = "x" + str(sample).translate(_BELOW)
+    return name if other is None else f"{name} over {other}"
 
 
 def _survey(survey: Survey) -> str:

@@ -49,7 +49,7 @@
       line.setAttribute("x1", x);
       line.setAttribute("x2", x);
     });
-    const margins = frames.margins[t].map((q, i) => `x${"₀₁₂₃₄₅₆₇₈₉"[i] || i}: ${q.toFixed(4)}`).join(", ");
+    const margins = frames.margins[t].map((q, i) => `${frames.names[i]}: ${q.toFixed(4)}`).join(", ");
     told.textContent = `log ‖θ‖ = ${s.toFixed(2)}; margins at norm 1: ${margins}`;
   }
 
