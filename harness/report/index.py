@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.records.record import FIGURE, PAGE, Record
+from harness.records.record import PAGE, Record
 from harness.report.glossary import ANCHOR, glossary
-from harness.report.page import figure_says
-from harness.report.words import activation, short, table
+from harness.report.words import short, table
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
 
@@ -15,10 +14,9 @@ _ROBUST = {None: "-", True: "yes", False: "no"}
 def index(records: Sequence[Record]) -> str:
     """The index page of reports/, sorted by claim and mechanism."""
     rows = [
-        (_picture(record), f"[{record.claim}]({record.folder}/{PAGE})", record.mechanism, *_facts(record))
-        for record in _sorted(records)
+        (f"[{record.claim}]({record.folder}/{PAGE})", record.mechanism, *_facts(record)) for record in _sorted(records)
     ]
-    body = table(("figure", "claim", "mechanism", *_FACTS), rows) if rows else "None is stored."
+    body = table(("claim", "mechanism", *_FACTS), rows) if rows else "None is stored."
     return (
         "# Counterexamples\n\n"
         "Statements about the limit of gradient flow that are false, each with the smallest counterexample of its kind "
@@ -41,7 +39,7 @@ def mechanism_section(records: Sequence[Record]) -> str:
     return table(("mechanism", "refutes"), [(name, "; ".join(links)) for name, links in sorted(found.items())])
 
 
-_FACTS = ("robust", "flow", "network", "points x neurons x dimensions", "value", "a better value")
+_FACTS = ("robust", "flow", "activation", "depth", "points", "neurons", "dimensions", "value", "a better value")
 
 
 def _facts(record: Record) -> tuple[str, ...]:
@@ -49,16 +47,14 @@ def _facts(record: Record) -> tuple[str, ...]:
     return (
         _ROBUST[record.robust],
         "proven" if record.proven else "computed",
-        f"{activation(network)}, depth {network.depth}",
-        f"{record.instance.n} x {sum(network.widths[1:-1])} x {record.instance.d}",
+        network.activation if network.negative_slope is None else f"leaky relu, slope {network.negative_slope}",
+        str(network.depth),
+        str(record.instance.n),
+        str(sum(network.widths[1:-1])),
+        str(record.instance.d),
         short(record.value(record.limit)),
         "-" if record.stated else short(record.value(record.better)),
     )
-
-
-def _picture(record: Record) -> str:
-    """The figure, small; Markdown has no widths."""
-    return f'[<img src="{record.folder}/{FIGURE}" width="260" alt="{figure_says(record)}">]({record.folder}/{PAGE})'
 
 
 def _sorted(records: Sequence[Record]) -> list[Record]:
