@@ -9,8 +9,8 @@ HEADING, ANCHOR = "Words", "words"
 
 WORDS = {
     "network, theta": (
-        "Phi(theta; x) is what a network with the weights theta makes of a point x. It has no biases, so that Phi(c"
-        " theta; x) = c^m Phi(theta; x) for c > 0, m being the number of layers that are trained."
+        "Phi(theta; x) is what a network with the weights theta makes of a point x. It is homogeneous: "
+        "Phi(c theta; x) = c^m Phi(theta; x) for c > 0, m being the number of layers that are trained."
     ),
     "margin": (
         "of a point x_i with label y_i: q_i = y_i Phi(theta; x_i); with several classes, Phi of its own class less "

@@ -152,10 +152,11 @@ def _gain(record: Record) -> dict[str, Any]:
     picture = chart(
         [Line("along the way", found.distance, change, 2)],
         across="distance from the limit, relative",
-        up=f"change of the {record.minimised}, in %",
+        up="change, in %",
         levels=[Level("the limit", 0.0, "limit")],
     )
     caption = (
-        f"From the limit to the better point: {found.said}; each point scaled to be feasible, as the better point is."
+        f"The {record.minimised}, from the limit to the better point: {found.said}; each point scaled to be feasible, "
+        "as the better point is."
     )
     return _panel("What leaving the limit gains", picture, caption)
