@@ -17,6 +17,7 @@ from harness.report.graph import (
     edges,
     ends,
     level_text,
+    narrowing,
     node_text,
     number_place,
     place,
@@ -76,7 +77,7 @@ def _look(weight: Any) -> tuple[str, Any]:
 def _edge(axes: Axes, network: Network, edge: Edge, weight: float, largest: float) -> None:
     (a, b), (c, d) = ends(network, edge)
     colour, line = _look(weight)
-    width = max(_THINNEST, _WIDEST * abs(weight) / (largest or 1.0))
+    width = max(_THINNEST, _WIDEST * narrowing(network) * abs(weight) / (largest or 1.0))
     axes.plot([a, c], [b, d], color=colour, linestyle=line, linewidth=width, zorder=2, solid_capstyle="butt")
 
 

@@ -52,6 +52,11 @@ def ends(network: Network, edge: Edge) -> tuple[tuple[float, float], tuple[float
     return place(network, edge.layer, edge.source), place(network, edge.layer + 1, edge.target)
 
 
+def narrowing(network: Network) -> float:
+    """What the widest line is multiplied by, so that those of a wide network do not cover each other."""
+    return min(1.0, 4.0 / max(network.widths))
+
+
 def node_text(network: Network, level: int, node: int) -> str:
     """What stands in a node: a coordinate or a neuron by its number, an output by its class, from 0."""
     if level < network.depth:

@@ -13,7 +13,7 @@ import numpy as np
 from harness.records.record import Record
 from harness.report.charts import COLOURS
 from harness.report.film import Film, arrows
-from harness.report.graph import edges, ends, level_text, node_text, place
+from harness.report.graph import edges, ends, level_text, narrowing, node_text, place
 
 SIZE = 380.0
 _MIDDLE = SIZE / 2
@@ -111,13 +111,13 @@ def _graph(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
     network = record.instance.network
     weights = np.round(film.direction / np.abs(film.direction).max(), 4)
     last = network.split(weights[-1])
-    parts = []
+    parts, thick = [], _THICK * narrowing(network)
     for edge in edges(network):
         (a, b), (c, d) = (_spot(*end) for end in ends(network, edge))
         own = network.trained[edge.layer]
         number = network.offsets[edge.layer] + edge.parameter
         weight = float(last[edge.layer][edge.parameter])
-        style, width = (_style(weight), max(_THIN, _THICK * abs(weight))) if own else ("fixed", _THIN)
+        style, width = (_style(weight), max(_THIN, thick * abs(weight))) if own else ("fixed", _THIN)
         moving = f' data-weight="{number}"' if own else ""
         parts.append(
             f'<line class="weight {style}"{moving} x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" '
@@ -137,7 +137,7 @@ def _graph(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
         + (" Weights that are shared are drawn wherever they stand." if network.shared else "")
         + ("" if all(network.trained) else " Grey: weights that are not trained.")
     )
-    return _picture(parts), {"weights": weights.tolist(), "thin": _THIN, "thick": _THICK}, caption
+    return _picture(parts), {"weights": weights.tolist(), "thin": _THIN, "thick": thick}, caption
 
 
 def _spot(a: float, b: float) -> tuple[float, float]:
