@@ -13,6 +13,8 @@ from typing import Literal
 
 import harness
 from harness.claims.table import Claim, Outcome
+from harness.claims.trained import trainings
+from harness.optimisers.descents import Descent
 from harness.oracles import Verdicts
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
@@ -34,7 +36,12 @@ def judge(claim: Claim, of: Instance | Limit, *, certify: Certify = "violations"
 
     certify: which answers rest on certificates; with "never" a violation is one in floats, for screening alone.
     record: keep the flow's path, which claims about it need and get in any case.
+    Of a Descent nothing is followed: it is trained, by its own optimiser.
     """
+    if isinstance(of, Descent):
+        return Judged(
+            _trained(claim, of), Limit(of, "undecided", f"trained by {of.setup.name}, which is no flow"), None
+        )
     limit = of if isinstance(of, Limit) else harness.drive([of], record=record or claim.recorded)[0]
     if certify != "always":
         outcomes, screened = judge_all([claim], limit, certify=False)
@@ -51,3 +58,11 @@ def judge_all(claims: Iterable[Claim], limit: Limit, *, certify: bool) -> tuple[
     """
     verdicts = harness.decide(limit, certify=certify) if limit.status == "converged" else None
     return {claim.id: claim.judged(limit, verdicts, on_their_word=not certify) for claim in claims}, verdicts
+
+
+def _trained(claim: Claim, descent: Descent) -> Outcome:
+    decided_by = claim.decided_by.trained
+    if decided_by is None or not claim.speaks_of(descent):
+        return "outside"
+    holds = decided_by.holds(trainings([descent], decided_by.halvings)[0])
+    return "undecided" if holds is None else "holds" if holds else "violated"

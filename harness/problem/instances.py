@@ -131,7 +131,7 @@ class Instance:
     @classmethod
     def from_json(cls, text: str) -> Instance:
         """Read the format at the top of this file.  Raises FieldError."""
-        return _read_instance(parse(text))
+        return read_instance(parse(text))
 
     @classmethod
     def from_torch(cls, module: Any, x: Any, y: Any, loss: Loss = "logistic") -> Instance:
@@ -180,7 +180,8 @@ def require_format(value: object) -> None:
             raise FieldError("format", f"format {found} is not known; this version reads format {FORMAT}")
 
 
-def _read_instance(value: object) -> Instance:
+def read_instance(value: object) -> Instance:
+    """An instance from a parsed document.  Raises FieldError."""
     require_format(value)
     top = object_of(value, "", ("format", "network", "loss", "x", "y", "theta0"))
     theta0 = number_rows(top["theta0"], "theta0")

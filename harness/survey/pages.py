@@ -108,13 +108,16 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Figure:
-    """Rates with their intervals. axes: what cells are grouped by; a group's values say its panel, line and place."""
+    """Rates with their intervals. axes: what cells are grouped by; a group's values say its panel, line and place.
+
+    measure: of the line, or one for each line by its name, and `line` is then not asked.
+    """
 
     axes: tuple[str, ...]
     panel: Callable[[Axes], str]
     line: Callable[[Axes], str]
     x: Callable[[Axes], float]
-    measure: Measure
+    measure: Measure | Mapping[str, Measure]
     labels: tuple[str, str]
     logarithmic: bool = False
 
@@ -123,8 +126,9 @@ class Figure:
         panels: dict[str, dict[str, list[tuple[float, Rate]]]] = {}
         for group, tally in counts.by(*self.axes).items():
             axes = dict(zip(self.axes, group, strict=True))
-            found = panels.setdefault(self.panel(axes), {}).setdefault(self.line(axes), [])
-            found.append((self.x(axes), self.measure(tally)))
+            panel = panels.setdefault(self.panel(axes), {})
+            for line, measure in self._measures(axes).items():
+                panel.setdefault(line, []).append((self.x(axes), measure(tally)))
         names = list(dict.fromkeys(line for lines in panels.values() for line in lines))
         with _canvas(1.0 + 3.2 * len(panels), 4.6) as canvas:
             drawn = canvas.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
@@ -140,6 +144,9 @@ class Figure:
             handles, texts = drawn[0].get_legend_handles_labels()
             canvas.legend(handles, texts, loc="outside lower center", ncols=min(len(texts), 3), frameon=False)
             return _saved(canvas)
+
+    def _measures(self, axes: Axes) -> Mapping[str, Measure]:
+        return self.measure if isinstance(self.measure, Mapping) else {self.line(axes): self.measure}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.claims.table import CLAIMS
+from harness.optimisers.setups import Setup
 from harness.survey.counts import GAPS, Counts, Rate, Tally
 from harness.survey.laws import Cell, grid
 from harness.survey.pages import Bounds, ClaimTable, Figure, Measure, Table, summary_line, with_tables
@@ -18,10 +19,7 @@ _SCALES = (0.01, 0.1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class Study:
-    """name: its folder. question: a sentence. cells, claims, features, verdicts: of its plan.
-
-    tables, figure: of its page.
-    """
+    """name: its folder. question: a sentence. tables, figure: of its page. The others: of its plan."""
 
     name: str
     question: str
@@ -31,9 +29,20 @@ class Study:
     claims: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = VERDICTS
+    optimisers: tuple[Setup, ...] = ()
 
     def plan(self, instances: int, seed: int = 0, device: str = "cpu") -> Plan:
-        return Plan(self.cells, instances, seed, self.claims, self.verdicts, self.features, device=device, batch=1000)
+        return Plan(
+            self.cells,
+            instances,
+            seed,
+            self.claims,
+            self.verdicts,
+            self.features,
+            self.optimisers,
+            device,
+            batch=1000,
+        )
 
     def blocks(self, counts: Counts) -> list[str]:
         """What stands between the marks of its page."""
@@ -127,6 +136,40 @@ def _gap(name: str) -> Measure:
     return lambda tally: Rate(tally.gaps[name], tally.nonglobal_rate.n)
 
 
+def _beside(setup: Setup, key: str, *values: str) -> Measure:
+    """The share of these, of how a setup ends (beside.py)."""
+
+    def share(tally: Tally) -> Rate:
+        counted = tally.features.get(f"{setup.label}:{key}", {})
+        return Rate(sum(counted.get(value, 0) for value in values), sum(counted.values()))
+
+    return share
+
+
+def _changed(setup: Setup, key: str) -> Measure:
+    """The share of answers that are not the flow's, of those that are decided of both."""
+
+    def share(tally: Tally) -> Rate:
+        counted = tally.features.get(f"{setup.label}:{key}", {})
+        decided = {pair: n for pair, n in counted.items() if not {"undecided", "outside"} & {*pair.split(" -> ")}}
+        changed = sum(n for pair, n in decided.items() if len({*pair.split(" -> ")}) > 1)
+        return Rate(changed, sum(decided.values()))
+
+    return share
+
+
+_TRAINED = (
+    Setup("gd"),
+    Setup("momentum"),
+    Setup("l2"),
+    Setup("linf"),
+    Setup("spectral"),
+    Setup("adam"),
+    Setup("adam", options={"beta2": 0.9, "eps": 0.0}),
+)
+_KINDS = {"KKT point": ("KKT point",), "no KKT point": ("no KKT point",), "on its way": ("on its way",),
+          "not separated, or beyond the floats": ("not separated", "left the floats")}  # fmt: skip
+_COMPARED = ("kkt", "fc-linear-global", "fc-relu-local", "depth2-relu-nonzero-local")
 _OUTCOMES: dict[str, Measure] = {
     "converged": _outcome("converged"),
     "not separated": lambda tally: Rate(
@@ -275,6 +318,55 @@ _ALL = (
         Bounds(_OPEN),
         _OPEN,
         verdicts=(),
+    ),
+    Study(
+        "optimisers",
+        "Fully connected networks of depth 2, trained by optimisers: do they end where the flow does?",
+        tuple(grid(activation=("relu", "linear"), width=3, n=3, d=2, scale=(0.01, 0.1, 1.0))),
+        (
+            Table("What became of the flows", ("activation",), None, _OUTCOMES),
+            Table(
+                "The direction after the last step costs at most 1 % more than the limit of the flow, or less",
+                ("activation",),
+                "scale",
+                {s.label: _beside(s, "reached", "cheaper", "within 1 %") for s in _TRAINED},
+            ),
+            Table(
+                "Where the training ends, as far as its direction settles",
+                (),
+                "activation",
+                {f"{s.label}: {name}": _beside(s, "end", *kinds) for s in _TRAINED for name, kinds in _KINDS.items()},
+            ),
+            Table(
+                "Another cost than the limit of the flow, of the ends that settled",
+                (),
+                "activation",
+                {s.label: _beside(s, "value", "cheaper", "dearer") for s in _TRAINED},
+            ),
+            Table(
+                "Another verdict than on the limit of the flow, of those decided on both",
+                (),
+                "activation",
+                {f"{s.label}, {key} optimum": _changed(s, key) for s in _TRAINED for key in ("local", "global")},
+            ),
+            Table(
+                "The same by claim",
+                (),
+                None,
+                {f"{claim}, {s.label}": _changed(s, claim) for claim in _COMPARED for s in _TRAINED},
+            ),
+        ),
+        Figure(
+            ("activation", "scale"),
+            panel=lambda axes: f"{axes['activation']} networks",
+            line=lambda axes: "",
+            x=lambda axes: axes["scale"],
+            measure={s.label: _beside(s, "reached", "cheaper", "within 1 %") for s in _TRAINED},
+            labels=("scale of the start", "within 1 % of the limit of the flow"),
+            logarithmic=True,
+        ),
+        _COMPARED,
+        optimisers=_TRAINED,
     ),
 )
 STUDIES = {study.name: study for study in _ALL}
