@@ -27,6 +27,7 @@ from harness.report.markdown import html, typeset
 from harness.report.page import figure_says, sections, statement, title
 from harness.report.panels import panels
 from harness.report.surveys import Survey
+from harness.report.words import plain
 
 ASSETS = ("style.css", "flow.js")
 _BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -72,7 +73,7 @@ def _index(records: Sequence[Record], measured: str, surveys: Sequence[Survey]) 
     blocks = {
         "By mechanism": mechanism_section(records) if records else "None is stored.",
         "Measured": measured,
-        "Surveys": "\n".join(f"- [{survey.title}]({survey.folder}/index.html)" for survey in surveys),
+        "Surveys": "\n".join(f"- [{plain(survey.title)}]({survey.folder}/index.html)" for survey in surveys),
     }
     body = [f"## {heading}\n\n{text}" for heading, text in blocks.items() if text]
     return _fill(

@@ -30,7 +30,8 @@ from harness.report.film import FRAMES, film, inputs
 from harness.report.index import mechanism_section
 from harness.report.markdown import html, typeset
 from harness.report.mechanism import live_kinks
-from harness.report.surveys import read_surveys
+from harness.report.site import build
+from harness.report.surveys import Survey, read_surveys
 from harness.tables.measured import read
 from harness.tables.text import markdown
 from tests.support.counterexamples import depth2_local, fc_relu_local
@@ -263,6 +264,16 @@ def test_a_survey_is_text_and_its_figure(tmp_path: Path) -> None:
     assert "<td>1 %</td>" in shown
     assert not re.search(r"<(a|img|b|h1)\b|rates|tables", shown)
     assert read_surveys(tmp_path / "none") == []
+
+
+def test_nothing_but_text_comes_of_the_title_of_a_survey(tmp_path: Path) -> None:
+    title = "a](https://e.example) ![x](https://p.example/x.png) <img src=x> [b"
+    first = build([], "", tmp_path, [Survey("of-two", title, "", b"<svg/>")])
+    shown = _Links(first.read_text(encoding="utf-8"))
+    assert "surveys/of-two/index.html" in shown.links
+    assert not [link for link in shown.links if "example" in link or link == "x"]
+    page = _Links((tmp_path / "surveys" / "of-two" / "index.html").read_text(encoding="utf-8"))
+    assert page.fetched == ["data:,", "../../style.css", "figure.svg"]
 
 
 # --- the command ---
