@@ -7,10 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-import torch
 
 from harness import drive
-from harness.optimisers import Adam, GradientDescent, Own, Setup, Steepest, Steps, Training, settle, train
+from harness.optimisers import GradientDescent, Setup, Steepest, Steps, Training, settle, train
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import fully_connected
@@ -147,24 +146,6 @@ def test_signs_end_elsewhere() -> None:
     (flow,) = drive([instance])
     assert flow.point is not None
     np.testing.assert_allclose(flow.point.theta[0], [0.3, 0.1], rtol=1e-9)
-
-
-def test_what_stalls_is_not_at_rest() -> None:
-    """One step so large that the gradients are nothing afterwards: theta stays, on a straight way, as if settled."""
-    (training,) = train([PLANE.changed(x=[[3, 1]], y=(1,), theta0=[[0, 1]])], GradientDescent(Steps(20.0)), steps=1000)
-    end = settle(training)
-    assert training.margin[-1] > 30.0
-    assert end.status == "undecided"
-    assert "it stalls" in end.reason
-
-
-def test_a_method_that_will_change_its_ways_is_not_at_rest() -> None:
-    """Adam with eps moves like signs until its gradients are below eps; the same way without eps is believed."""
-    instance = PLANE.changed(x=[[3, 1]], y=(1,))
-    (training,) = train([instance], Adam(0.9, 0.9, 0.0, Steps(0.01)), steps=4000)
-    assert "rests at no KKT point" in settle(training).reason
-    for method in (Adam(0.9, 0.9, 1e-300, Steps(0.01)), Own(torch.optim.Adam)):
-        assert settle(replace(training, method=method)).status == "undecided"
 
 
 def test_the_path_is_as_the_flows() -> None:
