@@ -23,9 +23,10 @@ from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.approach import SPACING, Approach, distance_to
-from harness.flow.settling.fate import Ends, dying, fate, still_turning
+from harness.flow.settling.fate import dying, fate, still_turning
 from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
+from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.removals import where_zero
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
@@ -106,7 +107,7 @@ class Run:
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.degree)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
-        self.ends = Ends()
+        self.multipliers = Multipliers()
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
@@ -387,7 +388,9 @@ class Run:
         And the small neurons that last.
         """
         small = dying(self.gates, self.subspace, theta, settled)
-        fates, lasts = fate(self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.ends)
+        fates, lasts = fate(
+            self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.multipliers
+        )
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
