@@ -19,7 +19,7 @@ from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.settling.lasting import Lasting, lasting
-from harness.flow.settling.polytope import LEVEL, NO_DIRECTION, Multipliers, pair_of
+from harness.flow.settling.polytope import ACTIVE, LEVEL, NO_DIRECTION, Multipliers, pair_of
 from harness.problem.points import Point
 
 NEIGHBOURS = 6
@@ -68,9 +68,11 @@ def fate(
             most = settled.multipliers if known else np.maximum(settled.multipliers, now)
             beside = beside or Beside(gates, theta, units, settled, most, known)
             found.append(beside.fate(group))
-        if found and found[-1] == "unknown" and len(group) == 1 and two_layers and not network.shared:
-            every = np.vstack([multipliers.ends(gates, settled), now])
-            heard = (every > LEVEL * settled.multipliers.max()).any(axis=0)
+        if found and found[-1] == "unknown" and len(group) == 1 and gates.kinked and not network.shared:
+            heard = settled.margins <= 1.0 + ACTIVE
+            if two_layers:
+                every = np.vstack([multipliers.ends(gates, settled), now])
+                heard = (every > LEVEL * settled.multipliers.max()).any(axis=0)
             last = lasting(gates, theta, network.flat(settled.theta), heard, group[0])
             if last:
                 lasts.append(last)

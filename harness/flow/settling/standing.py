@@ -24,7 +24,8 @@ import numpy as np
 EVEN = 1e-6  # a rate as near to 1 is not told from it
 EXACT = 1e-9  # of the largest eigenvalue: what is zero by structure comes out smaller, the multipliers being as exact
 ALIKE = 1e-6  # eigenvalues nearer to the largest are not told from it
-ALONG = 1e-9  # of lengths: inputs that are a combination of others
+ALONG = 1e-6  # of lengths: inputs that are nearly a combination of others
+FAINT = 1e-290  # weights below it have lost their digits
 ROOM = 0.9  # of the way from e to the first functional that vanishes
 
 
@@ -44,6 +45,9 @@ def dies_standing(
     sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
     it, the neuron may be.  slack: what else may be added to A, at most.
     """
+    scale = max(np.abs(w).max(), np.abs(v).max())
+    if scale < FAINT:
+        return False
     felt = (betas != 0.0).any(axis=(0, 2)) & (h != 0.0).any(axis=1)
     h, betas, gates = h[felt], betas[:, felt], gates[felt]
     sliding = gates == 2
@@ -58,7 +62,7 @@ def dies_standing(
     values, vectors = np.linalg.eigh(np.mean(matrices, axis=0))
     if max(float(np.linalg.eigvalsh(matrix)[-1]) for matrix in matrices) + slack >= 1.0 - EVEN:
         return False
-    z = np.append(onto @ w, v)
+    z = np.append(onto @ (w / scale), v / scale)
     top = vectors[:, values > values[-1] - ALIKE]
     e = top @ (top.T @ z)
     size = float(np.linalg.norm(e))
