@@ -13,7 +13,8 @@ that it is in.  In a cell s_i (w . x_i) >= 0, s_i = 1 on, -1 off.  It is proven 
 where the matrix | 1  -G; -G'  1 - S | is positive semidefinite but for d: 2 v . G w <= (1 + d) (|v|^2 + |w|^2) then.
 
     {"kind": "pulls", "problem": "full", "scope": S, "theta": ..., "signs": ..., "alpha": [one a margin],
-     "neurons": [one a neuron: [one a cell: {"products": [[sample, sample, kappa], ...], "walls": [[sample, c], ...]}]]}
+     "neurons": [one a neuron: [one a cell: {"products": [[sample, sample, kappa], ...],
+                                             "walls": [[sample, c], ...]}]]}
 
 The samples of a neuron that count have a margin with alpha > 0 and a patch that is not zero; others have no gate.  Scope
 "global": every choice of their gates is a cell.  Scope "local": every choice where the sign is 0, the others having

@@ -214,8 +214,12 @@ class Gates:
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
-            if self._dead(unit, theta, pre) or self._below_what_is_off(unit) or self._unheard(unit):
+            hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
+            if (self._dead(unit, theta, pre) and not hears) or self._below_what_is_off(unit) or self._unheard(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
+            elif hears:
+                # what it hears moves to first order, whatever its gates are
+                continue
             elif not rates.any():
                 raise Undecided(undecided.UNANSWERED)
             elif self.instance.network.depth > 2:
@@ -234,7 +238,8 @@ class Gates:
         if len(lines) > 1 and not all(line.flat for line in lines):
             departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
             self._enter_face(theta, lines, departure.sides)
-            jumps = np.ones(len(lines))
+            delta = look(self.cell, theta).delta
+            jumps = np.array([float(any(delta[i, u] for i, u, _ in line.members)) for line in lines])
         else:
             plus, minus = _factors(lines, drive * self.cell.jump)
             departure = depart(np.array(normals), base, terms, plus, minus)
