@@ -96,11 +96,13 @@ class Settings:
 class Run:
     """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
 
-    def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
+    def __init__(self, instance: Instance, settings: Settings, record: bool, *, batched: bool = False) -> None:
+        """batched: whether it is followed beside others, and so not looked at after every step."""
         _require_squares(instance)
         _require_room(instance)
         self.instance = instance
         self.settings = settings
+        self.batched = batched
         self.record = np.zeros((settings.record_rows if record else 0, 2 + instance.network.size))
         net = wiring(instance.network)
         self.gates = Gates(instance, net)
@@ -138,8 +140,15 @@ class Run:
         self.watch = self.gates.watch(subspace.basis)
         self.balance = self.gates.balance(subspace.basis, self.constant)
         self.tangent: np.ndarray | None = None
-        if self.gates.resting(theta, self.watch):
+        self.standing = False
+        self.look_at_rest(theta)
+
+    def look_at_rest(self, theta: np.ndarray) -> None:
+        """Note whether inputs rest on kinks that they do not leave.  Raises Undecided where they may."""
+        rest = self.gates.resting(theta, self.watch)
+        if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
+        self.standing = bool(rest)
 
     @property
     def theta(self) -> np.ndarray:
@@ -262,6 +271,9 @@ class Run:
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
+        if self.standing and any(gates.at_rest(theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
+            # what it would leave with changes at this moment
+            raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         if self.ended.any():
@@ -387,6 +399,8 @@ class Run:
 
         And the small neurons that last.
         """
+        if self.standing and not self.gates.stands_at(theta, self.watch, self.instance.network.flat(settled.theta)):
+            return "an input that rests on its kink may yet leave it", ()
         small = dying(self.gates, self.subspace, theta, settled)
         fates, lasts = fate(
             self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.multipliers

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from math import lcm
+from typing import Literal
 
 import numpy as np
 
@@ -29,6 +30,8 @@ ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps 
 NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
 SECOND_ORDER = 1e-9
+
+Resting = Literal["", "stand", "leave"]
 
 _TROUBLES = {
     "not unique": undecided.TWO_VELOCITIES,
@@ -485,14 +488,27 @@ class Gates:
             out[pair] = 0
         return out
 
-    def resting(self, theta: np.ndarray, watch: np.ndarray) -> bool:
-        """Whether an unwatched pair lies on its kink although its gate would now make a difference.
+    def resting(self, theta: np.ndarray, watch: np.ndarray) -> Resting:
+        """Whether unwatched pairs lie on their kinks although their gates would make a difference: "stand" or "leave".
 
-        Kinks below units that were off matter again when these switch on; which way they go is not known to first
-        order.
+        Kinks below units that were off matter again when these switch on.  Of relu a unit whose weights stand still
+        goes on to do so, and in no other way, while every such gate is off and would push back if it were on: leaving
+        along d it would grow by d . d = sum_i p_i delta_i relu(d . x_i) <= 0.  Where one would not, or in other
+        networks, which way they go is not known to first order.
         """
         if self.instance.network.depth == 2 or not self.kinked:
-            return False
+            return ""
+        rest = self.at_rest(theta, watch)
+        if not rest.any():
+            return ""
+        # below a slide it is not known what would push back
+        sliding = np.zeros(len(rest), dtype=bool)
+        sliding[[i for i, u in self.sliding_pairs() if u not in self.first]] = True
+        away = (self.gates != 0.0) | (look(self.cell, theta).delta > 0.0) | sliding[:, None]
+        return "leave" if self.below or np.any(rest & away) else "stand"
+
+    def at_rest(self, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
+        """The pairs (n, units) of the first layer that are unwatched, and on kinks where their gates matter."""
         now = look(self.cell, theta)
         first = slice(self.first.start, self.first.stop)
         pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
@@ -502,7 +518,17 @@ class Gates:
         sizes = np.empty(self.gates.shape[1])
         unit_sizes(self.net, theta, sizes)
         on_kink = np.abs(pre) <= ON_KINK * sizes[first] * self._lengths
-        return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+        out = np.zeros(self.gates.shape, dtype=bool)
+        out[:, first] = unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)
+        return out
+
+    def stands_at(self, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray) -> bool:
+        """Whether what rests at theta (N,) is pushed back in the limit (N,) as it is now, to a factor of two."""
+        rest = self.at_rest(theta, watch)
+        scale = float(np.linalg.norm(limit) / np.linalg.norm(theta))
+        now = look(self.cell, scale * theta).delta[rest]
+        then = look(self.cell, np.where(limit != 0.0, limit, scale * theta)).delta[rest]
+        return bool(np.all((then <= 0.5 * now) & (then >= 2.0 * now)))
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
