@@ -215,6 +215,7 @@ class Gates:
         drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        unanswered: set[int] = set()
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
             hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
@@ -222,7 +223,7 @@ class Gates:
                 pairs = [pair for pair in pairs if pair[1] != unit]
             elif hears:
                 # what it hears moves to first order, whatever its gates are
-                continue
+                unanswered.add(unit)
             elif not rates.any():
                 raise Undecided(undecided.UNANSWERED)
             elif self.instance.network.depth > 2:
@@ -241,8 +242,7 @@ class Gates:
         if len(lines) > 1 and not all(line.flat for line in lines):
             departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
             self._enter_face(theta, lines, departure.sides)
-            delta = look(self.cell, theta).delta
-            jumps = np.array([float(any(delta[i, u] for i, u, _ in line.members)) for line in lines])
+            jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
         else:
             plus, minus = _factors(lines, drive * self.cell.jump)
             departure = depart(np.array(normals), base, terms, plus, minus)
