@@ -22,6 +22,7 @@ from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, S
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.rest import at_rest, resting, stand_in
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.fate import dying, fate, still_turning
 from harness.flow.settling.lasting import Lasting, revived
@@ -145,7 +146,7 @@ class Run:
 
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note whether inputs rest on kinks that they do not leave.  Raises Undecided where they may."""
-        rest = self.gates.resting(theta, self.watch)
+        rest = resting(self.gates, theta, self.watch)
         if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
         self.standing = bool(rest)
@@ -271,7 +272,7 @@ class Run:
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
-        if self.standing and any(gates.at_rest(theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
+        if self.standing and any(at_rest(gates, theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
             # what it would leave with changes at this moment
             raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
@@ -399,7 +400,7 @@ class Run:
 
         And the small neurons that last.
         """
-        if self.standing and not self.gates.stands_at(theta, self.watch, self.instance.network.flat(settled.theta)):
+        if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
             return "an input that rests on its kink may yet leave it", ()
         small = dying(self.gates, self.subspace, theta, settled)
         fates, lasts = fate(

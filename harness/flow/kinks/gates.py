@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from math import lcm
-from typing import Literal
 
 import numpy as np
 
 from harness.flow import undecided
 from harness.flow.compiled.field import Slides, cell_of, look, slides_of
-from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.kinks.departure import ROUGH, Face, Line, Pair, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -26,12 +25,9 @@ from harness.problem.networks import preactivations
 # Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
 # some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
 PARALLEL = 1e-9
-ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
 NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
 SECOND_ORDER = 1e-9
-
-Resting = Literal["", "stand", "leave"]
 
 _TROUBLES = {
     "not unique": undecided.TWO_VELOCITIES,
@@ -76,7 +72,7 @@ class Gates:
         self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
             self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += self.cell.x[:, net.col[e]]
-        self._lengths = np.abs(self.float_normals).max(axis=2)
+        self.lengths = np.abs(self.float_normals).max(axis=2)
 
     @property
     def gates(self) -> np.ndarray:
@@ -476,7 +472,7 @@ class Gates:
         out = np.zeros(self.gates.shape, dtype=np.int8)
         if not self.kinked:
             return out
-        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self._lengths
+        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self.lengths
         sides = self.sides()
         first = slice(self.first.start, self.first.stop)
         out[:, first] = np.where(moves, sides[:, first], 0)
@@ -487,48 +483,6 @@ class Gates:
         for pair in self.sliding_pairs():
             out[pair] = 0
         return out
-
-    def resting(self, theta: np.ndarray, watch: np.ndarray) -> Resting:
-        """Whether unwatched pairs lie on their kinks although their gates would make a difference: "stand" or "leave".
-
-        Kinks below units that were off matter again when these switch on.  Of relu a unit whose weights stand still
-        goes on to do so, and in no other way, while every such gate is off and would push back if it were on: leaving
-        along d it would grow by d . d = sum_i p_i delta_i relu(d . x_i) <= 0.  Where one would not, or in other
-        networks, which way they go is not known to first order.
-        """
-        if self.instance.network.depth == 2 or not self.kinked:
-            return ""
-        rest = self.at_rest(theta, watch)
-        if not rest.any():
-            return ""
-        # below a slide it is not known what would push back
-        sliding = np.zeros(len(rest), dtype=bool)
-        sliding[[i for i, u in self.sliding_pairs() if u not in self.first]] = True
-        away = (self.gates != 0.0) | (look(self.cell, theta).delta > 0.0) | sliding[:, None]
-        return "leave" if self.below or np.any(rest & away) else "stand"
-
-    def at_rest(self, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
-        """The pairs (n, units) of the first layer that are unwatched, and on kinks where their gates matter."""
-        now = look(self.cell, theta)
-        first = slice(self.first.start, self.first.stop)
-        pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
-        for i, u in self.sliding_pairs():
-            if u in self.first:
-                unwatched[i, u - self.first.start] = False
-        sizes = np.empty(self.gates.shape[1])
-        unit_sizes(self.net, theta, sizes)
-        on_kink = np.abs(pre) <= ON_KINK * sizes[first] * self._lengths
-        out = np.zeros(self.gates.shape, dtype=bool)
-        out[:, first] = unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)
-        return out
-
-    def stands_at(self, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray) -> bool:
-        """Whether what rests at theta (N,) is pushed back in the limit (N,) as it is now, to a factor of two."""
-        rest = self.at_rest(theta, watch)
-        scale = float(np.linalg.norm(limit) / np.linalg.norm(theta))
-        now = look(self.cell, scale * theta).delta[rest]
-        then = look(self.cell, np.where(limit != 0.0, limit, scale * theta)).delta[rest]
-        return bool(np.all((then <= 0.5 * now) & (then >= 2.0 * now)))
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
