@@ -16,11 +16,11 @@ where the matrix | 1  -G; -G'  1 - S | is positive semidefinite but for d: 2 v .
      "neurons": [one a neuron: [one a cell: {"products": [[sample, sample, kappa], ...],
                                              "walls": [[sample, c], ...]}]]}
 
-The samples of a neuron that count have a margin with alpha > 0 and a patch that is not zero; others have no gate.  Scope
-"global": every choice of their gates is a cell.  Scope "local": every choice where the sign is 0, the others having
-their sign; that is so next to theta.  Cells are in the order of itertools.product over on and off.  c . w > 0 next to
-theta where it is clearly positive at theta: walls are for scope "local" alone.
-Accepted where the bound is at least (1 - 1e-9) of theta's cost at min q = 1.
+The samples of a neuron that count have a margin with alpha > 0 and a patch that is not zero; others have no gate.
+Scope "global": every choice of their gates is a cell.  Scope "local": every choice where the sign is 0, the others
+having their sign; that is so next to theta.  Cells are in the order of itertools.product over on and off.  c . w > 0
+next to theta where it is clearly positive at theta: walls are for scope "local" alone.
+Accepted where the bound is at least (1 - 1e-9) of theta's value.
 """
 
 from __future__ import annotations
@@ -30,28 +30,26 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 
-from harness.certificates.answer import Checked
+from harness.certificates.answer import Checked, proven
 from harness.certificates.definite import exceeds
 from harness.certificates.gradients import gate_of
 from harness.certificates.numbers import (
     GAP,
     Rejected,
-    Vector,
     array,
     choice,
-    dot,
     fields,
-    float_down,
-    float_up,
     integer,
+    least_positive,
     number,
-    squared_norm,
     vector,
 )
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.parameters import objective, read_theta
 from harness.certificates.signs import TOLERANCE, Signs, leaders, read_signs, require_signs
 from harness.certificates.taylor import require_small
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import neuron_name
 from harness.problem.problems import Problem
 
 # d: far more than what rounding leaves of a norm of 1, and within the gap.
@@ -91,21 +89,15 @@ def check_pulls(given: Problem, certificate: object) -> Checked:
     alpha = vector(found["alpha"], "certificate.alpha", len(given.rows))
     if min(alpha) < 0:
         raise Rejected("alpha is negative")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
-    worth, bound = cost(network, theta) / lowest, sum(alpha) / (1 + SLACK)
-    below, above = float_down(bound), float_up(worth)
-    if bound < (1 - GAP) * worth:
-        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
+    value = objective(network, theta) / least_positive(given.margins(theta))
+    answer = proven(sum(alpha) / (1 + SLACK), value, "at all" if scope == "global" else "nearby")
     width = network.widths[1]
     cells = 0
     for j, entry in enumerate(array(found["neurons"], "certificate.neurons", width)):
         cells += _check_neuron(given, neuron_of(given, theta, alpha, j), j, entry, signs if scope == "local" else None)
         if cells > MAX_CELLS:
             raise Rejected(f"more than {MAX_CELLS} cells")
-    reason = f"no feasible point {'at all' if scope == 'global' else 'nearby'} costs less than {below:.12g}"
-    return Checked(True, reason, above, below, max(0.0, float_up(1 - bound / worth)))
+    return answer
 
 
 def neuron_of(given: Problem, theta: Sequence[Vector], alpha: Sequence[Fraction], j: int) -> Neuron:
@@ -146,7 +138,7 @@ def _check_neuron(given: Problem, neuron: Neuron, j: int, entry: object, signs: 
         place = f"{at}[{e}]"
         found = fields(proof, place, ("products", "walls"))
         if not exceeds(_matrix(given, neuron, cell, _products(found, place, neuron, cell, signs)), -SLACK):
-            raise Rejected(f"{place}: the pull of neuron {j + 1} is longer than it in this cell")
+            raise Rejected(f"{place}: the pull of {neuron_name(j)} is longer than it in this cell")
     return len(cells)
 
 

@@ -19,7 +19,8 @@ from itertools import product
 import numpy as np
 from scipy.optimize import lsq_linear
 
-Pair = tuple[int, int]  # sample, unit
+SampleUnit = tuple[int, int]
+"""A pre-activation as the flow counts them: the row of the margin, and the unit, all layers in one count."""
 FAINT = 1e-290  # speeds below it have lost their digits
 MOST_LINES = 7  # 3^7 faces, where the lines are not all in one plane
 # Relative: exact normals, rounded once, that are parallel or dependent are so to 1e-16; the rest is for small angles,
@@ -40,7 +41,7 @@ class Line:
     members: list[tuple[int, int, Fraction]]
 
 
-def gather(pairs: list[Pair], normal_of) -> list[Line]:
+def gather(pairs: list[SampleUnit], normal_of) -> list[Line]:
     """Group pairs on flat kinks by parallel normals; pairs with a zero normal (a zero patch) are dropped.
 
     normal_of(sample, unit): exact, (N,).

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.optimize import linprog
 
 from harness.flow.compiled.kernel import evaluate, unit_gradient
-from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
-from harness.problem.kkt import Kink
+from harness.problem.places import Kink
 from harness.problem.points import Point
 
 SAME = 1e-9  # relative: two polishes of one limit differ by less
@@ -54,9 +54,9 @@ class Multipliers:
             self._limit, self._ends, self._corners = limit, None, None
 
 
-def pair_of(gates: Gates, kink: Kink) -> Pair:
+def pair_of(gates: Gates, kink: Kink) -> SampleUnit:
     """The sample and the unit of a kink, as the flow counts them."""
-    return kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1
+    return kink.place.sample, int(gates.net.uptr[kink.place.layer + 1]) + kink.place.neuron
 
 
 def gates_of(gates: Gates, settled: Point) -> np.ndarray:
