@@ -53,7 +53,7 @@ def test_two_classes_are_one_output() -> None:
             if own is not None:
                 assert own.certified
                 assert own.bound == pytest.approx(both.value, rel=1e-8)
-    for scope, known in (("local", 2), ("global", 10)):
+    for scope, known in (("local", 2), ("global", 6)):
         assert not seen[scope, "not_optimal", True]
         assert seen[scope, "not_optimal", False] >= known
         assert seen[scope, "optimal", True] >= max(20, 9 * seen[scope, "optimal", False])
