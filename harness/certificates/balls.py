@@ -4,8 +4,7 @@
      "rotations": [[layer, neuron, neuron], ...], "tree": T}
     T = {"split": PLACE, "on": T, "off": T}
         or {"alpha": [one a margin], "nu": [[*PLACE, number], ...], "rho": number, "tau": number, "mu": number,
-            "mixed": [[*PLACE, number, number], ...], "dead": [[layer, neuron, D], ...],
-            "rotations": [[layer, neuron, neuron], ...]}
+            "mixed": [[*PLACE, number, number], ...], "dead": [[layer, neuron, D], ...]}
 
 PLACE is [margin from 0, layer from 1, neuron from 1].  With one output a margin is a sample; with several, a gate is
 that of all margins of a sample, and the first of them names it (signs.py).  The ball is so small that every
@@ -37,8 +36,7 @@ gates that are 0 may be given any coefficient: it does not matter.
 
 Directions in which nothing changes.  Two neurons with the same gates on every sample used, and no inequality of their
 own, can be rotated into each other without changing F or |t| (symmetries.py).  Let T be the tangents at theta of the
-rotations listed, for the ball or for the leaf: F is a polynomial, the leaf's gates being the same everywhere.  In the
-orbit of a point t under these rotations take the one closest to theta: it is no further from
+rotations listed.  In the orbit of a point t under these rotations take the one closest to theta: it is no further from
 theta than t, F is the same there, and its difference s to theta is orthogonal to T, because the generators are skew.
 So only such s matter: H + tau sum_T t t' - mu is positive semidefinite, which is checked in rationals (for H rounded,
 less the error).
@@ -126,6 +124,7 @@ class _Ball:
         self.norms = norms(given)
         self.margin_norms = margin_norms(given)
         self.rotations = rotations
+        self.tangents = [tangent(given.network, self.flat, rotation) for rotation in rotations]
         self.dead: dict[HiddenNeuron, Dead] = {}
         self.value = value
         self._require_signs_kept()
@@ -153,7 +152,7 @@ class _Ball:
 
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
-        found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"), ("mixed", "dead", "rotations"))
+        found = fields(node, at, ("alpha", "nu", "rho", "tau", "mu"), ("mixed", "dead"))
         alpha = vector(found["alpha"], f"{at}.alpha", len(self.given.rows))
         nu = self._read_nu(found["nu"], f"{at}.nu")
         rho, tau, mu = (number(found[key], f"{at}.{key}") for key in ("rho", "tau", "mu"))
@@ -170,9 +169,7 @@ class _Ball:
             gates[place.sample] = {**gates[place.sample], place.hidden: c}
         used = sorted({i for i, a in enumerate(alpha) if a} | {place.sample for place, a in nu.items() if a})
         walls = [place for place, a in nu.items() if a]
-        own = read_rotations(found.get("rotations", []), f"{at}.rotations", self.given.network)
-        rotations = [*self.rotations, *own]
-        self._require_invariant(rotations, used, gates, walls, mixed)
+        self._require_invariant(used, gates, walls, mixed)
         slack = self._mixed_slack(mixed, gates, alpha, walls, dead, at)
         sums, features = self._lagrangian(alpha, nu, rho, chosen, gates, {p: mixed[p][1] for p in slack}, slack, at)
         leaf = Leaf(gates, features, used, walls, tau, mu)
@@ -182,10 +179,9 @@ class _Ball:
         self._require_true_signs(mixed, slack, [self._dead(neuron) for neuron in dead], at)
         if mu < 2 * third * self.radius / 3:
             raise Rejected(f"{at}: mu is less than two thirds of the bound on the third derivative times the radius")
-        tangents = [tangent(self.given.network, self.flat, rotation) for rotation in rotations]
         turned = [
             [
-                sums.hessian[r][c] + tau * sum((t[r] * t[c] for t in tangents if t[r]), start=Fraction(0))
+                sums.hessian[r][c] + tau * sum((t[r] * t[c] for t in self.tangents if t[r]), start=Fraction(0))
                 for c in range(r + 1)
             ]
             for r in range(len(self.flat))
@@ -333,14 +329,13 @@ class _Ball:
 
     def _require_invariant(
         self,
-        rotations: Sequence[Rotation],
         used: Sequence[int],
         gates: Sequence[Gates],
         walls: Sequence[Place],
         mixed: Mapping[Place, tuple[Fraction, Fraction]],
     ) -> None:
         """Rotated neurons have the same gates on every sample used, and no inequality of their own."""
-        for layer, j, k in rotations:
+        for layer, j, k in self.rotations:
             for i in used if self.signs is not None else ():
                 if gates[i].get((layer, j)) is None or gates[i].get((layer, j)) != gates[i].get((layer, k)):
                     where = named(self.given, i)

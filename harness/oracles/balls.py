@@ -64,7 +64,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     if len(places) > (MAX_KINKS if split else 0):
         return Verdict("undecided", point.value, None, f"{len(places)} kinks are too many to go through")
     try:
-        rotations = _rotations(near, mixed, [i for i in near.active if i not in skipped])
+        rotations = _rotations(near, mixed, skipped)
         leaves = [
             _Leaf(near, dict(zip(places, choice, strict=True)), mixed, rotations, dead)
             for choice in itertools.product((1, 0), repeat=len(places))
@@ -78,7 +78,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
         **header(exact_theta(near.network, point.theta), "ball", "local"),
         "signs": [s.tolist() for s in near.signs] if near.signs else None,
         "radius": as_json(_short(radius)),
-        "rotations": _numbered(rotations),
+        "rotations": [[*HiddenNeuron(layer, j).as_json(), k + 1] for layer, j, k in rotations],
         "tree": tree,
     }
     reason = "the augmented Lagrangian is convex next to the limit"
@@ -223,9 +223,9 @@ class _Leaf:
         self.squares = [p for p in self.squares if self.alpha[p.sample]]
         bent = [local.kinks[p._replace(sample=near.leaders[p.sample])][0] for p in self.squares]
         square = sum((np.outer(n, n) for n in bent), start=np.zeros_like(outer))
-        self.rotations = self._further(rotations, gates)
-        tangents = [_tangent(near, *rotation) for rotation in (*rotations, *self.rotations)]
-        turned = sum((np.outer(t, t) for t in tangents), start=np.zeros_like(outer))
+        turned = sum(
+            (np.outer(t, t) for t in (_tangent(near, *rotation) for rotation in rotations)), start=np.zeros_like(outer)
+        )
         self.tau = 1.0
         self.mu, self.rho, self.weight = self._penalties(hessian, outer, square, self.tau * turned)
         if not self.mu:
@@ -241,15 +241,6 @@ class _Leaf:
         self.mu = min([self.mu, *(0.9 * proof.least for proof in self.dead.values())])
         third = sum(proof.third for proof in self.dead.values())
         self.radius = self._radius(self.mu, self.rho, self.weight, third)
-
-    def _further(
-        self, rotations: Collection[tuple[int, int, int]], gates: Mapping[Place, int]
-    ) -> list[tuple[int, int, int]]:
-        """Rotations that these gates allow, beside those of all leaves."""
-        used = sorted({i for i, a in self.alpha.items() if a} | {p.sample for p in self.nu})
-        walls = {p.hidden for p in self.nu}
-        found = _rotations(self.near, self.mixed, used, gates)
-        return [r for r in found if r not in rotations and not {HiddenNeuron(r[0], j) for j in r[1:]} & walls]
 
     def _penalties(
         self, hessian: np.ndarray, outer: np.ndarray, square: np.ndarray, turned: np.ndarray
@@ -309,7 +300,6 @@ class _Leaf:
                 if self.alpha[p.sample]
             ],
             "dead": [[*neuron.as_json(), proof.tree] for neuron, proof in self.dead.items()],
-            "rotations": _numbered(self.rotations),
         }
 
 
@@ -339,32 +329,26 @@ def _room(near: Expansion) -> float:
     return room
 
 
-def _rotations(
-    near: Expansion, mixed: Mapping[Place, float], margins: Collection[int], sides: Mapping[Place, int] | None = None
-) -> list[tuple[int, int, int]]:
-    """Pairs of neurons that can be rotated into each other, with their gates on these margins, and are not zero.
-
-    sides: the gates of kinks, by the first margin of their sample, where they are given.
-    """
-    chosen = near.sided(sides or {})
+def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collection[int]) -> list[tuple[int, int, int]]:
+    """Pairs of neurons that can be rotated into each other and are not zero."""
+    margins = [i for i in near.active if i not in skipped]
 
     def gates(layer: int, j: int) -> list[float | None]:
         signs = [int(near.signs[layer][i][j]) for i in margins] if near.signs else []
-        kinks = [mixed.get(Place(i, layer, j), chosen.get(Place(near.leaders[i], layer, j))) for i in margins]
-        return [near.gate(s > 0) if s else c for s, c in zip(signs, kinks, strict=bool(signs))]
+        return [
+            near.gate(s > 0) if s else mixed.get(Place(i, layer, j)) for i, s in zip(margins, signs, strict=bool(signs))
+        ]
 
     out = []
     for layer, width in enumerate(near.network.widths[1:-1]):
         for j, k in itertools.combinations(range(width), 2):
             own = gates(layer, j)
-            if None not in own and own == gates(layer, k) and _tangent(near, layer, j, k).any():
+            if None in own or own != gates(layer, k):
+                continue
+            tangent = _tangent(near, layer, j, k)
+            if tangent.any():
                 out.append((layer, j, k))
     return out
-
-
-def _numbered(rotations: Collection[tuple[int, int, int]]) -> list[list[int]]:
-    """As the certificate has them."""
-    return [[*HiddenNeuron(layer, j).as_json(), k + 1] for layer, j, k in rotations]
 
 
 def _tangent(near: Expansion, layer: int, j: int, k: int) -> np.ndarray:

@@ -78,7 +78,7 @@ class General:
         """What keeps the methods of simpler networks away."""
         network = self.point.problem.network
         if network.outputs > 1:
-            return ": with several outputs hidden neurons do not decouple"
+            return ": with several outputs the multipliers of the limit prove no bound"
         return ": several layers are trained, and others are not" if network.degree < network.depth else ""
 
     @property
