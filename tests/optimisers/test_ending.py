@@ -132,8 +132,7 @@ def test_a_kink_is_no_proof_that_it_is_none() -> None:
 
 def _alive_kinks(limit: Limit) -> bool:
     assert limit.point is not None
-    dead = {j for _, j in limit.point.dead}
-    return any(kink.neuron not in dead for kink in limit.point.kinks)
+    return any(kink.place.hidden not in limit.point.idle for kink in limit.point.kinks)
 
 
 def test_signs_end_elsewhere() -> None:
