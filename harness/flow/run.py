@@ -22,10 +22,12 @@ from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, S
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.rest import at_rest, resting, stand_in
 from harness.flow.settling.approach import SPACING, Approach, distance_to
-from harness.flow.settling.fate import Ends, dying, fate, still_turning
+from harness.flow.settling.fate import dying, fate, still_turning
 from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
+from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.removals import where_zero
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
@@ -95,18 +97,20 @@ class Settings:
 class Run:
     """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
 
-    def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
+    def __init__(self, instance: Instance, settings: Settings, record: bool, *, batched: bool = False) -> None:
+        """batched: whether it is followed beside others, and so not looked at after every step."""
         _require_squares(instance)
         _require_room(instance)
         self.instance = instance
         self.settings = settings
+        self.batched = batched
         self.record = np.zeros((settings.record_rows if record else 0, 2 + instance.network.size))
         net = wiring(instance.network)
         self.gates = Gates(instance, net)
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.degree)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
-        self.ends = Ends()
+        self.multipliers = Multipliers()
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
@@ -137,8 +141,15 @@ class Run:
         self.watch = self.gates.watch(subspace.basis)
         self.balance = self.gates.balance(subspace.basis, self.constant)
         self.tangent: np.ndarray | None = None
-        if self.gates.resting(theta, self.watch):
+        self.standing = False
+        self.look_at_rest(theta)
+
+    def look_at_rest(self, theta: np.ndarray) -> None:
+        """Note whether inputs rest on kinks that they do not leave.  Raises Undecided where they may."""
+        rest = resting(self.gates, theta, self.watch)
+        if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
+        self.standing = bool(rest)
 
     @property
     def theta(self) -> np.ndarray:
@@ -261,6 +272,9 @@ class Run:
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
+        if self.standing and any(at_rest(gates, theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
+            # what it would leave with changes at this moment
+            raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         if self.ended.any():
@@ -386,8 +400,12 @@ class Run:
 
         And the small neurons that last.
         """
+        if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
+            return "an input that rests on its kink may yet leave it", ()
         small = dying(self.gates, self.subspace, theta, settled)
-        fates, lasts = fate(self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.ends)
+        fates, lasts = fate(
+            self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.multipliers
+        )
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()

@@ -12,6 +12,7 @@ import numpy as np
 
 import harness
 from harness.claims.retrace import Field
+from harness.flow import run
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.gates import Gates
 from harness.oracles import Verdict, Verdicts
@@ -253,7 +254,7 @@ def a_subspace_too_small() -> Generator[None]:
 @contextmanager
 def relu_of_zero_has_slope_half() -> Generator[None]:
     """Starts on a kink go where the gradient with relu'(0) = 1/2 points."""
-    start, resting = Gates.start, Gates.resting
+    start, resting = Gates.start, run.resting
 
     def halved(self: Gates) -> list[Any]:
         zero = start(self)
@@ -266,23 +267,23 @@ def relu_of_zero_has_slope_half() -> Generator[None]:
         return []
 
     Gates.start = halved
-    Gates.resting = lambda self, *_: False  # type: ignore[method-assign]
+    run.resting = lambda *_: ""
     try:
         yield
     finally:
-        Gates.start, Gates.resting = start, resting
+        Gates.start, run.resting = start, resting
 
 
 @contextmanager
 def relu_of_zero_has_slope_zero() -> Generator[None]:
     """Starts on a kink are left to its off side, and never asked whether they stay there."""
-    start, resting = Gates.start, Gates.resting
+    start, resting = Gates.start, run.resting
     Gates.start = lambda self: start(self)[:0]
-    Gates.resting = lambda self, *_: False  # type: ignore[method-assign]
+    run.resting = lambda *_: ""
     try:
         yield
     finally:
-        Gates.start, Gates.resting = start, resting
+        Gates.start, run.resting = start, resting
 
 
 # --- an oracle ---

@@ -22,7 +22,7 @@ from scipy.optimize import lsq_linear
 SampleUnit = tuple[int, int]
 """A pre-activation as the flow counts them: the row of the margin, and the unit, all layers in one count."""
 FAINT = 1e-290  # speeds below it have lost their digits
-MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
+MOST_LINES = 7  # 3^7 faces, where the lines are not all in one plane
 # Relative: exact normals, rounded once, that are parallel or dependent are so to 1e-16; the rest is for small angles,
 # which make the velocities uncertain by as much.
 _PARALLEL = _DEPENDENT = 1e-9

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.flow import undecided
 from harness.flow.compiled.field import Slides, cell_of, look, slides_of
-from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -25,7 +25,6 @@ from harness.problem.networks import preactivations
 # Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
 # some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
 PARALLEL = 1e-9
-ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
 NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
 SECOND_ORDER = 1e-9
@@ -73,7 +72,7 @@ class Gates:
         self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
             self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += self.cell.x[:, net.col[e]]
-        self._lengths = np.abs(self.float_normals).max(axis=2)
+        self.lengths = np.abs(self.float_normals).max(axis=2)
 
     @property
     def gates(self) -> np.ndarray:
@@ -212,10 +211,15 @@ class Gates:
         drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        unanswered: set[int] = set()
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
-            if self._dead(unit, theta, pre) or self._below_what_is_off(unit) or self._unheard(unit):
+            hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
+            if (self._dead(unit, theta, pre) and not hears) or self._below_what_is_off(unit) or self._unheard(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
+            elif hears:
+                # what it hears moves to first order, whatever its gates are
+                unanswered.add(unit)
             elif not rates.any():
                 raise Undecided(undecided.UNANSWERED)
             elif self.instance.network.depth > 2:
@@ -234,7 +238,7 @@ class Gates:
         if len(lines) > 1 and not all(line.flat for line in lines):
             departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
             self._enter_face(theta, lines, departure.sides)
-            jumps = np.ones(len(lines))
+            jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
         else:
             plus, minus = _factors(lines, drive * self.cell.jump)
             departure = depart(np.array(normals), base, terms, plus, minus)
@@ -468,7 +472,7 @@ class Gates:
         out = np.zeros(self.gates.shape, dtype=np.int8)
         if not self.kinked:
             return out
-        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self._lengths
+        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self.lengths
         sides = self.sides()
         first = slice(self.first.start, self.first.stop)
         out[:, first] = np.where(moves, sides[:, first], 0)
@@ -479,25 +483,6 @@ class Gates:
         for pair in self.sliding_pairs():
             out[pair] = 0
         return out
-
-    def resting(self, theta: np.ndarray, watch: np.ndarray) -> bool:
-        """Whether an unwatched pair lies on its kink although its gate would now make a difference.
-
-        Kinks below units that were off matter again when these switch on; which way they go is not known to first
-        order.
-        """
-        if self.instance.network.depth == 2 or not self.kinked:
-            return False
-        now = look(self.cell, theta)
-        first = slice(self.first.start, self.first.stop)
-        pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
-        for i, u in self.sliding_pairs():
-            if u in self.first:
-                unwatched[i, u - self.first.start] = False
-        sizes = np.empty(self.gates.shape[1])
-        unit_sizes(self.net, theta, sizes)
-        on_kink = np.abs(pre) <= ON_KINK * sizes[first] * self._lengths
-        return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
