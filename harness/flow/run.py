@@ -49,6 +49,7 @@ EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
 SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
 SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
+WIDE = 40  # coordinates, from which on a network of two layers is followed unit by unit: measured
 MATRICES = 8  # of all parameters squared, held at once
 
 
@@ -122,7 +123,7 @@ class Run:
         subspace = self.invariants.start(
             exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
         )
-        size = subspace.basis.shape[1] + int(subspace.constant.sum())
+        size = len(subspace.pivots) + int(subspace.constant.sum())
         # less than any start with these gates
         self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.gates)
         self._enter(subspace, theta0)
@@ -134,15 +135,24 @@ class Run:
         if np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
-        self.watch = self.gates.watch(subspace.basis)
-        self.balance = self.gates.balance(subspace.basis, self.constant)
+        self.watch = self.gates.watch(subspace)
+        self.balance = self.gates.balance(subspace, self.constant)
         self.tangent: np.ndarray | None = None
         if self.gates.resting(theta, self.watch):
             raise Undecided(RESTING)
 
     @property
     def theta(self) -> np.ndarray:
-        return self.constant + self.subspace.basis @ self.z
+        if self.subspace.shown is not None:
+            return self.constant + self.subspace.basis @ self.z
+        theta = self.constant.copy()
+        theta[self.subspace.pivots] = self.z
+        return theta
+
+    @property
+    def wide(self) -> bool:
+        """Whether the flow is followed unit by unit (harness.flow.compiled.by_unit)."""
+        return self.gates.by_unit and self.subspace.shown is None and len(self.z) >= WIDE
 
     @property
     def log_norm(self) -> float:
@@ -194,8 +204,9 @@ class Run:
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
         limits = Limits(float(rtol), float(settings.freeze), float(target), float(settings.polish_from), int(steps))
+        basis = np.empty((len(self.constant), 0)) if self.wide else self.subspace.basis
         code = integrate(
-            self.gates.cell, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
+            self.gates.cell, self.z, self.constant, basis, self.subspace.pivots, self.watch,
             self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
         if rtol < self.settings.rtol and self.state[GRAZED] > -math.inf:

@@ -70,7 +70,6 @@ class Work(NamedTuple):
 
     p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself.  f (N,): the field, v (N,): the same
     on the kinks that slide.
-    second (N, N), bent (n + 2, N): room for the Jacobian.
     """
 
     q: np.ndarray
@@ -79,8 +78,6 @@ class Work(NamedTuple):
     slope: np.ndarray
     f: np.ndarray
     v: np.ndarray
-    second: np.ndarray
-    bent: np.ndarray
     at: Columns
 
 
@@ -97,10 +94,21 @@ def workspace(cell):
         np.zeros(n),
         np.zeros(size),
         np.zeros(size),
-        np.zeros((size, size)),
-        np.zeros((n + 2, size)),
         at,
     )
+
+
+class Bends(NamedTuple):
+    """Room for a Jacobian of r columns: the Hessian of a sum of margins (N, N), and n + 2 rows (n + 2, r)."""
+
+    second: np.ndarray
+    rows: np.ndarray
+
+
+@compiled
+def bends_of(size, n, r):
+    """Room for the Jacobian of so many parameters, samples and columns."""
+    return Bends(np.zeros((size, size)), np.zeros((n + 2, r)))
 
 
 class Seen(NamedTuple):
@@ -323,10 +331,10 @@ def velocity(cell, theta, slides, work):
 
 
 @part
-def jacobian(cell, theta, slides, work, rho, basis, out):
+def jacobian(cell, theta, slides, work, rho, basis, bends, out):
     """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work, of which delta is lost."""
     net, at = cell.net, work.at
-    grad, p, f, second, bent = work.grad, work.p, work.f, work.second, work.bent
+    grad, p, f, second, bent = work.grad, work.p, work.f, bends.second, bends.rows
     n = p.shape[0]
     size, r = basis.shape
     factor = growth(rho, net.degree)
@@ -374,7 +382,7 @@ def jacobian(cell, theta, slides, work, rho, basis, out):
                 for k in range(r):
                     out[a, k] -= g * bent[i, k]
     if s > 0:
-        _keep_tangent(cell, slides, f, basis, work, out)
+        _keep_tangent(cell, slides, f, basis, work, second, out)
 
 
 @part
@@ -393,13 +401,13 @@ def _bend(slope, group, gb, n, r):
 
 
 @compiled
-def _keep_tangent(cell, slides, f, basis, work, out):
+def _keep_tangent(cell, slides, f, basis, work, second, out):
     """Take from the derivative out (N, r) of the velocity what would leave the slides; f (N,) and `pull` as there.
 
     Tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v.
     """
     size, r = basis.shape
-    at, second = work.at, work.second
+    at = work.at
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
     v = f + slides.normals.T @ slides.omega

@@ -57,29 +57,37 @@ _CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alon
 class Subspace:
     """The invariant subspace under the gates of the moment.
 
-    rows: a basis in integers of what the flow has been proven to stay in, reduced at `leading`, without the constant
-    coordinates.
-    basis (N, r) float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
-    gates hold still, which the basis leaves out.  exact: whether basis is V itself (else a superset).
+    pivots (r,), constant (N,) bool: parameters that the gates hold still, which a basis leaves out.
+    exact: whether it is V itself (else a superset).
     blocks (n,): a number a sample; samples of one block have equal margins for as long as the gates stay.
+    shown: its rows and basis; None where it is everything that is not constant.
     """
 
-    rows: list[Vector]
-    basis: np.ndarray
     pivots: np.ndarray
     constant: np.ndarray
     exact: bool
     blocks: np.ndarray
+    shown: tuple[list[Vector], np.ndarray] | None = None
 
     @property
     def whole(self) -> bool:
         """Whether it is everything that the gates let move."""
-        return len(self.rows) + int(self.constant.sum()) == len(self.constant)
+        return len(self.pivots) + int(self.constant.sum()) == len(self.constant)
+
+    @property
+    def rows(self) -> list[Vector]:
+        """A basis in integers of what the flow has been proven to stay in, reduced at some pivots."""
+        return (self.shown or _axes(self.constant.tobytes()))[0]
+
+    @property
+    def basis(self) -> np.ndarray:
+        """(N, r) float64 with the identity in the rows `pivots`."""
+        return (self.shown or _axes(self.constant.tobytes()))[1]
 
     def tangent(self, normals: np.ndarray) -> np.ndarray:
         """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
         # one nonzero number a column, each in a row of its own: unit vectors already
-        whole = np.count_nonzero(self.basis) == self.basis.shape[1]
+        whole = self.shown is None or np.count_nonzero(self.basis) == self.basis.shape[1]
         orthonormal = self.basis if whole else np.linalg.qr(self.basis)[0]
         if len(normals):
             _, values, right = np.linalg.svd(normals @ orthonormal)
@@ -389,16 +397,14 @@ class _Growing:
 
 def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
     """All that the gates let move."""
-    rows, basis, pivots = _axes(constant.tobytes())
-    return Subspace(rows, basis, pivots, constant, True, blocks)
+    return Subspace(np.flatnonzero(~constant), constant, True, blocks)
 
 
 @lru_cache(maxsize=256)
-def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray, np.ndarray]:
-    """Rows, basis (N, r) and pivots of what is not constant.  Not to be written to."""
-    pivots = np.flatnonzero(np.frombuffer(constant, dtype=np.bool_) == 0)
-    unit = np.eye(len(constant))[:, pivots]
-    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit), pivots
+def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray]:
+    """Rows and basis (N, r) of what is not constant.  Not to be written to."""
+    unit = np.eye(len(constant))[:, np.frombuffer(constant, dtype=np.bool_) == 0]
+    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit)
 
 
 def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:
@@ -410,7 +416,7 @@ def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray)
         order = qr(basis.T, mode="economic", pivoting=True)[-1]
         pivots = np.sort(order[: len(rows)])
         basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
-    return Subspace(rows, basis, pivots, constant, True, first.blocks)
+    return Subspace(pivots, constant, True, first.blocks, (rows, basis))
 
 
 def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
