@@ -23,10 +23,10 @@ from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import Pair
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.approach import SPACING, Approach, distance_to
+from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
 from harness.flow.settling.fate import Ends, dying, fate, still_turning
 from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
-from harness.flow.settling.removals import where_zero
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
@@ -137,7 +137,7 @@ class Run:
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace)
         self.balance = self.gates.balance(subspace, self.constant)
-        self.tangent: np.ndarray | None = None
+        self.tangent: Directions | None = None
         if self.gates.resting(theta, self.watch):
             raise Undecided(RESTING)
 
@@ -345,12 +345,21 @@ class Run:
         slide_coefficients(self.slides, self.gates.cell, theta, work, rho, coefficients, jumps)
         return coefficients, jumps
 
-    def tangent_basis(self) -> np.ndarray:
-        """An orthonormal basis (N, r) of the directions along which no flat sliding kink is left."""
-        if self.tangent is None:
-            flat = len(self.slides.normals) - len(self.slides.curved)
-            self.tangent = self.subspace.tangent(self.slides.normals[:flat])
+    def directions(self) -> Directions:
+        """Those along which no flat sliding kink is left."""
+        if self.tangent is None and self.wide:
+            slides, net = self.slides, self.gates.net
+            owner = np.empty(len(slides.normals), dtype=np.int64)
+            owner[slides.line] = slides.unit
+            self.tangent = wide_along(net, ~self.subspace.constant, slides.normals, owner)
+        elif self.tangent is None:
+            self.tangent = spanned_by(self.tangent_basis())
         return self.tangent
+
+    def tangent_basis(self) -> np.ndarray:
+        """An orthonormal basis (N, r) of them."""
+        flat = len(self.slides.normals) - len(self.slides.curved)
+        return self.subspace.tangent(self.slides.normals[:flat])
 
     def next_polish(self) -> float:
         """The log-norm of the next one.  Raises Undecided."""
@@ -362,7 +371,7 @@ class Run:
     def polish(self) -> Point | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
         point, (q, multipliers) = self.theta, np.empty((2, len(self.gates.gates)))
-        code, _ = polish(self.gates.cell, point, self.tangent_basis(), self.slides.curved, q, multipliers)
+        code, _ = polish(self.gates.cell, point, self.directions(), self.slides.curved, q, multipliers)
         return self.offer(code, point, q, multipliers)
 
     def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Point | None:
@@ -421,8 +430,10 @@ class Run:
         """
         size = math.sqrt(point @ point)
         tiny = np.abs(point) < DYING * size
-        part = where_zero(self.tangent_basis(), tiny) if tiny.any() else np.zeros((len(point), 0))
-        if not part.shape[1]:
+        if not tiny.any():
+            return None
+        part = narrower(self.gates.net, self.directions(), tiny)
+        if not (part.wide or part.basis.shape[1]):
             return None
         # the polish takes its active samples from a softmax, so from a sharp one
         exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.degree)

@@ -19,7 +19,7 @@ import numpy as np
 from harness.flow.compiled.compiling import bare, bare_sums, compiled, part
 from harness.flow.compiled.kernel import lu_factor, lu_solve
 
-DEPENDENT = 1e-9  # of a unit normal: less of it is left by rounding after those before it are taken away
+DEPENDENT = 1e-9  # of a normal: less of it is left by rounding after those before it are taken away
 SINGULAR = 1e-9  # relative: a block nearer to a singular one has lost its digits
 UNFELT = 1e-30  # weights of samples that no stiffness comes from: times any ||grad q||^2 they are below all rounding
 
@@ -61,16 +61,17 @@ class ByUnit(NamedTuple):
 
 @compiled
 def across(net, normals, owner):
-    """Normals (s, N) of flat kinks within their units, made orthonormal; dependent ones are zero."""
+    """Normals (s, N) of flat kinks within their units, made orthonormal; dependent ones are zero, as are zeros."""
     out = np.zeros(normals.shape)
     for h in range(normals.shape[0]):
-        out[h] = normals[h] / np.sqrt(_inner(net, owner[h], normals[h], normals[h]))
+        rest, length = normals[h].copy(), np.sqrt(_inner(net, owner[h], normals[h], normals[h]))
         for _ in range(2):
             for j in range(h):
                 if owner[j] == owner[h]:
-                    out[h] -= _inner(net, owner[h], out[h], out[j]) * out[j]
-        left = np.sqrt(_inner(net, owner[h], out[h], out[h]))
-        out[h] *= 1.0 / left if left > DEPENDENT else 0.0
+                    rest -= _inner(net, owner[h], rest, out[j]) * out[j]
+        left = np.sqrt(_inner(net, owner[h], rest, rest))
+        if left > DEPENDENT * length:
+            out[h] = rest / left
     top = np.full(net.uptr[-1], -1)
     for e in range(net.ptr[1], net.ptr[2]):
         top[net.col[e]] = net.par[e]
