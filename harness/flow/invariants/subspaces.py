@@ -128,6 +128,7 @@ class Invariants:
         self._normal = normal
         self._points = [problem.x[sample] for sample, _ in problem.rows]
         self._group = problem.group if instance.loss == "logistic" else 1
+        self._by_unit = problem.network.depth == problem.network.degree == 2 and not problem.network.shared
         self._seen = np.array([[v != 0 for v in row] for row in self._points])
         self._cells: dict[int, Residues] = {}
         self._supports: dict[Pair, np.ndarray] = {}
@@ -252,11 +253,19 @@ class Invariants:
                 pairs.append(pair)
         if not set(slides) <= set(kinks):
             return None
+        left = pairs[len(slides) :]
+        count = len(slides)
+        if self._by_unit and len(set(old.blocks.tolist())) == len(old.blocks):
+            # what a unit feels of the others is a number a sample: their kinks do not matter
+            count = sum(unit in {u for _, u in left} for _, unit in slides)
+            pairs = [pair for pair in slides if pair[1] in {u for _, u in left}] + left
+            if not left:
+                return _everything(constant, old.blocks)
 
         def candidate(prime: int) -> tuple[bool, np.ndarray]:
             cell = self.cell(prime)
             lines, slopes = flat_normals(self.net, cell.x, _array(pairs), size, prime), self._slopes(gates, prime)
-            return opened(cell, slopes, lines, len(slides), old.blocks, constant, self._seed)
+            return opened(cell, slopes, lines, count, old.blocks, constant, self._seed)
 
         for k in range(_TRIES):
             try:
@@ -284,7 +293,13 @@ class Invariants:
     def _support(self, pair: Pair) -> np.ndarray:
         """Where the normal of a flat kink is not zero, (N,)."""
         if pair not in self._supports:
-            self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
+            if self._by_unit:
+                sample, unit = pair
+                entries = np.flatnonzero(self.net.row == unit)
+                self._supports[pair] = np.zeros(self._problem.network.size, dtype=np.bool_)
+                self._supports[pair][self.net.par[entries]] = self._seen[sample, self.net.col[entries]]
+            else:
+                self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
         return self._supports[pair]
 
     def _short(self, pair: Pair) -> bool:

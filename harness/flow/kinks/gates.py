@@ -63,6 +63,9 @@ class Gates:
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
         self._normals: dict[Pair, tuple[Fraction, ...]] = {}
+        self._named: dict[tuple[tuple[int, Fraction], ...], int] = {}  # the lines that normals span
+        self._lines: dict[Pair, tuple[int, Fraction] | None] = {}
+        self._ranked: dict[tuple[Pair, ...], list[Pair]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
         if not self.kinked:
             return
@@ -105,6 +108,15 @@ class Gates:
                     out[k] += value
             self._normals[key] = tuple(out)
         return self._normals[key]
+
+    def _line(self, pair: Pair) -> tuple[int, Fraction] | None:
+        """As of `gather`, of a pair of the first hidden layer."""
+        if pair not in self._lines:
+            normal = self.normal(*pair)
+            scale = next((v for v in normal if v), None)
+            direction = tuple((k, v / scale) for k, v in enumerate(normal) if v) if scale else ()
+            self._lines[pair] = (self._named.setdefault(direction, len(self._named)), scale) if scale else None
+        return self._lines[pair]
 
     def curved_normal(self, pair: Pair, theta: np.ndarray) -> np.ndarray:
         """The gradient (N,) of the pre-activation of a deeper unit at theta."""
@@ -228,7 +240,7 @@ class Gates:
                 raise Undecided(undecided.UNANSWERED_BESIDE)
             else:
                 drive, base, terms = self._second_order(unit, p, pre, base)
-        lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
+        lines = gather([pair for pair in pairs if pair[1] in self.first], self._line)
         normals = [self._direction(line) for line in lines]
         for pair in pairs:
             if pair[1] not in self.first:
@@ -412,15 +424,25 @@ class Gates:
 
     def independent_slides(self) -> list[Pair]:
         """One pair of every flat slide whose normal does not depend on those of earlier ones."""
-        chosen: list[Pair] = []
-        rows: dict[int, np.ndarray] = {}  # of a block: units that share no weights have nothing in common
-        for line, pair in zip(self.slides, self.flat_representatives(), strict=True):
-            block, normal = self._blocks[pair[1] - self.first.start], self._direction(line)
-            wider = np.vstack([rows[block], normal]) if block in rows else normal[None]
-            if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
-                rows[block] = wider
-                chosen.append(pair)
-        return chosen
+        blocks: dict[int, list[Line]] = {}
+        for line in self.slides:
+            # units that share no weights have no part of their normals in common
+            blocks.setdefault(self._blocks[line.members[0][1] - self.first.start], []).append(line)
+        chosen = {pair for lines in blocks.values() for pair in self._independent(lines)}
+        return [pair for pair in self.flat_representatives() if pair in chosen]
+
+    def _independent(self, lines: list[Line]) -> list[Pair]:
+        """Those of one block."""
+        pairs = tuple(line.members[0][:2] for line in lines)
+        if pairs not in self._ranked:
+            rows, chosen = np.zeros((0, self.size)), list[Pair]()
+            for line, pair in zip(lines, pairs, strict=True):
+                wider = np.vstack([rows, self._direction(line)])
+                if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
+                    rows = wider
+                    chosen.append(pair)
+            self._ranked[pairs] = chosen
+        return self._ranked[pairs]
 
     def compiled_slides(self) -> Slides:
         """The slides in the form that the integrator takes, flat ones first, with unit normals."""

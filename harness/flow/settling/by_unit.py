@@ -55,7 +55,7 @@ def _eigenvectors(net, tangent, pull):
     """The |g| of the units that have one (k,), and their e+ and e-, (k, N) each."""
     first, last = net.uptr[1], net.uptr[2]
     lengths = np.zeros(last - first)
-    ahead, behind = np.zeros((2, last - first, pull.shape[0]))
+    ahead, behind = np.zeros((last - first, pull.shape[0])), np.zeros((last - first, pull.shape[0]))
     k = 0
     for u in range(first, last):
         square = 0.0
@@ -68,7 +68,7 @@ def _eigenvectors(net, tangent, pull):
             ahead[k, net.par[e]] = behind[k, net.par[e]] = pull[net.par[e]] / lengths[k] * np.sqrt(0.5)
         ahead[k, tangent.top[u]], behind[k, tangent.top[u]] = np.sqrt(0.5), -np.sqrt(0.5)
         k += 1
-    return lengths[:k], ahead[:k], behind[:k]
+    return lengths[:k].copy(), ahead[:k].copy(), behind[:k].copy()
 
 
 @compiled
