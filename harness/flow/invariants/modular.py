@@ -358,8 +358,7 @@ def opened(cell, gates, normals, slides, blocks, constant, seed):
 
     normals (k, N) of the kinks, zero where coordinates are constant; the first `slides` of them slide.  What is closed
     contains all that lies on the kinks, so that it is told by the values that its gradients give the normals.  Without
-    the elimination of a basis, which takes N^3.  Slides may be left out that share no weight with the other kinks, at
-    depth 2 and where every sample is a block of its own.
+    the elimination of a basis, which takes N^3.
     """
     count, size = normals.shape
     prime = cell.prime
@@ -390,8 +389,6 @@ def opened(cell, gates, normals, slides, blocks, constant, seed):
         found = _insert(values, pivots, found, row, prime)
     if found < count - slides:
         return False, blocks
-    if np.array_equal(blocks, np.arange(blocks.shape[0])):
-        return True, blocks  # nothing is left to be split
     if slides > 0:
         _project(whole, sliding, some, prime)
     return True, split(blocks, outputs(cell, whole, gates), cell.group)

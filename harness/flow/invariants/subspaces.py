@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
 from math import isqrt, lcm
+from typing import TypeVar
 
 import numpy as np
 from scipy.linalg import qr
@@ -41,6 +42,7 @@ from harness.flow.invariants.modular import (
     split,
     still,
 )
+from harness.flow.invariants.parts import Part, part_of
 from harness.flow.invariants.proving import Prover, Setting, Vector, fixed_entries, integers, meets
 from harness.flow.kinks.departure import Pair
 from harness.flow.undecided import Undecided
@@ -51,6 +53,9 @@ _SHORT = 2048  # numerators and denominators that one prime shows beyond chance
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 _CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,11 @@ class Invariants:
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
             return self._anywhere(len(theta0), prime), together
 
+        if self._by_unit and self._problem.network.slope == 0 and not slides:
+            _, apart = next(self._candidates(blocks))
+            found = self._started_by_unit(theta0, gates, apart) if _apart(apart) else None
+            if found is not None:
+                return found
         spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
@@ -253,19 +263,13 @@ class Invariants:
                 pairs.append(pair)
         if not set(slides) <= set(kinks):
             return None
-        left = pairs[len(slides) :]
-        count = len(slides)
-        if self._by_unit and len(set(old.blocks.tolist())) == len(old.blocks):
-            # what a unit feels of the others is a number a sample: their kinks do not matter
-            count = sum(unit in {u for _, u in left} for _, unit in slides)
-            pairs = [pair for pair in slides if pair[1] in {u for _, u in left}] + left
-            if not left:
-                return _everything(constant, old.blocks)
+        if self._by_unit and _apart(old.blocks):
+            return self._opened_by_unit(old, theta, gates, kinks, slides, constant)
 
         def candidate(prime: int) -> tuple[bool, np.ndarray]:
             cell = self.cell(prime)
             lines, slopes = flat_normals(self.net, cell.x, _array(pairs), size, prime), self._slopes(gates, prime)
-            return opened(cell, slopes, lines, count, old.blocks, constant, self._seed)
+            return opened(cell, slopes, lines, len(slides), old.blocks, constant, self._seed)
 
         for k in range(_TRIES):
             try:
@@ -274,6 +278,95 @@ class Invariants:
                 continue
             return _everything(constant, blocks) if free else None
         return None
+
+    def _opened_by_unit(
+        self,
+        old: Subspace,
+        theta: np.ndarray,
+        gates: np.ndarray,
+        kinks: Sequence[Pair],
+        slides: Sequence[Pair],
+        constant: np.ndarray,
+    ) -> Subspace | None:
+        """The same in a network of two layers: V is all of the units that are not at a kink, and a part of each other.
+
+        So it is found of each of these by itself.
+        """
+        for unit in sorted({unit for _, unit in kinks}):
+            part = part_of(self.net, [unit])
+            moving = np.flatnonzero((~old.constant | (theta != 0.0))[part.parameters])
+            own = _array([(sample, 0) for sample, u in kinks if u == unit])
+            on = _array([(sample, 0) for sample, u in slides if u == unit])
+
+            def spanning(prime: int, part: Part = part, moving: np.ndarray = moving, own: np.ndarray = own):
+                rows = np.eye(len(part.parameters), dtype=np.int64)[moving]
+                return intersect(rows, part.normals(self.cell(prime), own), prime) if len(own) else rows
+
+            if not self._fills(part, spanning, None, gates, on, old.blocks, constant):
+                return None
+        return _everything(constant, old.blocks)
+
+    def _started_by_unit(self, theta0: Sequence[Fraction], gates: np.ndarray, blocks: np.ndarray) -> Subspace | None:
+        """V at a start where all margins differ and nothing slides, in a relu network of two layers; None where it is
+        not seen to be all that the gates let move, or as large as that of any start.
+
+        The Hessians of the margins are symmetric and a block a unit, zero where the unit is off: what the flow feels of
+        units that are on on different samples is of different kinds, which the closure takes apart.
+        """
+        size = len(theta0)
+        constant = self._still(gates, _array(()), size)
+        hidden = range(int(self.net.uptr[1]), int(self.net.uptr[2]))
+        alike: dict[bytes, list[int]] = {}
+        for unit in hidden:
+            alike.setdefault(gates[:, unit].tobytes(), []).append(unit)
+        for units in alike.values():
+            part = part_of(self.net, units)
+
+            def started(prime: int, part: Part = part) -> np.ndarray:
+                return residues([theta0[k] for k in part.parameters], prime)[None, :]
+
+            def anywhere(prime: int, part: Part = part) -> np.ndarray:
+                return self._anywhere(len(part.parameters), prime)
+
+            if not self._fills(part, started, anywhere, gates, _array(()), blocks, constant):
+                return None
+        return _everything(constant, blocks)
+
+    def _fills(
+        self,
+        part: Part,
+        spanning: Callable[[int], np.ndarray],
+        anywhere: Callable[[int], np.ndarray] | None,
+        gates: np.ndarray,
+        slides: np.ndarray,
+        blocks: np.ndarray,
+        constant: np.ndarray,
+    ) -> bool:
+        """Whether all that moves of some units may be taken for their part of V: it is that, or it has no small basis,
+        no zeros and ties, and is as large as from anywhere else.
+
+        spanning, anywhere: rows modulo a prime; slides (s, 2): pairs of the part.
+        """
+        held = constant[part.parameters]
+        free = len(held) - int(held.sum())
+
+        def closed(rows: np.ndarray, prime: int) -> _Candidate:
+            cell, slopes = part.cell(self.cell(prime)), self._slopes(gates, prime)[:, part.units]
+            lines = part.normals(cell, slides)
+            found = _Candidate(*closure(cell, rows, slopes, lines, _array(()), blocks, held, self._seed))
+            if found.basis.shape[1] < len(held):
+                raise ZeroDivisionError(f"a determinant is divisible by {prime}")
+            order = np.argsort(found.pivots)
+            return _Candidate(found.basis[order], found.pivots[order], found.blocks)
+
+        candidates = self._candidates(lambda prime: closed(spanning(prime), prime))
+        prime, first = next(candidates)
+        if len(first.pivots) == free:
+            return True
+        shown = _Growing(candidates, prime, first)
+        if shown.lift(1) is not None or shown.lift(3) is not None or len(signed_ties(first.basis, prime)[1]) < free:
+            return False
+        return anywhere is None or len(closed(anywhere(prime), prime).pivots) == len(first.pivots)
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
@@ -349,7 +442,7 @@ class Invariants:
                     return _as_coordinates(lifted, first, constant)
         raise Undecided("the invariant subspace could not be proven")
 
-    def _candidates(self, candidate: Callable[[int], _Candidate]) -> Iterator[tuple[int, _Candidate]]:
+    def _candidates(self, candidate: Callable[[int], T]) -> Iterator[tuple[int, T]]:
         """What one prime after the other shows, without those that divide a number of the instance."""
         for k in range(100 * _MOST_PRIMES):
             try:
@@ -454,6 +547,11 @@ def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
                 factor = row[k]
                 rows[r] = integers([Fraction(lead * a - factor * b) for a, b in zip(row, rows[t], strict=True)])
     return rows
+
+
+def _apart(blocks: np.ndarray) -> bool:
+    """Whether every sample is a block of its own."""
+    return len(set(blocks.tolist())) == len(blocks)
 
 
 def _array(pairs: Sequence[Pair]) -> np.ndarray:
