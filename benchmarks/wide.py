@@ -1,6 +1,6 @@
 """`python -m benchmarks.wide`: how much is decided of wide relu networks of two layers, and how fast.
 
-d-k-1 networks on n standard normal points with labels +-1 at random, from standard normal starts times a scale.  One row
+d-k-1 networks on n standard normal points with labels +-1 at random, from standard normal starts times a scale.  A row
 a size: of the flows that separate the data and are unique, how many have a limit; then why the others have none.  Times
 are CPU seconds of one core.  Nothing here looks at how a draw behaves.
 """

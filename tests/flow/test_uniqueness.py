@@ -208,7 +208,7 @@ def test_lines_that_attract_are_settled_as_all_faces_say(seed: int, monkeypatch:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_more_lines_than_have_faces_that_can_be_tried(seed: int) -> None:
-    """Twelve lines that attract: the velocity is the shortest that their coefficients give, by bounded least squares."""
+    """Twelve lines that attract: the velocity is the shortest that coefficients give, by bounded least squares."""
     rng = np.random.default_rng([8, seed])
     normals, base, width = rng.standard_normal((12, 20)), rng.standard_normal(20), np.abs(rng.standard_normal(12))
     found = departure.depart(normals, base, np.abs(base), np.zeros(12), -width)

@@ -1,8 +1,8 @@
 """The Jacobian of a network of two layers, unit by unit, and its solver in the space of the samples, compiled.
 
 With one output and no shared weights the Hessian of sum_i p_i q_i is a block [0 g; g^T 0] a unit in its (w, v), with
-its pull g = sum_i p_i s_i c_i x_i, of signs s_i and gates c_i.  What is stiff is the softmax alone: with G the gradients
-of the margins, a column a sample, and P the projection on the kinks that slide, the Jacobian is
+its pull g = sum_i p_i s_i c_i x_i, of signs s_i and gates c_i.  What is stiff is the softmax alone: with G the
+gradients of the margins, a column a sample, and P the projection on the kinks that slide, the Jacobian is
 
     J = P H P - (P G) W (P G)^T,      W = diag(p slope) - p (p slope)^T.
 
@@ -37,14 +37,14 @@ class Across(NamedTuple):
 
 class ByUnit(NamedTuple):
     """A linearisation: pull (N,), the g of all units; square (units,), their |g|^2; grad (N, n), P G; p, felt (n,): p
-    and p slope; tangent: what is slid on.  count: of the samples that are felt, which come first.
+    and p slope; tangent: what is slid on.  samples: how many are felt; they come first.
 
     solved (N, n), inner (n, n), piv (n,), diagonal: (a I - P H P)^-1 P G, the factored matrix of n rows, and a.
     full (N,), along, short (n,): room.
     """
 
     tangent: Across
-    count: np.ndarray
+    samples: np.ndarray
     pull: np.ndarray
     square: np.ndarray
     grad: np.ndarray
@@ -86,14 +86,11 @@ def by_unit_of(net, slides, size, n, wide):
     owner = np.empty(s, dtype=np.int64)
     for e in range(slides.line.shape[0] if wide else 0):
         owner[slides.line[e]] = slides.unit[e]
-    if wide:
-        tangent = across(net, slides.normals, owner)
-    else:
-        tangent = Across(np.empty((0, 0)), owner, owner)
+    tangent = across(net, slides.normals, owner) if wide else Across(np.empty((0, 0)), owner, owner)
     return ByUnit(
-        tangent, np.zeros(1, dtype=np.int64), np.empty(size), np.empty(net.uptr[-1]), np.empty((size, n)), np.empty(n), np.empty(n),
-        np.empty((size, n)), np.empty((n, n)), np.empty(n, dtype=np.int64), np.empty(1), np.empty(size), np.empty(n),
-        np.empty(n),
+        tangent, np.zeros(1, dtype=np.int64), np.empty(size), np.empty(net.uptr[-1]), np.empty((size, n)), np.empty(n),
+        np.empty(n), np.empty((size, n)), np.empty((n, n)), np.empty(n, dtype=np.int64), np.empty(1), np.empty(size),
+        np.empty(n), np.empty(n),
     )  # fmt: skip
 
 
@@ -164,14 +161,14 @@ def linearise(cell, work, own):
                 own.grad[k, m] = work.grad[k, i]
             own.p[m], own.felt[m] = work.p[i], work.p[i] * work.slope[i]
             m += 1
-    own.count[0] = m
+    own.samples[0] = m
     keep_all_along(cell.net, own.tangent, own.grad[:, :m], own.along)
 
 
 @bare
 def factor_by_unit(net, own, diagonal):
     """Factor diagonal I - J; False where a block, or the matrix of n rows, is singular."""
-    m = own.count[0]
+    m = own.samples[0]
     own.diagonal[0] = diagonal
     for u in range(net.uptr[1], net.uptr[2]):
         if not abs(diagonal * diagonal - own.square[u]) > SINGULAR * diagonal * diagonal:
@@ -227,8 +224,8 @@ def _fill_inner(own, m):
 
 @bare_sums
 def solve_by_unit(net, own, pivots, right):
-    """Solve (diagonal I - J) k = right (r,), in place, with what `factor_by_unit` left; pivots (r,): its coordinates."""
-    m, full, short, diagonal = own.count[0], own.full, own.short[: own.count[0]], own.diagonal[0]
+    """Solve (diagonal I - J) k = right (r,) in place, with what `factor_by_unit` left; pivots (r,): its coordinates."""
+    m, full, short, diagonal = own.samples[0], own.full, own.short[: own.samples[0]], own.diagonal[0]
     full[:] = 0.0
     for a in range(pivots.shape[0]):
         full[pivots[a]] = right[a]

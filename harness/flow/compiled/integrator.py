@@ -185,10 +185,10 @@ def _linearise(frame, theta, rho, work, linear, room):
 
 
 @bare
-def _steps(frame, room_for, z, guard, state, limits, record, work, stages, room, eventful):
+def _steps(frame, blank, z, guard, state, limits, record, work, stages, room, eventful):
     """One step after the other, until something happens."""
     cell, c, basis, pivots, slides, _ = frame
-    theta, f0 = room.theta, room_for.f0
+    theta, f0 = room.theta, blank.f0
     r = z.shape[0]
     while True:
         lift(c, basis, pivots, z, theta)
@@ -209,7 +209,7 @@ def _steps(frame, room_for, z, guard, state, limits, record, work, stages, room,
         put(work.v, work.f)
         if slides.normals.shape[0] > 0:
             pull(slides, cell, theta, work.f)
-            add_multiples(slides.normals, slides.omega, work.v)
+            add_multiples(slides, slides.omega, work.v)
         for a in range(r):
             f0[a] = work.v[pivots[a]]
         rest = 0.0 if state[SEPARATED] else AT_REST * rho
@@ -217,7 +217,7 @@ def _steps(frame, room_for, z, guard, state, limits, record, work, stages, room,
             return STATIONARY
         for a in range(r):
             f0[a] -= shift * z[a]
-        linear = Linear(f0, room_for.jac, room_for.own, shift)
+        linear = Linear(f0, blank.jac, blank.own, shift)
         _linearise(frame, theta, rho, work, linear, room)
         h = _accepted(frame, linear, z, rho, state, limits, work, stages, room)
         if not np.isfinite(h):

@@ -12,8 +12,8 @@ import numpy as np
 
 from harness.flow.compiled.by_unit import ByUnit, factor_by_unit, solve_by_unit
 from harness.flow.compiled.compiling import bare, compiled, part
-from harness.flow.compiled.field import Cell, Slides, add_multiples, factor_gram, velocity
-from harness.flow.compiled.kernel import dot, forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
+from harness.flow.compiled.field import Cell, Slides, add_multiples, along, factor_gram, velocity
+from harness.flow.compiled.kernel import forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
@@ -159,7 +159,7 @@ def _return_to_kinks(frame, z, work, err):
         lift(c, basis, pivots, z, theta)
         gap = np.empty(slides.normals.shape[0])
         for h in range(flat):
-            gap[h] = dot(slides.normals[h], theta)
+            gap[h] = along(slides, h, theta)
         if slides.curved.shape[0] > 0:
             forward(net, theta, work.at)
         for t in range(slides.curved.shape[0]):
@@ -170,7 +170,7 @@ def _return_to_kinks(frame, z, work, err):
             factor_gram(slides)
         lu_solve(slides.gram, slides.piv, gap)
         step = np.zeros(theta.shape[0])
-        add_multiples(slides.normals, gap, step)
+        add_multiples(slides, gap, step)
         for a in range(z.shape[0]):
             z[a] -= step[pivots[a]]
             err[a] -= step[pivots[a]]

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.flow.compiled.by_unit import keep_along, pulls
 from harness.flow.compiled.compiling import compiled
-from harness.flow.compiled.kernel import lu_factor, lu_solve
+from harness.flow.compiled.kernel import dot, lu_factor, lu_solve
 from harness.flow.settling.directions import keep_within
 from harness.flow.settling.lagrangian import evaluate_rows
 
@@ -51,24 +51,39 @@ def _pulls_within(cell, weights, directions, work, pull):
 
 
 @compiled
-def _eigenvectors(net, tangent, pull):
-    """The |g| of the units that have one (k,), and their e+ and e-, (k, N) each."""
-    first, last = net.uptr[1], net.uptr[2]
-    lengths = np.zeros(last - first)
-    ahead, behind = np.zeros((last - first, pull.shape[0])), np.zeros((last - first, pull.shape[0]))
-    k = 0
-    for u in range(first, last):
-        square = 0.0
+def _pulled(net, pull):
+    """The hidden units that have a pull (k,), and its |g| (k,)."""
+    first = net.uptr[1]
+    lengths = np.zeros(net.uptr[2] - first)
+    for u in range(first, net.uptr[2]):
         for e in range(net.into[u], net.into[u + 1]):
-            square += pull[net.par[e]] ** 2
-        if square <= FAINT**2:
-            continue
-        lengths[k] = np.sqrt(square)
-        for e in range(net.into[u], net.into[u + 1]):
-            ahead[k, net.par[e]] = behind[k, net.par[e]] = pull[net.par[e]] / lengths[k] * np.sqrt(0.5)
-        ahead[k, tangent.top[u]], behind[k, tangent.top[u]] = np.sqrt(0.5), -np.sqrt(0.5)
-        k += 1
-    return lengths[:k].copy(), ahead[:k].copy(), behind[:k].copy()
+            lengths[u - first] += pull[net.par[e]] ** 2
+    there = np.flatnonzero(lengths > FAINT**2)
+    return first + there, np.sqrt(lengths[there])
+
+
+@compiled
+def _along(net, tangent, pull, units, lengths, rows):
+    """The inner products of rows (c, N) with the e+ and the e-, (c, k) each."""
+    up, down = np.empty((rows.shape[0], units.shape[0])), np.empty((rows.shape[0], units.shape[0]))
+    for i in range(rows.shape[0]):
+        for t in range(units.shape[0]):
+            total = 0.0
+            for e in range(net.into[units[t]], net.into[units[t] + 1]):
+                total += pull[net.par[e]] * rows[i, net.par[e]]
+            total, out = total / lengths[t], rows[i, tangent.top[units[t]]]
+            up[i, t], down[i, t] = np.sqrt(0.5) * (total + out), np.sqrt(0.5) * (total - out)
+    return up, down
+
+
+@compiled
+def _add_along(net, tangent, pull, units, lengths, plus, minus, vector):
+    """Add plus_t e+_t and minus_t e-_t to a vector (N,), in place."""
+    for t in range(units.shape[0]):
+        into = np.sqrt(0.5) * (plus[t] + minus[t]) / lengths[t]
+        for e in range(net.into[units[t]], net.into[units[t] + 1]):
+            vector[net.par[e]] += into * pull[net.par[e]]
+        vector[tangent.top[units[t]]] += np.sqrt(0.5) * (plus[t] - minus[t])
 
 
 @compiled
@@ -77,39 +92,50 @@ def step_by_unit(net, directions, active, rows, residual, damping):
 
     s = -M (M^2 + damping)^-1 residual is the real part of -(M + i sqrt(damping))^-1 residual.
     """
-    size = residual.shape[0] - active.shape[0]
+    size, tangent, pull = residual.shape[0] - active.shape[0], directions.tangent, rows[active.shape[0]]
     chosen = np.flatnonzero(active)
-    grad = rows[chosen].astype(np.complex128)
-    lengths, up, down = _eigenvectors(net, directions.tangent, rows[active.shape[0]])
-    ahead, behind = up.astype(np.complex128), down.astype(np.complex128)
-    k, m = lengths.shape[0], chosen.shape[0]
+    grad, rest = rows[chosen], residual[:size].copy()
+    units, lengths = _pulled(net, pull)
+    up, down = _along(net, tangent, pull, units, lengths, grad)
+    rest_up, rest_down = _along(net, tangent, pull, units, lengths, rest.reshape(1, -1))
+    k, m = units.shape[0], chosen.shape[0]
     shift = 1j * np.sqrt(damping)
-    one, far = 1.0 + shift, (1.0 + shift + lengths).reshape(-1, 1)
-    along, against = ahead @ grad.T, behind @ grad.T
-    rest = residual[:size].astype(np.complex128)
+    one = 1.0 + shift
+    # what the e- add to what they would if their eigenvalue were that of all else, 1
+    beside = 1.0 / (1.0 + lengths + shift) - 1.0 / one
+    inner = grad @ grad.T - up @ up.T
     matrix, right = np.zeros((k + m, k + m), dtype=np.complex128), np.zeros(k + m, dtype=np.complex128)
-    matrix[:k, k:] = -along
-    matrix[k:, :k] = -along.T
-    matrix[k:, k:] = -(grad @ grad.T - along.T @ along - against.T @ against) / one - against.T @ (against / far)
     for t in range(k):
-        matrix[t, t] = shift + 1.0 - lengths[t]
+        matrix[t, t] = 1.0 - lengths[t] + shift
+        right[t] = rest_up[0, t]
+    forced = grad @ rest - up @ rest_up[0]
     for i in range(m):
+        right[k + i] = residual[size + chosen[i]] + forced[i] / one
+        for t in range(k):
+            matrix[t, k + i] = matrix[k + i, t] = -up[i, t]
+            right[k + i] += beside[t] * down[i, t] * rest_down[0, t]
+        for j in range(i + 1):
+            total = -inner[i, j] / one
+            for t in range(k):
+                total -= beside[t] * down[i, t] * down[j, t]
+            matrix[k + i, k + j] = matrix[k + j, k + i] = total
         matrix[k + i, k + i] += shift
-    right[:k] = ahead @ rest
-    back = (behind @ rest) * (1.0 / far[:, 0] - 1.0 / one)
-    right[k:] = residual[size + chosen] + (grad @ rest - along.T @ right[:k]) / one + against.T @ back
-    step = np.zeros(residual.shape[0])
-    piv = np.empty(k + m, dtype=np.int64)
+    step, piv = np.zeros(residual.shape[0]), np.empty(k + m, dtype=np.int64)
     if not lu_factor(matrix, piv):
         step[:] = np.nan
         return step
     lu_solve(matrix, piv, right)
-    multipliers = right[k:].copy()
-    moved = rest + grad.T @ multipliers
-    plus = right[:k] - (ahead @ moved) / one
-    minus = (behind @ moved) * (1.0 / far[:, 0] - 1.0 / one)
-    step[:size] = -(moved / one + ahead.T @ plus + behind.T @ minus).real
-    step[size + chosen] = -multipliers.real
+    real, imaginary = right[k:].real.copy(), right[k:].imag.copy()
+    moved = (rest + grad.T @ real) / one + (1j / one) * (grad.T @ imaginary)
+    plus, minus = np.empty(k), np.empty(k)
+    for t in range(k):
+        ahead = rest_up[0, t] + dot(up[:, t], real) + 1j * dot(up[:, t], imaginary)
+        behind = rest_down[0, t] + dot(down[:, t], real) + 1j * dot(down[:, t], imaginary)
+        plus[t], minus[t] = (right[t] - ahead / one).real, (beside[t] * behind).real
+    whole = moved.real.copy()
+    _add_along(net, tangent, pull, units, lengths, plus, minus, whole)
+    step[:size] = -whole
+    step[size + chosen] = -real
     return step
 
 
@@ -123,10 +149,10 @@ def curvature_by_unit(cell, directions, lam, span, flat, work):
     """
     pull = np.zeros(span.shape[1])
     _pulls_within(cell, lam, directions, work, pull)
-    lengths, ahead, behind = _eigenvectors(cell.net, directions.tangent, pull)
-    roots = np.sqrt(lengths).reshape(-1, 1)
-    up, down = roots * (ahead @ span.T), roots * (behind @ span.T)
-    beyond = np.diag(1.0 + flat + lengths) - down @ down.T
-    mixed = up @ down.T
-    up_through = np.diag(lengths) - up @ up.T - mixed @ np.linalg.solve(beyond, np.ascontiguousarray(mixed.T))
+    units, lengths = _pulled(cell.net, pull)
+    up, down = _along(cell.net, directions.tangent, pull, units, lengths, span)
+    up, down = up * np.sqrt(lengths), down * np.sqrt(lengths)
+    beyond = np.diag(1.0 + flat + lengths) - down.T @ down
+    mixed = up.T @ down
+    up_through = np.diag(lengths) - up.T @ up - mixed @ np.linalg.solve(beyond, np.ascontiguousarray(mixed.T))
     return np.eye(lengths.shape[0]) - up_through / (1.0 + flat)

@@ -1,4 +1,4 @@
-"""The directions that a polish may take: a basis, or, in a wide network of two layers, coordinates and slides; compiled."""
+"""The directions that a polish may take: a basis; in a wide network of two layers coordinates and slides; compiled."""
 
 from __future__ import annotations
 

@@ -70,11 +70,11 @@ def _polish_within(cell, theta, directions, some, curved, p, late, lam, work):
 def polish(cell, theta, directions, curved, q, multipliers):
     """From a direction of the flow to the KKT point it points at, in place.
 
-    theta (N,), a point of the flow, is scaled to min q = 1 and solved for; directions: those
-    that the flow can take; curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here;
-    q, multipliers (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where
-    Newton's method fails, it is tried with one or a few of the small units removed; residual and second-order test are
-    those of the whole.
+    theta (N,), a point of the flow, is scaled to min q = 1 and solved for; directions: those that the flow can take;
+    curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here; q, multipliers
+    (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where Newton's method
+    fails, it is tried with one or a few of the small units removed; residual and second-order test are those of the
+    whole.
     Returns (code, residual relative to ||theta||).
     """
     net = cell.net

@@ -22,7 +22,7 @@ PUSHED = 10.0  # times the largest curvature: so far out of the way are directio
 
 @part
 def is_maximum(cell, theta, directions, curved, lam, work):
-    """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace in these directions."""
+    """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace of the directions."""
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
     tight = np.ones(lam.shape[0], dtype=np.bool_)
