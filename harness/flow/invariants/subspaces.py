@@ -288,11 +288,10 @@ class Invariants:
         slides: Sequence[Pair],
         constant: np.ndarray,
     ) -> Subspace | None:
-        """The same in a network of two layers: V is all of the units that are not at a kink, and a part of each other.
-
-        So it is found of each of these by itself.
+        """The same in a network of two layers: V is all of the units that are not at a kink, or that slide on all of
+        theirs, and a part of each other, which is found of each by itself.
         """
-        for unit in sorted({unit for _, unit in kinks}):
+        for unit in sorted({unit for _, unit in set(kinks) - set(slides)}):
             part = part_of(self.net, [unit])
             moving = np.flatnonzero((~old.constant | (theta != 0.0))[part.parameters])
             own = _array([(sample, 0) for sample, u in kinks if u == unit])
@@ -342,8 +341,8 @@ class Invariants:
         blocks: np.ndarray,
         constant: np.ndarray,
     ) -> bool:
-        """Whether all that moves of some units may be taken for their part of V: it is that, or it has no small basis,
-        no zeros and ties, and is as large as from anywhere else.
+        """Whether all that moves of some units may be taken for their part of V: that is all of it on the slides, or
+        has no small basis, no zeros and ties, and is as large as from anywhere else.
 
         spanning, anywhere: rows modulo a prime; slides (s, 2): pairs of the part.
         """
@@ -361,7 +360,7 @@ class Invariants:
 
         candidates = self._candidates(lambda prime: closed(spanning(prime), prime))
         prime, first = next(candidates)
-        if len(first.pivots) == free:
+        if len(first.pivots) == free - len(slides):
             return True
         shown = _Growing(candidates, prime, first)
         if shown.lift(1) is not None or shown.lift(3) is not None or len(signed_ties(first.basis, prime)[1]) < free:

@@ -21,6 +21,9 @@ EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
 SOLVED_AT = 1e-10
 LAST_TRY = 1e-12  # the same: a step refused here is refused by rounding, and a larger damping will not do
 DAMPING, DAMPED_AT_LEAST, MORE_DAMPING = 1e-13, 1e-10, 30.0  # the least; the least after a refusal; its growth
+# By how much a step may raise the residual in a wide network.  Where many neurons nearly die the way down is narrow and
+# bent, (1 - |g|) times the size of each being zero: along it damped steps take hundreds, and a step across it one.
+RISE = 100.0
 NEGATIVE = 1e-10  # of the largest multiplier, as exact as the residual: one below minus this leaves the active set
 VIOLATED = 1e-9  # of a margin of 1: an inactive sample below it joins
 JOINING = 1e-3  # of the largest first multiplier: with it, at least, a sample joins
@@ -94,6 +97,7 @@ def _newton(cell, theta, directions, curved, active, lam, work):
             break
         damping = max(DAMPING, min(1.0, error * error / (scale * scale)))
         before = error
+        rise = RISE if directions.wide and error > SOLVED_AT * scale else 1.0
         for _ in range(8):
             if directions.wide:
                 step = step_by_unit(cell.net, directions, active, matrix, residual, damping)
@@ -104,7 +108,7 @@ def _newton(cell, theta, directions, curved, active, lam, work):
             theta_new = at_coordinates(directions, z_new)
             residual_new, matrix_new = _system(cell, theta_new, directions, curved, active, lam_new, work)
             error_new = np.sqrt(dot(residual_new, residual_new))
-            if error_new < error:
+            if error_new < rise * error:
                 z, lam[:], theta[:] = z_new, lam_new, theta_new
                 residual, matrix, error = residual_new, matrix_new, error_new
                 break
