@@ -89,6 +89,10 @@ class Subspace:
         """(N, r) float64 with the identity in the rows `pivots`."""
         return (self.shown or _axes(self.constant.tobytes()))[1]
 
+    def at(self, parameters: np.ndarray) -> np.ndarray:
+        """The rows of the basis of some parameters (k,), without columns of zeros where it is unit vectors."""
+        return np.diag(~self.constant[parameters] * 1.0) if self.shown is None else self.basis[parameters]
+
     def tangent(self, normals: np.ndarray) -> np.ndarray:
         """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
         # one nonzero number a column, each in a row of its own: unit vectors already

@@ -208,7 +208,7 @@ def _of_unit(
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
     own = _balanced(own[None], balance)[0] if np.isfinite(balance) else own
     room = min(max(AROUND * distance, NEAREST), FARTHEST)
-    near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
+    near = _around(subspace.at(parameters), x[state == 2], own, balance, room)
     # the flow knows its kinks better than its weights: neighbours in other cells are none
     near = [own, *(w for w in near if _in_cell(x, w[:-1], state))]
     return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state, gates.below) for w in near])
