@@ -50,6 +50,7 @@ from harness.problem.instances import Instance
 
 _MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
 _SHORT = 2048  # numerators and denominators that one prime shows beyond chance
+_LONG = 1 << 40  # beyond it no ratio is shown by three primes; most floats in general position have more
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 _CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
@@ -182,7 +183,9 @@ class Invariants:
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
             return self._anywhere(len(theta0), prime), together
 
-        if self._by_unit and self._problem.network.slope == 0 and not slides:
+        network = self._problem.network
+        long = sum(max(abs(v.numerator), v.denominator) > _LONG for v in theta0) > len(theta0) // 2
+        if self._by_unit and network.slope == 0 and network.outputs == 1 and long and not slides:
             _, apart = next(self._candidates(blocks))
             found = self._started_by_unit(theta0, gates, apart) if _apart(apart) else None
             if found is not None:
@@ -314,7 +317,8 @@ class Invariants:
         not seen to be all that the gates let move, or as large as that of any start.
 
         The Hessians of the margins are symmetric and a block a unit, zero where the unit is off: what the flow feels of
-        units that are on on different samples is of different kinds, which the closure takes apart.
+        units that are on on different samples is of different kinds, which the closure takes apart.  What no sample
+        moves is one vector of all units; with long numbers there is no small basis of that.
         """
         size = len(theta0)
         constant = self._still(gates, _array(()), size)
