@@ -49,7 +49,7 @@ EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
 SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
 SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
-WIDE = 40  # coordinates, from which on a network of two layers is followed unit by unit: measured
+WIDE = 24  # coordinates, from which on it pays to follow a network of two layers unit by unit
 MATRICES = 8  # of all parameters squared, held at once
 
 

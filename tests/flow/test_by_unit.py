@@ -10,6 +10,7 @@ import pytest
 from benchmarks.wide import draw
 from harness.flow import follow, run
 from harness.flow.compiled.kernel import wiring
+from harness.flow.invariants import subspaces
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.by_unit import curvature_by_unit
@@ -105,6 +106,7 @@ def _starts() -> list[Instance]:
 
 
 def test_the_subspace_of_a_start_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subspaces, "_WIDE", 0)
     starts = [instance for instance in _starts() if all(any(map(bool, row)) for row in instance.x)]
     found = [_subspace(instance)[0] for instance in starts]
     monkeypatch.setattr(Invariants, "_started_by_unit", lambda *_: None)
@@ -118,6 +120,7 @@ def test_the_subspace_of_a_start_is_that_of_the_whole(monkeypatch: pytest.Monkey
 
 def test_the_subspaces_along_a_flow_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every event, with what slides."""
+    monkeypatch.setattr(subspaces, "_WIDE", 0)
     compared = 0
     by_unit = Invariants._opened_by_unit
 

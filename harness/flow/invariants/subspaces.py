@@ -50,6 +50,7 @@ from harness.problem.instances import Instance
 
 _MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
 _SHORT = 2048  # numerators and denominators that one prime shows beyond chance
+_WIDE = 60  # parameters, from which on it pays to look at units by themselves
 _LONG = 1 << 40  # beyond it no ratio is shown by three primes; most floats in general position have more
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
@@ -138,7 +139,8 @@ class Invariants:
         self._normal = normal
         self._points = [problem.x[sample] for sample, _ in problem.rows]
         self._group = problem.group if instance.loss == "logistic" else 1
-        self._by_unit = problem.network.depth == problem.network.degree == 2 and not problem.network.shared
+        network = problem.network
+        self._by_unit = network.depth == network.degree == 2 and not network.shared and network.size >= _WIDE
         self._seen = np.array([[v != 0 for v in row] for row in self._points])
         self._cells: dict[int, Residues] = {}
         self._supports: dict[Pair, np.ndarray] = {}
