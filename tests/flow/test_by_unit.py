@@ -122,20 +122,20 @@ def test_the_subspaces_along_a_flow_are_those_of_the_whole(monkeypatch: pytest.M
     """Of every event, with what slides."""
     monkeypatch.setattr(subspaces, "_WIDE", 0)
     compared = 0
-    by_unit = Invariants._opened_by_unit
+    by_unit = vars(Invariants)["_opened_by_unit"]
 
     def both(self: Invariants, old: Subspace, theta: np.ndarray, *rest: object) -> Subspace | None:
         nonlocal compared
-        found = by_unit(self, old, theta, *rest)  # type: ignore[arg-type]
+        found = by_unit(self, old, theta, *rest)
         monkeypatch.setattr(Invariants, "_opened", lambda *_: None)
         gates, kinks, slides = rest[:3]
-        whole = self.after(old, theta, gates, kinks, slides, [])  # type: ignore[arg-type]
+        whole = self.after(old, theta, gates, kinks, slides, [])
         monkeypatch.setattr(Invariants, "_opened", opened)
         assert found is None or (found.whole and whole.whole)
         compared += found is not None
         return found
 
-    opened = Invariants._opened
+    opened = vars(Invariants)["_opened"]
     monkeypatch.setattr(Invariants, "_opened_by_unit", both)
     for seed in range(6):
         follow(draw((4, 5, 6), seed))
