@@ -4,8 +4,9 @@
 neither a compiler nor a solver.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from harness.problem.later import at_first_use
 
 if TYPE_CHECKING:
     from harness.claims.judge import judge
@@ -34,23 +35,20 @@ __all__ = [
     "register",
 ]
 
-_HOME = {
-    "Claim": "harness.claims.table",
-    "FieldError": "harness.problem.fields",
-    "Instance": "harness.problem.instances",
-    "Limit": "harness.problem.limits",
-    "Network": "harness.problem.networks",
-    "Point": "harness.problem.points",
-    "Problem": "harness.problem.problems",
-    "Verdicts": "harness.oracles",
-    "decide": "harness.oracles",
-    "drive": "harness.flow",
-    "judge": "harness.claims.judge",
-    "register": "harness.claims.table",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'harness' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Claim": "harness.claims.table",
+        "FieldError": "harness.problem.fields",
+        "Instance": "harness.problem.instances",
+        "Limit": "harness.problem.limits",
+        "Network": "harness.problem.networks",
+        "Point": "harness.problem.points",
+        "Problem": "harness.problem.problems",
+        "Verdicts": "harness.oracles",
+        "decide": "harness.oracles",
+        "drive": "harness.flow",
+        "judge": "harness.claims.judge",
+        "register": "harness.claims.table",
+    },
+)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from harness.flow import Settings
     from harness.flow.run import Run
     from harness.harvest import Harvested
+    from harness.optimisers import Setup
+    from harness.problem.instances import Instance
     from harness.records.record import Record
 
 # The commands import what they need themselves: `marginalia claims` need not wait for torch.
@@ -144,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--steps", type=int, metavar="N", help="give up after so many steps")
     check.add_argument("--events", type=int, metavar="N", help="give up after so many events at kinks")
     check.add_argument("--seconds", type=float, metavar="S", help="give up after so many seconds: the clock decides")
+    _add_optimiser(check)
     check.set_defaults(command=_check, extra="flow")
 
     judge = commands.add_parser("judge", help="decide about a point that is there already")
@@ -178,6 +181,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_optimiser(command: Any) -> None:
+    """What is trained by, beside the flow; None is as usual (harness/optimisers/setups.py)."""
+    trained = command.add_argument_group("what is trained by an optimiser, too")
+    trained.add_argument("--optimiser", metavar="NAME", help="gd, l2, linf, momentum, adam, ...: docs/optimisers.md")
+    trained.add_argument("--step-size", type=float, metavar="S", help="default 0.1 or 0.01")
+    trained.add_argument("--decay", type=float, metavar="A", help="step t is of size S (t + 2)^-A; default 0")
+    for name in ("beta", "beta1", "beta2", "eps", "p"):
+        trained.add_argument(f"--{name}", type=float, metavar="V")
+
+
+def _setup(options: argparse.Namespace) -> Setup | None:
+    """The optimiser that was asked for.  Raises FieldError."""
+    from harness.optimisers.setups import OPTIONS, Setup
+
+    given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
+    if options.optimiser is None:
+        for name in ("step_size", "decay", *given, *(("steps",) if options.command is _survey else ())):
+            if name in given or getattr(options, name) is not None:
+                raise FieldError(name.replace("_", "-"), "only with --optimiser")
+        return None
+    steps = {} if options.steps is None else {"steps": options.steps}
+    return Setup(options.optimiser, step_size=options.step_size, decay=options.decay or 0.0, options=given, **steps)
+
+
 def _add_long_runs(commands: Any) -> None:
     """The commands that run for minutes or hours, and go on when they are called again."""
     survey = commands.add_parser("survey", help="count how often the limits of many random instances are no optimum")
@@ -192,6 +219,8 @@ def _add_long_runs(commands: Any) -> None:
     survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
+    survey.add_argument("--steps", type=int, metavar="N", help="of the optimiser, default 20000")
+    _add_optimiser(survey)
     survey.set_defaults(command=_survey, extra="survey")
 
     nightly = commands.add_parser("nightly", help="replay what is known, then hunt in rounds until the time is up")
@@ -210,6 +239,13 @@ def _add_long_runs(commands: Any) -> None:
 
     tables = commands.add_parser("tables", help="the tables of the claims, filled in from runs")
     tables.add_argument("--run", action="store_true", help="run what fills them, or go on with it; print them then")
+    tables.add_argument(
+        "--group",
+        default=[],
+        action="append",
+        metavar="NAME",
+        help="run this one; may be repeated; all, if none is given",
+    )
     tables.add_argument(
         "--share", default=1.0, type=float, metavar="F", help="of the instances of a full run, default 1"
     )
@@ -260,6 +296,10 @@ def _check(options: argparse.Namespace) -> int:
         # What is wrong with the whole is wrong with the file.
         raise FieldError(str(options.instance), error.message) if error.field == "instance" else error from None
 
+    setup = _setup(options)
+    if setup is not None:
+        return _check_trained(options, instance, setup)
+
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide, drive
     from harness.show.answers import check_object, check_text
@@ -275,6 +315,25 @@ def _check(options: argparse.Namespace) -> int:
         from harness.records.replay import replay
 
         print(f"\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}")
+    return OK
+
+
+def _check_trained(options: argparse.Namespace, instance: Instance, setup: Setup) -> int:
+    """The end of a training; of the flow only its limit is told."""
+    from harness import decide, drive
+    from harness.optimisers import settle, train
+    from harness.show.trained import trained_object, trained_text
+
+    for name in ("events", "seconds"):
+        if getattr(options, name) is not None:
+            raise FieldError(name, "not of an optimiser")
+    (flow,) = drive([instance], device=options.device)
+    (training,) = train([instance], setup.method, steps=setup.steps, device=options.device)
+    end = settle(training)
+    # an end that is no KKT point is meant at its own numbers
+    verdicts = None if end.point is None else decide(end.point)
+    said = training, setup, end, verdicts, flow, decide(flow) if flow.point else None
+    print(json.dumps(trained_object(*said), allow_nan=False) if options.json else trained_text(*said))
     return OK
 
 
@@ -355,6 +414,9 @@ def stored_record(path: Path, text: str) -> Record | None:
 
 def _harvest(options: argparse.Namespace) -> int:
     from harness.harvest import renew, run_harvest
+    from harness.harvest.run import PAGES
+    from harness.records.record import RECORD, load
+    from harness.show.found import found_line, harvest_line
 
     with Progress() as progress:
         if options.stored:
@@ -362,8 +424,12 @@ def _harvest(options: argparse.Namespace) -> int:
         else:
             results = run_harvest(options.claim, options.out, options.seed, progress)
     for result in results:
-        place = f" ({result.path})" if result.path is not None else ""
-        print(f"{result.claim}: {result.reason}{place}")
+        print(f"{result.claim}: {result.reason}")
+        if result.path is not None:
+            print(f"    {found_line(load(result.path / RECORD))}\n    {result.path}")
+    hunts = [result for result in results if result.claim != PAGES]
+    if not options.stored:
+        print(harvest_line([hunt.found for hunt in hunts], [path for hunt in hunts for path in hunt.new]))
     return OK if all(result.path is not None for result in results) else DEFECT
 
 
@@ -379,11 +445,16 @@ def _survey(options: argparse.Namespace) -> int:
     if options.report and options.study is None:
         raise FieldError("report", "only a study has one")
     study = STUDIES[options.study] if options.study else None
+    setup = _setup(options)
+    if study and setup:
+        raise FieldError("optimiser", "a study has its own")
     if study:
         plan = study.plan(options.instances, options.seed, options.device)
     else:
-        claims = tuple(options.claim)
-        plan = Plan(tuple(cells(claims)), options.instances, options.seed, claims, device=options.device)
+        claims, trained = tuple(options.claim), (setup,) if setup else ()
+        plan = Plan(
+            tuple(cells(claims)), options.instances, options.seed, claims, optimisers=trained, device=options.device
+        )
     with Progress() as progress:
         counts = run(plan, options.out, executor=options.executor, workers=options.processes, progress=progress)
         hunted = _hunted(options, plan.claims, progress) if options.hunt else []
@@ -471,6 +542,7 @@ def _tables(options: argparse.Namespace) -> int:
             fill(
                 options.work,
                 out,
+                groups=options.group,
                 share=options.share,
                 seed=options.seed,
                 processes=options.processes,

@@ -1,11 +1,11 @@
-"""Starting points: generic, with zeros, ties, dead neurons, or balanced norms.
+"""Starting points: generic, with zeros, ties, neurons asleep, or balanced norms.
 
 A start is drawn as plain numbers and one style a hidden neuron; `styled` then applies the styles:
 
 - generic: the numbers as drawn;
 - zero: every weight into and out of the neuron is zero, which the flow keeps;
 - tied: a copy of the neuron before, with the opposite outgoing weights where the drawn one is negative;
-- inactive (relu): a negative input on every point, so that no gradient reaches the neuron: it is dead.
+- inactive (relu): a negative input on every point, so that no gradient reaches the neuron: it is asleep.
 
 Layers that are fixed are left as they are, and a neuron beside one is never zero: the flow would not keep that.
 

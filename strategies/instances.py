@@ -276,7 +276,7 @@ def _start(
         chosen = [[style for style, *_ in neurons]]
     for row in chosen:
         if row[0] != "tied":
-            # A network of dead neurons only is no use; which neuron is the first one that lives does not matter.
+            # A network of such neurons only is no use; which neuron is the first one that lives does not matter.
             row[0] = "generic"
     network = architecture.fixing(network, theta)
     theta = [u if fixed is None else list(fixed) for u, fixed in zip(theta, network.fixed, strict=True)]

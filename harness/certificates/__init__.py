@@ -36,7 +36,7 @@ Where the flow ends:
     flow_start   the loss at the start; what a proof says
 Below them:
     checker      check(instance, certificate)
-    taylor, gradients, integers, symmetries, definite, numbers
+    taylor, gradients, integers, symmetries, definite, places, trees, numbers
 """
 
 from harness.certificates.checker import Checked, check

@@ -45,49 +45,38 @@ less the error).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
-from harness.certificates.answer import Checked
-from harness.certificates.curves import Place, gates_of, read_place
+from harness.certificates.answer import Checked, proven
+from harness.certificates.curves import gates_of
 from harness.certificates.dead import Dead, Feature, Leaf
 from harness.certificates.definite import exceeds
 from harness.certificates.gradients import Gates, backward, cut_off, side_of, unit
 from harness.certificates.lagrangian import Lagrangian, Part
 from harness.certificates.numbers import (
-    GAP,
     Rejected,
-    Vector,
     array,
     choice,
     fields,
-    float_down,
     float_up,
     integer,
+    least_positive,
     number,
-    squared_norm,
     vector,
 )
-from harness.certificates.parameters import cost, flat, read_theta
+from harness.certificates.parameters import flat, objective, read_theta
+from harness.certificates.places import entries, read_neuron, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.symmetries import Rotation, read_rotations, tangent
-from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, require_small, sqrt_up
-from harness.problem.fields import FieldError
+from harness.certificates.taylor import Bounds, Exact, Term, bounds, margin, margin_norms, norms, require_small, sqrt_up
+from harness.certificates.trees import leaves
 from harness.problem.networks import preactivations
+from harness.problem.numbers import Vector, squared_norm
+from harness.problem.places import HiddenNeuron, Place, layer_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 1024
-# Gates on one path of a tree: below Python's own limit on recursion.
-MAX_DEPTH = 200
-
-
-@dataclass
-class _Walk:
-    """Where the reading of the tree stands: the kinks' gates so far, and the least bound of the leaves seen."""
-
-    gates: dict[Place, int] = field(default_factory=dict)
-    least: Fraction | None = None
-    leaves: int = 0
 
 
 def check_ball(given: Problem, certificate: object) -> Checked:
@@ -104,27 +93,17 @@ def check_ball(given: Problem, certificate: object) -> Checked:
     require_small(network)
     if radius <= 0:
         raise Rejected("the radius is not positive")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(given.margins(theta))
     if signs is not None:
         require_signs(given, theta, signs)
-    own = cost(network, theta)
+    own = objective(network, theta)
     # At least what theta costs once it is scaled to least margin 1: its degree is at least 1.
-    worth = own / lowest**2 if lowest < 1 else own
+    value = own / lowest**2 if lowest < 1 else own
     if (1 / lowest - 1) ** 2 * 2 * own > radius**2:
         raise Rejected("theta, scaled to least margin 1, is not in the ball")
     rotations = read_rotations(found["rotations"], "certificate.rotations", network)
-    ball = _Ball(given, theta, signs, radius, rotations, worth)
-    walk = _Walk()
-    ball.walk(found["tree"], "certificate.tree", walk)
-    assert walk.least is not None
-    below, above = float_down(walk.least), float_up(worth)
-    if walk.least < (1 - GAP) * worth:
-        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
-    gap = max(0.0, float_up(1 - walk.least / worth))
-    reason = f"no feasible point within {float_up(radius):.1e} of theta costs less than {below:.12g}"
-    return Checked(True, reason, above, below, gap)
+    ball = _Ball(given, theta, signs, radius, rotations, value)
+    return proven(ball.bound(found["tree"], "certificate.tree"), value, f"within {float_up(radius):.1e} of theta")
 
 
 class _Ball:
@@ -135,19 +114,19 @@ class _Ball:
         signs: Signs | None,
         radius: Fraction,
         rotations: Sequence[Rotation],
-        worth: Fraction,
+        value: Fraction,
     ) -> None:
         self.given, self.theta, self.signs, self.radius = given, theta, signs, radius
         self.flat: Vector = flat(given.network, theta)
         self.leaders = leaders(given)
         self.exact = Exact(given, theta)
         self.bounds: Bounds = bounds(given.network, theta, radius)
-        self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+        self.norms = norms(given)
         self.margin_norms = margin_norms(given)
         self.rotations = rotations
         self.tangents = [tangent(given.network, self.flat, rotation) for rotation in rotations]
-        self.dead: dict[tuple[int, int], Dead] = {}
-        self.worth = worth
+        self.dead: dict[HiddenNeuron, Dead] = {}
+        self.value = value
         self._require_signs_kept()
 
     def _require_signs_kept(self) -> None:
@@ -159,29 +138,17 @@ class _Ball:
                 steep = self.bounds.of(layer + 1, self.norms[i])[0]
                 for j, sign in enumerate(block[i]):
                     if sign * inputs[layer][j] <= steep * self.radius and sign:
-                        raise Rejected(
-                            f"the ball reaches the kink of neuron {j + 1} of layer {layer + 1} on sample {sample}"
-                        )
+                        raise Rejected(f"the ball reaches the kink of {Place(sample, layer, j)}")
 
-    def walk(self, node: object, at: str, walk: _Walk) -> None:
-        """The leaves below a node.  Raises Rejected."""
-        if "split" not in fields(node, at, (), None):
-            walk.leaves += 1
-            if walk.leaves > MAX_LEAVES:
-                raise Rejected(f"more than {MAX_LEAVES} leaves")
-            bound = self._leaf(node, at, walk.gates)
-            walk.least = bound if walk.least is None else min(walk.least, bound)
-            return
-        split = fields(node, at, ("split", "on", "off"))
-        place = read_place(array(split["split"], f"{at}.split", 3), f"{at}.split", self.given)
-        if place in walk.gates or self.signs is None or self.signs[place[1]][place[0]][place[2]]:
-            raise Rejected(f"{at} splits on a gate that is given already")
-        if len(walk.gates) >= MAX_DEPTH:
-            raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
-        for gate, side in ((1, "on"), (0, "off")):
-            walk.gates[place] = gate
-            self.walk(split[side], f"{at}.{side}", walk)
-        del walk.gates[place]
+    def bound(self, tree: object, at: str) -> Fraction:
+        """The least bound of the leaves of a tree.  Raises Rejected."""
+        gates: dict[Place, int] = {}
+        return min(self._leaf(leaf, at, gates) for leaf, at in leaves(tree, at, self._place, gates, MAX_LEAVES))
+
+    def _place(self, value: object, at: str) -> Place | None:
+        place = read_place(array(value, at, 3), at, self.given)
+        kink = self.signs is not None and not self.signs[place.layer][place.sample][place.neuron]
+        return place if kink else None
 
     def _leaf(self, node: object, at: str, chosen: Mapping[Place, int]) -> Fraction:
         """The bound of a leaf.  Raises Rejected."""
@@ -192,15 +159,15 @@ class _Ball:
         if min(alpha) < 0 or min(nu.values(), default=Fraction(0)) < 0 or rho <= 0 or tau < 0 or mu <= 0:
             raise Rejected(f"{at}: a multiplier is negative, or rho or mu is not positive")
         dead = self._read_dead(found.get("dead", []), f"{at}.dead")
-        if any(place[1:] in dead for place in chosen):
+        if any(place.hidden in dead for place in chosen):
             raise Rejected(f"{at}: a gate of a dead neuron is chosen")
         gates: list[Gates] = [{**own, **dict.fromkeys(dead, 0)} for own in gates_of(self.given, self.signs, chosen)]
         mixed = self._read_mixed(found.get("mixed", []), f"{at}.mixed")
-        for (i, layer, j), (c, _) in mixed.items():
-            if (layer, j) in gates[i]:
+        for place, (c, _) in mixed.items():
+            if place.hidden in gates[place.sample]:
                 raise Rejected(f"{at}: a gate that is given is mixed")
-            gates[i] = {**gates[i], (layer, j): c}
-        used = sorted({i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a})
+            gates[place.sample] = {**gates[place.sample], place.hidden: c}
+        used = sorted({i for i, a in enumerate(alpha) if a} | {place.sample for place, a in nu.items() if a})
         walls = [place for place, a in nu.items() if a]
         self._require_invariant(used, gates, walls, mixed)
         slack = self._mixed_slack(mixed, gates, alpha, walls, dead, at)
@@ -222,7 +189,7 @@ class _Ball:
         if not exceeds(turned, mu):
             raise Rejected(f"{at}: the Hessian is not clearly positive definite")
         slope = sqrt_up(squared_norm(sums.gradient))
-        if mu * self.radius**2 / 4 - slope * self.radius <= self.worth - sums.value:
+        if mu * self.radius**2 / 4 - slope * self.radius <= self.value - sums.value:
             raise Rejected(f"{at}: the cost does not clearly grow towards the edge of the ball")
         return sums.value - slope * self.radius
 
@@ -239,7 +206,7 @@ class _Ball:
     ) -> tuple[Lagrangian, list[Feature]]:
         """F at theta, and its terms.  squares: weights of squares of mixed kinks; slack: how large |p| may be there."""
         network = self.given.network
-        used = {i for i, a in enumerate(alpha) if a} | {place[0] for place, a in nu.items() if a}
+        used = {i for i, a in enumerate(alpha) if a} | {place.sample for place, a in nu.items() if a}
         terms = {i: self.exact.sample(i, gates[i]) for i in used}
         sums = Lagrangian(self.flat)
         features: list[Feature] = []
@@ -248,48 +215,43 @@ class _Ball:
                 seed = self.given.rows[i][1]
                 part = self._part(margin(terms[i][-1], seed), i, network.depth, self.margin_norms[i], level=1)
                 # Half of alpha is left for the squares of this margin's mixed kinks.
-                reach = a if any(place[0] == i for place in slack) else 2 * a
+                reach = a if any(place.sample == i for place in slack) else 2 * a
                 slope = sums.add(part, a, rho, self.radius, reach / rho)
                 features.append(Feature(i, network.depth - 1, seed, slope))
-        for (i, layer, j), least in slack.items():
+        for place, least in slack.items():
+            i, layer, j = place
             part = self._part(terms[i][layer][j], i, layer + 1, self.norms[i])
-            sums.square(part, squares[i, layer, j], self.radius, least)
-        for (i, layer, j), a in nu.items():
+            sums.square(part, squares[place], self.radius, least)
+        for place, a in nu.items():
             if not a:
                 continue
-            if (i, layer, j) not in chosen:
+            if place not in chosen:
                 raise Rejected(f"{at}: nu is at an open gate")
-            side = 1 if chosen[i, layer, j] else -1
+            i, layer, j = place
+            side = 1 if chosen[place] else -1
             part = self._part(terms[i][layer][j], i, layer + 1, self.norms[i], side)
             slope = sums.add(part, a, rho, self.radius, 2 * a / rho)
             features.append(Feature(i, layer, unit(network, (layer, j), side), slope))
         return sums, features
 
     def _read_nu(self, value: object, at: str) -> dict[Place, Fraction]:
-        nu: dict[Place, Fraction] = {}
-        for e, entry in enumerate(array(value, at)):
-            parts = array(entry, f"{at}[{e}]", 4)
-            place = read_place(parts[:3], f"{at}[{e}]", self.given)
-            if place in nu:
-                raise FieldError(f"{at}[{e}]", "occurs twice")
-            nu[place] = number(parts[3], f"{at}[{e}][3]")
-        return nu
+        found = entries(value, at, 4, lambda parts, at: read_place(parts[:3], at, self.given))
+        return {place: number(parts[3], f"{at}[3]") for place, parts, at in found}
 
     def _read_mixed(self, value: object, at: str) -> dict[Place, tuple[Fraction, Fraction]]:
         """Coefficient and weight of the square, by place; here every margin has its own."""
         network = self.given.network
         low, high = sorted((network.slope, Fraction(1)))
+
+        def place_of(parts: Sequence[Any], at: str) -> Place:
+            row = integer(parts[0], at, 0, len(self.given.rows) - 1)
+            return Place(row, *read_neuron(parts[1], parts[2], at, at, network))
+
         found: dict[Place, tuple[Fraction, Fraction]] = {}
-        for e, entry in enumerate(array(value, at)):
-            row, layer, neuron, *parts = array(entry, f"{at}[{e}]", 5)
-            row = integer(row, f"{at}[{e}]", 0, len(self.given.rows) - 1)
-            layer = integer(layer, f"{at}[{e}]", 1, network.depth - 1)
-            place = (row, layer - 1, integer(neuron, f"{at}[{e}]", 1, network.widths[layer]) - 1)
-            if place in found:
-                raise FieldError(f"{at}[{e}]", "occurs twice")
-            c, weight = (number(part, f"{at}[{e}]") for part in parts)
+        for place, parts, at_entry in entries(value, at, 5, place_of):
+            c, weight = (number(part, at_entry) for part in parts[3:])
             if not low <= c <= high or weight < 0:
-                raise Rejected(f"{at}[{e}]: a coefficient is not between {low} and {high}, or a weight is negative")
+                raise Rejected(f"{at_entry}: a coefficient is not between {low} and {high}, or a weight is negative")
             found[place] = c, weight
         return found
 
@@ -299,17 +261,18 @@ class _Ball:
         gates: Sequence[Gates],
         alpha: Vector,
         walls: Sequence[Place],
-        dead: Collection[tuple[int, int]],
+        dead: Collection[HiddenNeuron],
         at: str,
     ) -> dict[Place, Fraction]:
         """Whether mixing only raises margins; how large |p| may be at the kinks whose square is added."""
         network, found = self.given.network, {}
-        for (i, layer, j), (c, weight) in mixed.items():
-            if not alpha[i] or any(place[0] == self.leaders[i] for place in walls):
+        for place, (c, weight) in mixed.items():
+            i, layer, j = place
+            if not alpha[i] or any(wall.sample == self.leaders[i] for wall in walls):
                 where = named(self.given, i)
                 raise Rejected(f"{at}: a kink of {where} is mixed, and it has no multiplier, or an inequality")
             # Gates of dead neurons are open.
-            if cut_off(network, {place: gate for place, gate in gates[i].items() if place not in dead}, (layer, j)):
+            if cut_off(network, {own: gate for own, gate in gates[i].items() if own not in dead}, place.hidden):
                 if weight:
                     raise Rejected(f"{at}: a kink of {named(self.given, i)} that is cut off has a square")
                 continue
@@ -325,7 +288,7 @@ class _Ball:
                 raise Rejected(f"{at}: a mixed kink of {where} does not clearly lower the margin when it is on")
             if not weight:
                 continue
-            found[i, layer, j] = alpha[i] * -slope * min(abs(c - network.slope), abs(1 - c)) / weight
+            found[place] = alpha[i] * -slope * min(abs(c - network.slope), abs(1 - c)) / weight
         return found
 
     def _require_true_signs(
@@ -339,20 +302,15 @@ class _Ball:
                 where = named(self.given, i)
                 raise Rejected(f"{at}: {where} has a mixed kink below one whose sign or square is used")
 
-    def _read_dead(self, value: object, at: str) -> dict[tuple[int, int], object]:
-        """The trees by (hidden layer, neuron), from 0."""
-        network = self.given.network
-        found: dict[tuple[int, int], object] = {}
-        for e, entry in enumerate(array(value, at)):
-            layer, neuron, tree = array(entry, f"{at}[{e}]", 3)
-            layer = integer(layer, f"{at}[{e}][0]", 1, network.depth - 1)
-            place = (layer - 1, integer(neuron, f"{at}[{e}][1]", 1, network.widths[layer]) - 1)
-            if place in found:
-                raise FieldError(f"{at}[{e}]", "occurs twice")
-            found[place] = tree
-        return found
+    def _read_dead(self, value: object, at: str) -> dict[HiddenNeuron, object]:
+        """The trees by neuron."""
 
-    def _dead(self, neuron: tuple[int, int]) -> Dead:
+        def neuron_of(parts: Sequence[Any], at: str) -> HiddenNeuron:
+            return read_neuron(parts[0], parts[1], f"{at}[0]", f"{at}[1]", self.given.network)
+
+        return {neuron: parts[2] for neuron, parts, _ in entries(value, at, 3, neuron_of)}
+
+    def _dead(self, neuron: HiddenNeuron) -> Dead:
         if neuron not in self.dead:
             self.dead[neuron] = Dead(self.given, self.theta, self.signs, self.radius, neuron)
         return self.dead[neuron]
@@ -381,10 +339,10 @@ class _Ball:
             for i in used if self.signs is not None else ():
                 if gates[i].get((layer, j)) is None or gates[i].get((layer, j)) != gates[i].get((layer, k)):
                     where = named(self.given, i)
-                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their gates on {where}")
+                    raise Rejected(f"rotated neurons of {layer_name(layer)} differ in their gates on {where}")
                 # A gate that is given may be that of one that is mixed.
-                if mixed.get((i, layer, j), (0, 0))[1] != mixed.get((i, layer, k), (0, 0))[1]:
+                if mixed.get(Place(i, layer, j), (0, 0))[1] != mixed.get(Place(i, layer, k), (0, 0))[1]:
                     where = named(self.given, i)
-                    raise Rejected(f"rotated neurons of layer {layer + 1} differ in their squares on {where}")
+                    raise Rejected(f"rotated neurons of {layer_name(layer)} differ in their squares on {where}")
             if any(at == layer and neuron in (j, k) for _, at, neuron in walls):
                 raise Rejected("a rotated neuron has an inequality of its own")

@@ -3,8 +3,8 @@
 For multipliers alpha >= 0 and any feasible point, sum(alpha) <= sum_i alpha_i q_i = sum_j psi_j(z_j) with
 psi_j(z) = sum_i alpha_i y_i t_j sigma(z . p_ij) (problems.py).  If psi_j(z) <= D_j |z| on a region, then on it
 
-    full:     cost >= sum_j |u_j| >= sum(alpha) / max_j D_j,
-    a layer:  cost >= 1/2 sum(alpha)^2 / sum_j D_j^2   (Cauchy-Schwarz).
+    full:     value >= sum_j |u_j| >= sum(alpha) / max_j D_j,
+    a layer:  value >= 1/2 sum(alpha)^2 / sum_j D_j^2   (Cauchy-Schwarz).
 
 Where sigma is the identity, psi_j(z) = z . (sum_i alpha_i y_i t_j p_ij), so D_j is the norm of that vector.  Where it
 has a kink, with slope g at negative arguments, a region says of every sample that its gate is on (sigma(s) = s), off
@@ -34,20 +34,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    array,
-    by_sample,
-    choice,
-    fields,
-    float_down,
-    samples,
-    sqrt_down,
-)
+from harness.certificates.numbers import Rejected, array, by_sample, choice, fields, float_down, samples, sqrt_down
 from harness.certificates.problems import Block, Name
 from harness.certificates.structures import Structure
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector
 
 # How many subsets A a certificate may need; the checker would otherwise be kept busy at will.
 MAX_CASES = 4096
@@ -176,7 +167,7 @@ def gated_slope(block: Block, where: Region, ay: Sequence[Fraction], given: Case
 
     Raises Rejected where a sign or a subset is missing or beside the point, or a c is outside [0, 1].
     """
-    place = f"neuron {block.neuron.index + 1}"
+    place = block.neuron.name
     if set(given) != set(where.signs):
         raise Rejected(f"{place} needs cases for the signs {_listed(where.signs)}, and has {_listed(given)}")
     return max(_sign_slope(block, where, ay, sign, given[sign], place) for sign in where.signs)

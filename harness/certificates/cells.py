@@ -27,8 +27,9 @@ from fractions import Fraction
 from itertools import chain, combinations, combinations_with_replacement, product
 
 from harness.certificates.bounds import LowerBound, Region, combined, lower_bound
-from harness.certificates.numbers import Rejected, Vector, array, by_sample, choice, fields, samples, vector
+from harness.certificates.numbers import Rejected, array, by_sample, choice, fields, samples, vector
 from harness.certificates.problems import Block, Name
+from harness.problem.numbers import Vector
 
 # How many joint cells a certificate may have.
 MAX_CELLS = 4096
@@ -107,7 +108,7 @@ def _options(block: Block, where: Region) -> list[Cell]:
     always = [i for i, gate in enumerate(where.gates) if gate == 1]
     free = [i for i, gate in enumerate(where.gates) if gate is None and any(block.vectors[i])]
     if len(free) >= MAX_CELLS.bit_length():
-        raise Rejected(f"2^{len(free)} cells of neuron {block.neuron.index + 1} are more than {MAX_CELLS}")
+        raise Rejected(f"2^{len(free)} cells of {block.neuron.name} are more than {MAX_CELLS}")
     subsets = list(chain.from_iterable(combinations(free, size) for size in range(len(free) + 1)))
     return [(sign, tuple(sorted([*always, *subset]))) for sign in where.signs for subset in subsets]
 
@@ -115,7 +116,7 @@ def _options(block: Block, where: Region) -> list[Cell]:
 def _part(block: Block, entry: Entry, place: str) -> Part:
     part = entry.parts[block.neuron.index]
     if part is None:
-        raise Rejected(f"{place} says nothing of neuron {block.neuron.index + 1}")
+        raise Rejected(f"{place} says nothing of {block.neuron.name}")
     return part
 
 
@@ -130,6 +131,6 @@ def _slope(block: Block, entry: Entry, y: Sequence[int], place: str) -> Fraction
     weights = {i: a if i in part.on else block.slope * a for i, a in b.items()}
     for i, a in part.nu.items():
         if a < 0:
-            raise Rejected(f"{place}: nu of sample {i}, neuron {block.neuron.index + 1} is negative")
+            raise Rejected(f"{place}: nu of sample {i}, {block.neuron.name} is negative")
         weights[i] = weights.get(i, Fraction(0)) + (a if i in part.on else -a)
     return combined(block, weights)

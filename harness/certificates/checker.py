@@ -27,13 +27,14 @@ from harness.certificates.curves import check_curve
 from harness.certificates.descent import check_descent
 from harness.certificates.halves import check_classes, check_mirrored
 from harness.certificates.layers import check_layer
-from harness.certificates.numbers import GAP, Rejected, Vector, choice, fields, float_up, vector
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_up, least_positive, vector
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
 from harness.certificates.statements import check_statement
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
+from harness.problem.numbers import Vector
 from harness.problem.problems import Problem
 
 # Kinds with a file of their own, which have their own fields.
@@ -99,23 +100,21 @@ def check(given: Problem, certificate: dict[str, Any]) -> Checked:
     certificate: the JSON object as Python data.  Raises FieldError, naming the field, where its shape is wrong;
     content that is false is not an error but a rejection.
     """
-    worth = math.inf
+    shown = math.inf
     try:
         other = OTHER_KINDS.get(str(fields(certificate, "certificate", ("kind",), None)["kind"]))
         if other is not None:
             return other(given, certificate)
         read = read_certificate(given, certificate)
-        lowest = min(given.margins(read.theta))
-        if lowest <= 0:
-            raise Rejected("theta has a margin that is not positive")
+        lowest = least_positive(given.margins(read.theta))
         exact = value(read.theta, lowest, read.problem)
-        worth = float_up(exact)
+        shown = float_up(exact)
         return _judge(given, read, exact)
     except Rejected as rejection:
-        return Checked(False, str(rejection), worth)
+        return Checked(False, str(rejection), shown)
 
 
-def _judge(given: Problem, read: Certificate, worth: Fraction) -> Checked:
+def _judge(given: Problem, read: Certificate, limit_value: Fraction) -> Checked:
     neurons, structure, problem = neurons_of(given), read.structure, read.problem
     exact = settle(structure, neurons, read.theta)
     # From here on some feasible point has the structure, so no bound on such points can be infinite.
@@ -135,16 +134,16 @@ def _judge(given: Problem, read: Certificate, worth: Fraction) -> Checked:
         return Checked(
             True,
             f"a feasible point costs {above:.9g}, every feasible point with the structure at least {below:.9g}",
-            float_up(worth),
+            float_up(limit_value),
             above,
             max(0.0, 1.0 - above / below),
         )
     bound = _bound(given, read, blocks) if read.kind == "bound" else _cells(given, read, blocks)
-    below, above = bound.as_float(), float_up(worth)
-    if not bound.at_least((1 - GAP) * worth):
+    below, above = bound.as_float(), float_up(limit_value)
+    if not bound.at_least((1 - GAP) * limit_value):
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
     # The value is positive: theta has a positive margin.
-    gap = max(0.0, float_up(1 - Fraction(below) / worth))
+    gap = max(0.0, float_up(1 - Fraction(below) / limit_value))
     where = "of the region" if read.scope == "local" else "at all"
     reason = f"no feasible point {where} costs less than {below:.12g}, which is within {gap:.1e} of the value"
     return Checked(True, reason, above, below, gap)

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from harness.certificates.numbers import Rejected, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import bounds, sqrt_up
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import squared_norm
+from harness.problem.places import HiddenNeuron, Place, layer_name
 from harness.problem.predicates import Data, Start
 from harness.problem.problems import Problem
 
@@ -35,7 +37,7 @@ def nonzero_weights(given: Problem, theta: Theta, radius: Fraction) -> None:
     for layer, (u, trained) in enumerate(zip(theta, given.network.trained, strict=True)):
         for k, value in enumerate(u if trained else ()):
             if abs(value) <= radius:
-                raise Rejected(f"the claim assumes nonzero weights, and parameter {k} of layer {layer + 1} is zero")
+                raise Rejected(f"the claim assumes nonzero weights, and parameter {k} of {layer_name(layer)} is zero")
 
 
 def nonzero_weight_vectors(given: Problem, theta: Theta, radius: Fraction) -> None:
@@ -50,7 +52,7 @@ def nonzero_weight_vectors(given: Problem, theta: Theta, radius: Fraction) -> No
         for j, row in enumerate(pattern):
             if squared_norm([theta[layer][k] for k in set(row) if k >= 0]) <= moved**2:
                 raise Rejected(
-                    f"the claim assumes nonzero weight vectors, and that of neuron {j + 1} of layer {layer + 1} is zero"
+                    f"the claim assumes nonzero weight vectors, and that of {HiddenNeuron(layer, j)} is zero"
                 )
 
 
@@ -65,10 +67,7 @@ def nonzero_inputs(given: Problem, theta: Theta, radius: Fraction) -> None:
             steep = limits.of(layer + 1, norm)[0]
             for j, value in enumerate(inputs):
                 if abs(value) <= steep * radius:
-                    raise Rejected(
-                        "the claim assumes nonzero inputs, and that of "
-                        f"neuron {j + 1} of layer {layer + 1} on sample {i} is zero"
-                    )
+                    raise Rejected(f"the claim assumes nonzero inputs, and that of {Place(i, layer, j)} is zero")
 
 
 def both(first: Assumption, second: Assumption) -> Assumption:

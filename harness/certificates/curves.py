@@ -49,20 +49,9 @@ from typing import Any
 from harness.certificates.answer import Checked
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import Gates, gate_of, heard, sign_gates
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    array,
-    by_sample,
-    choice,
-    fields,
-    float_up,
-    integer,
-    samples,
-    sqrt_down,
-    squared_norm,
-)
-from harness.certificates.parameters import cost, flat, read_motion, read_theta
+from harness.certificates.numbers import Rejected, by_sample, choice, fields, float_up, samples, sqrt_down
+from harness.certificates.parameters import flat, objective, read_motion, read_theta
+from harness.certificates.places import entries, read_place
 from harness.certificates.signs import Signs, Theta, leaders, named, read_signs, require_signs, weights
 from harness.certificates.taylor import (
     BEYOND,
@@ -72,15 +61,16 @@ from harness.certificates.taylor import (
     bounds,
     margin,
     margin_norms,
+    norms,
     require_small,
     sqrt_up,
 )
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import Place
 from harness.problem.problems import Problem
 
 RADIUS = Fraction(1, 10**9)
-
-Place = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -123,31 +113,15 @@ def check_curve(given: Problem, certificate: object) -> Checked:
         curve.require_first(active)
     else:
         curve.require_second(active, implied)
-    value = float_up(cost(network, theta))
+    value = float_up(objective(network, theta))
     reason = "arbitrarily close to the limit a feasible point costs less: a curve along which the margins hold"
     return Checked(True, reason, value)
 
 
-def read_place(value: Sequence[object], field: str, given: Problem) -> Place:
-    """[margin, layer, neuron] of a gate, layer and neuron from 1.  Raises FieldError."""
-    row, layer, neuron = value
-    row = integer(row, field, 0, len(given.rows) - 1)
-    if leaders(given)[row] != row:
-        raise FieldError(field, "a gate is named by the first margin of its sample")
-    layer = integer(layer, field, 1, given.network.depth - 1)
-    return row, layer - 1, integer(neuron, field, 1, given.network.widths[layer]) - 1
-
-
 def read_gates(value: object, field: str, given: Problem) -> dict[Place, int]:
     """[[margin, layer, neuron, gate], ...], layers and neurons from 1.  Raises FieldError."""
-    found: dict[Place, int] = {}
-    for e, entry in enumerate(array(value, field)):
-        parts = array(entry, f"{field}[{e}]", 4)
-        place = read_place(parts[:3], f"{field}[{e}]", given)
-        if place in found:
-            raise FieldError(f"{field}[{e}]", "occurs twice")
-        found[place] = choice(parts[3], f"{field}[{e}][3]", (0, 1))
-    return found
+    found = entries(value, field, 4, lambda parts, at: read_place(parts[:3], at, given))
+    return {place: choice(parts[3], f"{at}[3]", (0, 1)) for place, parts, at in found}
 
 
 def _read_implied(value: object, n: int) -> dict[int, dict[int, Fraction]]:
@@ -172,12 +146,13 @@ def gates_of(given: Problem, signs: Signs | None, chosen: Mapping[Place, int]) -
     """For every margin the gates by (layer, neuron): those of the signs and the chosen ones.  Raises Rejected."""
     first = leaders(given)
     out = [sign_gates(given.network, signs, i) for i in range(len(given.rows))]
-    for (leader, layer, j), gate in chosen.items():
-        if signs is None or (layer, j) in out[leader]:
-            raise Rejected(f"sample {given.rows[leader][0]} has no kink at neuron {j + 1} of layer {layer + 1}")
+    for place, gate in chosen.items():
+        leader, hidden = place.sample, place.hidden
+        if signs is None or hidden in out[leader]:
+            raise Rejected(f"sample {given.rows[leader][0]} has no kink at {hidden}")
         for i, own in enumerate(out):
             if first[i] == leader:
-                own[layer, j] = gate_of(given.network, bool(gate))
+                own[hidden] = gate_of(given.network, bool(gate))
     return list(out)
 
 
@@ -199,7 +174,7 @@ class _Curve:
         self.first_weights = weights(given.network, theta, 0)
         self.radius = RADIUS * sqrt_up(squared_norm(self.flat))
         self.bounds: Bounds = bounds(given.network, theta, self.radius)
-        self.norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
+        self.norms = norms(given)
         self.margin_norms = margin_norms(given)
         self.terms: dict[int, list[list[Term]]] = {}
 
@@ -227,12 +202,9 @@ class _Curve:
     def _jet(self, term: Term, i: int, layer: int, norm: Fraction, side: int = 1) -> Jet:
         value, gradient, hessian = (side * factor for factor in self.exact.factors(i, layer))
         row = tuple(gradient * v for v in term.gradient)
-        bent = [
-            sum((h * v for h, v in zip(line, self.d, strict=True) if h and v), start=Fraction(0))
-            for line in term.hessian
-        ]
-        second = _dot(row, self.e) + hessian * _dot(bent, self.d) / 2
-        return Jet(row, value * term.value, _dot(row, self.d), second, self.bounds.of(layer, norm))
+        bent = [dot(line, self.d) for line in term.hessian]
+        second = dot(row, self.e) + hessian * dot(bent, self.d) / 2
+        return Jet(row, value * term.value, dot(row, self.d), second, self.bounds.of(layer, norm))
 
     def require_inactive(self, active: Sequence[int]) -> None:
         """Whether the other margins are greater than 1 at every point t.  Raises Rejected."""
@@ -246,16 +218,16 @@ class _Curve:
         length = sqrt_up(squared_norm(self.d))
         for jet, name in [
             *((self.margin(i, 1), f"the margin of {named(self.given, i)}") for i in active),
-            *((self.kink(place, 1), f"the kink of {named(self.given, place[0])}") for place in self._used(active)),
+            *((self.kink(place, 1), f"the kink of {named(self.given, place.sample)}") for place in self._used(active)),
         ]:
             if jet.first <= jet.lipschitz[1] * self.radius * length:
                 raise Rejected(f"{name} does not clearly grow along d")
-        if _dot(self.flat, self.d) >= -self.radius * length:
+        if dot(self.flat, self.d) >= -self.radius * length:
             raise Rejected("the norm does not clearly fall along d")
 
     def _used(self, active: Sequence[int]) -> list[Place]:
         samples_ = {self.leaders[i] for i in active}
-        return [place for place in self.chosen if place[0] in samples_]
+        return [place for place in self.chosen if place.sample in samples_]
 
     def require_second(self, active: Sequence[int], implied: Mapping[int, Mapping[int, Fraction]]) -> None:
         """Order 2.  Raises Rejected."""
@@ -285,14 +257,14 @@ class _Curve:
         for jet in quiet:
             if jet.first <= jet.lipschitz[1] * radius * length + jet.lipschitz[0] * change:
                 raise Rejected("a kink does not clearly leave to its side along d")
-        if squared_norm(self.d) + 2 * _dot(self.flat, self.e) + cross + 2 * radius * bend >= 0:
+        if squared_norm(self.d) + 2 * dot(self.flat, self.e) + cross + 2 * radius * bend >= 0:
             raise Rejected("the norm does not clearly fall to second order")
 
     def _require_chosen(self, row: int, paths: Sequence[Sequence[bool]]) -> None:
         """Every heard kink is chosen, so that its normal is among the rows of G; one that never moves is no kink."""
         for layer, block in enumerate(self.signs or ()):
             for j, sign in enumerate(block[row]):
-                if sign == 0 and paths[layer][j] and (self.leaders[row], layer, j) not in self.chosen:
+                if sign == 0 and paths[layer][j] and Place(self.leaders[row], layer, j) not in self.chosen:
                     term = self._terms(row)[layer][j]
                     if term.value or term.gradient.any() or term.hessian.any() or term.unknown < BEYOND:
                         raise Rejected(f"a kink of {named(self.given, row)} is heard, and its gate is not chosen")
@@ -302,7 +274,7 @@ class _Curve:
         if not jets:
             return Fraction(0)
         moved = self.radius * sqrt_up(sum((jet.lipschitz[1] ** 2 for jet in jets), start=Fraction(0)))
-        gram = [[_dot(a.row, b.row) for b in jets] for a in jets]
+        gram = [[dot(a.row, b.row) for b in jets] for a in jets]
         least = Fraction(sqrt_down(least_eigenvalue(gram)))
         if least <= 2 * moved:
             raise Rejected("the gradients of the active samples and kinks are not clearly independent")
@@ -342,7 +314,3 @@ class _Curve:
                     if block[k][j] != block[b][j] or (loud and not block[k][j]):
                         first, second = given.rows[k][0], given.rows[b][0]
                         raise Rejected(f"samples {first} and {second} do not have the same gates")
-
-
-def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
-    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))

@@ -36,19 +36,17 @@ from fractions import Fraction
 
 from harness.certificates.definite import exceeds
 from harness.certificates.gradients import Gates, backward, forward, gate_of, side_of
-from harness.certificates.numbers import Rejected, Vector, array, fields, integer, number, squared_norm
+from harness.certificates.numbers import Rejected, array, fields, integer, number
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, leaders, named
 from harness.certificates.symmetries import pairs
-from harness.certificates.taylor import bounds, sqrt_up
+from harness.certificates.taylor import bounds, norms, sqrt_up
+from harness.certificates.trees import MAX_DEPTH
+from harness.problem.numbers import Vector
+from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
-# Gates and sides on one path of a tree: below Python's own limit on recursion.
-MAX_DEPTH = 200
-
-Neuron = tuple[int, int]
-"""(hidden layer, neuron), from 0."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Leaf:
     gates: Sequence[Gates]
     features: Sequence[Feature]
     used: Sequence[int]
-    walls: Sequence[tuple[int, int, int]]
+    walls: Sequence[Place]
     tau: Fraction
     mu: Fraction
 
@@ -83,11 +81,13 @@ class _Cell:
 class Dead:
     """One dead neuron.  Raises Rejected where it is not one."""
 
-    def __init__(self, given: Problem, theta: Theta, signs: Signs | None, radius: Fraction, neuron: Neuron) -> None:
+    def __init__(
+        self, given: Problem, theta: Theta, signs: Signs | None, radius: Fraction, neuron: HiddenNeuron
+    ) -> None:
         network = given.network
         self.given, self.theta, self.signs, self.radius, self.neuron = given, theta, signs, radius, neuron
         layer, j = neuron
-        self.place = f"neuron {j + 1} of layer {layer + 1}"
+        self.place = str(neuron)
         self.leaders = leaders(given)
         offsets = network.offsets
         self.incoming = [(c, offsets[layer] + k) for c, k in enumerate(network.patterns[layer][j]) if k >= 0]
@@ -95,13 +95,11 @@ class Dead:
         self.outgoing = [(r, offsets[layer + 1] + row[j]) for r, row in enumerate(above) if row[j] >= 0]
         self.flat = flat(network, theta)
         for at, own in ((layer, self.incoming), (layer + 1, self.outgoing)):
-            everything = [offsets[at] + k for row in network.patterns[at] for k in row if k >= 0]
-            if not network.trained[at] or any(self.flat[p] or everything.count(p) != 1 for _, p in own):
+            if not network.trained[at] or any(self.flat[p] or p - offsets[at] not in network.lone[at] for _, p in own):
                 raise Rejected(f"{self.place} is not a zero neuron with parameters of its own")
         if signs is None or any(row[j] for row in signs[layer]):
             raise Rejected(f"{self.place} has a sign")
-        norms = [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
-        self.below = [bounds(network, theta, radius).of(layer + 1, norm) for norm in norms]
+        self.below = [bounds(network, theta, radius).of(layer + 1, norm) for norm in norms(given)]
         # The seeds of all margins are equally long.
         length = sqrt_up(Fraction(sum(s * s for s in given.rows[0][1])))
         self.upper = bounds(network, theta, radius, layer + 1).of(network.depth - layer - 1, length)
@@ -204,7 +202,7 @@ class Dead:
                 raise Rejected(
                     f"{at}[{e}]: the gate is given, the side is not {side}, or it is not between {low} and {high}"
                 )
-            if any(i == self.leaders[row] for i, _, _ in self.leaf.walls):
+            if any(wall.sample == self.leaders[row] for wall in self.leaf.walls):
                 raise Rejected(f"{at}[{e}]: the sample has an inequality")
         return found
 
@@ -227,13 +225,13 @@ class Dead:
         layer, j = self.neuron
         turned = pairs(self.given.network, (layer, partner, j)) if partner != j else None
         if turned is None:
-            raise Rejected(f"{at}: {self.place} cannot be turned into neuron {partner + 1}")
+            raise Rejected(f"{at}: {self.place} cannot be turned into {neuron_name(partner)}")
         for i in self.leaf.used:
             gate = self.leaf.gates[i].get((layer, partner))
             if gate is None or gate != gates.get(i):
-                raise Rejected(f"{at}: neuron {partner + 1} has other gates than {self.place} in this cell")
-        if (layer, partner) in [place[1:] for place in self.leaf.walls]:
-            raise Rejected(f"{at}: neuron {partner + 1} has an inequality of its own")
+                raise Rejected(f"{at}: {neuron_name(partner)} has other gates than {self.place} in this cell")
+        if (layer, partner) in [wall.hidden for wall in self.leaf.walls]:
+            raise Rejected(f"{at}: {neuron_name(partner)} has an inequality of its own")
         # Pairs are (parameter of the partner, parameter of this neuron).
         of = {b: self.flat[a] for a, b in turned}
         return tuple(of[p] for _, p in (*self.incoming, *self.outgoing))

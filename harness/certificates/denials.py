@@ -157,6 +157,13 @@ _AROUND = {
         assumes=nonzero_weight_vectors,
         data=predicates.no_right_angles,
     ),
+    "depth2-relu-inner-kinks-local": Denial(
+        _unshared_relu,
+        "relu networks of depth 2 without shared weights",
+        "full",
+        "local",
+        assumes=nonzero_weight_vectors,
+    ),
     "cover-small-global": Denial(_fc2_relu, _FC2_RELU, "full", "global", start=predicates.covering_and_small),
     "leaky-equal": Denial(_signed_or_fc2_leaky, f"leaky {_ONE}", data=predicates.near_orthogonal, statements=_MARGIN),
     "leaky-nearorth": Denial(
@@ -191,7 +198,7 @@ _AROUND = {
     ),
     "fc-leaky-local": Denial(_fc_leaky, "fully connected leaky networks", "full", "local"),
     "fc-leaky-started-local": Denial(
-        _fc_leaky, "fully connected leaky networks", "full", "local", start=predicates.no_zero_neuron
+        _fc_leaky, "fully connected leaky networks", "full", "local", start=predicates.no_idle_neuron
     ),
     "mc-depth1-global": Denial(_classes_1, "networks of depth 1 with several outputs", "full", "global"),
     "mc-seli-floor": Denial(

@@ -24,10 +24,11 @@ from fractions import Fraction
 
 from harness.certificates.answer import Checked
 from harness.certificates.integers import margins, rates
-from harness.certificates.numbers import Rejected, choice, dot, fields, float_up, root_up, squared_norm
+from harness.certificates.numbers import Rejected, choice, fields, float_up, least_positive, root_up
 from harness.certificates.parameters import read_motion, read_theta
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import dot, squared_norm
 from harness.problem.problems import Problem
 
 
@@ -48,9 +49,7 @@ def check_descent(given: Problem, certificate: object) -> Checked:
     degree = len(moving)
 
     here = margins(given, theta)
-    least = min(here)
-    if least <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    least = least_positive(here)
     size = sum((squared_norm(theta[k]) for k in moving), start=Fraction(0))
     falling = sum((dot(theta[k], d[k]) for k in moving), start=Fraction(0))
     active = [i for i, q in enumerate(here) if q == least]

@@ -33,12 +33,14 @@ import numpy as np
 
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import heard, kinks_of, sign_gates
-from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Signs, Theta, weights
 from harness.certificates.symmetries import Rotation, rotations, tangent
 from harness.certificates.taylor import Exact, bounds, margin, margin_norms, require_small, sqrt_up
 from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import Place
 from harness.problem.problems import Problem
 
 # C is rounded to this many binary places below its largest entry.
@@ -282,7 +284,7 @@ def _require_signs(given: Problem, theta: Theta, signs: Signs | None, radius: Fr
         inputs = preactivations(network, theta, x)
         for layer, block in enumerate(signs):
             for j, sign in enumerate(block[i]):
-                place = f"neuron {j + 1} of layer {layer + 1} on sample {sample}"
+                place = str(Place(sample, layer, j))
                 if sign and sign * inputs[layer][j] <= limits.of(layer + 1, steep)[0] * radius:
                     raise Rejected(f"the sign of {place} is not clear of the KKT point")
                 if not sign and moves(network, theta, layer, j, fed):

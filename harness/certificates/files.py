@@ -50,13 +50,14 @@ from harness.certificates.flow_start import End
 from harness.certificates.kkt import read_coefficients, residual
 from harness.certificates.mechanisms import MECHANISMS, require_mechanism
 from harness.certificates.numbers import Rejected, choice, fields, float_up, integer, number, vector
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.parameters import objective, read_theta
 from harness.certificates.problems import neurons_of
 from harness.certificates.signs import Signs, Theta, read_signs, require_signs
 from harness.certificates.structures import read_structure, settle
 from harness.certificates.taylor import sqrt_up
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
+from harness.problem.places import Place
 from harness.problem.predicates import orthant
 from harness.problem.problems import Problem
 
@@ -132,7 +133,7 @@ def verify(record: object, path: str = "-") -> Verified:
         if theta != stored.theta:
             raise Rejected("the certificate is about another theta than the limit")
         _require_limit(given, stored)
-        CLAIMS[claim].assumes(given, theta, AGREEMENT * sqrt_up(2 * cost(given.network, theta)))
+        CLAIMS[claim].assumes(given, theta, AGREEMENT * sqrt_up(2 * objective(given.network, theta)))
         found = residual(given, signs, point, stored.multipliers, stored.coefficients)
         if not found.at_most(RESIDUAL):
             raise Rejected(f"the KKT residual can only be shown to be at most {found.as_float():.1e}, more than 1e-8")
@@ -180,7 +181,7 @@ class _Stored:
     margins: tuple[Fraction, ...]
     multipliers: tuple[Fraction, ...]
     residual: Fraction
-    coefficients: dict[tuple[int, int, int], Fraction]
+    coefficients: dict[Place, Fraction]
 
 
 def _read_limit(given: Problem, value: object) -> _Stored:
@@ -238,8 +239,8 @@ def _require_limit(given: Problem, stored: _Stored) -> None:
         raise Rejected("the limit is not scaled to a least margin of 1")
     if any(abs(a - b) > AGREEMENT * max(1, abs(b)) for a, b in zip(stored.margins, exact, strict=True)):
         raise Rejected("the stored margins are not those of theta")
-    worth = cost(given.network, stored.theta)
-    if abs(stored.value - worth) > AGREEMENT * worth:
+    own = objective(given.network, stored.theta)
+    if abs(stored.value - own) > AGREEMENT * own:
         raise Rejected("the stored value is not that of theta")
     if not 0 <= stored.residual <= RESIDUAL:
         raise Rejected("the stored KKT residual is more than 1e-8")
@@ -252,6 +253,6 @@ def _exact(given: Problem, certificate: dict[str, Any], signs: Signs | None, sto
     if has_kinks(given, stored.theta, signs, stored.multipliers):
         return None
     radius = kkt_point(given, stored.theta, signs, stored.multipliers)
-    if radius**2 > AGREEMENT**2 * 2 * cost(given.network, stored.theta):
+    if radius**2 > AGREEMENT**2 * 2 * objective(given.network, stored.theta):
         raise Rejected("no exact KKT point could be proven within 1e-9 of theta")
     return float_up(radius)

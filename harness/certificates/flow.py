@@ -34,10 +34,11 @@ from harness.certificates.flow_ends import require_end
 from harness.certificates.flow_gates import read_region, require_region
 from harness.certificates.flow_ray import require_end_of_ray
 from harness.certificates.flow_start import End, Flow
-from harness.certificates.numbers import Rejected, choice, fields, squared_norm, vector
+from harness.certificates.numbers import Rejected, choice, fields, vector
 from harness.certificates.parameters import flat, read_theta
 from harness.certificates.taylor import sqrt_up
 from harness.problem.instances import Instance
+from harness.problem.numbers import squared_norm
 
 # How near to theta the limit has to be proven, relative to |theta|.
 NEAR = Fraction(1, 10**9)

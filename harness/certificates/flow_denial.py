@@ -18,11 +18,13 @@ from fractions import Fraction
 from typing import Any
 
 from harness.certificates.flow_start import End
-from harness.certificates.numbers import Rejected, Vector, squared_norm, vector
+from harness.certificates.numbers import Rejected, vector
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import neurons_of
 from harness.certificates.signs import Signs, Theta, read_signs
 from harness.certificates.structures import read_structure
+from harness.problem.numbers import Vector, squared_norm
+from harness.problem.places import layer_of
 from harness.problem.problems import Problem
 
 LONGER = 1 + Fraction(1, 10**6)
@@ -58,9 +60,9 @@ def _require_structure(given: Problem, theta: Theta, certificate: Mapping[str, A
         trained = {place for place in own if given.network.trained[place[0]]}
         if structure.dead(neuron):
             if not trained <= end.zeros:
-                raise Rejected(f"neuron {neuron.index + 1} is not shown to be zero in the limit")
+                raise Rejected(f"{neuron.name} is not shown to be zero in the limit")
         elif given.network.trained[1] and abs(neuron.v(theta)) <= end.radius:
-            raise Rejected(f"neuron {neuron.index + 1} is not shown to be nonzero in the limit")
+            raise Rejected(f"{neuron.name} is not shown to be nonzero in the limit")
     return end.signs
 
 
@@ -68,7 +70,7 @@ def _require_layer(
     given: Problem, theta: Theta, certificate: Mapping[str, Any], signs: Signs | None, radius: Fraction
 ) -> None:
     network = given.network
-    layer = int(str(certificate["problem"]).removeprefix("layer ")) - 1
+    layer = layer_of(str(certificate["problem"]))
     if certificate["kind"] == "better":
         row = read_theta(certificate["better"], "certificate.better", network)[layer]
     else:

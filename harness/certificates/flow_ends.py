@@ -41,11 +41,12 @@ from fractions import Fraction
 
 from harness.certificates.flow_gates import Region, Unit
 from harness.certificates.flow_start import End
-from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up, squared_norm
+from harness.certificates.numbers import Rejected, root_down, root_up
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import sqrt_up
 from harness.problem.elimination import echelon
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.problems import Problem
 
 

@@ -60,10 +60,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.certificates.flow_start import starts_separated
-from harness.certificates.numbers import Rejected, Vector, array, choice, dot, squared_norm
+from harness.certificates.numbers import Rejected, array, choice
 from harness.certificates.problems import Neuron, neurons_of
 from harness.problem.instances import Instance
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.problems import Problem
 
 Outgoing = tuple[int, ...]
@@ -97,7 +98,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        return f"neuron {self.neuron.index + 1}"
+        return self.neuron.name
 
     @property
     def on(self) -> list[int]:

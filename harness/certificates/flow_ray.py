@@ -28,12 +28,14 @@ from fractions import Fraction
 
 from harness.certificates.flow_start import End
 from harness.certificates.gradients import Gates, gate_of, gradient
-from harness.certificates.numbers import Rejected, Vector, dot, root_down, root_up, squared_norm
+from harness.certificates.numbers import Rejected, root_down, root_up
 from harness.certificates.parameters import flat
 from harness.certificates.signs import Theta
 from harness.certificates.taylor import sqrt_up
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import HiddenNeuron, layer_name
 
 Reached = set[tuple[int, int]]
 # One pre-activation along the curve: coefficients of 1, r, r^2, ...
@@ -70,7 +72,7 @@ def require_ray(given: Instance) -> Ray:
         fed, through = _reached(network, known, x)
         for (layer, j), gate in own.items():
             if gate is None and (layer, j) in fed and not _dead(network, theta0, layer, j):
-                raise Rejected(f"neuron {j + 1} of layer {layer + 1} starts on a kink of sample {i}")
+                raise Rejected(f"{HiddenNeuron(layer, j)} starts on a kink of sample {i}")
         reached |= through
         gates.append(known)
     for i, (x, own) in enumerate(zip(given.x, gates, strict=True)):
@@ -117,9 +119,8 @@ def _reached(network: Network, gates: Gates, x: Vector) -> tuple[set[tuple[int, 
 
 
 def _dead(network: Network, theta: Theta, layer: int, j: int) -> bool:
-    into = [k for k in network.patterns[layer][j] if k >= 0]
-    out = [row[j] for row in network.patterns[layer + 1] if row[j] >= 0]
-    return not any(theta[layer][k] for k in into) and not any(theta[layer + 1][k] for k in out)
+    incoming, outgoing = network.incoming(layer, j), network.outgoing(layer, j)
+    return not any(theta[layer][k] for k in incoming) and not any(theta[layer + 1][k] for k in outgoing)
 
 
 def _require_gates(network: Network, theta: Theta, reached: Reached, x: Vector, gates: Gates, sample: int) -> None:
@@ -135,7 +136,7 @@ def _require_gates(network: Network, theta: Theta, reached: Reached, x: Vector, 
                     poly[power + grows] += theta[layer][k] * a
             on = sum(poly, Fraction(0)) > 0
             if network.kinked and any(a and (a > 0) != on for a in poly):
-                raise Rejected(f"the gate of neuron {j + 1} of layer {layer + 1} may change on sample {sample}")
+                raise Rejected(f"the gate of {HiddenNeuron(layer, j)} may change on sample {sample}")
             above.append([gates[layer, j] * a for a in poly])
         below = above
 
@@ -205,4 +206,4 @@ def _facts(given: Instance, ray: Ray, radius: Fraction) -> tuple[str, ...]:
 
 def _named(layer: int, k: int) -> str:
     """A parameter, for messages."""
-    return f"u_{k} of layer {layer + 1}"
+    return f"u_{k} of {layer_name(layer)}"

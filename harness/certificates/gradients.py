@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Vector, dot
 from harness.certificates.signs import Signs, Theta, weights
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot
 
 Gates = Mapping[tuple[int, int], Fraction | int]
 """(layer, neuron), both from 0, to the slope there; 1 where a place is left out."""

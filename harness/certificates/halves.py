@@ -18,7 +18,7 @@ norm(beta) <= sum_j |v_j| |w_j|.
 
     {"kind": "classes" or "mirrored", "problem": "full", "scope": S, "theta": ..., "alpha": [n numbers]}
 
-Accepted where the bound is at least (1 - 1e-9) of theta's cost at min q = 1.
+Accepted where the bound is at least (1 - 1e-9) of theta's value.
 """
 
 from __future__ import annotations
@@ -26,21 +26,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from harness.certificates.answer import Checked
-from harness.certificates.numbers import (
-    GAP,
-    Rejected,
-    Vector,
-    choice,
-    dot,
-    fields,
-    float_down,
-    float_up,
-    sqrt_down,
-    squared_norm,
-    vector,
-)
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.answer import Checked, proven
+from harness.certificates.numbers import Rejected, choice, fields, least_positive, sqrt_down, vector
+from harness.certificates.parameters import objective, read_theta
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.predicates import mirrored
 from harness.problem.problems import Problem
 
@@ -72,16 +61,10 @@ def _check(given: Problem, certificate: object, bounded: Callable[[Problem, Vect
     alpha = vector(found["alpha"], "certificate.alpha", given.n)
     if any(a < 0 for a in alpha):
         raise Rejected("alpha is negative")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
-    worth = cost(network, theta) / lowest
+    lowest = least_positive(given.margins(theta))
+    value = objective(network, theta) / lowest
     bound = bounded(given, alpha)
-    below, above = float_down(bound), float_up(worth)
-    if bound < (1 - GAP) * worth:
-        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
-    reason = f"no feasible point {'at all' if scope == 'global' else 'nearby'} costs less than {below:.12g}"
-    return Checked(True, reason, above, below, max(0.0, float_up(1 - bound / worth)))
+    return proven(bound, value, "at all" if scope == "global" else "nearby")
 
 
 def _classes(given: Problem, alpha: Vector) -> Fraction:

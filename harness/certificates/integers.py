@@ -15,9 +15,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from harness.certificates.numbers import Rejected, Vector
+from harness.certificates.numbers import Rejected
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector
 from harness.problem.problems import Problem
 
 # Bits of a common denominator.  Those of floats have at most about 1,100, and as many more for every layer.

@@ -28,15 +28,17 @@ from itertools import product
 
 from harness.certificates.definite import least_eigenvalue
 from harness.certificates.gradients import gate_of, gradient, heard, kinks_of, sign_gates, unit
-from harness.certificates.numbers import Rejected, Vector, array, dot, fields, float_up, integer, number, squared_norm
+from harness.certificates.numbers import Rejected, array, fields, float_up, integer, number
 from harness.certificates.parameters import flat
+from harness.certificates.places import read_neuron
 from harness.certificates.signs import Signs, Theta
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import HiddenNeuron, Place, neuron_name
 from harness.problem.problems import Problem
 
-# (margin, layer, neuron), all from 0; with one output a margin is a sample
-Place = tuple[int, int, int]
 Coefficients = Mapping[Place, Fraction]
+"""By the row of the margin, layer and neuron."""
 
 # Kinks of one sample whose patterns are gone through.
 MAX_KINKS = 8
@@ -63,15 +65,13 @@ class Residual:
 
 def read_coefficients(value: object, field: str, given: Problem) -> dict[Place, Fraction]:
     """The kinks of a limit, {"sample", "layer", "neuron", "coefficient"} each.  Raises FieldError."""
-    network = given.network
     found: dict[Place, Fraction] = {}
     for k, kink in enumerate(array(value, field)):
         at = f"{field}[{k}]"
         known = fields(kink, at, ("sample", "layer", "neuron", "coefficient"))
         sample = integer(known["sample"], f"{at}.sample", 0, len(given.rows) - 1)
-        layer = integer(known["layer"], f"{at}.layer", 1, network.depth - 1)
-        neuron = integer(known["neuron"], f"{at}.neuron", 1, network.widths[layer])
-        place = (sample, layer - 1, neuron - 1)
+        neuron = read_neuron(known["layer"], known["neuron"], f"{at}.layer", f"{at}.neuron", given.network)
+        place = Place(sample, *neuron)
         if place in found:
             raise FieldError(at, "this kink occurs twice")
         found[place] = number(known["coefficient"], f"{at}.coefficient")
@@ -93,9 +93,9 @@ def residual(
             raise Rejected(f"the multiplier of sample {i} is negative")
     for (i, layer, j), c in coefficients.items():
         if signs is not None and signs[layer][i][j] != 0:
-            raise Rejected(f"neuron {j + 1} of layer {layer + 1} has no kink on sample {i}")
+            raise Rejected(f"{HiddenNeuron(layer, j)} has no kink on sample {i}")
         if not low <= c <= high:
-            raise Rejected(f"the coefficient of neuron {j + 1} on sample {i} is not between {low} and {high}")
+            raise Rejected(f"the coefficient of {neuron_name(j)} on sample {i} is not between {low} and {high}")
     margins = given.margins(theta)
     own = flat(network, theta)
     size = squared_norm(own)
@@ -106,7 +106,7 @@ def residual(
             continue
         require_every_pattern(given, theta, signs, i)
         gates: dict[tuple[int, int], Fraction | int] = sign_gates(network, signs, i)
-        gates |= {(layer, j): coefficients.get((i, layer, j), network.slope) for layer, j in kinks_of(signs, i)}
+        gates |= {(layer, j): coefficients.get(Place(i, layer, j), network.slope) for layer, j in kinks_of(signs, i)}
         slope = gradient(network, theta, given.x[sample], gates, network.depth - 1, seed)
         rest = tuple(r - a * s for r, s in zip(rest, slope, strict=True))
     return Residual(squared_norm(rest) / size, slack)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, squared_norm
+from harness.certificates.numbers import Rejected
+from harness.problem.numbers import Vector, squared_norm
 
 
 @dataclass(frozen=True)

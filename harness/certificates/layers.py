@@ -27,47 +27,44 @@ signs.  Accepted where every leaf's bound is at least (1 - 1e-9) of what theta's
 proves the opposite.  EVERY feasible z with the signs costs at least L: the bound above with the gates of the signs,
 those of zeros off, and nu of either sign at zeros, where the form is 0.  "better" is exactly feasible and costs less
 than L.  For scope "local" it also lies in a closed cell with all points that have the signs (its own pre-activations
-have none of the opposite sign), where the q_i are linear and the cost is convex: the segment from any such point to
-"better" is feasible, and the cost falls along it at once.  For linear networks the cell is everything.
+have none of the opposite sign), where the q_i are linear and the objective is convex: the segment from any such
+point to "better" is feasible, and the objective falls along it at once.  For linear networks the cell is everything.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from harness.certificates.answer import Checked
+from harness.certificates.answer import Checked, proven
 from harness.certificates.numbers import (
     GAP,
     Rejected,
-    Vector,
     array,
     choice,
-    dot,
     fields,
     float_down,
     float_up,
     integer,
+    least_positive,
     number,
-    squared_norm,
     vector,
 )
 from harness.certificates.parameters import read_theta
+from harness.certificates.places import entries, read_neuron
 from harness.certificates.problems import only_layer
 from harness.certificates.signs import Signs, Theta, activations, read_signs, require_signs, weights
+from harness.certificates.trees import leaves
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, less, less_components, squared_norm
+from harness.problem.places import Place, layer_name, layer_of, neuron_name
 from harness.problem.problems import Problem
 
 MAX_LEAVES = 4096
-# Gates on one path of a tree: below Python's own limit on recursion.
-MAX_DEPTH = 200
 
-# (sample, layer from 0, neuron from 0)
-Place = tuple[int, int, int]
 Form = Vector | None
 """A linear form in z; None where it depends on a gate that is not given."""
 
@@ -91,6 +88,12 @@ class Layer:
             for x, own in zip(given.x, self.rows, strict=True)
         ]
         self._first = [self._own(i) for i in range(given.n)]
+        self.places = [
+            Place(i, k, j)
+            for i in range(given.n)
+            for k in range(layer, self.hidden)
+            for j in range(network.widths[k + 1])
+        ]
 
     def _own(self, sample: int) -> list[Vector]:
         """The pre-activations of the layer itself."""
@@ -128,7 +131,7 @@ class Layer:
             if not weight or (form is not None and not any(form)):
                 continue
             if self.kinked:
-                gate = gates.get((sample, layer, j))
+                gate = gates.get(Place(sample, layer, j))
                 if gate is None:
                     return None
                 if gate == 0:
@@ -147,26 +150,12 @@ class Layer:
         for i, first in enumerate(self._first):
             a = [dot(form, z) for form in first]
             for k in range(self.layer, self.hidden):
-                found |= {(i, k, j): value for j, value in enumerate(a)}
+                found |= {Place(i, k, j): value for j, value in enumerate(a)}
                 h = [self.slope * value if self.kinked and value < 0 else value for value in a]
                 a = [dot(row, h) for row in self.above[k + 1]]
             outputs.append(a)
         q = [sum((s * a for s, a in zip(seed, outputs[i], strict=True)), Fraction(0)) for i, seed in self.given.rows]
         return q, found
-
-
-@dataclass
-class _Bounds:
-    """What the leaves of a tree prove: the least squared ratio (sum alpha)^2 / |.|^2, None while only infinite ones."""
-
-    least: Fraction | None = None
-    leaves: int = 0
-    gates: dict[Place, int] = field(default_factory=dict)
-
-    def add(self, ratio: Fraction | None) -> None:
-        self.leaves += 1
-        if ratio is not None and (self.least is None or ratio < self.least):
-            self.least = ratio
 
 
 def check_layer(given: Problem, certificate: object) -> Checked:
@@ -181,14 +170,12 @@ def check_layer(given: Problem, certificate: object) -> Checked:
     if signs is not None:
         require_signs(given, theta, signs)
     problem = Layer(given, theta, layer, signs)
-    lowest = min(problem.margins(theta[layer])[0])
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
-    # Twice the cost of theta's layer at min q = 1.
-    worth = squared_norm(theta[layer]) / lowest**2
+    lowest = least_positive(problem.margins(theta[layer])[0])
+    # Twice the value of theta's layer.
+    square = squared_norm(theta[layer]) / lowest**2
     if kind == "layer tree":
-        return _check_tree(problem, scope, signs, found["tree"], worth)
-    return _check_better(problem, scope, signs, theta, found, worth)
+        return _check_tree(problem, scope, signs, found["tree"], square)
+    return _check_better(problem, scope, signs, theta, found, square)
 
 
 KINDS = ("layer tree", "layer better")
@@ -202,16 +189,16 @@ def _layer_index(value: object, network: Network) -> int:
     match = re.fullmatch("layer ([1-9][0-9]{0,3})", value, re.ASCII) if isinstance(value, str) else None
     if match is None or int(match.group(1)) > network.depth:
         raise FieldError("certificate.problem", f'must be "layer 1" to "layer {network.depth}"')
-    layer = int(match.group(1)) - 1
+    layer = layer_of(match.group())
     if not network.trained[layer]:
-        raise Rejected(f"layer {layer + 1} is fixed and has no problem of its own")
+        raise Rejected(f"{layer_name(layer)} is fixed and has no problem of its own")
     return layer
 
 
 def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
     """The gates that the signs fix."""
     return {
-        (i, layer, j): int(sign > 0)
+        Place(i, layer, j): int(sign > 0)
         for layer, samples in enumerate(signs or ())
         if layer >= problem.layer
         for i, own in enumerate(problem.rows)
@@ -220,61 +207,33 @@ def _given(problem: Layer, signs: Signs | None) -> dict[Place, int]:
     }
 
 
-def _check_tree(problem: Layer, scope: str, signs: Signs | None, tree: object, worth: Fraction) -> Checked:
-    bounds = _Bounds(gates=_given(problem, signs) if scope == "local" else {})
-    _walk(problem, tree, "certificate.tree", bounds, 0)
-    if bounds.least is None:
+def _check_tree(problem: Layer, scope: str, signs: Signs | None, tree: object, square: Fraction) -> Checked:
+    gates = _given(problem, signs) if scope == "local" else {}
+    least: Fraction | None = None
+    for leaf, at in leaves(tree, "certificate.tree", lambda v, at: _read_place(v, at, problem), gates, MAX_LEAVES):
+        found = fields(leaf, at, ("alpha",), ("nu",))
+        alpha = vector(found["alpha"], f"{at}.alpha", len(problem.given.rows))
+        nu = _read_nu(found.get("nu", []), f"{at}.nu", problem)
+        ratio = _ratio(problem, alpha, nu, gates, at, zeros=False)
+        if ratio is not None and (least is None or ratio < least):
+            least = ratio
+    if least is None:
         raise Rejected("the leaves say that there is no feasible point, and there is one")
-    if bounds.least < (1 - GAP) * worth:
-        below, above = float_down(bounds.least / 2), float_up(worth / 2)
-        raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
-    gap = max(0.0, float_up(1 - bounds.least / worth))
     where = "next to the limit" if scope == "local" else "at all"
-    reason = f"no feasible point of the layer {where} costs less than {float_down(bounds.least / 2):.12g}"
-    return Checked(True, reason, float_up(worth / 2), float_down(bounds.least / 2), gap)
-
-
-def _walk(problem: Layer, node: object, at: str, bounds: _Bounds, depth: int) -> None:
-    known = fields(node, at, (), None)
-    if "split" not in known:
-        leaf = fields(node, at, ("alpha",), ("nu",))
-        if bounds.leaves >= MAX_LEAVES:
-            raise Rejected(f"more than {MAX_LEAVES} leaves")
-        alpha = vector(leaf["alpha"], f"{at}.alpha", len(problem.given.rows))
-        nu = _read_nu(leaf.get("nu", []), f"{at}.nu", problem)
-        bounds.add(_ratio(problem, alpha, nu, bounds.gates, at, zeros=False))
-        return
-    split = fields(node, at, ("split", "on", "off"))
-    place = _read_place(split["split"], f"{at}.split", problem)
-    if place in bounds.gates:
-        raise Rejected(f"{at} splits on a gate that is given already")
-    if depth >= MAX_DEPTH:
-        raise Rejected(f"the tree is deeper than {MAX_DEPTH}")
-    for gate, side in ((1, "on"), (0, "off")):
-        bounds.gates[place] = gate
-        _walk(problem, split[side], f"{at}.{side}", bounds, depth + 1)
-    del bounds.gates[place]
+    return proven(least / 2, square / 2, f"of the layer {where}")
 
 
 def _read_place(value: object, at: str, problem: Layer) -> Place:
-    network = problem.given.network
     sample, layer, neuron = array(value, at, 3)
     sample = integer(sample, f"{at}[0]", 0, problem.given.n - 1)
     if problem.layer >= problem.hidden or not problem.kinked:
         raise FieldError(at, "the layer has no gates")
-    layer = integer(layer, f"{at}[1]", problem.layer + 1, problem.hidden)
-    return sample, layer - 1, integer(neuron, f"{at}[2]", 1, network.widths[layer]) - 1
+    return Place(sample, *read_neuron(layer, neuron, f"{at}[1]", f"{at}[2]", problem.given.network, problem.layer))
 
 
 def _read_nu(value: object, at: str, problem: Layer) -> dict[Place, Fraction]:
-    found: dict[Place, Fraction] = {}
-    for e, entry in enumerate(array(value, at)):
-        parts = array(entry, f"{at}[{e}]", 4)
-        place = _read_place(parts[:3], f"{at}[{e}]", problem)
-        if place in found:
-            raise FieldError(f"{at}[{e}]", "occurs twice")
-        found[place] = number(parts[3], f"{at}[{e}][3]")
-    return found
+    found = entries(value, at, 4, lambda parts, at: _read_place(parts[:3], at, problem))
+    return {place: number(parts[3], f"{at}[3]") for place, parts, at in found}
 
 
 def _ratio(
@@ -289,13 +248,9 @@ def _ratio(
     nu of either sign.  Raises Rejected."""
     cells = dict(gates)
     if zeros and problem.kinked:
-        widths = problem.given.network.widths
-        for i in range(problem.given.n):
-            for layer in range(problem.layer, problem.hidden):
-                for j in range(widths[layer + 1]):
-                    cells.setdefault((i, layer, j), 0)
+        cells = dict.fromkeys(problem.places, 0) | cells
     total = [Fraction(0)] * problem.size
-    used = {problem.given.rows[row][0] for row, a in enumerate(alpha) if a} | {place[0] for place in nu}
+    used = {problem.given.rows[row][0] for row, a in enumerate(alpha) if a} | {place.sample for place in nu}
     forms = {i: problem.forms(i, cells) for i in used}
     for row, a in enumerate(alpha):
         if a < 0:
@@ -307,13 +262,14 @@ def _ratio(
         if form is None:
             raise Rejected(f"{at}: sample {sample} has a multiplier, and a gate that it feels is open")
         total = [t + a * v for t, v in zip(total, form, strict=True)]
-    for (i, layer, j), value in nu.items():
-        free = zeros and (i, layer, j) not in gates
+    for place, value in nu.items():
+        i, layer, j = place
+        free = zeros and place not in gates
         if not free and value < 0:
-            raise Rejected(f"{at}: nu of sample {i}, layer {layer + 1}, neuron {j + 1} is negative")
-        form, gate = forms[i][layer - problem.layer][j], cells.get((i, layer, j))
+            raise Rejected(f"{at}: nu of sample {i}, {layer_name(layer)}, {neuron_name(j)} is negative")
+        form, gate = forms[i][layer - problem.layer][j], cells.get(place)
         if form is None or gate is None:
-            raise Rejected(f"{at}: nu of sample {i}, layer {layer + 1}, neuron {j + 1} is at an open gate")
+            raise Rejected(f"{at}: nu of sample {i}, {layer_name(layer)}, {neuron_name(j)} is at an open gate")
         side = value if gate or free else -value
         total = [t + side * v for t, v in zip(total, form, strict=True)]
     weight, square = sum(alpha, start=Fraction(0)), squared_norm(total)
@@ -323,7 +279,7 @@ def _ratio(
 
 
 def _check_better(
-    problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], worth: Fraction
+    problem: Layer, scope: str, signs: Signs | None, theta: Theta, found: dict[str, Any], square: Fraction
 ) -> Checked:
     better = vector(found["better"], "certificate.better", problem.size)
     alpha = vector(found["alpha"], "certificate.alpha", len(problem.given.rows))
@@ -336,16 +292,16 @@ def _check_better(
     for (sample, _), margin in zip(problem.given.rows, q, strict=True):
         if margin < 1:
             raise Rejected(f"the better point is not feasible: its margin on sample {sample} is below 1")
-    cost = squared_norm(better)
-    if floor is None or not floor > cost:
+    length = squared_norm(better)
+    if floor is None or not floor > length:
         raise Rejected("the better point does not cost less than every point with the signs")
     if scope == "local":
-        for (i, layer, j), gate in gates.items():
-            if inputs[i, layer, j] * (1 if gate else -1) < 0:
-                raise Rejected(f"the better point leaves the cell: neuron {j + 1} of layer {layer + 1} on sample {i}")
-    above, below = float_up(cost / 2), float_down(floor / 2)
+        for place, gate in gates.items():
+            if inputs[place] * (1 if gate else -1) < 0:
+                raise Rejected(f"the better point leaves the cell: {place}")
+    above, below = float_up(length / 2), float_down(floor / 2)
     reason = f"a feasible point of the layer costs {above:.9g}, every one with the signs at least {below:.9g}"
-    return Checked(True, reason, float_up(worth / 2), above, max(0.0, 1.0 - above / below))
+    return Checked(True, reason, float_up(square / 2), above, max(0.0, 1.0 - above / below))
 
 
 def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> None:
@@ -353,28 +309,11 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
 
     The zeros are linear equations in z: z is projected on them.
     """
-    widths = problem.given.network.widths
-    cells = {
-        (i, layer, j): gates.get((i, layer, j), 0)
-        for i in range(problem.given.n)
-        for layer in range(problem.layer, problem.hidden)
-        for j in range(widths[layer + 1])
-    }
+    cells = dict.fromkeys(problem.places, 0) | dict(gates)
     forms = [problem.forms(i, cells) for i in range(problem.given.n)]
-    basis: list[tuple[Vector, Fraction]] = []
-    point = z
-    for i, layer, j in cells:
-        form = forms[i][layer - problem.layer][j]
-        if (i, layer, j) in gates or form is None:
-            continue
-        rest = form
-        for e, length in basis:
-            rest = _less(rest, dot(rest, e) / length, e)
-        if any(rest):
-            length = squared_norm(rest)
-            basis.append((rest, length))
-            point = _less(point, dot(point, rest) / length, rest)
-    if squared_norm(_less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
+    zeros = (forms[i][layer - problem.layer][j] for i, layer, j in problem.places if Place(i, layer, j) not in gates)
+    point = less_components(z, (form for form in zeros if form is not None))
+    if squared_norm(less(point, Fraction(1), z)) > GAP**2 * squared_norm(z):
         raise Rejected("no point with the signs is within 1e-9 of theta")
     for (i, layer, j), gate in gates.items():
         form = forms[i][layer - problem.layer][j]
@@ -383,7 +322,3 @@ def _require_point(problem: Layer, gates: Mapping[Place, int], z: Vector) -> Non
     margins = (problem.margin(row, forms[sample][-1]) for row, (sample, _) in enumerate(problem.given.rows))
     if any(form is None or dot(form, point) <= 0 for form in margins):
         raise Rejected("the point with the signs next to theta has a margin that is not positive")
-
-
-def _less(a: Vector, factor: Fraction, b: Vector) -> Vector:
-    return tuple(p - factor * q for p, q in zip(a, b, strict=True))

@@ -77,13 +77,12 @@ def _dead_weights(given: Problem, theta: Theta) -> set[tuple[int, int]]:
     """
     network = given.network
     found: set[tuple[int, int]] = set()
-    for layer, pattern in enumerate(network.patterns[:-1]):
+    for layer, width in enumerate(network.widths[1:-1]):
         if not all(network.trained[layer : layer + 2]):
             continue
-        above = network.patterns[layer + 1]
-        for j, row in enumerate(pattern):
-            incoming = {(layer, k) for k in row if k >= 0}
-            outgoing = {(layer + 1, line[j]) for line in above if line[j] >= 0}
+        for j in range(width):
+            incoming = {(layer, k) for k in network.incoming(layer, j)}
+            outgoing = {(layer + 1, k) for k in network.outgoing(layer, j)}
             live = [any(theta[at][k] for at, k in side) for side in (incoming, outgoing)]
             if not (any(live) if network.slope else all(live)):
                 found |= incoming | outgoing

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from harness.problem.fields import FieldError
-from harness.problem.numbers import kind
-
-Vector = tuple[Fraction, ...]
+from harness.problem.numbers import Vector, kind
 
 # "optimal" means a proven lower bound of at least (1 - GAP) times the value.
 GAP = Fraction(1, 10**9)
@@ -30,6 +28,14 @@ _MAX_BITS = math.ceil(MAX_DIGITS * math.log2(10))
 
 class Rejected(Exception):
     """The certificate is well formed and does not prove what it says; the text says why."""
+
+
+def least_positive(margins: Iterable[Fraction]) -> Fraction:
+    """The least margin of theta.  Raises Rejected where it is not positive."""
+    least = min(margins)
+    if least <= 0:
+        raise Rejected("theta has a margin that is not positive")
+    return least
 
 
 def number(value: object, field: str) -> Fraction:
@@ -129,16 +135,6 @@ def samples(value: object, field: str, n: int) -> frozenset[int]:
     if len(set(chosen)) != len(chosen):
         raise FieldError(field, "a sample occurs twice")
     return frozenset(chosen)
-
-
-def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
-    """a . b, exactly."""
-    return sum((p * q for p, q in zip(a, b, strict=True)), start=Fraction(0))
-
-
-def squared_norm(a: Sequence[Fraction]) -> Fraction:
-    """|a|^2, exactly."""
-    return dot(a, a)
 
 
 def float_down(value: Fraction) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, rows, squared_norm
+from harness.certificates.numbers import Rejected, rows
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, squared_norm
+from harness.problem.places import layer_name
 
 
 def read_theta(value: object, field: str, network: Network) -> Theta:
@@ -15,7 +17,7 @@ def read_theta(value: object, field: str, network: Network) -> Theta:
     theta = rows(value, field, network.sizes)
     for layer, (own, fixed) in enumerate(zip(theta, network.fixed, strict=True)):
         if fixed not in (None, own):
-            raise Rejected(f"{field} has other numbers for layer {layer + 1}, which is fixed")
+            raise Rejected(f"{field} has other numbers for {layer_name(layer)}, which is fixed")
     return theta
 
 
@@ -24,7 +26,7 @@ def read_motion(value: object, field: str, network: Network) -> Vector:
     motion = rows(value, field, network.sizes)
     for layer, (own, trained) in enumerate(zip(motion, network.trained, strict=True)):
         if not trained and any(own):
-            raise Rejected(f"{field} moves layer {layer + 1}, which is fixed")
+            raise Rejected(f"{field} moves {layer_name(layer)}, which is fixed")
     return flat(network, motion)
 
 
@@ -33,6 +35,6 @@ def flat(network: Network, theta: Sequence[Vector]) -> Vector:
     return tuple(v for u in network.of_trained(theta) for v in u)
 
 
-def cost(network: Network, theta: Theta) -> Fraction:
+def objective(network: Network, theta: Theta) -> Fraction:
     """1/2 |theta|^2 over the trained layers."""
     return squared_norm(flat(network, theta)) / 2

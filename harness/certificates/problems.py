@@ -5,7 +5,7 @@ sigma(s) = s for s >= 0 and slope s for s < 0, q_i = y_i sum_j v_j sigma(w_j . x
 is relu, 1 the identity.
 
 - "full": minimise 1/2 (|w|^2 + |v|^2) subject to q_i >= 1.  With u_j = |v_j| w_j and s_j the sign of v_j,
-  q_i = y_i sum_j s_j sigma(u_j . x_i^(j)), and the cost is at least sum_j |u_j|, with equality where
+  q_i = y_i sum_j s_j sigma(u_j . x_i^(j)), and the objective is at least sum_j |u_j|, with equality where
   |w_j| = |v_j|.
 - "layer 1": minimise 1/2 |w|^2, v held fixed: q_i = y_i sum_j v_j sigma(w_j . x_i^(j)).
 - "layer 2": minimise 1/2 |v|^2, w held fixed: q_i = y_i sum_j v_j h_ij, h_ij = sigma(w_j . x_i^(j)).
@@ -17,7 +17,7 @@ Where the last layer is fixed, the network's v is theta's, and "layer 1" is all 
 then call it "full".  A fixed layer has no problem of its own.
 
 A neuron without incoming or without outgoing weights adds nothing to any q_i; it has no block, and its weights
-only add to the cost.  Source: Vardi, Shamir & Srebro, arXiv:2110.02732, section 4.
+only add to the objective.  Source: Vardi, Shamir & Srebro, arXiv:2110.02732, section 4.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
-from harness.certificates.numbers import Rejected, Vector, dot, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import layer_name, neuron_name
 from harness.problem.problems import Problem
 
 Name = Literal["full", "layer 1", "layer 2"]
@@ -50,6 +52,10 @@ class Neuron:
     incoming: tuple[int, ...]
     outgoing: int
     patches: tuple[Vector, ...]
+
+    @property
+    def name(self) -> str:
+        return neuron_name(self.index)
 
     def w(self, theta: Theta) -> Vector:
         return tuple(theta[0][k] for k in self.incoming)
@@ -123,20 +129,20 @@ def meant(network: Network, problem: Name) -> Name:
     only = only_layer(network)
     if only is None:
         return problem
-    if problem not in ("full", f"layer {only + 1}"):
+    if problem not in ("full", layer_name(only)):
         raise Rejected(f"{problem} is fixed and has no problem of its own")
     return NAMES[only + 1]
 
 
-def cost(theta: Theta, problem: Name) -> Fraction:
+def objective(theta: Theta, problem: Name) -> Fraction:
     """1/2 ||theta||^2, or 1/2 ||u^l||^2 for a layer."""
     layers = theta if problem == "full" else (theta[0] if problem == "layer 1" else theta[1],)
     return sum((squared_norm(u) for u in layers), start=Fraction(0)) / 2
 
 
 def value(theta: Theta, lowest: Fraction, problem: Name) -> Fraction:
-    """The cost of theta once the variables of the problem are scaled to min_i q_i = 1; lowest = min q > 0.
+    """The objective of theta once the variables of the problem are scaled to min_i q_i = 1; lowest = min q > 0.
 
-    q has degree 2 in theta and degree 1 in a layer, the cost has degree 2.
+    q has degree 2 in theta and degree 1 in a layer, the objective has degree 2.
     """
-    return cost(theta, problem) / (lowest if problem == "full" else lowest**2)
+    return objective(theta, problem) / (lowest if problem == "full" else lowest**2)

@@ -18,7 +18,7 @@ semidefinite:
 
     {"kind": "product bound", "problem": "full", "scope": S, "theta": ..., "alpha": [one a margin], "square": number}
 
-Accepted where the bound is at least (1 - 1e-9) of theta's cost at min q = 1; m-th powers are compared, without roots.
+Accepted where the bound is at least (1 - 1e-9) of theta's value; m-th powers are compared, without roots.
 
 "cheaper", any network: a feasible point that costs less than every point within 1e-9 (relative) of theta, so that none
 of these is a global optimum.
@@ -40,21 +40,20 @@ from harness.certificates.integers import margins
 from harness.certificates.numbers import (
     GAP,
     Rejected,
-    Vector,
     choice,
-    dot,
     fields,
     float_down,
     float_up,
+    least_positive,
     number,
     root_down,
     root_up,
-    squared_norm,
     vector,
 )
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.parameters import objective, read_theta
 from harness.certificates.signs import Theta, weights
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.problems import Problem
 
 Matrix = list[list[Fraction]]
@@ -85,7 +84,7 @@ def check_product(given: Problem, certificate: object) -> Checked:
         square = number(found["square"], "certificate.square")
         _require_square(_form(network, theta, pull), square)
     else:
-        reached = [[row[c] for c in reaching(network)] for row in pull]
+        reached = [[row[c] for c in network.seen] for row in pull]
         if has_square(network):
             square = number(found["square"], "certificate.square")
             _require_square(reached, square)
@@ -95,13 +94,13 @@ def check_product(given: Problem, certificate: object) -> Checked:
     weight, m = sum(alpha, start=Fraction(0)), network.degree
     if not square:
         raise Rejected("the bound is infinite or nothing")
-    worth, lowest = _worth(given, theta)
+    power, lowest = _power(given, theta)
     bound = Fraction(m, 2) ** m * weight**2 / square
-    value, below = float_up(root_up(worth / lowest**2, m)), float_down(root_down(bound, m))
-    if bound * lowest**2 < (1 - GAP) ** m * worth:
+    value, below = float_up(root_up(power / lowest**2, m)), float_down(root_down(bound, m))
+    if bound * lowest**2 < (1 - GAP) ** m * power:
         raise Rejected(f"the bound is {below:.12g}, less than (1 - 1e-9) times the value {value:.12g}")
     # 1 - r^(1/m) is at most 1 - r for 0 <= r <= 1.
-    gap = max(0.0, float_up(1 - bound * lowest**2 / worth))
+    gap = max(0.0, float_up(1 - bound * lowest**2 / power))
     reason = f"no feasible point {'at all' if scope == 'global' else 'nearby'} costs less than {below:.12g}"
     return Checked(True, reason, value, below, gap)
 
@@ -117,12 +116,12 @@ def check_cheaper(given: Problem, certificate: object) -> Checked:
     for (sample, _), q in zip(given.rows, margins(given, better), strict=True):
         if q < 1:
             raise Rejected(f"the better point is not feasible: its margin on sample {sample} is below 1")
-    worth, lowest = _worth(given, theta)
+    power, lowest = _power(given, theta)
     m = network.degree
-    cheaper = cost(network, better)
-    if cheaper**m * lowest**2 >= (1 - CLEAR) ** m * worth:
+    cheaper = objective(network, better)
+    if cheaper**m * lowest**2 >= (1 - CLEAR) ** m * power:
         raise Rejected("the better point does not cost clearly less than theta")
-    value, above = float_up(root_up(worth / lowest**2, m)), float_up(cheaper)
+    value, above = float_up(root_up(power / lowest**2, m)), float_up(cheaper)
     reason = f"a feasible point costs {above:.9g}, the limit {value:.9g}"
     return Checked(True, reason, value, above, max(0.0, 1.0 - above / value))
 
@@ -201,14 +200,6 @@ def _repeats(network: Network) -> int:
     return product
 
 
-def reaching(network: Network) -> list[int]:
-    """The coordinates of x from which a path leads to an output."""
-    live = set(range(network.outputs))
-    for pattern in reversed(network.patterns):
-        live = {c for r in live for c, k in enumerate(pattern[r]) if k >= 0}
-    return sorted(live)
-
-
 def _require_square(matrix: Matrix, square: Fraction) -> None:
     """D^2 - M'M positive semidefinite, on the smaller side."""
     if len(matrix) > len(matrix[0]):
@@ -220,9 +211,7 @@ def _require_square(matrix: Matrix, square: Fraction) -> None:
         raise Rejected("D^2 - M'M is not positive semidefinite")
 
 
-def _worth(given: Problem, theta: Theta) -> tuple[Fraction, Fraction]:
-    """The m-th power of theta's cost, and its least margin.  Raises Rejected where that is not positive."""
-    lowest = min(margins(given, theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
-    return cost(given.network, theta) ** given.network.degree, lowest
+def _power(given: Problem, theta: Theta) -> tuple[Fraction, Fraction]:
+    """The m-th power of theta's objective, and its least margin.  Raises Rejected where that is not positive."""
+    lowest = least_positive(margins(given, theta))
+    return objective(given.network, theta) ** given.network.degree, lowest

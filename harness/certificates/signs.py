@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array, choice, dot, squared_norm
+from harness.certificates.numbers import Rejected, array, choice
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import Place
 from harness.problem.problems import Problem
 
 Theta = tuple[Vector, ...]
@@ -101,6 +103,6 @@ def require_signs(given: Problem, theta: Theta, signs: Signs) -> None:
                 sign = rows[i][j]
                 small = value**2 <= tolerance**2 * size * squared_norm(row)
                 if small != (sign == 0) or value * sign < 0:
-                    place = f"the input of neuron {j + 1} of layer {layer + 1} on sample {sample}"
+                    place = f"the input of {Place(sample, layer, j)}"
                     raise Rejected(f"{place} does not have the sign {sign} in theta")
             h = tuple(gated(network, v, sign) for v, sign in zip(a, rows[i], strict=True))

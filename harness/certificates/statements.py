@@ -31,25 +31,14 @@ from fractions import Fraction
 from typing import Any
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    array,
-    choice,
-    dot,
-    fields,
-    float_up,
-    integer,
-    root_up,
-    sqrt_down,
-    squared_norm,
-    vector,
-)
-from harness.certificates.parameters import cost, read_theta
+from harness.certificates.numbers import Rejected, array, choice, fields, float_up, integer, root_up, sqrt_down, vector
+from harness.certificates.parameters import objective, read_theta
 from harness.certificates.signs import Theta, weights
 from harness.certificates.taylor import bounds, margin_norms, sqrt_up
 from harness.certificates.values import bounded
 from harness.problem.networks import preactivations
+from harness.problem.numbers import Vector, dot, squared_norm
+from harness.problem.places import neuron_name
 from harness.problem.predicates import is_diagonal, spread
 from harness.problem.problems import Problem
 
@@ -62,14 +51,14 @@ class Ball:
     def __init__(self, given: Problem, theta: Theta) -> None:
         self.given, self.theta = given, theta
         self.network = given.network
-        self.norm = sqrt_up(2 * cost(self.network, theta))
+        self.norm = sqrt_up(2 * objective(self.network, theta))
         self.radius = NEAR * self.norm
         self._steep = bounds(self.network, theta, self.radius)
 
     @property
     def value(self) -> tuple[Fraction, Fraction]:
         """Bounds of 1/2 |theta|^2."""
-        middle, moved = cost(self.network, self.theta), self.norm * self.radius
+        middle, moved = objective(self.network, self.theta), self.norm * self.radius
         return middle - moved, middle + moved + self.radius**2 / 2
 
     def margins(self) -> list[tuple[Fraction, Fraction]]:
@@ -130,7 +119,7 @@ def check_statement(given: Problem, certificate: object) -> Checked:
     witness = fields(found["witness"], "certificate.witness", (), None)
     reason = STATEMENTS[says](Ball(given, theta), witness)
     m = network.degree
-    return Checked(True, reason, float_up(root_up(cost(network, theta) ** m / lowest**2, m)))
+    return Checked(True, reason, float_up(root_up(objective(network, theta) ** m / lowest**2, m)))
 
 
 # --- the statements: each raises Rejected unless it is false on the whole ball ---
@@ -148,17 +137,17 @@ def _other_gates(ball: Ball, witness: dict[str, Any]) -> str:
     found = fields(witness, "witness", ("sample", "neuron"))
     i, j = _sample(ball, found["sample"]), _neuron(ball, found["neuron"])
     if ball.given.y[i] * ball.outgoing_sign(j) * ball.clear_sign(i, j) != -1:
-        raise Rejected(f"the input of neuron {j + 1} on sample {i} may have the sign that is said")
-    return f"neuron {j + 1} has an input on sample {i} of the other sign than y_i v_j"
+        raise Rejected(f"the input of {neuron_name(j)} on sample {i} may have the sign that is said")
+    return f"{neuron_name(j)} has an input on sample {i} of the other sign than y_i v_j"
 
 
 def _unequal(ball: Ball, witness: dict[str, Any]) -> str:
     j, k = _pair(ball, fields(witness, "witness", ("neurons",)))
     if ball.outgoing_sign(j) * ball.outgoing_sign(k) != 1:
-        raise Rejected(f"neurons {j + 1} and {k + 1} have not clearly outgoing weights of one sign")
+        raise Rejected(f"{neuron_name(j, k)} have not clearly outgoing weights of one sign")
     if not _differ(ball, j, k):
-        raise Rejected(f"neurons {j + 1} and {k + 1} may be equal")
-    return f"neurons {j + 1} and {k + 1} have outgoing weights of one sign and are not equal"
+        raise Rejected(f"{neuron_name(j, k)} may be equal")
+    return f"{neuron_name(j, k)} have outgoing weights of one sign and are not equal"
 
 
 def _differ(ball: Ball, j: int, k: int) -> bool:
@@ -178,7 +167,7 @@ def _unequal_patterns(ball: Ball, witness: dict[str, Any]) -> str:
     j, k = _pair(ball, witness)
     for i in ball.tight():
         if not ball.clear_sign(i, j) == ball.clear_sign(i, k) != 0:
-            raise Rejected(f"the gates of neurons {j + 1} and {k + 1} on sample {i} may differ, or may be kinks")
+            raise Rejected(f"the gates of {neuron_name(j, k)} on sample {i} may differ, or may be kinks")
     return f"{said}, though their gates are"
 
 
@@ -250,18 +239,18 @@ def _breaks(ball: Ball, witness: dict[str, Any]) -> str:
         raise Rejected("the data have not a second coordinate of 1")
     for neuron in (j, k):
         if not ball.outgoing_sign(neuron):
-            raise Rejected(f"neuron {neuron + 1} may be dead")
+            raise Rejected(f"{neuron_name(neuron)} may be dead")
     (a, b), (c, d) = ball.row(j), ball.row(k)
     r = ball.radius
     if abs(a) <= r or abs(c) <= r or a * c < 0:
-        raise Rejected(f"neurons {j + 1} and {k + 1} may face different ways")
+        raise Rejected(f"{neuron_name(j, k)} may face different ways")
     # The places are -b / a and -d / c.
     if abs(b * c - d * a) <= r * (abs(a) + abs(b) + abs(c) + abs(d)) + 2 * r * r:
-        raise Rejected(f"neurons {j + 1} and {k + 1} may switch at one place")
+        raise Rejected(f"{neuron_name(j, k)} may switch at one place")
     for i in ball.tight():
         if not ball.clear_sign(i, j) == ball.clear_sign(i, k) != 0:
-            raise Rejected(f"neurons {j + 1} and {k + 1} may switch in different gaps, beside sample {i}")
-    return f"neurons {j + 1} and {k + 1} face one way and switch at two places of one gap"
+            raise Rejected(f"{neuron_name(j, k)} may switch in different gaps, beside sample {i}")
+    return f"{neuron_name(j, k)} face one way and switch at two places of one gap"
 
 
 def _no_linear_margin(ball: Ball, witness: dict[str, Any]) -> str:

@@ -22,9 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array, choice, dot, fields, squared_norm
+from harness.certificates.numbers import Rejected, array, choice, fields
 from harness.certificates.problems import Neuron, Theta
 from harness.problem.fields import FieldError
+from harness.problem.numbers import Vector, dot, less_components, squared_norm
 from harness.problem.problems import Problem
 
 # How far theta's own zeros may be from zero, relative to the sizes involved; squared, to do without roots.
@@ -73,7 +74,7 @@ def settle(structure: Structure, neurons: list[Neuron], theta: Theta) -> Theta:
     hidden, shift = list(theta[0]), Fraction(0)
     for neuron in neurons:
         w, v, s = neuron.w(theta), neuron.v(theta), structure.outgoing[neuron.index]
-        place = f"neuron {neuron.index + 1}"
+        place = neuron.name
         if s == 0:
             if v or any(w):
                 raise Rejected(f"the structure says that {place} is zero, and theta does not")
@@ -118,24 +119,11 @@ def _agree(w: Vector, neuron: Neuron, gates: list[int]) -> None:
         product = dot(w, patch)
         small = product**2 <= TOLERANCE**2 * length * squared_norm(patch)
         if small != (g == 0) or (g and product * g < 0):
-            raise Rejected(f"the input of neuron {neuron.index + 1} on sample {i} does not have the sign {g} in theta")
+            raise Rejected(f"the input of {neuron.name} on sample {i} does not have the sign {g} in theta")
 
 
 def _project(w: Vector, patches: list[Vector]) -> Vector:
-    """w less its components along the patches, by Gram-Schmidt; w itself where it is orthogonal already."""
+    """w less its components along the patches; w itself where it is orthogonal already."""
     if not any(dot(w, patch) for patch in patches):
         return w
-    basis: list[tuple[Vector, Fraction]] = []
-    for patch in patches:
-        rest = patch
-        for e, length in basis:
-            rest = _less(rest, dot(rest, e) / length, e)
-        if any(rest):
-            basis.append((rest, squared_norm(rest)))
-    for e, length in basis:
-        w = _less(w, dot(w, e) / length, e)
-    return w
-
-
-def _less(a: Vector, factor: Fraction, b: Vector) -> Vector:
-    return tuple(p - factor * q for p, q in zip(a, b, strict=True))
+    return less_components(w, patches)

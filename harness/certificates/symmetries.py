@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.certificates.numbers import Rejected, Vector, array, integer
+from harness.certificates.numbers import Rejected, array
+from harness.certificates.places import read_neuron
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network
+from harness.problem.numbers import Vector
+from harness.problem.places import layer_name, neuron_name
 
 Rotation = tuple[int, int, int]
 """(hidden layer, neuron, neuron), from 0."""
@@ -22,13 +25,12 @@ def read_rotations(value: object, field: str, network: Network) -> list[Rotation
     """[[layer, neuron, neuron], ...], all from 1.  Raises FieldError."""
     out: list[Rotation] = []
     for e, entry in enumerate(array(value, field)):
-        place = f"{field}[{e}]"
-        parts = array(entry, place, 3)
-        layer = integer(parts[0], place, 1, network.depth - 1)
-        j, k = (integer(part, place, 1, network.widths[layer]) for part in parts[1:])
+        at = f"{field}[{e}]"
+        layer, *both = array(entry, at, 3)
+        j, k = (read_neuron(layer, neuron, at, at, network) for neuron in both)
         if j == k:
-            raise FieldError(place, "a neuron cannot be rotated into itself")
-        out.append((layer - 1, j - 1, k - 1))
+            raise FieldError(at, "a neuron cannot be rotated into itself")
+        out.append((j.layer, j.neuron, k.neuron))
     return out
 
 
@@ -44,9 +46,8 @@ def pairs(network: Network, rotation: Rotation) -> list[tuple[int, int]] | None:
         (layer, network.patterns[layer][j], network.patterns[layer][k]),
         (layer + 1, [row[j] for row in above], [row[k] for row in above]),
     ):
-        used = [p for row in network.patterns[at] for p in row if p >= 0]
         for a, b in zip(first, second, strict=True):
-            if (a < 0) != (b < 0) or any(p >= 0 and used.count(p) != 1 for p in (a, b)):
+            if (a < 0) != (b < 0) or any(p >= 0 and p not in network.lone[at] for p in (a, b)):
                 return None
             if a >= 0:
                 found.append((offsets[at] + a, offsets[at] + b))
@@ -58,7 +59,7 @@ def tangent(network: Network, flat: Sequence[Fraction], rotation: Rotation) -> V
     turned = pairs(network, rotation)
     if turned is None:
         layer, j, k = rotation
-        raise Rejected(f"neurons {j + 1} and {k + 1} of layer {layer + 1} cannot be rotated")
+        raise Rejected(f"{neuron_name(j, k)} of {layer_name(layer)} cannot be rotated")
     out = [Fraction(0)] * len(flat)
     for a, b in turned:
         out[a], out[b] = -flat[b], flat[a]

@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.certificates.numbers import Rejected, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
+from harness.problem.numbers import squared_norm
 from harness.problem.problems import Problem
 
 # Terms from this order on are not looked at.
@@ -211,6 +212,11 @@ def bounds(network: Network, theta: Theta, radius: Fraction, start: int = 0) -> 
             orders.append(math.factorial(k) * total * steepest ** (layers - 1))
         found.append((orders[0], orders[1], orders[2]))
     return Bounds(*(tuple(f[k] for f in found) for k in range(3)))
+
+
+def norms(given: Problem) -> list[Fraction]:
+    """For every margin what the bounds of pre-activations are multiplied by: at least |x|."""
+    return [sqrt_up(squared_norm(given.x[sample])) for sample, _ in given.rows]
 
 
 def margin_norms(given: Problem) -> list[Fraction]:

@@ -19,21 +19,9 @@ from fractions import Fraction
 from typing import Any
 
 from harness.certificates.definite import positive_semidefinite
-from harness.certificates.numbers import (
-    Rejected,
-    Vector,
-    array,
-    choice,
-    dot,
-    fields,
-    number,
-    root_down,
-    root_up,
-    sqrt_down,
-    squared_norm,
-    vector,
-)
+from harness.certificates.numbers import Rejected, array, choice, fields, number, root_down, root_up, sqrt_down, vector
 from harness.certificates.taylor import sqrt_up
+from harness.problem.numbers import Vector, dot, squared_norm
 from harness.problem.predicates import signed
 from harness.problem.problems import Problem
 

@@ -7,7 +7,7 @@ f(1) and f(-1) are what the signs, each followed by the activation, make of 1 an
 x_ij; for relu z_ij = y_i max(0, s_j x_ij), since further hidden weights count only where they are positive.  Several
 neurons may have one coordinate (u . v - u' . v', say): of those with equal z one is enough, since |a + b|^p <= |a|^p +
 |b|^p for p <= 1.  A product costs at least (m/2) |beta_j|^(2/m), by the inequality of the means.  That is concave in
-|beta_j|, so that on each orthant the least cost on {z beta >= 1} is taken at a vertex: k coordinates are free and k
+|beta_j|, so that on each orthant the least value on {z beta >= 1} is taken at a vertex: k coordinates are free and k
 margins are 1, k = 1, 2, ....  The checker lists all of them, for every choice of signs, in exact arithmetic; the
 certificate is theta alone:
 
@@ -26,19 +26,10 @@ from itertools import combinations, product
 from math import comb
 
 from harness.certificates.answer import Checked
-from harness.certificates.numbers import (
-    GAP,
-    Rejected,
-    choice,
-    dot,
-    fields,
-    float_down,
-    float_up,
-    root_down,
-    squared_norm,
-)
+from harness.certificates.numbers import GAP, Rejected, choice, fields, float_down, float_up, least_positive, root_down
 from harness.certificates.parameters import read_theta
 from harness.problem.networks import Network
+from harness.problem.numbers import dot, squared_norm
 from harness.problem.problems import Problem
 
 MOST_VERTICES = 20_000
@@ -114,23 +105,21 @@ def check_vertices(given: Problem, certificate: object) -> Checked:
         raise Rejected("vertices are listed for diagonal networks only")
     if count(given.network, given.n) > MOST_VERTICES:
         raise Rejected(f"{count(given.network, given.n)} vertices are more than {MOST_VERTICES}")
-    lowest = min(given.margins(theta))
-    if lowest <= 0:
-        raise Rejected("theta has a margin that is not positive")
+    lowest = least_positive(given.margins(theta))
     m = given.network.depth
     # theta scaled to min q = 1 costs 1/2 |theta|^2 / lowest^(2/m)
-    worth = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2 / root_down(lowest**2, m)
+    value = sum((squared_norm(u) for u in theta), start=Fraction(0)) / 2 / root_down(lowest**2, m)
     least: Fraction | None = None
     for _, table in features(given):
         for beta in _vertices(table):
-            cost = Fraction(m, 2) * sum((root_down(b * b, m) for b in beta if b), start=Fraction(0))
-            least = cost if least is None else min(least, cost)
+            own = Fraction(m, 2) * sum((root_down(b * b, m) for b in beta if b), start=Fraction(0))
+            least = own if least is None else min(least, own)
     if least is None:
         raise Rejected("no vertex is feasible")
-    below, above = float_down(least), float_up(worth)
-    if least < (1 - GAP) * worth:
+    below, above = float_down(least), float_up(value)
+    if least < (1 - GAP) * value:
         raise Rejected(f"a vertex may cost {below:.12g}, less than (1 - 1e-9) times the value {above:.12g}")
-    gap = max(0.0, float_up(1 - least / worth))
+    gap = max(0.0, float_up(1 - least / value))
     return Checked(True, f"no vertex costs less than {below:.12g}", above, below, gap)
 
 

@@ -20,6 +20,9 @@ ABSENT, PRESENT = 1e-9, 1e-6
 # Multipliers that can differ by less than the first, of their sum, are unique; by more than the second, they are not.
 UNIQUE, VARIOUS = 1e-9, 1e-6
 
+# A coefficient nearer than the first to a slope, of their distance, is at its end; one farther than the second is not.
+END, INNER = 1e-9, 1e-6
+
 
 def not_held(limit: Limit, verdicts: Verdicts) -> bool | None:
     """No exact invariance keeps the flow in a subspace that is smaller than that of other starts."""
@@ -38,7 +41,19 @@ def concave_kinks(limit: Limit, verdicts: Verdicts) -> bool | None:
         return None
     (outgoing,) = point.problem.network.matrices(point.theta)[1]
     y = point.problem.y
-    return all(y[kink.sample] * outgoing[kink.neuron - 1] < 0.0 for kink in point.kinks if kink.sample in used)
+    places = [kink.place for kink in point.kinks if kink.place.sample in used]
+    return all(y[place.sample] * outgoing[place.neuron] < 0.0 for place in places)
+
+
+def inner_kinks(limit: Limit, verdicts: Verdicts) -> bool | None:
+    """Every kink (i, j) with lambda_i > 0 has a coefficient strictly between the slopes; that which the point has."""
+    point, used = verdicts.point, supported(limit)
+    if used is None:
+        return None
+    low, high = sorted((float(point.problem.network.slope), 1.0))
+    coefficients = [kink.coefficient for kink in point.kinks if kink.place.sample in used]
+    inside = min((min(c - low, high - c) for c in coefficients), default=high - low)
+    return True if inside > INNER * (high - low) else False if inside < END * (high - low) else None
 
 
 def dead_neuron(limit: Limit, verdicts: Verdicts) -> bool | None:
@@ -110,15 +125,14 @@ def _columns(point: Point) -> tuple[np.ndarray, np.ndarray]:
     active = np.flatnonzero(point.margins <= 1.0 + SLACK).tolist()
     columns = [gradients[i] for i in active]
     rows: list[np.ndarray] = []
-    kinks = [kink for kink in point.kinks if kink.sample in active and heights[0][kink.sample, kink.neuron - 1]]
-    for place, kink in enumerate(kinks):
-        i, j = kink.sample, kink.neuron - 1
+    kinks = [(i, j) for i, _, j in (kink.place for kink in point.kinks) if i in active and heights[0][i, j]]
+    for number, (i, j) in enumerate(kinks):
         column = np.zeros(network.size)
         for c, k in enumerate(network.patterns[0][j]):
             if k >= 0:
                 column[k] = (1.0 - float(network.slope)) * heights[0][i, j] * problem.x_float[i, c]
         columns.append(column)
         row = np.zeros(len(active) + len(kinks))
-        row[len(active) + place], row[active.index(i)] = 1.0, -1.0
+        row[len(active) + number], row[active.index(i)] = 1.0, -1.0
         rows.append(row)
     return np.array(columns).T, np.array(rows)

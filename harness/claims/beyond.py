@@ -12,6 +12,7 @@ from harness.claims.assumed import (
     dead_neuron,
     full_spectrum,
     gaps_meet,
+    inner_kinks,
     local_optimum,
     no_dead_neuron,
     not_held,
@@ -58,6 +59,7 @@ _NEAR = "n >= 2, (2 n - 3) zeta < R_min^2"
 _CLEAR = "n >= 2, delta < gamma^3 / (R + 2 gamma^2), R = R_max^2 / R_min^2, delta = (n - 1) zeta / R_min^2"
 _ORTHSEP = "x_i . x_k > 0 within a class, <= 0 between classes"
 _CONCAVE = "every kink (i, j) with lambda_i > 0 has y_i v_j < 0"
+_INNER = "every kink (i, j) with lambda_i > 0 has a Clarke coefficient strictly between the slopes"
 _HERE, _CITED = "docs/statements.md, section 7", "Frei et al. 2022 and 2023; sharper here"
 
 
@@ -315,13 +317,26 @@ _C = (
         "no two points are at right angles for a neuron, no exact invariance holds the flow in a smaller subspace, and "
         "no neuron is dead in the limit",
         "local optimum of (P)",
-        "open",
+        "refuted",
         _HERE,
         Decision(
             Networks("relu", "unshared", (2, 2)),
             locally_optimal,
             (not_held, no_dead_neuron),
             data=predicates.no_right_angles,
+        ),
+    ),
+    Claim(
+        "depth2-relu-inner-kinks-local",
+        "depth 2, no shared weights, relu",
+        f"no exact invariance holds the flow in a smaller subspace, no neuron is dead in the limit, and {_INNER}",
+        "local optimum of (P)",
+        "open",
+        _HERE,
+        Decision(
+            Networks("relu", "unshared", (2, 2)),
+            locally_optimal,
+            (not_held, no_dead_neuron, inner_kinks),
         ),
     ),
     Claim(
@@ -448,7 +463,7 @@ _D = (
         Decision(
             Networks("leaky_relu", "fully connected", (2, None), slopes=(0, 1)),
             locally_optimal,
-            start=predicates.no_zero_neuron,
+            start=predicates.no_idle_neuron,
         ),
     ),
 )

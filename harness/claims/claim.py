@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.claims.conclusions import All, Decision, Optimal, is_proven
 from harness.claims.stated import Stated
+from harness.optimisers.descents import Descent
 from harness.problem.later import later
 
 if TYPE_CHECKING:
@@ -57,14 +58,19 @@ class Claim:
         return type(name, (Violation,), {"__doc__": f"The claim {self.id} failed.", "__module__": __name__})
 
     def applies(self, network: Network) -> bool:
-        """Whether the claim speaks of this network."""
-        return network in self.decided_by.networks
+        """Whether the claim speaks of the flows of this network."""
+        return self.decided_by.trained is None and network in self.decided_by.networks
 
     def speaks_of(self, instance: Instance) -> bool:
-        """Whether it speaks of the network, the data and the start."""
+        """Whether it speaks of the network, the data and the start, and of the optimiser where it is about one."""
         decision = self.decided_by
+        if isinstance(instance, Descent):
+            about = decision.trained is not None and decision.trained.of(instance)
+        else:
+            about = decision.trained is None
         return (
-            self.applies(instance.network)
+            about
+            and instance.network in decision.networks
             and (decision.data is None or decision.data(instance.problem))
             and (decision.start is None or decision.start(instance))
         )

@@ -16,6 +16,7 @@ from harness.problem.networks import Activation, Network
 from harness.problem.predicates import Data, Start, is_circulant, is_diagonal, is_scalar, outputs_are_signs
 
 if TYPE_CHECKING:
+    from harness.claims.trained import Trained
     from harness.oracles import Verdict, Verdicts
     from harness.problem.limits import Limit
 
@@ -88,6 +89,7 @@ class Decision:
     assumptions: of the limit, keys of Verdicts.assumptions or functions (assumed.py).
     data, start: what is assumed of these; recorded: whether the claim is about the flow's recorded path.
     separates: for a claim about that, whether the flow from an instance is said to separate the data.
+    trained: what decides a claim that is about an optimiser and not about the flow.
     """
 
     networks: Networks
@@ -97,6 +99,7 @@ class Decision:
     start: Start | None = None
     recorded: bool = False
     separates: Start | None = None
+    trained: Trained | None = None
 
     def assumed(self, limit: Limit, verdicts: Verdicts) -> bool | None:
         """Whether the assumptions on the limit hold, None if not known."""

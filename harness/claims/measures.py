@@ -6,8 +6,9 @@ Everything is relative to its own scale.  w_j and v_j are the weights into and o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -99,45 +100,52 @@ def other_gates(limit: Limit) -> Measured | None:
 # --- values ---
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What a formula says of the value, with multipliers, the points that attain it, and the rest of a witness."""
+
+    value: float
+    alpha: np.ndarray
+    points: list[np.ndarray]
+    more: dict[str, Any]
+
+
 def below_mirrored(limit: Limit) -> Measured | None:
     """Of the value being at least 2 norm(w^) / (1 + gamma)."""
-    return _below_svms(limit, "mirrored")
+    return _below(limit, "mirrored", _svms(limit, "mirrored"))
 
 
 def above_mirrored(limit: Limit) -> Measured | None:
     """Of its being at most that."""
-    return _above_svms(limit, "mirrored")
+    return _above(limit, "mirrored", _svms(limit, "mirrored"))
 
 
 def below_classes(limit: Limit) -> Measured | None:
     """Of the value being at least (m/2) (norm(w+)^(2/m) + norm(w-)^(2/m))."""
-    return _below_svms(limit, "classes")
+    return _below(limit, "classes", _svms(limit, "classes"))
 
 
 def above_classes(limit: Limit) -> Measured | None:
     """Of its being at most that."""
-    return _above_svms(limit, "classes")
+    return _above(limit, "classes", _svms(limit, "classes"))
 
 
-def _below_svms(limit: Limit, formula: str) -> Measured | None:
-    found = _svms(limit, formula)
+def _below(limit: Limit, formula: str, found: _Said | None) -> Measured | None:
     if found is None:
         return None
-    said, alpha, _ = found
-    return Measured(1.0 - _point(limit).value / said, {"formula": formula, "alpha": _texts(alpha)})
+    witness = {"formula": formula, "alpha": _texts(found.alpha), **found.more}
+    return Measured(1.0 - _point(limit).value / found.value, witness)
 
 
-def _above_svms(limit: Limit, formula: str) -> Measured | None:
-    found = _svms(limit, formula)
+def _above(limit: Limit, formula: str, found: _Said | None) -> Measured | None:
     if found is None:
         return None
-    said, _, vectors = found
-    points = [_texts(w * (1.0 + ROOM)) for w in vectors]
-    return Measured(_point(limit).value / said - 1.0, {"formula": formula, "points": points})
+    witness = {"formula": formula, "points": [_texts(w * (1.0 + ROOM)) for w in found.points], **found.more}
+    return Measured(_point(limit).value / found.value - 1.0, witness)
 
 
-def _svms(limit: Limit, formula: str) -> tuple[float, np.ndarray, list[np.ndarray]] | None:
-    """What the formula says, with multipliers and the SVM vectors of its parts."""
+def _svms(limit: Limit, formula: str) -> _Said | None:
+    """Its points are the SVM vectors of its parts."""
     problem = _point(limit).problem
     z, y, m = problem.y_float[:, None] * problem.x_float, problem.y_float, problem.network.degree
     parts = [np.arange(problem.n)] if formula == "mirrored" else [np.flatnonzero(y == s) for s in (1, -1) if s in y]
@@ -151,31 +159,21 @@ def _svms(limit: Limit, formula: str) -> tuple[float, np.ndarray, list[np.ndarra
         norms.append(float(np.linalg.norm(vector)))
         vectors.append(vector / (z[part] @ vector).min())
     if formula == "mirrored":
-        return 2.0 * norms[0] / (1.0 + float(problem.network.slope)), alpha, vectors
-    return 0.5 * m * sum(a ** (2.0 / m) for a in norms), alpha, vectors
+        return _Said(2.0 * norms[0] / (1.0 + float(problem.network.slope)), alpha, vectors, {})
+    return _Said(0.5 * m * sum(a ** (2.0 / m) for a in norms), alpha, vectors, {})
 
 
 def below_orthant(limit: Limit) -> Measured | None:
     """Of the value being at least the least norm_1(beta) with z_i . beta >= 1 in the orthant of the start."""
-    found = _orthant(limit)
-    if found is None:
-        return None
-    said, alpha, _, signs = found
-    off = 1.0 - _point(limit).value / said
-    return Measured(off, {"formula": "orthant", "alpha": _texts(alpha), "signs": signs})
+    return _below(limit, "orthant", _orthant(limit))
 
 
 def above_orthant(limit: Limit) -> Measured | None:
     """Of its being at most that."""
-    found = _orthant(limit)
-    if found is None:
-        return None
-    said, _, beta, signs = found
-    off = _point(limit).value / said - 1.0
-    return Measured(off, {"formula": "orthant", "points": [_texts(beta * (1.0 + ROOM))], "signs": signs})
+    return _above(limit, "orthant", _orthant(limit))
 
 
-def _orthant(limit: Limit) -> tuple[float, np.ndarray, np.ndarray, list[int]] | None:
+def _orthant(limit: Limit) -> _Said | None:
     from scipy.optimize import linprog
 
     problem, signs = _point(limit).problem, list(orthant(limit.instance))
@@ -188,7 +186,7 @@ def _orthant(limit: Limit) -> tuple[float, np.ndarray, np.ndarray, list[int]] | 
     lowest = float((z @ beta).min())
     if not lowest > 0.5:
         return None
-    return float(solved.fun), alpha, beta * np.array(signs) / min(lowest, 1.0), signs
+    return _Said(float(solved.fun), alpha, [beta * np.array(signs) / min(lowest, 1.0)], {"signs": signs})
 
 
 def left_orthant(limit: Limit) -> Measured:

@@ -23,6 +23,7 @@ from harness.claims.conclusions import (
     layers_locally_optimal,
     locally_optimal,
 )
+from harness.claims.optimisers import DESCENTS
 from harness.claims.recorded import (
     above_the_floor,
     balanced,
@@ -253,7 +254,7 @@ _TABLE = (
     ),
 )
 
-CLAIMS = {claim.id: claim for claim in (*_TABLE, *BEYOND)}
+CLAIMS = {claim.id: claim for claim in (*_TABLE, *BEYOND, *DESCENTS)}
 
 
 def register(claim: Claim) -> Claim:

@@ -40,14 +40,14 @@ def drive(
         return follow_all(instances, settings or Settings(), record, workers)
     if device == "cpu":
         return [follow(instance, settings or Settings(), record=record) for instance in instances]
-    _check_device(device)
+    check_device(device)
     # torch takes a second to import, and the compiled trainer does without
     from harness.flow.batched.follow import follow_batch
 
     return follow_batch(instances, settings, device, record=record)
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
     """Raises FieldError unless torch can compute with float64 there."""
     import torch
 

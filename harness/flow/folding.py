@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.problem.instances import Instance
-from harness.problem.kkt import Kink, between
+from harness.problem.kkt import between
 from harness.problem.networks import Network, preactivations
+from harness.problem.places import Kink, Place
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 
@@ -41,11 +42,11 @@ class Folded:
             for own, layer in zip(signs, inputs, strict=False):
                 own[row] = [(a > 0) - (a < 0) for a in layer]
         zeros = [
-            Kink(i, layer + 1, j + 1, between(network, 0.0))
+            Kink(Place(i, layer, j), between(network, 0.0))
             for layer, own in enumerate(signs if network.kinked else ())
             for i, j in np.argwhere(own == 0).tolist()
         ]
-        moved = [replace(kink, layer=kink.layer + self.layers) for kink in point.kinks]
+        moved = [replace(kink, place=kink.place._replace(layer=kink.place.layer + self.layers)) for kink in point.kinks]
         return replace(
             point, problem=problem, theta=(*fixed, *point.theta), signs=(*signs, *point.signs), kinks=(*zeros, *moved)
         )

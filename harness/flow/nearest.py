@@ -8,6 +8,8 @@ point, once it has been scaled up so that the least margins lead, and its limit 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from harness.flow.compiled.field import no_slides
@@ -17,9 +19,10 @@ from harness.flow.follow import follow
 from harness.flow.kinks.gates import Gates
 from harness.flow.run import BELIEVED
 from harness.flow.settling.directions import spanned_by
-from harness.flow.settling.polish import FAILED, polish
+from harness.flow.settling.polish import FAILED, SOLVED, polish
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import Undecided
+from harness.problem.evaluation import evaluate
 from harness.problem.instances import Instance
 from harness.problem.numbers import exact_rows
 from harness.problem.points import Point
@@ -28,6 +31,8 @@ from harness.problem.points import Point
 MOST = 400
 # The least margin that the softmax sees: the larger, the fewer of the other margins count as active.
 LED = 8.0
+HELD, BESIDE = 6, 0.05  # kinks at most that are held, and how near: the input relative to the norms that bound it
+DEPENDENT = 1e-9  # of the largest singular value of some normals: those of dependent ones
 _SHARPNESS = (2e4, 2e3, 200.0, 60.0, 20.0, 8.0)
 
 
@@ -45,14 +50,52 @@ def nearest_kkt(point: Point) -> Point | None:
     return follow(_instance(point, LED)).point
 
 
+def steady_kkt(point: Point) -> Point | None:
+    """The nearest KKT point within the gates of the point that no direction within these gates leaves, if any.
+
+    It may lie on the nearest kinks of the first trained layer: they are held, one more at a time, where there is none
+    without.  None also where the network is too large for it.
+    """
+    network = point.problem.network
+    if network.size + len(point.problem.rows) > MOST:
+        return None
+    folded = fold(_instance(point, 1.0))
+    for basis in _faces(folded.instance) if folded.instance is not None else ():
+        if found := _polished(folded, basis, saddles=False):
+            return min(found, key=lambda reached: point.distance_to(reached))
+    return None
+
+
+def _faces(instance: Instance) -> Iterator[np.ndarray]:
+    """Orthonormal bases (N, r): of everything, then of what leaves the nearest kink, the nearest two, ... as it is."""
+    network = instance.network
+    yield np.eye(network.size)
+    if not network.kinked:
+        return
+    gates, at = Gates(instance, wiring(network)), evaluate(network, instance.theta0_float, instance.problem.inputs)
+    lengths = np.linalg.norm(at.inputs[0], axis=1)[:, None] * np.linalg.norm(at.matrices[0], axis=1)[None, :]
+    near = np.abs(at.preactivations[0]) / np.where(lengths > 0.0, lengths, np.nan)
+    normals = list[np.ndarray]()
+    for place in np.argsort(near, axis=None, kind="stable")[:HELD]:
+        row, unit = divmod(int(place), near.shape[1])
+        if not near[row, unit] <= BESIDE:
+            return
+        normals.append(np.array([float(a) for a in gates.normal(row, gates.first[unit])]))
+        _, sizes, directions = np.linalg.svd(np.array(normals))
+        yield directions[np.count_nonzero(sizes > DEPENDENT * sizes[0]) :].T.copy()
+
+
 def _instance(point: Point, sharpness: float) -> Instance:
     """The flow that starts at the point with this least margin."""
     theta = point.problem.network.scaled(point.theta, sharpness ** (1.0 / point.problem.network.degree))
     return Instance(point.problem, "exponential", exact_rows([u.tolist() for u in theta], "theta"))
 
 
-def _polished(folded: Folded) -> list[Point]:
-    """KKT points within the gates of the start.  Where one of its pre-activations is zero, the gate is off."""
+def _polished(folded: Folded, basis: np.ndarray | None = None, saddles: bool = True) -> list[Point]:
+    """KKT points within the gates of the start.  Where one of its pre-activations is zero, the gate is off.
+
+    basis: orthonormal (N, r), the directions in which they are sought, all if it is None.
+    """
     instance, found = folded.instance, list[Point]()
     if instance is None:
         return found
@@ -60,12 +103,13 @@ def _polished(folded: Folded) -> list[Point]:
     gates = Gates(instance, wiring(network))
     if gates.kinked:
         gates.start()
-    directions, curved = spanned_by(np.eye(network.size)), no_slides(network.size).curved
+    directions = spanned_by(np.eye(network.size) if basis is None else basis)
+    curved = no_slides(network.size).curved
     for sharpness in _SHARPNESS:
         theta = network.flat(instance.theta0_float) * sharpness ** (1.0 / network.degree)
         q, multipliers = np.empty((2, len(gates.gates)))
         code, _ = polish(gates.cell, theta, directions, curved, q, multipliers)
-        if code == FAILED:
+        if code == FAILED or (code != SOLVED and not saddles):
             continue
         try:
             settled = settle(instance, theta, multipliers, gates)

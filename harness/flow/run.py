@@ -20,7 +20,7 @@ from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import wiring
 from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
 from harness.flow.invariants.subspaces import Invariants, Subspace
-from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
@@ -295,7 +295,7 @@ class Run:
         )
         self._changed()
 
-    def _passes(self, pair: Pair, theta: np.ndarray) -> bool:
+    def _passes(self, pair: SampleUnit, theta: np.ndarray) -> bool:
         """Go through a kink of which both sides point the same way, if nothing but its gate changes.
 
         By far the most frequent event.  Where V was everything that moves it still is: it contains all of V that lies
@@ -317,7 +317,7 @@ class Run:
         self._changed()
         return True
 
-    def _tell(self, pair: Pair, gate: str) -> None:
+    def _tell(self, pair: SampleUnit, gate: str) -> None:
         row, unit = pair
         sample = self.instance.problem.rows[row][0]
         if row and self.instance.problem.rows[row - 1][0] == sample:
@@ -333,7 +333,7 @@ class Run:
         # what passed the second-order test under the gates before may be a saddle under these
         self.approach.forget()
 
-    def _moves(self, pair: Pair, theta: np.ndarray) -> bool:
+    def _moves(self, pair: SampleUnit, theta: np.ndarray) -> bool:
         """Whether a deeper pre-activation can move at all within the invariant subspace."""
         normal = self.gates.curved_normal(pair, theta)
         return float(np.abs(normal @ self.subspace.basis).max()) > FIXED * float(np.abs(normal).max() + SMALLEST_NORMAL)

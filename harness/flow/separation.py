@@ -17,7 +17,7 @@ from scipy.optimize import linprog
 
 from harness.problem.elimination import echelon
 from harness.problem.instances import Instance
-from harness.problem.networks import Network, preactivations
+from harness.problem.networks import preactivations
 
 _SUPPORT = 1e-9  # of weights that sum to 1: what the linear program means by zero; the proof itself is exact
 _TINY = 1e-300  # keeps a divisor from zero
@@ -86,7 +86,7 @@ def _wrong_for_ever(instance: Instance) -> int | None:
 
 def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
     """alpha >= 0, not 0, with sum alpha_i y_i x_i = 0 exactly on what reaches an output, if there is one."""
-    seen, margins = reaching(instance.network), instance.problem.rows
+    seen, margins = instance.network.reaching, instance.problem.rows
     rows = [[seed[k] * instance.x[i][c] for k, c in seen] for i, seed in margins]
     count = len(rows)
     if not seen:
@@ -108,14 +108,6 @@ def gordan(instance: Instance) -> tuple[Fraction, ...] | None:
     for i, a in zip(support, alpha, strict=True):
         out[i] = a
     return tuple(out)
-
-
-def reaching(network: Network) -> list[tuple[int, int]]:
-    """The outputs, and the coordinates of x from which a path leads to them."""
-    live = {(k, k) for k in range(network.outputs)}
-    for pattern in reversed(network.patterns):
-        live = {(output, c) for output, r in live for c, k in enumerate(pattern[r]) if k >= 0}
-    return sorted(live)
 
 
 def _null_vector(rows: list[list[Fraction]]) -> tuple[Fraction, ...] | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from harness.harvest.run import Harvested, huntable, run_harvest
+from harness.problem.later import at_first_use
 
 if TYPE_CHECKING:
     from harness.harvest.finding import Finding
@@ -24,15 +24,12 @@ __all__ = [
 ]
 
 # Loaded when first used: a command line with a mistake in it need not wait for the trainer's compiler.
-_HOME = {
-    "Finding": "finding",
-    "hunt": "search",
-    "rebuild": "pages",
-    "renew": "renewal",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'harness.harvest' has no attribute {name!r}")
-    return getattr(import_module(f"harness.harvest.{_HOME[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Finding": "harness.harvest.finding",
+        "hunt": "harness.harvest.search",
+        "rebuild": "harness.harvest.pages",
+        "renew": "harness.harvest.renewal",
+    },
+)

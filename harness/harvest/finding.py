@@ -23,7 +23,7 @@ from harness.oracles import Verdict, Verdicts
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.proofs import proof_of_flow
-from harness.records.record import INSTANCE, RECORD, Record
+from harness.records.record import Record
 
 FORMAT = 1
 # What decides which instance is found and what its limit is, down to the last bit.
@@ -85,14 +85,8 @@ class Finding:
             data["flow"] = dict(self.flow)
         if self.robustness is not None:
             data["robustness"] = dict(self.robustness)
-        folder = f"reports/{Record(data).folder}"
-        data["replay"] = {
-            "verify": f"marginalia verify {folder}/{RECORD}",
-            "check": f"marginalia check {folder}/{INSTANCE}",
-            "harvest": f"marginalia harvest --claim {self.claim} --seed {self.seed} --out reports",
-        }
-        data["found"] = {"seed": self.seed, "examples": self.examples, "software": _software()}
-        return Record(data)
+        found = {"seed": self.seed, "examples": self.examples, "software": _software()}
+        return Record(data | {"replay": Record(data | {"found": found}).commands, "found": found})
 
 
 def mechanism_of(verdicts: Verdicts, verdict: Verdict) -> str | None:

@@ -234,8 +234,10 @@ def _pool(
         futures: dict[_Hunt, Future[Harvested]] = {hunt: pool.submit(_work, *hunt, out, seed) for hunt in hunts}
         pending = set(futures.values())
         while pending:
-            _, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            over, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             _pass_on(lines, progress)
+            if over:
+                progress(f"{len(pending)} of {len(futures)} hunts to go")
         _pass_on(lines, progress)
         killed = False
         for hunt, future in futures.items():

@@ -32,7 +32,7 @@ from harness.harvest.shrink import shrink
 from harness.harvest.spaces import ANYTHING, SPACES, Quarry, space, within
 from harness.problem.instances import Instance
 from harness.problem.sizes import Sizes, rank
-from harness.report.words import counted
+from harness.show.lines import count
 
 ROUNDS = 12
 # Instances in one example of Hypothesis, which has as much to do for one as for ten.
@@ -150,7 +150,7 @@ class Hunter:
         its = Sizes.of(instance)
         self.progress(
             f"{self.driven} instances, a {'robust' if kind else 'fragile'} counterexample with "
-            f"{counted(its.points, 'point')}, {counted(its.neurons, 'neuron')}, {counted(its.dimensions, 'dimension')}"
+            f"{count(its.points, 'point')}, {count(its.neurons, 'neuron')}, {count(its.dimensions, 'dimension')}"
             f"{', its flow proven' if measured.flow is not None else ''}"
         )
         return kind

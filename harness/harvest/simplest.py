@@ -34,8 +34,8 @@ def simplest(problem: Problem, certificate: Certificate, accepted: Callable[[Cer
     limit, layers = exact(certificate["theta"]), layers_of(certificate)
     free = better_of(certificate)
     # The limit's least margin is 1, but for rounding.
-    worth = value(tuple(limit[layer] for layer in layers))
-    cap = worth - KEPT * (worth - value(free))
+    reached = value(tuple(limit[layer] for layer in layers))
+    cap = reached - KEPT * (reached - value(free))
     for rows in _candidates(free, cap):
         theta = list(limit)
         for layer, row in zip(layers, rows, strict=True):
@@ -50,14 +50,14 @@ def simplest(problem: Problem, certificate: Certificate, accepted: Callable[[Cer
 
 
 def _candidates(free: Exact, cap: Fraction) -> Iterator[Exact]:
-    """Points next to this one that cost at most the cap, in their order."""
+    """Points next to this one of at most this value, in their order."""
     numbers = [a for row in free for a in row]
     if sum(map(bool, numbers)) > MOST:
         return
     for denominator in DENOMINATORS:
         choices = product(*(_neighbours(a, denominator) for a in numbers))
-        for cost, choice in sorted((value((choice,)), choice) for choice in choices):
-            if cost > cap:
+        for own, choice in sorted((value((choice,)), choice) for choice in choices):
+            if own > cap:
                 break
             rest = iter(choice)
             yield tuple(tuple(next(rest) for _ in row) for row in free)

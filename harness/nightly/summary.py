@@ -9,7 +9,8 @@ from pathlib import Path
 
 from harness.nightly.violations import Violation
 from harness.records.writing import replace
-from harness.report.words import counted, table
+from harness.report.words import table
+from harness.show.lines import count
 
 JSON, MARKDOWN = "summary.json", "summary.md"
 _COLUMNS = ("held", "violated", "undecided", "outside", "not unique", "not separating")
@@ -40,7 +41,7 @@ class Summary:
 
     def markdown(self) -> str:
         """For a person, in a terminal as well as on a forge."""
-        rounds = counted(len(self.seeds), "round")
+        rounds = count(len(self.seeds), "round")
         seeds = f", seeds {self.seeds[0]} to {self.seeds[-1]}" if self.seeds else ""
         blocks = [f"{rounds} of hunting{seeds}{'; stopped before its time' if self.stopped else ''}."]
         if self.counts:

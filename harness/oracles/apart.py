@@ -95,8 +95,9 @@ class Apart:
             self.gates = np.ones((self.n, self.k), dtype=int)
         self.slopes = np.where(self.gates > 0, 1.0, np.where(self.gates < 0, self.slope, 0.0))
         for kink in point.kinks:
-            if self.sign[kink.neuron - 1]:
-                self.slopes[kink.sample, kink.neuron - 1] = kink.coefficient
+            i, _, j = kink.place
+            if self.sign[j]:
+                self.slopes[i, j] = kink.coefficient
         self.kinks = self.kinked and bool((self.gates[:, self.sign != 0] == 0).any())
         self.dead = [j for j in self.live if not self.sign[j] and point.problem.network.trained[1]]
 

@@ -18,6 +18,7 @@ import numpy as np
 from harness.certificates.exists import fed_inputs, free_parameters, moves
 from harness.oracles.exact import exact_theta
 from harness.problem.networks import preactivations
+from harness.problem.places import Place
 from harness.problem.points import Point
 
 NAMES = ("nonzero_weights", "nonzero_weight_vectors", "nonzero_inputs")
@@ -80,10 +81,11 @@ def _zero_weights(point: Point) -> tuple[set[int], set[int]]:
     theta, signs = _exact(point)
     if signs is not None and not point.problem.network.slope:
         # A kink with coefficient 0 passes no gradient on.
-        held = {(k.sample, k.layer - 1, k.neuron - 1) for k in point.kinks if k.coefficient > SMALL}
+        held = {kink.place for kink in point.kinks if kink.coefficient > SMALL}
         signs = tuple(
             tuple(
-                tuple(s if s or (i, layer, j) in held else -1 for j, s in enumerate(row)) for i, row in enumerate(block)
+                tuple(s if s or Place(i, layer, j) in held else -1 for j, s in enumerate(row))
+                for i, row in enumerate(block)
             )
             for layer, block in enumerate(signs)
         )
@@ -93,7 +95,7 @@ def _zero_weights(point: Point) -> tuple[set[int], set[int]]:
 
 def _inputs(point: Point) -> bool | None:
     places = [
-        (int(i), layer, int(j)) for layer, block in enumerate(point.signs or ()) for i, j in np.argwhere(block == 0)
+        Place(i, layer, j) for layer, block in enumerate(point.signs or ()) for i, j in np.argwhere(block == 0).tolist()
     ]
     if not places:
         return True
@@ -102,23 +104,24 @@ def _inputs(point: Point) -> bool | None:
     used = _used(point)
     low, high = sorted((float(network.slope), 1.0))
     sliding = {
-        (kink.sample, kink.layer - 1, kink.neuron - 1)
+        kink.place
         for kink in point.kinks
-        if low + SMALL < kink.coefficient < high - SMALL and kink.sample in used
+        if low + SMALL < kink.coefficient < high - SMALL and kink.place.sample in used
     }
-    for i, layer, j in places:
+    for place in places:
+        i, layer, j = place
         x = point.problem.x[point.problem.rows[i][0]]
         if not any(network.trained[: layer + 1]):
             held = not preactivations(network, theta, x)[layer][j]
         else:
             live = fed_inputs(network, theta, x, signs, i)
-            held = (i, layer, j) in sliding or not moves(network, theta, layer, j, live)
-        if held or _orthogonal(point, used, (i, layer, j)):
+            held = place in sliding or not moves(network, theta, layer, j, live)
+        if held or _orthogonal(point, used, place):
             return False
     return None
 
 
-def _orthogonal(point: Point, used: list[int], place: tuple[int, int, int]) -> bool:
+def _orthogonal(point: Point, used: list[int], place: Place) -> bool:
     """Whether a first-layer input is zero at any KKT point with these gates.
 
     The neuron's weights are then a combination of its patches on the points it passes on, all at right angles to this.
@@ -126,10 +129,9 @@ def _orthogonal(point: Point, used: list[int], place: tuple[int, int, int]) -> b
     i, layer, j = place
     problem = point.problem
     row, passes = problem.network.patterns[0][j], bool(problem.network.slope)
-    everything = [k for line in problem.network.patterns[0] for k in line if k >= 0]
-    if layer or any(k >= 0 and everything.count(k) != 1 for k in row):
+    if layer or not problem.network.lone[0].issuperset(problem.network.incoming(0, j)):
         return False
-    on = {kink.sample for kink in point.kinks if (kink.layer, kink.neuron) == (1, j + 1) and kink.coefficient > SMALL}
+    on = {kink.place.sample for kink in point.kinks if kink.place.hidden == place.hidden and kink.coefficient > SMALL}
     signs = np.asarray(point.signs[0])
     columns = [c for c, k in enumerate(row) if k >= 0]
     x = [problem.x[sample] for sample, _ in problem.rows]

@@ -20,11 +20,12 @@ from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds
 from harness.oracles.dead import DeadNeuron, Pull, Wakes, dead_neurons
 from harness.oracles.exact import between, exact_theta, header
-from harness.oracles.expansion import Expansion, Place
+from harness.oracles.expansion import Expansion
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.evaluation import evaluate
 from harness.problem.numbers import as_json
+from harness.problem.places import HiddenNeuron, Place
 
 MAX_KINKS = 8
 # Multipliers less than this share of the largest are taken for zero.
@@ -54,9 +55,11 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
     dead = dead_neurons(near)
     skipped = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if not a} if mixed else set()
     kept = {near.leaders[i] for i in near.active if i not in skipped}
-    done = {(near.leaders[i], layer, j) for i, layer, j in mixed}
+    done = {place._replace(sample=near.leaders[place.sample]) for place in mixed}
     places = [
-        place for place in (*near.loud, *near.quiet) if place[1:] not in dead and place not in done and place[0] in kept
+        place
+        for place in (*near.loud, *near.quiet)
+        if place.hidden not in dead and place not in done and place.sample in kept
     ]
     if len(places) > (MAX_KINKS if split else 0):
         return Verdict("undecided", point.value, None, f"{len(places)} kinks are too many to go through")
@@ -75,7 +78,7 @@ def _attempt(near: Expansion, mixed: Mapping[Place, float], certify: bool, split
         **header(exact_theta(near.network, point.theta), "ball", "local"),
         "signs": [s.tolist() for s in near.signs] if near.signs else None,
         "radius": as_json(_short(radius)),
-        "rotations": [[layer + 1, j + 1, k + 1] for layer, j, k in rotations],
+        "rotations": [[*HiddenNeuron(layer, j).as_json(), k + 1] for layer, j, k in rotations],
         "tree": tree,
     }
     reason = "the augmented Lagrangian is convex next to the limit"
@@ -109,11 +112,11 @@ def _mixed(near: Expansion) -> dict[Place, float]:
     By margin; all margins with a multiplier of a sample, or none.  Those of parallel neurons are made equal.
     """
     weighty = {i for i, a in zip(near.active, near.multipliers.tolist(), strict=True) if a}
-    own = {p: _snapped(near, c) for p, c in near.own(near.loud).items() if p[0] in weighty}
-    if any(p[0] == q[0] and p[1] < q[1] for p, q in itertools.permutations(own, 2)):
+    own = {p: _snapped(near, c) for p, c in near.own(near.loud).items() if p.sample in weighty}
+    if any(p.sample == q.sample and p.layer < q.layer for p, q in itertools.permutations(own, 2)):
         own = _independent(near, own)
-    heights = {i: _heights(near, i, own) for i in {p[0] for p in own}}
-    base = {p: float(heights[p[0]][p[1]][p[2]]) for p in own}
+    heights = {i: _heights(near, i, own) for i in {p.sample for p in own}}
+    base = {p: float(heights[p.sample][p.layer][p.neuron]) for p in own}
     side = side_of(near.network)
     found = {p: c for p, c in own.items() if side * base[p] < -1e-9}
     for layer, width in enumerate(near.network.widths[1:-1] if found else ()):
@@ -121,18 +124,20 @@ def _mixed(near: Expansion) -> dict[Place, float]:
             if pairs(near.network, (layer, j, k)) is None or (near.signs[layer][:, j] != near.signs[layer][:, k]).any():
                 continue
             for i in weighty:
-                first, second = (i, layer, j), (i, layer, k)
+                first, second = Place(i, layer, j), Place(i, layer, k)
                 if first in found and second in found and abs(found[first] - found[second]) < 1e-6:
                     found[second] = found[first]
-    for i, layer, j in sorted((p for p in own if p not in found), key=lambda p: -p[1]):
+    for place in sorted((p for p in own if p not in found), key=lambda p: -p.layer):
+        i = place.sample
         gates: dict[tuple[int, int], Any] = {
             (k, r): near.gate(s > 0) for k, block in enumerate(near.signs) for r, s in enumerate(block[i].tolist()) if s
         }
-        gates |= {(k, r): c for (row, k, r), c in found.items() if row == i}
-        if cut_off(near.network, gates, (layer, j)):
-            found[i, layer, j] = near.below
-    left = {(near.leaders[i], layer, j) for i, layer, j in own if (i, layer, j) not in found}
-    return {(i, layer, j): c for (i, layer, j), c in found.items() if (near.leaders[i], layer, j) not in left}
+        gates |= {p.hidden: c for p, c in found.items() if p.sample == i}
+        if cut_off(near.network, gates, place.hidden):
+            found[place] = near.below
+    leading = {p: p._replace(sample=near.leaders[p.sample]) for p in own}
+    left = {leading[p] for p in own if p not in found}
+    return {p: c for p, c in found.items() if leading[p] not in left}
 
 
 def _snapped(near: Expansion, c: float) -> float:
@@ -185,11 +190,11 @@ class _Leaf:
         gates: Mapping[Place, int],
         mixed: Mapping[Place, float],
         rotations: list[tuple[int, int, int]],
-        dead: list[tuple[int, int]],
+        dead: list[HiddenNeuron],
     ) -> None:
         self.near, self.mixed = near, mixed
         # Dead neurons have trees of their own; a gate of 0 leaves them out of this one.
-        dormant = {p: 0.0 for p in near.quiet if p[1:] in dead}
+        dormant = {p: 0.0 for p in near.quiet if p.hidden in dead}
         local = near.smooth({**near.sided(gates), **mixed, **dormant})
         sides = {p: 1.0 if gate else -1.0 for p, gate in gates.items()}
         split = [p for p in near.loud if p in gates]
@@ -215,8 +220,8 @@ class _Leaf:
             outer += np.outer(normals[p], normals[p])
         low, high = sorted((near.below, 1.0))
         self.squares = [p for p, c in mixed.items() if low + 1e-6 < c < high - 1e-6 and self._lowest(p)]
-        self.squares = [p for p in self.squares if self.alpha[p[0]]]
-        bent = [local.kinks[near.leaders[i], layer, j][0] for i, layer, j in self.squares]
+        self.squares = [p for p in self.squares if self.alpha[p.sample]]
+        bent = [local.kinks[p._replace(sample=near.leaders[p.sample])][0] for p in self.squares]
         square = sum((np.outer(n, n) for n in bent), start=np.zeros_like(outer))
         turned = sum(
             (np.outer(t, t) for t in (_tangent(near, *rotation) for rotation in rotations)), start=np.zeros_like(outer)
@@ -240,7 +245,7 @@ class _Leaf:
     def _penalties(
         self, hessian: np.ndarray, outer: np.ndarray, square: np.ndarray, turned: np.ndarray
     ) -> tuple[float, float, float]:
-        """mu, rho, weight with which the cost grows most towards the edge of the ball; zeros where none is convex."""
+        """mu, rho, weight with which it grows most towards the edge of the ball; zeros where none is convex."""
         best, found = -np.inf, (0.0, 0.0, 0.0)
         for rho, weight in itertools.product(PENALTIES, (0.0, *PENALTIES) if self.squares else (0.0,)):
             bent = hessian + rho * outer + weight * square + turned
@@ -252,7 +257,7 @@ class _Leaf:
         return found
 
     def _lowest(self, place: Place) -> bool:
-        return not any(p[0] == place[0] and p[1] < place[1] for p in self.mixed)
+        return not any(p.sample == place.sample and p.layer < place.layer for p in self.mixed)
 
     def _radius(self, mu: float, rho: float, weight: float, third: float) -> float:
         """The largest radius, about, that these and the multipliers allow."""
@@ -260,8 +265,8 @@ class _Leaf:
         depth = near.network.depth
         for i, most, degree, penalty in [
             *((i, a, depth, rho) for i, a in self.alpha.items() if a),
-            *((p[0], v, p[1] + 1, rho) for p, v in self.nu.items()),
-            *((p[0], self._reach(p), p[1] + 1, weight) for p in self.squares if weight),
+            *((p.sample, v, p.layer + 1, rho) for p, v in self.nu.items()),
+            *((p.sample, self._reach(p), p.layer + 1, weight) for p in self.squares if weight),
         ]:
             k1, k2, k3 = near.steepness(i, degree)
             third += 3.0 * most * k3 + 3.0 * penalty * k1 * k2
@@ -278,7 +283,7 @@ class _Leaf:
     def document(self, radius: float) -> dict[str, Any]:
         """The leaf as the certificate has it."""
         alpha = [as_json(self.alpha.get(i, 0.0)) for i in range(len(self.near.seeds))]
-        nu = [[i, layer + 1, j + 1, as_json(v)] for (i, layer, j), v in self.nu.items()]
+        nu = [[*p.as_json(), as_json(v)] for p, v in self.nu.items()]
         return {
             "alpha": alpha,
             "nu": nu,
@@ -287,13 +292,14 @@ class _Leaf:
             "mu": as_json(_short(self.mu)),
             "mixed": [
                 [
-                    *(i, layer + 1, j + 1, as_json(between(self.near.network, c))),
-                    as_json(self.weight if (i, layer, j) in self.squares else 0.0),
+                    *p.as_json(),
+                    as_json(between(self.near.network, c)),
+                    as_json(self.weight if p in self.squares else 0.0),
                 ]
-                for (i, layer, j), c in self.mixed.items()
-                if self.alpha[i]
+                for p, c in self.mixed.items()
+                if self.alpha[p.sample]
             ],
-            "dead": [[layer + 1, j + 1, proof.tree] for (layer, j), proof in self.dead.items()],
+            "dead": [[*neuron.as_json(), proof.tree] for neuron, proof in self.dead.items()],
         }
 
 
@@ -302,9 +308,8 @@ def _tree(places: list[Place], leaves: list[dict[str, Any]]) -> dict[str, Any]:
     if not places:
         return leaves[0]
     half = len(leaves) // 2
-    i, layer, j = places[0]
     return {
-        "split": [i, layer + 1, j + 1],
+        "split": places[0].as_json(),
         "on": _tree(places[1:], leaves[:half]),
         "off": _tree(places[1:], leaves[half:]),
     }
@@ -330,7 +335,9 @@ def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collectio
 
     def gates(layer: int, j: int) -> list[float | None]:
         signs = [int(near.signs[layer][i][j]) for i in margins] if near.signs else []
-        return [near.gate(s > 0) if s else mixed.get((i, layer, j)) for i, s in zip(margins, signs, strict=bool(signs))]
+        return [
+            near.gate(s > 0) if s else mixed.get(Place(i, layer, j)) for i, s in zip(margins, signs, strict=bool(signs))
+        ]
 
     out = []
     for layer, width in enumerate(near.network.widths[1:-1]):
@@ -346,21 +353,7 @@ def _rotations(near: Expansion, mixed: Mapping[Place, float], skipped: Collectio
 
 def _tangent(near: Expansion, layer: int, j: int, k: int) -> np.ndarray:
     """The motion of theta when the neurons turn; zero where they cannot."""
-    network = near.network
-    offsets = network.offsets
     tangent = np.zeros(len(near.flat))
-    if not all(network.trained[layer : layer + 2]):
-        return tangent
-    own, above = network.tables[layer : layer + 2]
-    for at, first, second in (
-        (layer, own[j], own[k]),
-        (layer + 1, above[:, j], above[:, k]),
-    ):
-        used = [p for row in network.patterns[at] for p in row if p >= 0]
-        for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            if (a < 0) != (b < 0) or any(p >= 0 and used.count(p) != 1 for p in (a, b)):
-                return np.zeros(len(near.flat))
-            if a >= 0:
-                tangent[offsets[at] + a] = -near.flat[offsets[at] + b]
-                tangent[offsets[at] + b] = near.flat[offsets[at] + a]
+    for a, b in pairs(near.network, (layer, j, k)) or ():
+        tangent[a], tangent[b] = -near.flat[b], near.flat[a]
     return tangent

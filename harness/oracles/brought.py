@@ -100,13 +100,13 @@ class Brought:
     def _cheaper(self) -> Verdict | None:
         """The global verdict by a better point; None where none is better by enough."""
         point, network = self.point, self.point.problem.network
-        for better, cost in feasible_points(point.problem, self._search.theta, point.value * (1.0 - LEAST_GAIN)):
+        for better, value in feasible_points(point.problem, self._search.theta, point.value * (1.0 - LEAST_GAIN)):
             certificate = {
                 **header(stated(network, point.theta), "cheaper", "global"),
                 "better": [[as_json(a) for a in u] for u in better],
             }
             reason = f"a better point at distance {self._search.distance:.1e}"
-            verdict = Verdict("not_optimal", point.value, cost, reason, certificate)
+            verdict = Verdict("not_optimal", point.value, value, reason, certificate)
             verdict = attested(point.problem, verdict, self.certify)
             if verdict.status == "not_optimal":
                 return verdict

@@ -30,7 +30,7 @@ class Found:
 
 
 def best_in(problem: Programme, cells: Cells) -> Found | None:
-    """The best point of the joint cell, of infinite cost if it holds no feasible one; None where the solver failed."""
+    """The best point of the joint cell, of infinite value if it holds no feasible one; None where the solver failed."""
     apart = problem.apart
     parts = []
     for j, (sign, gates) in cells.items():
@@ -175,7 +175,7 @@ class Pool:
 
 
 def descend(problem: Programme, start: Found, point: int = 40) -> Found:
-    """From cell to neighbouring cell while the cost falls: across the walls that hold the point back.
+    """From cell to neighbouring cell while the value falls: across the walls that hold the point back.
 
     Crosses all of one neuron's walls with a positive multiplier at once, then one at a time.
     At most `limit` convex problems are solved.
@@ -187,7 +187,7 @@ def descend(problem: Programme, start: Found, point: int = 40) -> Found:
         for cells in _across(best):
             left -= 1
             found = best_in(problem, cells)
-            if found is not None and found.solution.cost < best.solution.cost * (1.0 - 1e-7):
+            if found is not None and found.solution.value < best.solution.value * (1.0 - 1e-7):
                 best, improved = found, True
                 break
             if left <= 0:

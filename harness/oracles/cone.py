@@ -45,13 +45,13 @@ class CellNeuron:
 
 @dataclass(frozen=True)
 class CellSolution:
-    """u: a vector a neuron, as found.  alpha: (n,), nu: (m_j,) a neuron, clipped at 0.  cost: of u scaled to feasible
+    """u: a vector a neuron, as found.  alpha: (n,), nu: (m_j,) a neuron, clipped at 0.  value: of u scaled to feasible
     margins, in floats; infinite where it has none.  bound: the lower bound that alpha and nu prove on the cell."""
 
     u: list[np.ndarray]
     alpha: np.ndarray
     nu: list[np.ndarray]
-    cost: float
+    value: float
     bound: float
 
 
@@ -94,18 +94,18 @@ def solve_cell(neurons: list[CellNeuron], quadratic: bool) -> CellSolution | Non
         pulls = [m.rows.T @ alpha + m.walls.T @ v for m, v in zip(neurons, nu, strict=True)]
         total = alpha.sum()
         if quadratic:
-            cost = 0.5 * sum(float(part @ part) for part in u)
+            value = 0.5 * sum(float(part @ part) for part in u)
             square = sum(float(g @ g) for g in pulls)
             bound = 0.5 * total**2 / max(square, 1e-300)
         else:
-            cost = sum(float(np.linalg.norm(part)) for part in u)
+            value = sum(float(np.linalg.norm(part)) for part in u)
             largest = max(float(np.linalg.norm(g)) for g in pulls)
             bound = total / max(largest, 1e-300)
         if not lowest > 0.0:
             # Where the cell is infeasible, alpha and nu prove a bound as large as rounding allows.
             return 1.0 / max(bound, 1e-300), CellSolution(u, alpha, nu, np.inf, float(bound))
-        cost /= lowest**2 if quadratic else lowest
-        return abs(cost - bound) / max(cost, 1e-300), CellSolution(u, alpha, nu, float(cost), float(bound))
+        value /= lowest**2 if quadratic else lowest
+        return abs(value - bound) / max(value, 1e-300), CellSolution(u, alpha, nu, float(value), float(bound))
 
     return _solve(p, q, a, b, cones, measure)
 
@@ -211,12 +211,12 @@ def solve_spectrum(z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     def measure(x: np.ndarray, y: np.ndarray) -> tuple[float, tuple[np.ndarray, np.ndarray]]:
         beta, alpha = x[d:], np.maximum(y[:n], 0.0)
         lowest = float((z @ beta).min())
-        cost = float(np.abs(np.fft.fft(beta)).sum()) / d
+        value = float(np.abs(np.fft.fft(beta)).sum()) / d
         spectrum = float(np.abs(np.fft.fft(alpha @ z)).max())
         if not lowest > 0.0 or not spectrum > 0.0:
             return np.inf, (beta, alpha)
-        cost, bound = cost / lowest, float(alpha.sum()) / spectrum
-        return abs(cost - bound) / cost, (beta / lowest, alpha)
+        value, bound = value / lowest, float(alpha.sum()) / spectrum
+        return abs(value - bound) / value, (beta / lowest, alpha)
 
     return _solve(np.zeros((2 * d, 2 * d)), q, a, b, cones, measure)
 

@@ -24,11 +24,12 @@ from scipy.optimize import linprog
 
 from harness.oracles.dead import DeadNeuron, Pull, dead_neurons
 from harness.oracles.exact import exact_theta, header, rounded
-from harness.oracles.expansion import Expansion, Place, Smooth
+from harness.oracles.expansion import Expansion, Smooth
 from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.elimination import echelon
 from harness.problem.numbers import as_json
+from harness.problem.places import Place
 
 # A curvature, or slope, less than this share is not told from zero.
 LEAST = 1e-7
@@ -255,7 +256,7 @@ def _attested(near: Expansion, curve: Curve, certify: bool) -> Verdict:
             "signs": [s.tolist() for s in near.signs] if near.signs else None,
             "order": curve.order,
             "active": near.active,
-            "gates": [[i, layer + 1, j + 1, gate] for (i, layer, j), gate in curve.gates.items()],
+            "gates": [[*place.as_json(), gate] for place, gate in curve.gates.items()],
             "d": _split(near, curve.d / scale, bits),
             "e": None if curve.e is None else _split(near, curve.e / scale**2, bits),
             "implied": _implied(near) if curve.order == 2 else {},

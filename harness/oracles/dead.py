@@ -19,8 +19,9 @@ from scipy.optimize import lsq_linear, minimize
 from harness.certificates.symmetries import pairs
 from harness.certificates.taylor import bounds
 from harness.oracles.exact import between, exact_theta
-from harness.oracles.expansion import Expansion, Place
+from harness.oracles.expansion import Expansion
 from harness.problem.numbers import as_json
+from harness.problem.places import HiddenNeuron, Place
 
 # Gates and sides of one dead neuron beyond which its cells are not gone through.
 MAX_SPLITS = 11
@@ -64,19 +65,16 @@ class Proof:
     third: float
 
 
-def dead_neurons(near: Expansion) -> list[tuple[int, int]]:
-    """(hidden layer, neuron) of the neurons whose weights are all zero, trained and used nowhere else."""
+def dead_neurons(near: Expansion) -> list[HiddenNeuron]:
+    """The neurons whose weights are all zero, trained and used nowhere else."""
     network, found = near.network, []
     for layer, width in enumerate(network.widths[1:-1] if near.signs else ()):
         for j in range(width if all(network.trained[layer : layer + 2]) else 0):
-            incoming, outgoing = network.into(layer, j), network.out_of(layer, j)
-            own = [
-                sum(k == p for line in network.patterns[at] for k in line) == 1
-                for at, side in ((layer, incoming), (layer + 1, outgoing))
-                for p in (q - network.offsets[at] for q in side)
-            ]
-            if incoming and outgoing and all(own) and not near.flat[[*incoming, *outgoing]].any():
-                found.append((layer, j))
+            incoming, outgoing = network.incoming(layer, j), network.outgoing(layer, j)
+            own = network.lone[layer].issuperset(incoming) and network.lone[layer + 1].issuperset(outgoing)
+            zero = not near.flat[[*network.into(layer, j), *network.out_of(layer, j)]].any()
+            if incoming and outgoing and own and zero:
+                found.append(HiddenNeuron(layer, j))
     return found
 
 
@@ -100,7 +98,7 @@ class DeadNeuron:
     """
 
     def __init__(
-        self, near: Expansion, neuron: tuple[int, int], gates: Mapping[Place, float], pulls: Sequence[Pull], tau: float
+        self, near: Expansion, neuron: HiddenNeuron, gates: Mapping[Place, float], pulls: Sequence[Pull], tau: float
     ) -> None:
         self.near, self.neuron, self.gates, self.tau = near, neuron, gates, tau
         layer, j = neuron
@@ -166,8 +164,8 @@ class DeadNeuron:
             gates: dict[int, float] = {}
             for i in self.used:
                 sign = int(self.near.signs[layer][i][k])
-                split = self.gates.get((self.leaders[i], layer, k))
-                gate = self.near.gate(sign > 0) if sign else self.gates.get((i, layer, k), split)
+                split = self.gates.get(Place(self.leaders[i], layer, k))
+                gate = self.near.gate(sign > 0) if sign else self.gates.get(Place(i, layer, k), split)
                 if gate is not None:
                     gates[i] = gate
             of = {b: float(self.near.flat[a]) for a, b in turned}

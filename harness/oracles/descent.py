@@ -18,6 +18,7 @@ from harness.oracles.proofs import attested
 from harness.oracles.verdict import Verdict
 from harness.problem.evaluation import evaluate
 from harness.problem.kkt import kkt
+from harness.problem.places import layer_name
 from harness.problem.points import Point
 
 # The KKT residual above which a point that was brought is none: limits of flows have one of at most 1e-9.
@@ -71,8 +72,8 @@ class _Problem:
         )
         if not least > 0.0:
             return -np.inf
-        worth = 0.5 * float(moved[self.own] @ moved[self.own]) * least ** (-2.0 / self.degree)
-        return 1.0 - worth / self.value
+        value = 0.5 * float(moved[self.own] @ moved[self.own]) * least ** (-2.0 / self.degree)
+        return 1.0 - value / self.value
 
 
 def _ways(problem: _Problem, guess: np.ndarray | None) -> Iterator[np.ndarray]:
@@ -106,7 +107,7 @@ def _step(problem: _Problem, way: np.ndarray) -> tuple[float, np.ndarray]:
 def _proven(problem: _Problem, d: np.ndarray, gain: float, certify: bool) -> Verdict:
     """The verdict that a step proves, in numbers that are as short as may be."""
     point, network = problem.point, problem.point.problem.network
-    name = "full" if problem.layer is None else f"layer {problem.layer + 1}"
+    name = "full" if problem.layer is None else layer_name(problem.layer)
     verdict = Verdict("undecided", problem.value, None, "no way could be made exact")
     exponent = int(np.frexp(np.abs(d).max())[1])
     for bits in _BITS:

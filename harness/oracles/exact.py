@@ -45,7 +45,7 @@ def header(theta: Sequence[Sequence[Any] | np.ndarray], kind: str, scope: str, p
 def feasible_points(
     problem: Problem, theta: Sequence[np.ndarray], low: float
 ) -> Iterator[tuple[list[list[Fraction]], float]]:
-    """Exactly feasible points near theta, the shortest numbers first, with their costs, all below `low`.
+    """Exactly feasible points near theta, the shortest numbers first, with their values, all below `low`.
 
     theta: one vector a layer, min q > 0.  Points that give away more than a tenth of the gain for short numbers
     are left out.
@@ -55,7 +55,7 @@ def feasible_points(
     if not lowest > 0.0:
         return
     scaled = network.scaled([np.asarray(u) for u in theta], lowest ** (-1.0 / network.degree))
-    cost = network.value(scaled)
+    value = network.value(scaled)
     for bits in (2, 4, 8, 14, 20, 30, 45):
         slack = 2.0 ** (1 - bits)
         for stretch in (1.0, 1.0 + slack, 1.0 + 8.0 * slack):
@@ -63,9 +63,9 @@ def feasible_points(
                 [rounded(float(v) * stretch, bits) for v in u] if fixed is None else list(fixed)
                 for u, fixed in zip(scaled, network.fixed, strict=True)
             ]
-            worth = 0.5 * float(sum(v * v for u in network.of_trained(point) for v in u))
-            if worth >= low or (bits < 45 and worth > cost + 0.1 * (low - cost)):
+            own = 0.5 * float(sum(v * v for u in network.of_trained(point) for v in u))
+            if own >= low or (bits < 45 and own > value + 0.1 * (low - value)):
                 continue
             if min(margins(problem, tuple(map(tuple, point)))) >= 1:
-                yield point, worth
+                yield point, own
                 break

@@ -12,10 +12,8 @@ import numpy as np
 from harness.certificates.signs import leaders
 from harness.certificates.taylor import BEYOND, Term, bounds, expand, margin
 from harness.oracles.exact import exact_theta
+from harness.problem.places import Place
 from harness.problem.points import Point
-
-Place = tuple[int, int, int]
-"""(margin, layer, neuron), all from 0; with one output a margin is a sample."""
 
 # Margins up to this much above 1 are active; the next decades are open.
 ACTIVE, CLEAR = 1e-8, 1e-6
@@ -56,7 +54,7 @@ class Expansion:
         self.unclear = bool(((excess > ACTIVE) & (excess < CLEAR)).any())
         self.multipliers = np.asarray(point.multipliers)[self.active]
         self.signs = [np.asarray(s) for s in point.signs or ()] if network.kinked else []
-        self._found = {(k.sample, k.layer - 1, k.neuron - 1): k.coefficient for k in point.kinks}
+        self._found = {kink.place: kink.coefficient for kink in point.kinks}
         matrices = network.matrices(point.theta)
         self.loud: list[Place] = []
         self._others: list[Place] = []
@@ -70,7 +68,7 @@ class Expansion:
                 above = (matrices[layer + 1][above] != 0.0).any(axis=0)
                 self.heard[i].insert(0, above)
                 for j in np.flatnonzero(self.signs[layer][i] == 0).tolist():
-                    (self.loud if above[j] else self._others).append((i, layer, j))
+                    (self.loud if above[j] else self._others).append(Place(i, layer, j))
         still = self._still()
         self.loud = [place for place in self.loud if place not in still]
 
@@ -89,31 +87,34 @@ class Expansion:
     def own(self, places: list[Place]) -> dict[Place, float]:
         """The coefficients of these kinks, for every active margin of their samples."""
         return {
-            (i, layer, j): self.coefficient((i, layer, j))
-            for leader, layer, j in places
+            own: self.coefficient(own)
+            for place in places
             for i in self.active
-            if self.leaders[i] == leader
+            if self.leaders[i] == place.sample
+            for own in [place._replace(sample=i)]
         }
 
     def _still(self) -> set[Place]:
         """Heard kinks that do not move to second order, whatever happens: a zero patch, say."""
         out = set()
-        for i, layer, j in self.loud:
+        for place in self.loud:
+            i, layer, j = place
             term = self._terms(i, {})[layer][j]
             if not term.value and not term.gradient.any() and not term.hessian.any() and term.unknown == BEYOND:
-                out.add((i, layer, j))
+                out.add(place)
         return out
 
     @cached_property
     def quiet(self) -> list[Place]:
         """Unheard kinks of active margins on which some q_i depends to second order."""
         out = []
-        for leader, layer, j in self._others:
-            off = {p: self.below for p in (*self.loud, *self._others) if p[0] == leader and p != (leader, layer, j)}
+        for place in self._others:
+            leader = place.sample
+            off = {p: self.below for p in (*self.loud, *self._others) if p.sample == leader and p != place}
             outputs = self._terms(leader, off)[-1]
             seeds = [self.seeds[i] for i in self.active if self.leaders[i] == leader]
             if any(margin(outputs, seed).unknown < BEYOND for seed in seeds):
-                out.append((leader, layer, j))
+                out.append(place)
         return out
 
     def _terms(self, i: int, gates: Mapping[Place, float]) -> list[list[Term]]:
@@ -127,8 +128,10 @@ class Expansion:
 
     def _gates(self, row: int, gates: Mapping[Place, float]) -> dict[tuple[int, int], float]:
         """Those of a margin: the ones that name it go before the ones that name its sample."""
-        of = {(layer, j): gate for (i, layer, j), gate in gates.items() if i == self.leaders[row]}
-        return of | {(layer, j): gate for (i, layer, j), gate in gates.items() if i == row}
+        found: dict[tuple[int, int], float] = {}
+        for name in (self.leaders[row], row):
+            found |= {place.hidden: gate for place, gate in gates.items() if place.sample == name}
+        return found
 
     def mixed(self, row: int, gates: Mapping[Place, float]) -> list[np.ndarray]:
         """For every hidden layer the gates of a margin, (width,): those given, else by sign, and off at a kink."""
@@ -148,8 +151,8 @@ class Expansion:
             rows.append(q.gradient)
             hessians.append(q.hessian)
             for place in kinks:
-                if place[0] == self.leaders[i]:
-                    term = terms[place[1]][place[2]]
+                if place.sample == self.leaders[i]:
+                    term = terms[place.layer][place.neuron]
                     normals[place] = term.gradient, term.hessian
         return Smooth(np.array(rows), np.array(hessians), normals)
 

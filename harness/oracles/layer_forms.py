@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.problem.evaluation import activated, evaluate
+from harness.problem.places import Place
 from harness.problem.points import Point
-
-Place = tuple[int, int, int]
-"""(sample, layer, neuron)."""
 
 
 class LayerForms:
@@ -53,7 +51,7 @@ class LayerForms:
     def given(self) -> dict[Place, int]:
         """The gates that the limit's signs fix."""
         return {
-            (i, k, j): int(sign > 0)
+            Place(i, k, j): int(sign > 0)
             for k in (range(self.layer, self.hidden) if self.kinked else ())
             for i, row in enumerate(self.signs(k).tolist())
             for j, sign in enumerate(row)
@@ -74,14 +72,15 @@ class LayerForms:
         for k in range(self.layer, self.hidden):
             h: list[np.ndarray | None] = []
             for j, form in enumerate(a):
+                place = Place(sample, k, j)
                 if form is not None:
-                    known[sample, k, j] = form
-                gate = gates.get((sample, k, j)) if self.kinked else 1
+                    known[place] = form
+                gate = gates.get(place) if self.kinked else 1
                 if (gate == 0 and not self.slope) or (form is not None and not form.any()):
                     h.append(np.zeros(self.size))
                 elif gate is None or form is None:
                     if gate is None and form is not None:
-                        unclear.append((sample, k, j))
+                        unclear.append(place)
                     h.append(None)
                 else:
                     h.append(form if gate else self.slope * form)
@@ -103,7 +102,7 @@ class LayerForms:
         for k in range(self.hidden, self.layer, -1):
             above = out[0]
             if k < self.hidden and not self.slope:
-                above = above & [gates.get((sample, k, j)) != 0 for j in range(len(above))]
+                above = above & [gates.get(Place(sample, k, j)) != 0 for j in range(len(above))]
             out.insert(0, (self.matrices[k][above] != 0.0).any(axis=0))
         return out[:-1]
 
@@ -113,7 +112,7 @@ class LayerForms:
         a = self.own @ z
         inputs: dict[Place, float] = {}
         for k in range(self.layer, self.hidden):
-            inputs |= {(i, k, j): value for i, row in enumerate(a.tolist()) for j, value in enumerate(row)}
+            inputs |= {Place(i, k, j): value for i, row in enumerate(a.tolist()) for j, value in enumerate(row)}
             a = (activated(self.point.problem.network, a, a > 0.0) if self.kinked else a) @ self.matrices[k + 1].T
         samples = [sample for sample, _ in self.point.problem.rows]
         return (self.seeds * a[samples]).sum(axis=1), inputs

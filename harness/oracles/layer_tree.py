@@ -2,8 +2,8 @@
 
 Once every gate that a sample feels is given, its margin is a linear form and the best point that respects the given
 gates and these samples is a point of least norm of a polyhedron: a lower bound for all completions.  While it is
-less than the limit's cost, split on a gate of the sample that the point serves worst.  The tree is the proof of
-optimality; a leaf with all gates given and a lower cost holds a better point.  Locally the gates whose signs are
+less than the limit's value, split on a gate of the sample that the point serves worst.  The tree is the proof of
+optimality; a leaf with all gates given and a lower value holds a better point.  Locally the gates whose signs are
 not zero in the limit are given from the start.
 """
 
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from harness.oracles.exact import header, rounded, stated
-from harness.oracles.layer_forms import LayerForms, Place
+from harness.oracles.layer_forms import LayerForms
 from harness.oracles.least_distance import LeastNorm, least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.problem.numbers import as_json
+from harness.problem.places import Place, layer_name
 from harness.problem.points import Point
 
 MAX_NODES = 600
@@ -105,8 +106,8 @@ class _Search:
             for (row, _), weight in zip(margins, y, strict=False):
                 alpha[row] = weight / top
             nu = [
-                [i, k + 1, j + 1, as_json(weight / top)]
-                for ((i, k, j), _), weight in zip(walls, y[len(margins) :], strict=True)
+                [*wall.as_json(), as_json(weight / top)]
+                for (wall, _), weight in zip(walls, y[len(margins) :], strict=True)
                 if weight > 0.0
             ]
             return {"alpha": [as_json(v) for v in alpha], "nu": nu}, found.bound
@@ -117,8 +118,7 @@ class _Search:
         place = self._split(gates, unclear, found)
         on, above = self.node({**gates, place: 1})
         off, below = self.node({**gates, place: 0})
-        i, k, j = place
-        return {"split": [i, k + 1, j + 1], "on": on, "off": off}, min(above, below)
+        return {"split": place.as_json(), "on": on, "off": off}, min(above, below)
 
     def _glance(self, z: np.ndarray) -> None:
         """Raises _Better where z, scaled up to feasible margins, is better than the limit."""
@@ -139,7 +139,7 @@ class _Search:
         for i in sorted(unclear, key=lambda i: float(q[forms.rows[i]].min())):
             heard = forms.heard(i, gates)
             for place in unclear[i]:
-                if heard[place[1] - forms.layer][place[2]]:
+                if heard[place.layer - forms.layer][place.neuron]:
                     return place
         raise _Open("no gate is left to split on")
 
@@ -147,7 +147,7 @@ class _Search:
 def _header(forms: LayerForms, kind: str, scope: str) -> dict[str, Any]:
     signs = [np.asarray(s).tolist() for s in forms.point.signs] if forms.kinked else None
     theta = stated(forms.point.problem.network, forms.point.theta)
-    return {**header(theta, kind, scope, f"layer {forms.layer + 1}"), "signs": signs}
+    return {**header(theta, kind, scope, layer_name(forms.layer)), "signs": signs}
 
 
 def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify: bool) -> Verdict:
@@ -158,13 +158,13 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
     # Towards the limit, off the walls on which rounding may put the point on the wrong side.
     for blend in (0.0, 1e-6, 1e-3, 0.1) if scope == "local" and forms.kinked else (0.0,):
         apex = (1.0 - blend) * z + blend * forms.z
-        cost = 0.5 * float(apex @ apex)
+        own = 0.5 * float(apex @ apex)
         for bits in (2, 4, 8, 14, 20, 30, 45):
             slack = 2.0 ** (1 - bits)
             for stretch in (0.0, slack, 8.0 * slack):
                 exact = [rounded(v * (1.0 + stretch), bits) for v in apex.tolist()]
-                worth = 0.5 * float(sum(v * v for v in exact))
-                if worth >= low * (1.0 - LEAST_GAIN) or (bits < 45 and worth > cost + 0.1 * (low - cost)):
+                reached = 0.5 * float(sum(v * v for v in exact))
+                if reached >= low * (1.0 - LEAST_GAIN) or (bits < 45 and reached > own + 0.1 * (low - own)):
                     continue
                 if forms.evaluate(np.array([float(v) for v in exact]))[0].min() < 1.0 - 1e-12:
                     continue
@@ -174,8 +174,8 @@ def _better(forms: LayerForms, scope: str, value: float, z: np.ndarray, certify:
                     "alpha": alpha,
                     "nu": nu,
                 }
-                reason = f"a point of the layer at cost {worth:.6g} is better"
-                claim = Verdict("not_optimal", value, worth, reason, certificate)
+                reason = f"a point of the layer at cost {reached:.6g} is better"
+                claim = Verdict("not_optimal", value, reached, reason, certificate)
                 verdict = attested(forms.point.problem, claim, certify)
                 if verdict.status == "not_optimal":
                     return verdict
@@ -190,7 +190,7 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
     if forms.kinked:
         for k in range(forms.layer, forms.hidden):
             for i, j in np.argwhere(forms.signs(k) == 0).tolist():
-                gates[i, k, j] = 0
+                gates[Place(i, k, j)] = 0
     rows, names = [], []
     for i in range(forms.n):
         margins, known, _ = forms.forms(i, gates)
@@ -200,7 +200,7 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
                 names.append((place, 1 if gates[place] else -1) if place in given else (place, 0))
     walls = []
     for place, side in names:
-        form = forms.forms(place[0], gates)[1][place]
+        form = forms.forms(place.sample, gates)[1][place]
         walls += [((place, 1), form), ((place, -1), -form)] if side == 0 else [((place, side), side * form)]
     a = np.array(rows + [w for _, w in walls])
     found = least_norm(a, np.append(np.ones(forms.margins), np.zeros(len(walls))))
@@ -211,5 +211,5 @@ def _floor(forms: LayerForms) -> tuple[float, list[int | str], list[list[Any]]]:
     for ((place, side), _), weight in zip(walls, rest.tolist(), strict=True):
         if weight:
             total[place] = total.get(place, 0.0) + (weight if place in given else side * weight)
-    nu = [[i, k + 1, j + 1, as_json(weight)] for (i, k, j), weight in total.items()]
+    nu = [[*place.as_json(), as_json(weight)] for place, weight in total.items()]
     return found.bound, [as_json(v) for v in alpha.tolist()], nu

@@ -93,11 +93,11 @@ def decide_global(problem: Programme, local: Verdict, certify: bool, *, every_ce
         if found is None:
             continue
         found = descend(problem, found)
-        if best is None or found.solution.cost < best.solution.cost:
+        if best is None or found.solution.value < best.solution.value:
             best = found
-        if best.solution.cost < problem.value * (1.0 - 1e-6):
+        if best.solution.value < problem.value * (1.0 - 1e-6):
             break
-    if best is not None and best.solution.cost < problem.value * (1.0 - LEAST_GAIN):
+    if best is not None and best.solution.value < problem.value * (1.0 - LEAST_GAIN):
         verdict = _better(problem, "global", best, certify)
         if verdict is not None:
             return verdict
@@ -143,14 +143,14 @@ def _better(problem: Programme, scope: str, found: Found, certify: bool) -> Verd
             scale = 1.0 if problem.name == "layer 1" else np.abs(apart.v)
             own = [s * w for s, w in zip(np.broadcast_to(scale, apart.k), apart.w, strict=True)]
             u = [(1.0 - blend) * a + blend * b for a, b in zip(found.u, own, strict=True)]
-        for theta, cost in better_points(problem, u, sign, low):
+        for theta, value in better_points(problem, u, sign, low):
             if scope == "local" and apart.kinked and not _same_side(problem, theta):
                 continue
-            reason = f"a point at cost {float(cost):.6g} is better"
+            reason = f"a point at cost {float(value):.6g} is better"
             verdict = Verdict(
                 "not_optimal",
                 problem.value,
-                float(cost),
+                float(value),
                 reason,
                 better_certificate(problem, scope, theta, proof),
             )
@@ -185,7 +185,7 @@ def _first_better(
             continue
         tried.add(key)
         found = best_in(problem, cells)
-        if found is not None and found.solution.cost < problem.value * (1.0 - LEAST_GAIN):
+        if found is not None and found.solution.value < problem.value * (1.0 - LEAST_GAIN):
             verdict = _better(problem, scope, found, certify)
             if verdict is not None:
                 return verdict
@@ -276,7 +276,7 @@ def decide_cells(problem: Programme, scope: str, certify: bool) -> Verdict:
         found = best_in(problem, joint)
         if found is None:
             return Verdict("undecided", problem.value, None, "the solver failed in a joint cell")
-        if found.solution.cost < problem.value * (1.0 - LEAST_GAIN):
+        if found.solution.value < problem.value * (1.0 - LEAST_GAIN):
             verdict = _better(problem, scope, found, certify)
             if verdict is not None:
                 return verdict

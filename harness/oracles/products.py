@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.certificates.products import has_square, reaching, takes_bound
+from harness.certificates.products import has_square, takes_bound
 from harness.oracles.exact import feasible_points, header, stated
 from harness.oracles.least_distance import least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
@@ -56,12 +56,12 @@ def _one_path_will_do(network: Network) -> bool:
 
 def cheaper(point: Point, theta: list[np.ndarray], certify: bool) -> Verdict | None:
     """The global verdict that this point proves; None where it is not clearly cheaper than the limit."""
-    for cheaper_one, worth in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
+    for cheaper_one, value in feasible_points(point.problem, theta, point.value * (1.0 - LEAST_GAIN)):
         certificate = {
             **header(stated(point.problem.network, point.theta), "cheaper", "global"),
             "better": [[as_json(v) for v in u] for u in cheaper_one],
         }
-        verdict = Verdict("not_optimal", point.value, worth, f"a point at cost {worth:.6g} is better", certificate)
+        verdict = Verdict("not_optimal", point.value, value, f"a point at cost {value:.6g} is better", certificate)
         return attested(point.problem, verdict, certify)
     return None
 
@@ -78,7 +78,7 @@ def _features(point: Point) -> np.ndarray:
     if network.depth == 1:
         signed = problem.seeds[:, :, None] * problem.inputs[:, None, :]
         return signed.reshape(len(signed), -1) @ _one_hot(network, 0).reshape(-1, network.sizes[0])
-    return (problem.seeds * problem.inputs)[:, reaching(network)]
+    return (problem.seeds * problem.inputs)[:, network.seen]
 
 
 def _one_hot(network: Network, layer: int) -> np.ndarray:
@@ -93,7 +93,7 @@ def _length(point: Point, alpha: np.ndarray) -> float:
         return float(np.linalg.norm(alpha @ _features(point)))
     pull = np.array([(alpha * seed) @ problem.inputs for seed in problem.seeds.T])
     if network.degree > 2:
-        return float(np.linalg.norm(pull[:, reaching(network)], 2))
+        return float(np.linalg.norm(pull[:, network.seen], 2))
     low, high = (layer for layer, own in enumerate(network.trained) if own)
     matrices = network.matrices(point.theta)
     left, between, right = (

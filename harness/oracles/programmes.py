@@ -27,7 +27,7 @@ Name = Literal["full", "layer 1"]
 
 @dataclass(frozen=True)
 class Programme:
-    """name: which of the two.  point: the limit.  value: its cost.  active: the neurons that can move."""
+    """name: which of the two.  point: the limit.  value: its own.  active: the neurons that can move."""
 
     name: Name
     apart: Apart

@@ -100,7 +100,7 @@ def better_certificate(problem: Programme, scope: str, better: Theta, proof: dic
 def better_points(
     problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, low: float
 ) -> Iterator[tuple[Theta, Fraction]]:
-    """Exactly feasible points near u, the shortest numbers first, and their costs, all below `low`.
+    """Exactly feasible points near u, the shortest numbers first, and their values, all below `low`.
 
     u: a vector a neuron.  Points that give away more than a tenth of the gain for short numbers are left out.
     """
@@ -109,26 +109,26 @@ def better_points(
     if not lowest > 0.0:
         return
     u = [part / lowest for part in u]
-    cost = _cost(problem, u)
+    value = _value(problem, u)
     for bits in (2, 4, 8, 14, 20, 30, None):
         slack = 1e-13 if bits is None else 2.0 ** (1 - bits)
         for stretch in (0.0, slack, 8.0 * slack):
             theta = _theta(problem, u, sign, 1.0 + stretch, bits)
-            exact = _exact_cost(problem, theta)
-            if bits is not None and float(exact) > cost + 0.1 * (low - cost):
+            exact = _exact_value(problem, theta)
+            if bits is not None and float(exact) > value + 0.1 * (low - value):
                 break
             if exact < low * (1.0 - 1e-14) and min(apart.problem.margins(theta)) >= 1:
                 yield theta, exact
                 break
 
 
-def _cost(problem: Programme, u: Sequence[np.ndarray]) -> float:
+def _value(problem: Programme, u: Sequence[np.ndarray]) -> float:
     if problem.name == "full":
         return sum(float(np.linalg.norm(part)) for part in u)
     return 0.5 * sum(float(part @ part) for part in u)
 
 
-def _exact_cost(problem: Programme, theta: Theta) -> Fraction:
+def _exact_value(problem: Programme, theta: Theta) -> Fraction:
     layers = theta if problem.name == "full" else theta[:1]
     return sum((a * a for u in layers for a in u), start=Fraction(0)) / 2
 

@@ -12,8 +12,8 @@ Status = Literal["optimal", "not_optimal", "undecided"]
 class Verdict:
     """One question (global or local, the whole problem or one layer) about one limit.
 
-    value: the limit's cost, 1/2 ||theta~||^2 or 1/2 ||u^l||^2.
-    bound: for "optimal" a lower bound of the problem, for "not_optimal" the cost of a better point, else None.
+    value: the limit's, 1/2 ||theta~||^2 or 1/2 ||u^l||^2.
+    bound: for "optimal" a lower bound of the problem, for "not_optimal" the value of a better point, else None.
     reason: a sentence.  certificate: the proof, JSON-able, in the format of harness.certificates.
     certified: whether the exact checker accepted the certificate; without it the status is a claim in floats.
     """

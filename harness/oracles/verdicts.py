@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from typing import Literal
 
 from harness.oracles.apart import Apart, are_apart
 from harness.oracles.assumptions import NAMES, assumptions
@@ -51,18 +52,21 @@ class Verdicts:
     @cached_property
     def local(self) -> Verdict:
         """Whether the limit is a local optimum."""
-        apart = self._apart
-        if self._obstacle:
-            return Verdict("undecided", self._value, None, self._obstacle)
-        if self._brought is not None and self._brought.local is not None:
-            return self._brought.local
-        if self._only is not None:
-            return self._whole.local
-        if apart is None:
-            return self._other.local
+        apart, before = self._apart, self._at_once("local")
+        if before is not None or apart is None:
+            return before or self._other.local
         if apart.dead and self._kink.status == "not_optimal":
             return self._kink
         return decide_local(full_problem(apart), self.certify)
+
+    def _at_once(self, scope: Literal["local", "global_"]) -> Verdict | None:
+        """What is known of the margin problem without its neurons; None where they are to be looked at."""
+        if self._obstacle:
+            return Verdict("undecided", self._value, None, self._obstacle)
+        brought: Verdict | None = getattr(self._brought, scope, None)
+        if brought is None and self._only is not None:
+            return self._whole.local if scope == "local" else self._whole.global_
+        return brought
 
     @cached_property
     def _other(self) -> General:
@@ -83,15 +87,9 @@ class Verdicts:
     @cached_property
     def global_(self) -> Verdict:
         """Whether the limit is a global optimum."""
-        apart = self._apart
-        if self._obstacle:
-            return Verdict("undecided", self._value, None, self._obstacle)
-        if self._brought is not None and self._brought.global_ is not None:
-            return self._brought.global_
-        if self._only is not None:
-            return self._whole.global_
-        if apart is None:
-            return self._other.global_
+        apart, before = self._apart, self._at_once("global_")
+        if before is not None or apart is None:
+            return before or self._other.global_
         halves = decide_halves(self.point, self.certify)
         if halves is not None and halves.status != "undecided":
             return halves

@@ -19,16 +19,16 @@ def decide_vertices(point: Point, certify: bool) -> Verdict | None:
     network = point.problem.network
     if not chains(network) or count(network, point.problem.n) > MOST_VERTICES:
         return None
-    best, cost = None, np.inf
+    best, value = None, np.inf
     for signs, table in features(point.problem):
         beta, least = cheapest_vertex(np.array(table, dtype=float), network.depth)
-        if least < cost:
-            best, cost = (signs, beta), least
+        if least < value:
+            best, value = (signs, beta), least
     if best is None:
         return None
-    if cost >= point.value * (1.0 - SAFE_GAP):
+    if value >= point.value * (1.0 - SAFE_GAP):
         reason = "no vertex is cheaper"
-        verdict = Verdict("optimal", point.value, float(cost), reason, header(point.theta, "vertices", "global"))
+        verdict = Verdict("optimal", point.value, float(value), reason, header(point.theta, "vertices", "global"))
         return attested(point.problem, verdict, certify)
     return cheaper(point, _weights(point, *best), certify)
 
@@ -36,7 +36,7 @@ def decide_vertices(point: Point, certify: bool) -> Verdict | None:
 def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
     """The cheapest feasible vertex (d,) of {z beta >= 1}, and (m/2) sum |beta|^(2/m); infinite if there is none."""
     n, d = table.shape
-    best, cost = np.zeros(d), np.inf
+    best, value = np.zeros(d), np.inf
     for k in range(1, min(n, d) + 1):
         tight = np.array(list(combinations(range(n), k)))
         for free in combinations(range(d), k):
@@ -46,12 +46,12 @@ def cheapest_vertex(table: np.ndarray, m: int) -> tuple[np.ndarray, float]:
                 continue
             found = np.linalg.solve(systems[regular], np.ones((int(regular.sum()), k, 1)))[:, :, 0]
             feasible = (found @ table[:, list(free)].T >= 1.0 - 1e-9).all(axis=1)
-            costs = np.where(feasible, 0.5 * m * (np.abs(found) ** (2.0 / m)).sum(axis=1), np.inf)
-            at = int(np.argmin(costs))
-            if costs[at] < cost:
-                best, cost = np.zeros(d), float(costs[at])
+            values = np.where(feasible, 0.5 * m * (np.abs(found) ** (2.0 / m)).sum(axis=1), np.inf)
+            at = int(np.argmin(values))
+            if values[at] < value:
+                best, value = np.zeros(d), float(values[at])
                 best[list(free)] = found[at]
-    return best, cost
+    return best, value
 
 
 def _weights(point: Point, signs: tuple[tuple[int, ...], ...], beta: np.ndarray) -> list[np.ndarray]:

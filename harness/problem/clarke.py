@@ -25,6 +25,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from harness.problem.networks import Network
+from harness.problem.places import layer_name
 
 # Gate patterns of one sample beyond which they are not listed.
 MAX_PATTERNS = 256
@@ -181,7 +182,7 @@ def _choices(branch: _Branch, normals: list[np.ndarray], layer: int, most: int) 
             if _realised(directions[: done + count], (*branch.sides, *(2 * g - 1 for g in gates)))
         ]
         if layer and len(partial) < len(longer):
-            raise ValueError(f"the normals of the kinks of a sample in layer {layer + 1} are linearly dependent")
+            raise ValueError(f"the normals of the kinks of a sample in {layer_name(layer)} are linearly dependent")
         if len(partial) > most:
             raise ValueError(f"a sample has more than {MAX_PATTERNS} gate patterns next to the point")
     yield from partial

@@ -20,7 +20,7 @@ is not, is refused.  Bad input of every kind raises FieldError, which names the 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -131,7 +131,7 @@ class Instance:
     @classmethod
     def from_json(cls, text: str) -> Instance:
         """Read the format at the top of this file.  Raises FieldError."""
-        return _read_instance(parse(text))
+        return read_instance(parse(text))
 
     @classmethod
     def from_torch(cls, module: Any, x: Any, y: Any, loss: Loss = "logistic") -> Instance:
@@ -144,16 +144,20 @@ class Instance:
 
     def to_json(self) -> str:
         """The instance as JSON text; from_json gives back an equal instance."""
-        return "\n".join(
-            (
-                f'{{"format": {FORMAT},',
-                f' "network": {network_text(self.network)},',
-                f' "loss": "{self.loss}",',
-                f' "x": {rows_text(self.x)},',
-                f' "y": {json.dumps(list(self.y))},',
-                f' "theta0": {rows_text(self.theta0)}}}',
-            )
-        )
+        return document(self.problem, {"loss": f'"{self.loss}"'}, {"theta0": rows_text(self.theta0)})
+
+
+def document(problem: Problem, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """JSON text with a network and data, and further keys before and after the data; a line a key."""
+    parts = {
+        "format": str(FORMAT),
+        "network": network_text(problem.network),
+        **before,
+        "x": rows_text(problem.x),
+        "y": json.dumps(list(problem.y)),
+        **after,
+    }
+    return "{" + ",\n ".join(f'"{key}": {text}' for key, text in parts.items()) + "}"
 
 
 def network_text(network: Network) -> str:
@@ -176,7 +180,8 @@ def require_format(value: object) -> None:
             raise FieldError("format", f"format {found} is not known; this version reads format {FORMAT}")
 
 
-def _read_instance(value: object) -> Instance:
+def read_instance(value: object) -> Instance:
+    """An instance from a parsed document.  Raises FieldError."""
     require_format(value)
     top = object_of(value, "", ("format", "network", "loss", "x", "y", "theta0"))
     theta0 = number_rows(top["theta0"], "theta0")

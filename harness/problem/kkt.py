@@ -31,6 +31,7 @@ from scipy.optimize import lsq_linear, nnls
 from harness.problem.clarke import hull, single, with_patterns
 from harness.problem.evaluation import Evaluation, evaluate
 from harness.problem.networks import Network
+from harness.problem.places import Kink, Place
 from harness.tools.threads import limit_blas
 
 _EXACT = 1e-11
@@ -39,29 +40,6 @@ _MANY = 2000  # parameters, from which on vectors are replaced by those of a tri
 _EVERY = 64  # samples, up to which every number of least margins is tried; beyond, growing ones
 _MOST_ROWS = 512  # of least margin, that multipliers are tried for: their least squares take a second
 _PART, _MOST_NUMBERS = 2**22, 2**28  # of gradients at a time, and in all where kinks need them all
-
-
-@dataclass(frozen=True)
-class Kink:
-    """A hidden pre-activation that is exactly zero at the point.
-
-    sample counts from 0, and with several outputs it is the row of the margin; layer and neuron count from 1.
-    coefficient is one choice of the Clarke coefficient, between the two slopes, with which the KKT conditions hold.
-    """
-
-    sample: int
-    layer: int
-    neuron: int
-    coefficient: float
-
-    def as_json(self) -> dict[str, int | float]:
-        """As records have it, by the row of the margin."""
-        return {
-            "sample": int(self.sample),
-            "layer": int(self.layer),
-            "neuron": int(self.neuron),
-            "coefficient": float(self.coefficient),
-        }
 
 
 @dataclass(frozen=True)
@@ -115,39 +93,50 @@ def kkt(
         if several.any():
             return _over_hulls(network, x, seeds, scaled, gates, excess, several, within)
     kinks = _kinks(network, x, gates, at.heights(seeds)[0] * scale ** sum(network.trained[1:])) if kinked else []
-    held = any(column is not None for *_, column in kinks)
+    held = any(column is not None for _, column in kinks)
     target, gradients = _vectors(at, seeds, order, flat, scale ** (network.degree - 1), whole=held)
 
     moving: list[list[np.ndarray]] = [[] for _ in q]
-    for _, sample, _, column in kinks:
+    for place, column in kinks:
         if column is not None:
-            moving[sample].append(column)
-    best: tuple[float, np.ndarray, list[np.ndarray]] | None = None
-    for count in _prefixes(excess[order]):
-        chosen = order[:count]
-        weights, portions, gap = fit(target, gradients[:count], [moving[i] for i in chosen])
-        multipliers = np.zeros(len(q))
-        multipliers[chosen] = weights
-        residual = gap / norm + float(multipliers @ excess) / norm**2
-        if best is None or residual < best[0]:
-            parts: list[np.ndarray] = [np.zeros(len(m)) for m in moving]
-            for i, portion in zip(chosen, portions, strict=True):
-                parts[i] = portion
-            best = residual, multipliers, parts
-        if best[0] < _EXACT:
-            break
-    assert best is not None
-    residual, multipliers, parts = best
+            moving[place.sample].append(column)
+    residual, multipliers, parts = _best_fit(target, gradients, moving, excess, order, norm)
     iterators = [iter(part) for part in parts]
     found = tuple(
-        Kink(sample, layer, neuron, between(network, 0.0 if column is None else float(next(iterators[sample]))))
-        for layer, sample, neuron, column in kinks
+        Kink(place, between(network, 0.0 if column is None else float(next(iterators[place.sample]))))
+        for place, column in kinks
     )
     pull = network.flat(at.gradient_of_sum(multipliers[:, None] * seeds)) * scale ** (network.degree - 1)
     for own, part, weight in zip(moving, parts, multipliers, strict=True):
         for column, share in zip(own, part, strict=True):
             pull += weight * share * column
     return Kkt(float(residual), multipliers, found, pull)
+
+
+def _best_fit(
+    target: np.ndarray,
+    gradients: np.ndarray,
+    moving: list[list[np.ndarray]],
+    excess: np.ndarray,
+    order: np.ndarray,
+    norm: float,
+) -> tuple[float, np.ndarray, list[np.ndarray]]:
+    """The least residual over how many of the samples, in this order, have multipliers; these, and the coefficients."""
+    best = np.inf, np.zeros(len(excess)), [np.zeros(len(m)) for m in moving]
+    for count in _prefixes(excess[order]):
+        chosen = order[:count]
+        weights, portions, gap = fit(target, gradients[:count], [moving[i] for i in chosen])
+        multipliers = np.zeros(len(excess))
+        multipliers[chosen] = weights
+        residual = gap / norm + float(multipliers @ excess) / norm**2
+        if residual < best[0]:
+            parts = [np.zeros(len(m)) for m in moving]
+            for i, portion in zip(chosen, portions, strict=True):
+                parts[i] = portion
+            best = residual, multipliers, parts
+        if best[0] < _EXACT:
+            break
+    return best
 
 
 def _vectors(
@@ -215,8 +204,8 @@ def _over_hulls(
         share = chosen[owner == i] @ found.gates
         for (layer, neuron), on in zip(found.kinks, share.tolist(), strict=True):
             coefficient = on / multipliers[i] if multipliers[i] > 0.0 else 0.0
-            kinks.append(Kink(i, layer + 1, neuron + 1, between(network, float(min(coefficient, 1.0)))))
-    kinks.sort(key=lambda kink: (kink.layer, kink.sample, kink.neuron))
+            kinks.append(Kink(Place(i, layer, neuron), between(network, float(min(coefficient, 1.0)))))
+    kinks.sort(key=lambda kink: (kink.place.layer, kink.place.sample, kink.place.neuron))
     return Kkt(float(best), multipliers, tuple(kinks), gradients.T @ chosen)
 
 
@@ -291,14 +280,14 @@ def _nnls(matrix: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
 
 def _kinks(
     network: Network, x: np.ndarray, gates: Sequence[np.ndarray], slopes: np.ndarray
-) -> list[tuple[int, int, int, np.ndarray | None]]:
-    """Every zero pre-activation.
+) -> list[tuple[Place, np.ndarray | None]]:
+    """Every zero pre-activation, and what its positive side adds to dq_i/dtheta beyond the negative one.
 
-    Layer and neuron from 1, sample, and what its positive side adds to dq_i/dtheta beyond the negative one; None where
-    that is zero (a dead neuron, a neuron without incoming weights that are trained), as for all beyond depth 2 here.
+    None where that is zero (an idle neuron, one without incoming weights that are trained), as for all beyond depth 2
+    here.
     gates: a hidden layer each, (n, width).  slopes = dq/d(activation) of the first, (n, width).
     """
-    found: list[tuple[int, int, int, np.ndarray | None]] = []
+    found: list[tuple[Place, np.ndarray | None]] = []
     size, jump = network.size, 1.0 - float(network.slope)
     apart = network.depth == 2 and not network.shared
     for layer, gate in enumerate(gates):
@@ -309,7 +298,7 @@ def _kinks(
             if apart and slopes[i, j] and network.trained[0] and present.any() and x[i][present].any():
                 column = np.zeros(size)
                 column[row[present]] = jump * slopes[i, j] * x[i][present]
-            found.append((layer + 1, i, j + 1, column))
+            found.append((Place(i, layer, j), column))
     return found
 
 

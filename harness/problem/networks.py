@@ -16,6 +16,7 @@ All points at once, with gradients: evaluation.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,6 +28,7 @@ import numpy as np
 
 from harness.problem.fields import FieldError
 from harness.problem.numbers import exact
+from harness.problem.places import layer_name
 
 Activation = Literal["linear", "relu", "leaky_relu"]
 Pattern = tuple[tuple[int, ...], ...]
@@ -95,7 +97,7 @@ class Network:
             raise FieldError("network.fixed", f"there is no layer {len(self.fixed)}")
         layers: list[tuple[Fraction, ...] | None] = []
         for depth, row in enumerate((*self.fixed, *(None,) * (self.depth - len(self.fixed)))):
-            field = f"network.fixed, layer {depth + 1}"
+            field = f"network.fixed, {layer_name(depth)}"
             if row is not None and len(row) != self.sizes[depth]:
                 raise FieldError(field, f"{len(row)} numbers for {self.sizes[depth]} parameters")
             layers.append(None if row is None else tuple(exact(a, field) for a in row))
@@ -199,6 +201,14 @@ class Network:
         """Every trained layer times the factor."""
         return [u * factor if own else u for u, own in zip(theta, self.trained, strict=True)]
 
+    def incoming(self, layer: int, neuron: int) -> list[int]:
+        """The parameters of the layer that are weights into a hidden neuron; both count from 0."""
+        return [k for k in self.patterns[layer][neuron] if k >= 0]
+
+    def outgoing(self, layer: int, neuron: int) -> list[int]:
+        """The parameters of the next layer that are weights out of it."""
+        return [row[neuron] for row in self.patterns[layer + 1] if row[neuron] >= 0]
+
     def into(self, layer: int, neuron: int) -> list[int]:
         """The weights into a hidden neuron, as places in the flat vector; none of a fixed layer.
 
@@ -206,13 +216,13 @@ class Network:
         """
         if not self.trained[layer]:
             return []
-        return [self.offsets[layer] + k for k in self.patterns[layer][neuron] if k >= 0]
+        return [self.offsets[layer] + k for k in self.incoming(layer, neuron)]
 
     def out_of(self, layer: int, neuron: int) -> list[int]:
         """The weights out of it, likewise."""
         if not self.trained[layer + 1]:
             return []
-        return [self.offsets[layer + 1] + row[neuron] for row in self.patterns[layer + 1] if row[neuron] >= 0]
+        return [self.offsets[layer + 1] + k for k in self.outgoing(layer, neuron)]
 
     @cached_property
     def tables(self) -> tuple[np.ndarray, ...]:
@@ -245,9 +255,28 @@ class Network:
         return tuple(found)
 
     @cached_property
+    def reaching(self) -> list[tuple[int, int]]:
+        """The outputs, each with the coordinates of x from which a path of weights leads to it."""
+        live = {(k, k) for k in range(self.outputs)}
+        for pattern in reversed(self.patterns):
+            live = {(output, c) for output, r in live for c, k in enumerate(pattern[r]) if k >= 0}
+        return sorted(live)
+
+    @cached_property
+    def seen(self) -> list[int]:
+        """The coordinates of x from which a path of weights leads to some output."""
+        return sorted({c for _, c in self.reaching})
+
+    @cached_property
     def repeated(self) -> tuple[bool, ...]:
         """For every layer whether some parameter occurs twice or more in it."""
         return tuple(len(order) > len(starts) for order, starts in self.places)
+
+    @cached_property
+    def lone(self) -> tuple[frozenset[int], ...]:
+        """For every layer the parameters that occur once in it."""
+        counts = (Counter(k for row in pattern for k in row if k >= 0) for pattern in self.patterns)
+        return tuple(frozenset(k for k, times in count.items() if times == 1) for count in counts)
 
     @cached_property
     def shared(self) -> bool:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from numbers import Integral
 
 from harness.problem.fields import FieldError
 
-Rows = tuple[tuple[Fraction, ...], ...]
+Vector = tuple[Fraction, ...]
+Rows = tuple[Vector, ...]
 
 # Python converts at most 4300 digits between int and text; 14000 bits are 4215 digits.
 _MAX_BITS = 14_000
@@ -106,6 +107,36 @@ def as_json(number: float | Fraction) -> int | str:
 
 def rows_text(rows: Rows) -> str:
     return "[" + ", ".join("[" + ", ".join(map(number_text, row)) + "]" for row in rows) + "]"
+
+
+def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
+    """a . b, exactly."""
+    # to look for zeros is cheap beside a product of fractions
+    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))
+
+
+def squared_norm(a: Sequence[Fraction]) -> Fraction:
+    """|a|^2, exactly."""
+    return dot(a, a)
+
+
+def less(a: Sequence[Fraction], factor: Fraction, b: Sequence[Fraction]) -> Vector:
+    """a - factor b, exactly."""
+    return tuple(p - factor * q for p, q in zip(a, b, strict=True))
+
+
+def less_components(a: Sequence[Fraction], along: Iterable[Sequence[Fraction]]) -> Vector:
+    """a less its components along these vectors, exactly: by Gram-Schmidt."""
+    basis: list[tuple[Vector, Fraction]] = []
+    rest = tuple(a)
+    for b in along:
+        own = tuple(b)
+        for e, length in basis:
+            own = less(own, dot(own, e) / length, e)
+        if any(own):
+            basis.append((own, squared_norm(own)))
+            rest = less(rest, dot(rest, own) / basis[-1][1], own)
+    return rest
 
 
 def kind(value: object) -> str:

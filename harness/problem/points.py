@@ -5,7 +5,6 @@ Wherever it comes from: the limit of a flow, or numbers that somebody brings.  T
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from harness.problem.evaluation import evaluate, signs_of
-from harness.problem.instances import FORMAT, labels_of, network_text, read_network, require_format
-from harness.problem.kkt import Kink, kkt
+from harness.problem.instances import document, labels_of, read_network, require_format
+from harness.problem.kkt import kkt
 from harness.problem.later import later
 from harness.problem.numbers import Rows, exact_rows, rows_text
+from harness.problem.places import HiddenNeuron, Kink, Place
 from harness.problem.problems import Problem
 from harness.problem.reading import number_rows, numbers, object_of, parse
 
@@ -67,8 +67,8 @@ class Point:
         return [float(u @ u) for u in self.theta]
 
     @property
-    def dead(self) -> list[tuple[int, int]]:
-        """The hidden neurons (layer, neuron), from 1, that pass nothing on.
+    def idle(self) -> list[HiddenNeuron]:
+        """The hidden neurons that pass nothing on.
 
         They have no weight in or none out, or are off on every point of a relu network.
         """
@@ -77,13 +77,13 @@ class Point:
             idle = ~(own != 0.0).any(axis=1) | ~(above != 0.0).any(axis=0)
             if self.problem.network.kinked and not self.problem.network.slope:
                 idle |= (self.signs[layer] <= 0).all(axis=0)
-            found += [(layer + 1, int(j) + 1) for j in np.flatnonzero(idle)]
+            found += [HiddenNeuron(layer, j) for j in np.flatnonzero(idle).tolist()]
         return found
 
-    def close_kinks(self, most: int = 5) -> list[tuple[float, int, int, int]]:
-        """The pre-activations that are nearest to zero: (distance, point, layer, neuron), layer and neuron from 1.
+    def close_kinks(self, most: int = 5) -> list[tuple[float, Place]]:
+        """The pre-activations that are nearest to zero, each with its distance from it.
 
-        distance: relative to the norms of the weights and inputs of the neuron.  Those of dead neurons are left out.
+        distance: relative to the norms of the weights and inputs of the neuron.  Those of idle neurons are left out.
         """
         network = self.problem.network
         if not network.kinked:
@@ -91,15 +91,15 @@ class Point:
         first = {sample: row for row, (sample, _) in reversed([*enumerate(self.problem.rows)])}
         rows = [first[i] for i in range(self.problem.n)]
         at = evaluate(network, self.theta, self.problem.x_float, [sign[rows] > 0 for sign in self.signs])
-        dead, found = set(self.dead), list[tuple[float, int, int, int]]()
+        idle, found = set(self.idle), list[tuple[float, Place]]()
         for layer, (a, h, matrix) in enumerate(zip(at.preactivations[:-1], at.inputs, at.matrices, strict=False)):
             size = np.linalg.norm(h, axis=1)[:, None] * np.linalg.norm(matrix, axis=1)[None, :]
             distance = np.abs(a) / np.where(size > 0.0, size, np.inf)
-            distance[:, [j - 1 for own, j in dead if own == layer + 1]] = np.inf
-            for place in np.argsort(distance, axis=None, kind="stable")[:most].tolist():
-                i, j = divmod(place, distance.shape[1])
+            distance[:, [j for own, j in idle if own == layer]] = np.inf
+            for flat in np.argsort(distance, axis=None, kind="stable")[:most].tolist():
+                i, j = divmod(flat, distance.shape[1])
                 if np.isfinite(distance[i, j]):
-                    found.append((float(distance[i, j]), i, layer + 1, j + 1))
+                    found.append((float(distance[i, j]), Place(i, layer, j)))
         return sorted(found)[:most]
 
     def nearest_kkt(self) -> Point | None:
@@ -178,15 +178,7 @@ class Point:
 
     def to_json(self) -> str:
         """The point as JSON text; from_json gives it back up to rounding."""
-        return "\n".join(
-            (
-                f'{{"format": {FORMAT},',
-                f' "network": {network_text(self.problem.network)},',
-                f' "x": {rows_text(self.problem.x)},',
-                f' "y": {json.dumps(list(self.problem.y))},',
-                f' "theta": {rows_text(exact_rows([u.tolist() for u in self.theta], "theta"))}}}',
-            )
-        )
+        return document(self.problem, {}, {"theta": rows_text(exact_rows([u.tolist() for u in self.theta], "theta"))})
 
 
 def read_point(text: str) -> tuple[Problem, Rows]:

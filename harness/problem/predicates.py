@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, circulant, diagonal
+from harness.problem.numbers import dot, squared_norm
 from harness.problem.problems import Problem
 from harness.problem.separability import Separation, separation
 
@@ -46,20 +47,15 @@ class Spread:
 @lru_cache(_CACHED)
 def spread(problem: Problem) -> Spread:
     """How near the points are to orthogonal ones."""
-    squares = [product(x, x) for x in problem.x]
+    squares = [squared_norm(x) for x in problem.x]
     zeta = max((abs(a) for a in _pairs(problem).values()), default=Fraction(0))
     return Spread(problem.n, zeta, min(squares), max(squares))
-
-
-def product(a: tuple[Fraction, ...], b: tuple[Fraction, ...]) -> Fraction:
-    """a . b."""
-    return sum((p * q for p, q in zip(a, b, strict=True)), Fraction(0))
 
 
 def _pairs(problem: Problem) -> dict[tuple[int, int], Fraction]:
     """x_i . x_k for every pair i < k."""
     x = problem.x
-    return {(i, k): product(x[i], x[k]) for i in range(problem.n) for k in range(i + 1, problem.n)}
+    return {(i, k): dot(x[i], x[k]) for i in range(problem.n) for k in range(i + 1, problem.n)}
 
 
 # --- data ---
@@ -111,7 +107,7 @@ def no_right_angles(problem: Problem) -> bool:
     """No two points are at right angles for any neuron of the first layer, on the coordinates that it sees."""
     for row in problem.network.patterns[0]:
         patches = [tuple(a for a, k in zip(x, row, strict=True) if k >= 0) for x in problem.x]
-        if not all(product(a, b) for i, a in enumerate(patches) for b in patches[i + 1 :]):
+        if not all(dot(a, b) for i, a in enumerate(patches) for b in patches[i + 1 :]):
             return False
     return True
 
@@ -213,17 +209,15 @@ def separable_in_orthant(instance: Instance) -> bool:
     return bool(separation([*signed(instance.problem), *walls]))
 
 
-def no_zero_neuron(instance: Instance) -> bool:
+def no_idle_neuron(instance: Instance) -> bool:
     """No hidden neuron has only zeros coming in, nor only zeros going out."""
     network, theta = instance.network, instance.theta0
-    for layer, pattern in enumerate(network.patterns[:-1]):
-        above = network.patterns[layer + 1]
-        for j, row in enumerate(pattern):
-            incoming = [theta[layer][k] for k in row if k >= 0]
-            outgoing = [theta[layer + 1][line[j]] for line in above if line[j] >= 0]
-            if not any(incoming) or not any(outgoing):
-                return False
-    return True
+    return all(
+        any(theta[layer][k] for k in network.incoming(layer, j))
+        and any(theta[layer + 1][k] for k in network.outgoing(layer, j))
+        for layer, width in enumerate(network.widths[1:-1])
+        for j in range(width)
+    )
 
 
 # norm(theta(0))^2 R_max, of what counts as a small start
@@ -237,14 +231,14 @@ def covering_and_small(instance: Instance) -> bool:
     """
     network, (first, second) = instance.network, instance.theta0
     rows = [tuple(first[k] for k in row) for row in network.patterns[0]]
-    if any(product(w, w) != v * v or not v for w, v in zip(rows, second, strict=True)):
+    if any(squared_norm(w) != v * v or not v for w, v in zip(rows, second, strict=True)):
         return False
     size = sum((v * v for u in instance.theta0 for v in u), Fraction(0))
     if size * size * spread(instance.problem).most > SMALL_START**2:
         return False
     held: dict[tuple[int, ...], set[bool]] = {}
     for w, v in zip(rows, second, strict=True):
-        inputs = [product(w, x) for x in instance.x]
+        inputs = [dot(w, x) for x in instance.x]
         if all(inputs):
             held.setdefault(tuple(1 if a > 0 else -1 for a in inputs), set()).add(v > 0)
     return all(len(held.get(cell, ())) == 2 for cell in open_cells(instance.problem))

@@ -115,6 +115,11 @@ class Problem:
         outputs = [preactivations(self.network, theta, x)[-1] for x in self.x]
         return [sum((s * a for s, a in zip(seed, outputs[i], strict=True) if s), Fraction(0)) for i, seed in self.rows]
 
+    def least_margin(self, theta: Sequence[Sequence[float]]) -> float:
+        """The least q, in floats."""
+        outputs = [preactivations(self.network, theta, x)[-1] for x in self.x_float.tolist()]
+        return min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in self.rows)
+
     def rows_of_theta(self, theta: Sequence[Sequence[object]], field: str) -> Rows:
         """theta in exact numbers, one row a layer.  Raises FieldError, which names the field, for a wrong shape.
 

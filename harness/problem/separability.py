@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-Vector = tuple[Fraction, ...]
+from harness.problem.numbers import Vector, dot
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Separation:
     def proves(self, rows: Sequence[Sequence[Fraction]]) -> bool:
         """Whether the witness is one, by its definition."""
         if self.vector is not None:
-            return all(_dot(row, self.vector) > 0 for row in rows)
+            return all(dot(row, self.vector) > 0 for row in rows)
         alpha = self.alpha or ()
         combined = (
             sum((a * v for a, v in zip(alpha, column, strict=True)), Fraction(0)) for column in zip(*rows, strict=True)
@@ -82,7 +82,3 @@ def _pivot(lines: list[list[Fraction]], at: int, column: int) -> None:
         factor = line[column]
         if r != at and factor:
             line[:] = [v - factor * w for v, w in zip(line, pivot, strict=True)]
-
-
-def _dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
-    return sum((p * q for p, q in zip(a, b, strict=True)), Fraction(0))

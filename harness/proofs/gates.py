@@ -7,9 +7,10 @@ from fractions import Fraction
 from itertools import product
 
 from harness.certificates.flow_gates import Region, first_neurons, require_region
-from harness.certificates.numbers import Rejected, dot, squared_norm
+from harness.certificates.numbers import Rejected
 from harness.certificates.problems import Neuron
 from harness.problem.instances import Instance
+from harness.problem.numbers import dot, squared_norm
 
 # Neurons whose outgoing weight starts at zero have two signs to try each.
 MOST = 8

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from harness.certificates.numbers import Vector, dot, squared_norm
 from harness.certificates.problems import Neuron
+from harness.problem.numbers import Vector, dot, squared_norm
 
 _STEPS = 8
 # alpha and sizes are whole multiples of 2^-BITS; what is left of the residuals in the end is at most 2^-ENOUGH.

@@ -21,7 +21,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
-from harness.problem.problems import Problem
+from harness.problem.places import Kink, layer_name, layer_of
 from harness.problem.sizes import rank
 
 Number = int | float | str
@@ -36,14 +36,18 @@ DERIVED = (INSTANCE, PAGE, FIGURE)
 class Neuron:
     """A hidden neuron of a depth-2 network: v sigma(w . x).
 
-    number counts from 1.  w: d numbers, 0 where the pattern has no weight.  v: 0 where there is none.
+    index counts from 0, number from 1.  w: d numbers, 0 where the pattern has no weight.  v: 0 where there is none.
     inputs: w . x_i, one a point.
     """
 
-    number: int
+    index: int
     w: tuple[Fraction, ...]
     v: Fraction
     inputs: tuple[Fraction, ...]
+
+    @property
+    def number(self) -> int:
+        return self.index + 1
 
     @property
     def zero(self) -> bool:
@@ -141,18 +145,18 @@ class Record:
             network.flat([np.array([float(a) for a in u]) for u in theta]) for theta in (self.limit, d, e)
         )
 
-        def worth(eps: float) -> float:
+        def value_at(eps: float) -> float:
             theta = limit + eps * first + eps * eps * second
-            least = least_margin(self.instance.problem, [u.tolist() for u in network.split(theta)])
+            least = self.instance.problem.least_margin([u.tolist() for u in network.split(theta)])
             return math.inf if least <= 0.0 else float(theta @ theta) * least ** (-2.0 / network.degree)
 
         farthest = 4.0 * float(np.linalg.norm(limit) / np.linalg.norm(first))
         tried = farthest * 2.0 ** (-np.arange(8 * 24 + 1) / 8.0)[::-1]
-        best = int(np.argmin([worth(eps) for eps in tried]))
+        best = int(np.argmin([value_at(eps) for eps in tried]))
         low, high = tried[max(best - 1, 0)], tried[min(best + 1, len(tried) - 1)]
         for _ in range(40):
             left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
-            low, high = (low, right) if worth(left) < worth(right) else (left, high)
+            low, high = (low, right) if value_at(left) < value_at(right) else (left, high)
         return d, e, float(low + high) / 2.0
 
     @property
@@ -170,22 +174,22 @@ class Record:
         """The index from 0 of the layer that the certificate is about; None if it is about all weights."""
         problem = self.data["certificate"]["problem"]
         if problem != "full":
-            return int(problem.removeprefix("layer ")) - 1
+            return layer_of(problem)
         # that of the only layer that is trained is the whole one
         return self.instance.network.trained.index(True) if self.kind == "layer better" else None
 
     @property
     def minimised(self) -> str:
         """What the certificate is about, in words."""
-        return "value" if self.layer is None else f"cost of layer {self.layer + 1}"
+        return "value" if self.layer is None else f"cost of {layer_name(self.layer)}"
 
-    def costs(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
-        """What theta costs, in words.  number: writes one."""
-        name = "value" if self.layer is None else f"layer {self.layer + 1} costs"
-        return f"{name} {number(self.cost(theta))}"
+    def objective_text(self, theta: Exact, number: Callable[[Fraction], str]) -> str:
+        """What is minimised, at theta, in words.  number: writes one."""
+        name = "value" if self.layer is None else f"{layer_name(self.layer)} costs"
+        return f"{name} {number(self.objective(theta))}"
 
-    def cost(self, theta: Exact) -> Fraction:
-        """What is minimised, at theta: the value, or the cost of one layer."""
+    def objective(self, theta: Exact) -> Fraction:
+        """What is minimised, at theta: the value, or that of one layer."""
         return self.value(theta) if self.layer is None else value(theta[self.layer : self.layer + 1])
 
     def value(self, theta: Exact) -> Fraction:
@@ -207,13 +211,32 @@ class Record:
         inputs = [preactivations(network, theta, x)[0] for x in self.instance.x]
         return [
             Neuron(
-                j + 1,
+                j,
                 tuple(theta[0][k] if k >= 0 else Fraction(0) for k in row),
                 theta[1][outgoing[j]] if outgoing[j] >= 0 else Fraction(0),
                 tuple(row_inputs[j] for row_inputs in inputs),
             )
             for j, row in enumerate(incoming)
         ]
+
+    @property
+    def kinks(self) -> list[Kink]:
+        """Those of the limit."""
+        return [Kink.of_json(kink) for kink in self.data["limit"]["kinks"]]
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """What checks it, runs it and finds it again, from the folder above reports/.
+
+        Made from its claim and its folder, whatever text the file has for them.
+        """
+        folder, seed = f"reports/{self.folder}", self.data.get("found", {}).get("seed")
+        seeded = f" --seed {seed}" if type(seed) is int else ""
+        return {
+            "verify": f"marginalia verify {folder}/{RECORD}",
+            "check": f"marginalia check {folder}/{INSTANCE}",
+            "harvest": f"marginalia harvest --claim {self.claim}{seeded} --out reports",
+        }
 
     @property
     def proven(self) -> bool:
@@ -229,7 +252,7 @@ def load(path: Path) -> Record:
     """Read counterexample.json.  Raises FieldError, which names the file, if it is not one."""
     try:
         record = Record(json.loads(path.read_text(encoding="utf-8")))
-        _ = record.claim, record.folder
+        _ = record.claim, record.folder, record.kinks
         for theta in (record.limit, record.better):
             record.instance.problem.margins(theta)
     except OSError as error:
@@ -277,12 +300,6 @@ def along(limit: Exact, d: Exact, e: Exact, eps: Fraction) -> Exact:
 def exact(rows: Sequence[Sequence[Number]]) -> Exact:
     """JSON numbers as Fractions: integers, strings "p/q", floats at their binary value."""
     return tuple(tuple(Fraction(a) for a in row) for row in rows)
-
-
-def least_margin(problem: Problem, theta: Sequence[Sequence[float]]) -> float:
-    """The least of all margins, in floats."""
-    outputs = [preactivations(problem.network, theta, x)[-1] for x in problem.x_float.tolist()]
-    return min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
 
 
 def value(theta: Sequence[Sequence[Fraction]]) -> Fraction:

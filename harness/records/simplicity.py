@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from harness.problem.places import layer_of
 from harness.records.record import Exact, exact, value
 
 Certificate = Mapping[str, Any]
 
 
 def simplicity(certificate: Certificate) -> tuple[int, Fraction]:
-    """Less is simpler: the largest denominator of the better point, and its cost; of a curve the denominator alone.
+    """Less is simpler: the largest denominator of the better point, and its value; of a curve the denominator alone.
 
     What is stated of the limit itself has no better point.
     """
@@ -33,7 +34,7 @@ def layers_of(certificate: Certificate) -> list[int]:
     """The layers that the problem is over, from 0."""
     problem = certificate["problem"]
     count = len(certificate["theta"])
-    return [*range(count)] if problem == "full" else [int(problem.removeprefix("layer ")) - 1]
+    return [*range(count)] if problem == "full" else [layer_of(problem)]
 
 
 def one_layer(certificate: Certificate) -> bool:

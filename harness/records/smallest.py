@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.optimisers.descents import read_any
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.sizes import size
@@ -22,6 +23,6 @@ def keep_smallest(instance: Instance, path: Path, folder: Path) -> None:
 def read(path: Path) -> Instance | None:
     """The instance that is kept; None where there is none, or none that can be read."""
     try:
-        return Instance.from_json(path.read_text(encoding="utf-8"))
+        return read_any(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, FieldError):
         return None

@@ -77,8 +77,8 @@ def draw(record: Record) -> Figure:
     middle.sharex(left)
     middle.sharey(left)
     titles = (
-        f"(a) the limit: {record.costs(record.limit, _short)}",
-        f"(b) a better point: {record.costs(record.better, _short)}",
+        f"(a) the limit: {record.objective_text(record.limit, _short)}",
+        f"(b) a better point: {record.objective_text(record.better, _short)}",
     )
     handles: list[Line2D] = []
     if record.apart:
@@ -109,7 +109,7 @@ def _draw_limit(record: Record) -> Figure:
     figure = Figure(figsize=(7.0, 4.1), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    left.set_title(f"(a) the limit: {record.costs(record.limit, _short)}", fontsize=10)
+    left.set_title(f"(a) the limit: {record.objective_text(record.limit, _short)}", fontsize=10)
     handles: list[Line2D] = []
     if record.apart:
         neurons = record.neurons(record.limit)
@@ -138,9 +138,9 @@ def _draw_limit(record: Record) -> Figure:
 def _way(axes: Axes, record: Record) -> None:
     """What is gained from the limit to the better point."""
     found = way(record)
-    start = found.worth[0]
+    start = found.values[0]
     assert start is not None
-    change = [math.nan if a is None else 100.0 * (a / start - 1.0) for a in found.worth]
+    change = [math.nan if a is None else 100.0 * (a / start - 1.0) for a in found.values]
     axes.axhline(0, color="#DDDDDD", linewidth=0.8, zorder=0)
     axes.plot(found.distance, change, color=GREEN, linewidth=2.0)
     axes.plot(found.distance[:1], change[:1], "o", color="black", markersize=6, zorder=4)

@@ -1,8 +1,8 @@
 """The way from a limit to something better: a curve of weights, and what is gained along it.
 
-Every point on it is scaled, so that a point costs what it is worth: to the least margin of the limit at the beginning,
-which is 1, to that of the better point at the end, and in proportion between.  Where only one layer may change, only
-that is scaled, and only it costs.
+Every point on it is scaled, so that values compare: to the least margin of the limit at the beginning, which is 1, to
+that of the better point at the end, and in proportion between.  Where only one layer may change, only that is scaled,
+and only it counts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.records.record import Exact, Record, along, least_margin
+from harness.records.record import Exact, Record, along
 
 Floats = tuple[tuple[float, ...], ...]
 
@@ -20,11 +20,11 @@ STEPS = 60
 
 @dataclass(frozen=True)
 class Way:
-    """distance: |theta(s) - theta~| / |theta~| of each point.  worth: its cost, None where a point is on the wrong
+    """distance: |theta(s) - theta~| / |theta~| of each point.  values: the value, None where a point is on the wrong
     side.  said: what the curve is, in words.  The last point is the better point."""
 
     distance: list[float]
-    worth: list[float | None]
+    values: list[float | None]
     said: str
 
 
@@ -34,21 +34,21 @@ def way(record: Record) -> Way:
     # Closer together at the limit, where what is gained may be of second order.
     parts = [(k / STEPS) ** 2 for k in range(STEPS + 1)]
     thetas, said = _thetas(record, start, end, parts[:-1])
-    reached = _least(record, end)
+    reached = record.instance.problem.least_margin(end)
     points = [_scaled(record, theta, 1.0 + s * (reached - 1.0)) for s, theta in zip(parts, thetas, strict=False)]
     norm = math.hypot(*_trained(record, start))
     shown = [point or theta for point, theta in zip(points, thetas, strict=True)]
     distance = [math.dist(_trained(record, theta), _trained(record, start)) / norm for theta in (*shown, end)]
-    return Way(distance, [None if point is None else _cost(record, point) for point in (*points, end)], said)
+    return Way(distance, [None if point is None else _objective(record, point) for point in (*points, end)], said)
 
 
-def worth(record: Record, theta: Floats) -> float | None:
+def scaled_value(record: Record, theta: Floats) -> float | None:
     """The value of theta scaled to least margin 1, of one layer where the certificate is about one."""
     scaled = _scaled(record, theta, 1.0)
-    return None if scaled is None else _cost(record, scaled)
+    return None if scaled is None else _objective(record, scaled)
 
 
-def _cost(record: Record, theta: Floats) -> float:
+def _objective(record: Record, theta: Floats) -> float:
     numbers = _trained(record, theta) if record.layer is None else theta[record.layer]
     return 0.5 * sum(a * a for a in numbers)
 
@@ -58,13 +58,9 @@ def _trained(record: Record, theta: Floats) -> list[float]:
     return [a for u in record.instance.network.of_trained(theta) for a in u]
 
 
-def _least(record: Record, theta: Floats) -> float:
-    return least_margin(record.instance.problem, theta)
-
-
 def _scaled(record: Record, theta: Floats, margin: float) -> Floats | None:
     """The multiple of theta, or of the layer that may change, with this least margin; None if it has none."""
-    least = _least(record, theta)
+    least = record.instance.problem.least_margin(theta)
     if least <= 0.0 or margin <= 0.0:
         return None
     network = record.instance.network

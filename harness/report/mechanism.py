@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.problem.places import neuron_name
 from harness.records.record import Neuron, Record
 from harness.report.words import margin_of
 
@@ -59,16 +60,20 @@ def explain(record: Record) -> str:
         return _without_neurons(record, sentence)
     before, after = record.neurons(record.limit), record.neurons(record.better)
     zero = [n for n in before if n.zero]
-    woken = [n for n in zero if not after[n.number - 1].zero]
-    edges = [(k["neuron"], k["sample"]) for k in record.data["limit"]["kinks"] if not before[k["neuron"] - 1].zero]
-    now_on = [(j, i) for j, i in edges if not after[j - 1].zero and after[j - 1].inputs[i] > 0]
+    woken = [n for n in zero if not after[n.index].zero]
+    edges = [(neuron_name(j), i) for i, _, j in (kink.place for kink in record.kinks) if not before[j].zero]
+    now_on = [
+        f"{neuron_name(j)} acts on x_{i}"
+        for i, _, j in (kink.place for kink in record.kinks)
+        if not before[j].zero and not after[j].zero and after[j].inputs[i] > 0
+    ]
     return sentence.format(
         zero=_capital(_names(zero) + (" is" if len(zero) == 1 else " are")),
         woken=_names(woken),
         dead=_DEAD_WITH_A_SLOPE if record.instance.network.slope else _DEAD,
-        kinks=_edges([f"the input of neuron {j} on x_{i}" for j, i in edges]),
-        kinks_or_gates=_kinks_or_gates([f"the input of neuron {j} on x_{i}" for j, i in edges], "w_j"),
-        changed=f"At the better point {_join(f'neuron {j} acts on x_{i}' for j, i in now_on)}." if now_on else "",
+        kinks=_edges([f"the input of {name} on x_{i}" for name, i in edges]),
+        kinks_or_gates=_kinks_or_gates([f"the input of {name} on x_{i}" for name, i in edges], "w_j"),
+        changed=f"At the better point {_join(now_on)}." if now_on else "",
     ).rstrip()
 
 
@@ -84,10 +89,8 @@ def _without_neurons(record: Record, sentence: str) -> str:
             "The other layers stay as they are in the limit. What is optimal for this one depends on gates that the "
             "flow has fixed: {kinks_or_gates}"
         )
-    edges = [
-        f"the input of neuron {k['neuron']} of layer {k['layer']} on {margin_of(record, k['sample'])}"
-        for k in record.data["limit"]["kinks"]
-    ]
+    places = [kink.place for kink in record.kinks]
+    edges = [f"the input of {place.hidden} on {margin_of(record, place.sample)}" for place in places]
     return sentence.format(
         kinks=_edges(edges), kinks_or_gates=_kinks_or_gates(edges, "its weights"), changed=""
     ).rstrip()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.claims.table import CLAIMS, Claim
+from harness.problem.places import neuron_name
 from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
+from harness.report.inequality import inequality
 from harness.report.mechanism import explain
 from harness.report.proof import is_global, proof
-from harness.report.words import activated, activation, concluded, counted, margin_of, short, table, vector
+from harness.report.words import activated, activation, concluded, margin_of, plain, short, table, vector
+from harness.show.lines import count
 
 
 def figure_says(record: Record) -> str:
@@ -23,6 +26,7 @@ def page(record: Record) -> str:
     blocks = [
         f"# {title(record)}",
         statement(record),
+        *([said] if (said := inequality(record)) else []),
         f"![{figure_says(record)}]({FIGURE})",
         *(f"## {heading}\n\n{body}" for heading, body in sections(record)),
     ]
@@ -109,8 +113,8 @@ def _network(record: Record) -> str:
     fixed = [f"layer {number}" for number, own in enumerate(network.trained, start=1) if not own]
     more = f", {network.outputs} classes" if network.outputs > 1 else ""
     head = (
-        f"A {activation(network)} network of depth {network.depth}, {kind}, {counted(instance.d, 'input')} "
-        f"and {counted(hidden, 'hidden neuron')}{more}; {instance.loss} loss."
+        f"A {activation(network)} network of depth {network.depth}, {kind}, {count(instance.d, 'input')} "
+        f"and {count(hidden, 'hidden neuron')}{more}; {instance.loss} loss."
         + (f" Not trained: {', '.join(fixed)}." if fixed else "")
     )
     if record.apart:
@@ -137,19 +141,19 @@ def _layers(record: Record, theta: Exact) -> str:
 
 def _limit(record: Record) -> str:
     limit = record.data["limit"]
-    layer = "" if record.layer is None else f"; {record.costs(record.limit, short)}"
+    layer = "" if record.layer is None else f"; {record.objective_text(record.limit, short)}"
     lines = [
         _point(record, record.limit, gates=record.data["structure"].get("gates")),
         f"Value 1/2 ||theta~||^2 = {short(record.value(record.limit))}{layer}. "
         f"Margins {vector(limit['margins'])}, multipliers {vector(limit['multipliers'])}, "
         f"KKT residual {float(limit['kkt_residual']):.1e}.",
     ]
-    zero = {n.number for n in record.neurons(record.limit) if n.zero} if record.apart else set()
+    zero = {n.index for n in record.neurons(record.limit) if n.zero} if record.apart else set()
     kinks = [
-        f"- neuron {kink['neuron']}{'' if record.apart else ' of layer ' + str(kink['layer'])} on "
-        f"{margin_of(record, kink['sample'])}: Clarke coefficient {float(kink['coefficient']):.3f}"
-        for kink in limit["kinks"]
-        if kink["neuron"] not in zero
+        f"- {neuron_name(kink.place.neuron) if record.apart else kink.place.hidden} on "
+        f"{margin_of(record, kink.place.sample)}: Clarke coefficient {kink.coefficient:.3f}"
+        for kink in record.kinks
+        if kink.place.neuron not in zero
     ]
     if kinks:
         lines.append("Inputs that are zero in the limit:\n\n" + "\n".join(kinks))
@@ -157,12 +161,12 @@ def _limit(record: Record) -> str:
 
 
 def _better(record: Record) -> str:
-    before, after = record.cost(record.limit), record.cost(record.better)
+    before, after = record.objective(record.limit), record.objective(record.better)
     margins = record.instance.problem.margins(record.better)
     ends = "The best point, about, on the curve of the certificate.\n\n" if record.kind == "curve" else ""
     return (
         f"{ends}{_point(record, record.better)}\n\n"
-        f"{record.costs(record.better, short).capitalize()}: lower by {short(before - after)}, "
+        f"{record.objective_text(record.better, short).capitalize()}: lower by {short(before - after)}, "
         f"that is {float(100 * (before - after) / before):.3g} %. "
         f"Margins {vector(margins)}, every one at least 1 exactly."
     )
@@ -175,22 +179,21 @@ def _robustness(record: Record) -> str:
     if not changes:
         return "Robust." if record.robust else "Fragile."
     outcomes = ("violated", "holds", "outside", "undecided")
-    rows = [(name, str(counts["drawn"]), *(str(counts[key]) for key in outcomes)) for name, counts in changes]
+    rows = [(name, *(plain(counts[key]) for key in ("drawn", *outcomes))) for name, counts in changes]
     shift = short(measured["shift"])
     return (
         f"The start was moved by {shift} of its norm in random directions, then every point x_i by {shift} of its own "
-        f"norm, zeros and ties included (seed {measured['seed']}), and the claim was judged again. It is called robust "
-        "if it is violated still in 95 of 100 of either kind. Outside are flows that do not separate the data, and "
-        "limits that are not as the claim assumes.\n\n"
+        f"norm, zeros and ties included (seed {plain(measured['seed'])}), and the claim was judged again. It is called "
+        "robust if it is violated still in 95 of 100 of either kind. Outside are flows that do not separate the data, "
+        "and limits that are not as the claim assumes.\n\n"
         + table(("moved", "drawn", "violated still", "holds", "outside", "undecided"), rows)
     )
 
 
 def _commands(record: Record) -> str:
-    replay = record.data["replay"]
-    commands = "\n".join(replay.values()) if isinstance(replay, dict) else str(replay)
+    commands = "\n".join(record.commands.values())
     software = record.data.get("found", {}).get("software", {})
-    versions = ", ".join(f"{name} {version}" for name, version in software.items())
+    versions = ", ".join(f"{plain(name)} {plain(version)}" for name, version in software.items())
     return (
         f"From the folder above reports/:\n\n```sh\n{commands}\n```\n\n"
         f"The files: [{RECORD}]({RECORD}) has everything, the certificate included; [{INSTANCE}]({INSTANCE}) is the "
@@ -210,7 +213,7 @@ def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None
     network = record.instance.network
 
     def output(neuron: Neuron, sample: int) -> str:
-        if gates is not None and gates[sample][neuron.number - 1] == 0:
+        if gates is not None and gates[sample][neuron.index] == 0:
             return "0"
         a = neuron.inputs[sample]
         return short(a if a > 0 or not network.kinked else network.slope * a)
@@ -226,10 +229,10 @@ def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None
 
 def _weights(record: Record, neuron: Neuron) -> str:
     """w_j, with a dot where the pattern has no weight."""
-    row = record.instance.network.patterns[0][neuron.number - 1]
+    row = record.instance.network.patterns[0][neuron.index]
     return "(" + ", ".join(short(a) if k >= 0 else "·" for k, a in zip(row, neuron.w, strict=True)) + ")"
 
 
 def _outgoing(record: Record, neuron: Neuron) -> str:
-    present = record.instance.network.patterns[1][0][neuron.number - 1] >= 0
+    present = record.instance.network.patterns[1][0][neuron.index] >= 0
     return short(neuron.v) if present else "·"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.certificates import check_flow
 from harness.records.record import Record, exact, value
-from harness.report.words import short
+from harness.report.words import plain, short
 
 LAST = "whatever the last digits of the limit are."
 
@@ -53,23 +53,24 @@ def _proof_of_flow(record: Record) -> str:
 
 def _proof_of_statement(record: Record) -> str:
     certificate = record.data["certificate"]
-    where = ", ".join(f"{name} {_said(value)}" for name, value in certificate["witness"].items())
+    where = ", ".join(f"{plain(name)} {_said(value)}" for name, value in certificate["witness"].items())
+    says = plain(certificate["says"])
     return (
-        f"what the claim states is false ({certificate['says']}; {where}) of every point within 1e-9 of the limit: on "
+        f"what the claim states is false ({says}; {where}) of every point within 1e-9 of the limit: on "
         f"that ball margins and inputs change by no more than their Lipschitz constants allow. So it is false {LAST} "
         "That the limit as stored is nearly a KKT point, to 1e-8, is proven too."
     )
 
 
 def _said(value: object) -> str:
-    return " and ".join(map(_said, value)) if isinstance(value, list) else str(value)
+    return " and ".join(map(_said, value)) if isinstance(value, list) else plain(value)
 
 
 def _proof_of_better(record: Record) -> str:
     certificate = record.data["certificate"]
     problem, fixed = ("(P_1)", ", the v_j fixed as they are stored") if record.layer is not None else ("(P)", "")
-    cost = "cost of the first layer" if fixed else "value"
-    better = record.cost(record.better)
+    what = "cost of the first layer" if fixed else "value"
+    better = record.objective(record.better)
     kinked = record.instance.network.kinked
     zeros = "the same neurons that are zero and the same signs of the v_j"
     structure = f"the same gates on every point, {zeros}" if kinked else zeros
@@ -87,7 +88,7 @@ def _proof_of_better(record: Record) -> str:
         )
     return (
         f"take any feasible point with the structure of the limit ({structure}){fixed}. It costs at least L, the lower "
-        f"bound that the multipliers ({alpha}) give, and L is more than {short(better, digits=8)}, the {cost} of the "
+        f"bound that the multipliers ({alpha}) give, and L is more than {short(better, digits=8)}, the {what} of the "
         f"better point. {consequence}"
     )
 
@@ -107,7 +108,7 @@ def _proof_of_layer(record: Record) -> str:
     assert record.layer is not None
     certificate, number = record.data["certificate"], record.layer + 1
     alpha = ", ".join(short(a) for a in exact([certificate["alpha"]])[0])
-    cost = short(value(record.better[record.layer : number]), digits=8)
+    reached = short(value(record.better[record.layer : number]), digits=8)
     ends = (
         f"The better u^{number} is feasible. So none of them is a global optimum of (P_{number}), {LAST}"
         if is_global(record)
@@ -116,7 +117,7 @@ def _proof_of_layer(record: Record) -> str:
     )
     return (
         f"hold the other layers as they are stored, and take any feasible u^{number} with the signs of the limit. "
-        f"It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is more than {cost}, the "
+        f"It costs at least L, the lower bound that the multipliers ({alpha}) give, and L is more than {reached}, the "
         f"cost of the better u^{number}. {ends}"
     )
 

@@ -17,12 +17,14 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from harness.claims.table import CLAIMS
+from harness.problem.places import HiddenNeuron, neuron_name
 from harness.records.record import INSTANCE, RECORD, Record
 from harness.report.charts import COLOURS, Level, Line, chart, strips
 from harness.report.figure import figure
 from harness.report.film import Film, angles, film
-from harness.report.improving import way, worth
+from harness.report.improving import scaled_value, way
 from harness.report.index import claim_section, mechanism_section
+from harness.report.inequality import inequality
 from harness.report.markdown import html, typeset
 from harness.report.page import figure_says, sections, statement, title
 from harness.report.scene import scene, subscript
@@ -85,7 +87,7 @@ def _page(record: Record) -> str:
     return _fill(
         title=title(record),
         root="../",
-        head=Markup(html(statement(record))),
+        head=Markup(html("\n\n".join(filter(None, (statement(record), inequality(record)))))),
         lead=Markup(
             typeset(
                 "The direction of the weights turns on its way to the limit, and the norm grows; the charts follow it "
@@ -117,7 +119,7 @@ def _directions(record: Record, moving: Film) -> dict[str, Any]:
     if record.apart and record.instance.d == 2 and record.instance.network.fully_connected:
         found = angles(record, moving.direction).T
         lines = [
-            Line(f"neuron {j + 1}", clock, angle.tolist(), j % COLOURS)
+            Line(neuron_name(j), clock, angle.tolist(), j % COLOURS)
             for j, angle in enumerate(found)
             if not np.isnan(angle).all()
         ]
@@ -164,7 +166,7 @@ def _margins(record: Record, moving: Film) -> dict[str, Any]:
 
 def _normalised(record: Record, theta: Any) -> float:
     """min q_i / |theta|^m."""
-    found = worth(record, tuple(tuple(float(a) for a in u) for u in theta)) if record.layer is None else None
+    found = scaled_value(record, tuple(tuple(float(a) for a in u) for u in theta)) if record.layer is None else None
     if found is not None:
         return (2.0 * found) ** (-0.5 * record.instance.network.degree)
     norm = (2.0 * float(record.value(theta))) ** 0.5
@@ -175,10 +177,10 @@ def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:
     hidden, n = moving.gates.shape[1:]
     if not hidden:
         return []
-    deep = record.instance.network.depth > 2
+    network = record.instance.network
     names = [
-        (f"{layer}.{j + 1}" if deep else f"{j + 1}")
-        for layer, width in enumerate(record.instance.network.widths[1:-1], start=1)
+        HiddenNeuron(layer, j).short(network.depth)
+        for layer, width in enumerate(network.widths[1:-1])
         for j in range(width)
     ]
     rows = [
@@ -187,7 +189,7 @@ def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:
         for i in range(n)
     ][:MAX_STRIPS]
     left_out = f" The first {MAX_STRIPS} of {hidden * n} are shown." if hidden * n > MAX_STRIPS else ""
-    numbered = " Neurons are numbered layer by layer." if deep else ""
+    numbered = " Neurons are numbered layer by layer." if network.depth > 2 else ""
     picture = strips(rows, moving.log_norm.tolist(), across=_CLOCK, up="gates")
     caption = f"Which neuron acts on which point: its input there is positive.{numbered}{left_out}"
     return [_panel("Gates", picture, caption)]
@@ -195,9 +197,9 @@ def _gates(record: Record, moving: Film) -> list[dict[str, Any]]:
 
 def _gain(record: Record) -> dict[str, Any]:
     found = way(record)
-    start = found.worth[0]
+    start = found.values[0]
     assert start is not None
-    change = [None if a is None else 100.0 * (a / start - 1.0) for a in found.worth]
+    change = [None if a is None else 100.0 * (a / start - 1.0) for a in found.values]
     picture = chart(
         [Line("along the way", found.distance, change, 2)],
         across="distance from the limit, relative",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -10,11 +11,19 @@ from harness.claims.table import Claim
 from harness.problem.networks import Network
 from harness.records.record import Record
 
+# What Markdown could take for more than a letter. A dot or a hyphen inside a line is none.
+_SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#!|~&:@]|(?<=www)\.")
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def plain(text: object) -> str:
+    """What a file says, as text and nothing else: no link, picture, heading or HTML comes of it."""
+    return _SPECIAL.sub(r"\\\g<0>", " ".join(str(text).split()))
 
 
 def vector(numbers: Iterable[Any]) -> str:
@@ -54,7 +63,3 @@ def margin_of(record: Record, row: int) -> str:
     """The point of a margin, and with several outputs the class that it is over."""
     sample, other = record.instance.problem.place(row)
     return f"x_{sample}" if other is None else f"x_{sample} over class {other}"
-
-
-def counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

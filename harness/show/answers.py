@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from harness.problem.instances import Instance
-from harness.problem.kkt import Kink
 from harness.problem.limits import Limit
 from harness.problem.networks import Network
+from harness.problem.places import Kink
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from harness.proofs import proof_of_flow
@@ -77,7 +77,7 @@ def _by_point(problem: Problem, numbers: Iterable[Any]) -> list[Any]:
 
 def _kink(problem: Problem, kink: Kink) -> dict[str, int | float]:
     """A kink by its point; with several outputs it has a coefficient for every other class."""
-    sample, other = problem.place(kink.sample)
+    sample, other = problem.place(kink.place.sample)
     found = {**kink.as_json(), "sample": sample}
     return found if other is None else {**found, "class": other}
 

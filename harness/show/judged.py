@@ -37,10 +37,10 @@ def judge_object(
             **point_object(point),
             "distance_to_kkt": None if nearest is None else point.distance_to(nearest),
             "norms": point.norms,
-            "dead": [list(place) for place in point.dead],
+            "dead": [neuron.as_json() for neuron in point.idle],
             "close_kinks": [
-                {"distance": size, "sample": i, "layer": layer, "neuron": j}
-                for size, i, layer, j in point.close_kinks()
+                {"distance": size, **dict(zip(("sample", "layer", "neuron"), place.as_json(), strict=True))}
+                for size, place in point.close_kinks()
             ],
         },
         **decided_object(point, verdicts),

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.problem.evaluation import evaluate
 from harness.problem.networks import preactivations
+from harness.problem.places import HiddenNeuron
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 
@@ -30,10 +31,10 @@ def limit_lines(point: Point) -> list[str]:
     lines = neuron_table(problem, [u.tolist() for u in point.theta], signs)
     lines += ["", *_points(point)]
     off = float(problem.network.slope)
-    shown = [k for k in point.kinks if point.multipliers[k.sample] > 0.0 and k.coefficient != off]
+    shown = [k for k in point.kinks if point.multipliers[k.place.sample] > 0.0 and k.coefficient != off]
     for kink in shown:
         lines.append(
-            f"neuron {kink.neuron} of layer {kink.layer} is on the edge on point {margin_name(problem, kink.sample)}: "
+            f"{kink.place.hidden} is on the edge on point {margin_name(problem, kink.place.sample)}: "
             f"Clarke coefficient {short(kink.coefficient)}"
         )
     if problem.network.kinked:
@@ -67,7 +68,7 @@ def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
     kinks, zero = 0, 0
     for layer, block in enumerate(signs):
         for j in range(len(block[0])):
-            if _is_zero(point.problem, theta, layer, j):
+            if _is_idle(point.problem, theta, layer, j):
                 zero += 1
             else:
                 kinks += sum(row[j] == 0 for row in block)
@@ -81,11 +82,10 @@ def _cells(point: Point, signs: Sequence[Sequence[Sequence[int]]]) -> str:
     return "; ".join(parts) + "."
 
 
-def _is_zero(problem: Problem, theta: Theta, layer: int, neuron: int) -> bool:
+def _is_idle(problem: Problem, theta: Theta, layer: int, neuron: int) -> bool:
     network = problem.network
-    incoming = [theta[layer][k] for k in network.patterns[layer][neuron] if k >= 0]
-    outgoing = [theta[layer + 1][row[neuron]] for row in network.patterns[layer + 1] if row[neuron] >= 0]
-    return not any(incoming) or not any(outgoing)
+    incoming, outgoing = network.incoming(layer, neuron), network.outgoing(layer, neuron)
+    return not any(theta[layer][k] for k in incoming) or not any(theta[layer + 1][k] for k in outgoing)
 
 
 def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequence[int]]] | None = None) -> list[str]:
@@ -98,7 +98,7 @@ def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequen
     rows = [("neuron", "incoming weights", "outgoing weights", f"inputs on points 0..{problem.n - 1}")]
     for layer, pattern in enumerate(network.patterns[:-1]):
         for j, row in enumerate(pattern):
-            if _is_zero(problem, theta, layer, j):
+            if _is_idle(problem, theta, layer, j):
                 marks = "zero"
             elif signs is not None:
                 marks = " ".join(_mark(block[j]) for block in signs[layer])
@@ -106,7 +106,7 @@ def neuron_table(problem: Problem, theta: Theta, signs: Sequence[Sequence[Sequen
                 marks = " ".join(_mark(sample[layer][j]) for sample in inputs)
             above = [theta[layer + 1][r[j]] if r[j] >= 0 else None for r in network.patterns[layer + 1]]
             own = [theta[layer][k] if k >= 0 else None for k in row]
-            name = f"{j + 1}" if network.depth == 2 else f"{layer + 1}.{j + 1}"
+            name = HiddenNeuron(layer, j).short(network.depth)
             rows.append((name, _weights(own), _weights(above), marks))
     if network.depth == 1:
         weights = [_weights([theta[0][k] if k >= 0 else None for k in row]) for row in network.patterns[0]]
@@ -188,19 +188,17 @@ def _curve(point: Point, certificate: dict[str, Any]) -> list[str]:
     problem, network = point.problem, point.problem.network
     for s in STEPS:
         moved = tuple(u + s * a + s * s * b for u, a, b in zip(point.theta, d, e, strict=True))
-        outputs = [preactivations(network, [u.tolist() for u in moved], x)[-1] for x in problem.x_float.tolist()]
-        q = min(sum(a * b for a, b in zip(seed, outputs[i], strict=True)) for i, seed in problem.rows)
+        q = problem.least_margin([u.tolist() for u in moved])
         if q > 0.0:
             scaled = tuple(network.scaled(moved, q ** (-1.0 / network.degree)))
-            cost = network.value(scaled)
-            if cost < best[0]:
-                best = cost, s, scaled
+            value = network.value(scaled)
+            if value < best[0]:
+                best = value, s, scaled
     for name, layers in (("d", d), ("e", e if certificate["e"] else [])):
         lines += [f"  {name}^{layer} = {vector(u)}" for layer, u in enumerate(layers, start=1)]
     for i, layer, neuron, gate in certificate["gates"]:
-        lines.append(
-            f"  neuron {neuron} of layer {layer} is {'on' if gate else 'off'} along it on point {problem.place(i)[0]}"
-        )
+        hidden, side = HiddenNeuron.of_numbers(layer, neuron), "on" if gate else "off"
+        lines.append(f"  {hidden} is {side} along it on point {problem.place(i)[0]}")
     if best[1]:
         lines.append(f"at s = {short(best[1])}, scaled to a least margin of 1, the value is {short(best[0])}:")
         lines += neuron_table(point.problem, [u.tolist() for u in best[2]])

@@ -39,7 +39,7 @@ def instance_text(instance: Instance) -> str:
 
 
 def point_text(point: Point) -> str:
-    """Value, margins, residual and what carries it, balance, dead neurons, near kinks."""
+    """Value, margins, residual and what carries it, balance, idle neurons, near kinks."""
     problem = point.problem
     network = problem.network
     lines = [
@@ -49,12 +49,16 @@ def point_text(point: Point) -> str:
         f"|u^l|^2 of the layers: {', '.join(map(short, point.norms))}",
     ]
     if network.depth > 1:
-        dead = point.dead
-        named = ", ".join(_neuron(point, layer, j) for layer, j in dead[:SOME]) + (", ..." if len(dead) > SOME else "")
-        lines.append(f"dead neurons: {len(dead)} of {sum(network.widths[1:-1])}{f' ({named})' if dead else ''}")
+        idle = point.idle
+        named = ", ".join(f"neuron {neuron.short(network.depth)}" for neuron in idle[:SOME]) + (
+            ", ..." if len(idle) > SOME else ""
+        )
+        lines.append(f"dead neurons: {len(idle)} of {sum(network.widths[1:-1])}{f' ({named})' if idle else ''}")
     near = [each for each in point.close_kinks(SOME) if each[0] < NEAR]
     if near:
-        named = ", ".join(f"{_neuron(point, layer, j)} on point {i} ({size:.1e})" for size, i, layer, j in near)
+        named = ", ".join(
+            f"neuron {place.hidden.short(network.depth)} on point {place.sample} ({size:.1e})" for size, place in near
+        )
         lines.append(f"inputs of neurons near zero: {named}")
     return "\n".join([*lines, *([f"in doubt: {point.doubt}"] if point.doubt else [])])
 
@@ -87,7 +91,3 @@ def _carried(point: Point) -> str:
     order = np.argsort(-point.multipliers, kind="stable")[: min(used, SOME)]
     named = ", ".join(f"{margin_name(point.problem, int(i))} ({short(float(point.multipliers[i]))})" for i in order)
     return f"multipliers on {used} of {len(point.margins)} margins, the largest on point {named}"
-
-
-def _neuron(point: Point, layer: int, j: int) -> str:
-    return f"neuron {j}" if point.problem.network.depth == 2 else f"neuron {layer}.{j}"

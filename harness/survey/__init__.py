@@ -10,9 +10,9 @@ counts.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from harness.problem.later import at_first_use
 from harness.survey.laws import Cell, drawn, grid
 
 if TYPE_CHECKING:
@@ -23,18 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Counts", "Plan", "Rate", "Tally", "count", "drawn", "grid", "merged", "run"]
 
 # Loaded when first used: pyarrow, the trainer and the oracles take a second.
-_HOME = {
-    "Counts": "counts",
-    "Rate": "counts",
-    "Tally": "counts",
-    "count": "counts",
-    "merged": "counts",
-    "Plan": "plan",
-    "run": "runner",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'harness.survey' has no attribute {name!r}")
-    return getattr(import_module(f"harness.survey.{_HOME[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "Counts": "harness.survey.counts",
+        "Rate": "harness.survey.counts",
+        "Tally": "harness.survey.counts",
+        "count": "harness.survey.counts",
+        "merged": "harness.survey.counts",
+        "Plan": "harness.survey.plan",
+        "run": "harness.survey.runner",
+    },
+)

@@ -63,7 +63,7 @@ class Tally:
     converged limits; mechanisms: of the limits that are no local optimum. claims: the outcomes of each claim.
     agreement: of the float verdicts with the exact ones, where both were asked for. doubts: converged limits whose
     zeros cannot be told. gaps: limits with a better point known, by how much more than it they cost (GAPS), summed, and
-    the most. features: the values of each, by "name:key".
+    the most. features: the values of each, by "name:key"; so, by "label:key", how optimisers end beside the flow.
     """
 
     instances: int = 0
@@ -191,6 +191,8 @@ def _count(table: pa.Table, tallies: list[Tally]) -> None:
                 tally = tallies[cell]
                 if prefix == "claim":
                     tally.claims[rest][value] += times
+                elif prefix == "beside":
+                    tally.features.setdefault(rest, Counter())[value] += times
                 elif rest:
                     tally.features.setdefault(name, Counter())[f"{value:g}"] += times
                 else:

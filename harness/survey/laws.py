@@ -8,6 +8,8 @@ Points, n rows in d dimensions:
 - gaussian: standard normal coordinates;
 - integer: coordinates uniform on -3 .. 3, no row zero;
 - near-orthogonal: a random orthonormal frame, one vector a point, plus a normal perturbation of norm about 0.1;
+- oblique: the same with a perturbation of norm about t, t uniform on [0, 1], on both sides of the bounds that claims
+  have on how orthogonal points are;
 - clustered: two standard normal centres; every point is one of them, by a fair coin, plus 0.2 times a normal vector;
 - orthogonally separable: the moduli of normal coordinates, all of them turned by a fair coin a point;
 - mirrored: half as many normal points, and their mirror images;
@@ -46,6 +48,7 @@ Data = Literal[
     "gaussian",
     "integer",
     "near-orthogonal",
+    "oblique",
     "clustered",
     "orthogonally separable",
     "mirrored",
@@ -110,8 +113,8 @@ class Cell:
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise FieldError(f"cell.{name}", "must be a positive number")
-        if self.data == "near-orthogonal" and self.n > self.d:
-            raise FieldError("cell.n", "near-orthogonal points need n <= d")
+        if self.data in ("near-orthogonal", "oblique") and self.n > self.d:
+            raise FieldError("cell.n", f"{self.data} points need n <= d")
         if self.data == "mirrored" and self.n % 2:
             raise FieldError("cell.n", "mirrored points are an even number")
         if self.data == "hidden bias" and self.d != 2:
@@ -219,9 +222,13 @@ def _integer(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     return rows
 
 
-def _near_orthogonal(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+def _near_orthogonal(rng: np.random.Generator, n: int, d: int, size: float = 0.1) -> np.ndarray:
     frame = np.linalg.qr(rng.standard_normal((d, d)))[0]
-    return frame[:n] + 0.1 / np.sqrt(d) * rng.standard_normal((n, d))
+    return frame[:n] + size / np.sqrt(d) * rng.standard_normal((n, d))
+
+
+def _oblique(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    return _near_orthogonal(rng, n, d, rng.uniform())
 
 
 def _clustered(rng: np.random.Generator, n: int, d: int) -> np.ndarray:
@@ -250,6 +257,7 @@ _DATA: dict[Data, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "gaussian": _gaussian,
     "integer": _integer,
     "near-orthogonal": _near_orthogonal,
+    "oblique": _oblique,
     "clustered": _clustered,
     "orthogonally separable": _orthogonally_separable,
     "mirrored": _mirrored,

@@ -7,7 +7,8 @@ are replaced from the counts.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,32 +63,74 @@ class Table:
 
 
 @dataclass(frozen=True)
+class ClaimTable:
+    """A row a claim: how many limits it was held against, and what bounds its violations."""
+
+    caption: str
+    claims: tuple[str, ...]
+
+    def markdown(self, counts: Counts) -> str:
+        """The table, its caption above it."""
+        lines = ["| claim | spoken of | decided | violated | at most, 95 % |", "| --- | ---: | ---: | ---: | ---: |"]
+        for claim in self.claims:
+            found, rate = counts.total.claims[claim], counts.total.violated_rate(claim)
+            spoken = found.total() - found["outside"]
+            most = f"{_percent(rate.interval[1])} %"
+            lines.append(f"| `{claim}` | {spoken:,} | {rate.n:,} | {rate.k:,} | {most} |")
+        return f"{self.caption}:\n\n" + "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A figure of what is known of how often claims are violated: a line from nothing to the upper bound for each."""
+
+    claims: tuple[str, ...]
+    labels: tuple[str, str] = ("claim", "violated")
+
+    def svg(self, counts: Counts) -> bytes:
+        """The figure as SVG."""
+        with _canvas(7.0, 1.2 + 0.36 * len(self.claims)) as canvas:
+            place = canvas.subplots()
+            for row, claim in enumerate(self.claims):
+                found = counts.total.violated_rate(claim)
+                low, high = (100.0 * end for end in found.interval)
+                place.plot([max(low, 1e-4), high], [row, row], color=_COLOURS[0], linewidth=2.0, solid_capstyle="butt")
+                place.plot([high], [row], marker="|", markersize=9.0, color=_COLOURS[0])
+                if found.k:
+                    place.plot([100.0 * found.value], [row], marker="o", markersize=4.5, color=_COLOURS[1])
+            place.set_yticks(range(len(self.claims)), self.claims)
+            place.invert_yaxis()
+            place.set_xscale("log")
+            place.set_xlim(left=1e-4)
+            place.set_xlabel("of the limits decided, % (dot: violated; line: 95 % interval)")
+            return _saved(canvas)
+
+
+@dataclass(frozen=True)
 class Figure:
-    """Rates with their intervals. axes: what cells are grouped by; a group's values say its panel, line and place."""
+    """Rates with their intervals. axes: what cells are grouped by; a group's values say its panel, line and place.
+
+    measure: of the line, or one for each line by its name, and `line` is then not asked.
+    """
 
     axes: tuple[str, ...]
     panel: Callable[[Axes], str]
     line: Callable[[Axes], str]
     x: Callable[[Axes], float]
-    measure: Measure
+    measure: Measure | Mapping[str, Measure]
     labels: tuple[str, str]
     logarithmic: bool = False
 
     def svg(self, counts: Counts) -> bytes:
         """The figure as SVG."""
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure as Canvas
-
         panels: dict[str, dict[str, list[tuple[float, Rate]]]] = {}
         for group, tally in counts.by(*self.axes).items():
             axes = dict(zip(self.axes, group, strict=True))
-            found = panels.setdefault(self.panel(axes), {}).setdefault(self.line(axes), [])
-            found.append((self.x(axes), self.measure(tally)))
+            panel = panels.setdefault(self.panel(axes), {})
+            for line, measure in self._measures(axes).items():
+                panel.setdefault(line, []).append((self.x(axes), measure(tally)))
         names = list(dict.fromkeys(line for lines in panels.values() for line in lines))
-        with matplotlib.rc_context(_STYLE):
-            canvas = Canvas(figsize=(1.0 + 3.2 * len(panels), 4.6), layout="constrained")
-            FigureCanvasAgg(canvas)
+        with _canvas(1.0 + 3.2 * len(panels), 4.6) as canvas:
             drawn = canvas.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
             for place, (title, lines) in zip(drawn, panels.items(), strict=True):
                 place.set_title(title, fontsize=11)
@@ -100,9 +143,29 @@ class Figure:
             drawn[0].set_ylim(bottom=0.0)
             handles, texts = drawn[0].get_legend_handles_labels()
             canvas.legend(handles, texts, loc="outside lower center", ncols=min(len(texts), 3), frameon=False)
-            buffer = io.BytesIO()
-            canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "marginalia"}, bbox_inches="tight")
-        return buffer.getvalue()
+            return _saved(canvas)
+
+    def _measures(self, axes: Axes) -> Mapping[str, Measure]:
+        return self.measure if isinstance(self.measure, Mapping) else {self.line(axes): self.measure}
+
+
+@contextmanager
+def _canvas(width: float, height: float) -> Generator[Any]:
+    """A matplotlib figure of this size in inches, under our style."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    with matplotlib.rc_context(_STYLE):
+        canvas = Canvas(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(canvas)
+        yield canvas
+
+
+def _saved(canvas: Any) -> bytes:
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "marginalia"}, bbox_inches="tight")
+    return buffer.getvalue()
 
 
 def _draw(place: Any, number: int, label: str, points: Sequence[tuple[float, Rate]]) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.claims.table import CLAIMS
+from harness.optimisers.setups import Setup
 from harness.problem.fields import FieldError
+from harness.survey.beside import keys
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import Cell
 
@@ -21,6 +23,7 @@ VERDICTS = ("local", "global")
 CODE = (
     *(
         "flow/**/*.py",
+        "optimisers/*.py",
         "oracles/*.py",
         "certificates/*.py",
         "problem/*.py",
@@ -29,7 +32,7 @@ CODE = (
         "tools/threads.py",
         "records/writing.py",
     ),
-    *(f"survey/{name}.py" for name in ("laws", "work", "features")),
+    *(f"survey/{name}.py" for name in ("laws", "work", "features", "beside")),
 )
 _PACKAGES = ("numpy", "numba", "scipy", "clarabel", "torch")
 
@@ -40,7 +43,8 @@ class Plan:
 
     claims: ids of the claims that are judged on every limit; a limit is followed and decided once for all of them.
     verdicts: which are asked for although no claim needs them. features: names of harness/survey/features.py.
-    batch: instances a task, which is also what a shard holds. Raises FieldError.
+    optimisers: what every instance is trained by, to compare the ends (beside.py). batch: instances a task, which is
+    also what a shard holds. Raises FieldError.
     """
 
     cells: tuple[Cell, ...]
@@ -49,11 +53,12 @@ class Plan:
     claims: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = VERDICTS
     features: tuple[str, ...] = ()
+    optimisers: tuple[Setup, ...] = ()
     device: str = "cpu"
     batch: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("cells", "claims", "verdicts", "features"):
+        for name in ("cells", "claims", "verdicts", "features", "optimisers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not self.cells:
             raise FieldError("cells", "there are none")
@@ -84,9 +89,10 @@ class Plan:
 
     @property
     def columns(self) -> list[str]:
-        """Of a row: those of claims and features, which depend on the plan."""
+        """Of a row: those of claims, features and optimisers, which depend on the plan."""
         features = [f"{name}:{key}" for name in self.features for key in KEYS[name]]
-        return [*(f"claim:{claim}" for claim in self.claims), *features]
+        beside = [f"beside:{setup.label}:{key}" for setup in self.optimisers for key in keys(self.claims)]
+        return [*(f"claim:{claim}" for claim in self.claims), *features, *beside]
 
     def data(self) -> dict[str, Any]:
         """The plan as JSON."""
@@ -94,7 +100,8 @@ class Plan:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Plan:
-        found: dict[str, Any] = {**data, "cells": tuple(Cell(**cell) for cell in data["cells"])}
+        trained = tuple(Setup(**setup) for setup in data.get("optimisers", ()))
+        found: dict[str, Any] = {**data, "cells": tuple(Cell(**cell) for cell in data["cells"]), "optimisers": trained}
         return cls(**found)
 
     def digest(self) -> str:

@@ -50,7 +50,9 @@ _FIELDS: dict[str, Any] = {
 
 def encoded(plan: Plan, batch: int, rows: Sequence[dict[str, Any]]) -> bytes:
     """The shard of a batch as bytes: the same rows give the same bytes."""
-    fields = dict(_FIELDS) | {name: _TEXT if name.startswith("claim:") else pa.float64() for name in plan.columns}
+    fields = dict(_FIELDS) | {
+        name: _TEXT if name.startswith(("claim:", "beside:")) else pa.float64() for name in plan.columns
+    }
     label = {_KEY: json.dumps({"plan": plan.digest(), "batch": batch}).encode()}
     schema = pa.schema([pa.field(name, kind) for name, kind in fields.items()], metadata=label)
     columns = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in fields.items()]

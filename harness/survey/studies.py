@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.claims.table import CLAIMS
+from harness.optimisers.setups import Setup
 from harness.survey.counts import GAPS, Counts, Rate, Tally
 from harness.survey.laws import Cell, grid
-from harness.survey.pages import Figure, Measure, Table, summary_line, with_tables
-from harness.survey.plan import Plan
+from harness.survey.pages import Bounds, ClaimTable, Figure, Measure, Table, summary_line, with_tables
+from harness.survey.plan import VERDICTS, Plan
 
 PAGE, COUNTS, FIGURE = "README.md", "counts.csv", "figure.svg"
 _SCALES = (0.01, 0.1, 1.0, 10.0)
@@ -18,19 +19,29 @@ _SCALES = (0.01, 0.1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class Study:
-    """name: its folder. question: a sentence. cells, claims, features: of its plan. tables, figure: of its page."""
+    """name: its folder. question: a sentence. tables, figure: of its page. The others: of its plan."""
 
     name: str
     question: str
     cells: tuple[Cell, ...]
-    tables: tuple[Table, ...]
-    figure: Figure
+    tables: tuple[Table | ClaimTable, ...]
+    figure: Figure | Bounds
     claims: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = VERDICTS
+    optimisers: tuple[Setup, ...] = ()
 
     def plan(self, instances: int, seed: int = 0, device: str = "cpu") -> Plan:
         return Plan(
-            self.cells, instances, seed=seed, claims=self.claims, features=self.features, device=device, batch=1000
+            self.cells,
+            instances,
+            seed,
+            self.claims,
+            self.verdicts,
+            self.features,
+            self.optimisers,
+            device,
+            batch=1000,
         )
 
     def blocks(self, counts: Counts) -> list[str]:
@@ -60,6 +71,36 @@ _NETWORKS: tuple[dict[str, Any], ...] = (
     {"family": "convolutional", "activation": ("relu", "linear"), "d": 3, "labels": "network teacher"},
     {"family": "diagonal", "activation": ("relu", "linear"), "depth": 3, "d": 3, "labels": "network teacher"},
     {"family": "fully connected", "activation": "relu", "depth": 3, "width": 2, "d": 2},
+)
+
+# Those that no paper and no proof of ours has decided.
+_OPEN = tuple(c.id for c in CLAIMS.values() if c.status == "open")
+_ANY: tuple[dict[str, Any], ...] = (
+    {"scale": (0.1, 1.0)},
+    {"data": "integer"},
+    {"data": "integer", "start": "integer"},
+)
+_EITHER = ({}, _ANY[-1])
+_SOFT: dict[str, Any] = {"activation": "leaky_relu", "slope": (0.1, 0.5)}
+# Data at the edge of what a claim assumes are in "oblique" and "integer"; coincidences, in integer starts.
+_AROUND_OPEN: tuple[dict[str, Any], ...] = (
+    *({"labels": "start", "width": (2, 3), "n": (2, 3), "d": (2, 3), **law} for law in _ANY),
+    *({**_SOFT, "labels": "start", "width": (2, 3), "n": (2, 3), **law} for law in _EITHER),
+    *(
+        {**_SOFT, "fixed": 2, "width": 4, "d": 3, "n": (2, 3), **law}
+        for law in ({"data": "near-orthogonal"}, {"data": "oblique"}, {"data": "integer", "start": "integer"})
+    ),
+    *(
+        {"data": "mirrored", "width": 3, "n": (2, 4), "d": (2, 3), **law}
+        for law in ({"scale": (0.1, 1.0)}, {"start": "integer"})
+    ),
+    *({"activation": "linear", "width": 2, "depth": (2, 3), "n": (1, 2), **law} for law in _EITHER),
+    *({"family": ("diagonal", "convolutional"), "activation": "linear", "n": 2, "d": (2, 3), **law} for law in _EITHER),
+    *(
+        {"activation": "linear", "width": (2, 3), "outputs": (2, 3), "n": (2, 3), "start": start}
+        for start in ("gaussian", "integer")
+    ),
+    {"depth": 3, "width": 3, "n": (2, 4), "data": "orthogonally separable", "labels": "sum"},
 )
 
 
@@ -95,6 +136,40 @@ def _gap(name: str) -> Measure:
     return lambda tally: Rate(tally.gaps[name], tally.nonglobal_rate.n)
 
 
+def _beside(setup: Setup, key: str, *values: str) -> Measure:
+    """The share of these, of how a setup ends (beside.py)."""
+
+    def share(tally: Tally) -> Rate:
+        counted = tally.features.get(f"{setup.label}:{key}", {})
+        return Rate(sum(counted.get(value, 0) for value in values), sum(counted.values()))
+
+    return share
+
+
+def _changed(setup: Setup, key: str) -> Measure:
+    """The share of answers that are not the flow's, of those that are decided of both."""
+
+    def share(tally: Tally) -> Rate:
+        counted = tally.features.get(f"{setup.label}:{key}", {})
+        decided = {pair: n for pair, n in counted.items() if not {"undecided", "outside"} & {*pair.split(" -> ")}}
+        changed = sum(n for pair, n in decided.items() if len({*pair.split(" -> ")}) > 1)
+        return Rate(changed, sum(decided.values()))
+
+    return share
+
+
+_TRAINED = (
+    Setup("gd"),
+    Setup("momentum"),
+    Setup("l2"),
+    Setup("linf"),
+    Setup("spectral"),
+    Setup("adam"),
+    Setup("adam", options={"beta2": 0.9, "eps": 0.0}),
+)
+_KINDS = {"KKT point": ("KKT point",), "no KKT point": ("no KKT point",), "on its way": ("on its way",),
+          "not separated, or beyond the floats": ("not separated", "left the floats")}  # fmt: skip
+_COMPARED = ("kkt", "fc-linear-global", "fc-relu-local", "depth2-relu-nonzero-local")
 _OUTCOMES: dict[str, Measure] = {
     "converged": _outcome("converged"),
     "not separated": lambda tally: Rate(
@@ -231,6 +306,67 @@ _ALL = (
             logarithmic=True,
         ),
         _REFUTED,
+    ),
+    Study(
+        "open",
+        "The open claims: is any violated?",
+        tuple(cell for axes in _AROUND_OPEN for cell in grid(**axes)),
+        (
+            ClaimTable("Limits that each claim speaks of", _OPEN),
+            Table("What became of the flows", _KIND, None, _OUTCOMES),
+        ),
+        Bounds(_OPEN),
+        _OPEN,
+        verdicts=(),
+    ),
+    Study(
+        "optimisers",
+        "Fully connected networks of depth 2, trained by optimisers: do they end where the flow does?",
+        tuple(grid(activation=("relu", "linear"), width=3, n=3, d=2, scale=(0.01, 0.1, 1.0))),
+        (
+            Table("What became of the flows", ("activation",), None, _OUTCOMES),
+            Table(
+                "The direction after the last step costs at most 1 % more than the limit of the flow, or less",
+                ("activation",),
+                "scale",
+                {s.label: _beside(s, "reached", "cheaper", "within 1 %") for s in _TRAINED},
+            ),
+            Table(
+                "Where the training ends, as far as its direction settles",
+                (),
+                "activation",
+                {f"{s.label}: {name}": _beside(s, "end", *kinds) for s in _TRAINED for name, kinds in _KINDS.items()},
+            ),
+            Table(
+                "Another cost than the limit of the flow, of the ends that settled",
+                (),
+                "activation",
+                {s.label: _beside(s, "value", "cheaper", "dearer") for s in _TRAINED},
+            ),
+            Table(
+                "Another verdict than on the limit of the flow, of those decided on both",
+                (),
+                "activation",
+                {f"{s.label}, {key} optimum": _changed(s, key) for s in _TRAINED for key in ("local", "global")},
+            ),
+            Table(
+                "The same by claim",
+                (),
+                None,
+                {f"{claim}, {s.label}": _changed(s, claim) for claim in _COMPARED for s in _TRAINED},
+            ),
+        ),
+        Figure(
+            ("activation", "scale"),
+            panel=lambda axes: f"{axes['activation']} networks",
+            line=lambda axes: "",
+            x=lambda axes: axes["scale"],
+            measure={s.label: _beside(s, "reached", "cheaper", "within 1 %") for s in _TRAINED},
+            labels=("scale of the start", "within 1 % of the limit of the flow"),
+            logarithmic=True,
+        ),
+        _COMPARED,
+        optimisers=_TRAINED,
     ),
 )
 STUDIES = {study.name: study for study in _ALL}

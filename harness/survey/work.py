@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import harness
+from harness.claims.judge import judge_all
 from harness.claims.table import CLAIMS
 from harness.flow.run import Settings
 from harness.oracles import Verdict
 from harness.problem.fields import FieldError
 from harness.problem.limits import Limit
+from harness.survey.beside import End, columns, ends
 from harness.survey.features import FEATURES, KEYS
 from harness.survey.laws import drawn
 from harness.survey.plan import Plan, fingerprint
@@ -33,8 +35,9 @@ def rows(plan: Plan, batch: int) -> list[dict[str, Any]]:
     """What is kept of the instances of a batch, in their order."""
     draws = [drawn(plan.cell(index)[1], plan.seed, index) for index in plan.indices(batch)]
     limits = harness.drive([instance for instance, _ in draws], device=plan.device, record=_recorded(plan))
-    found = zip(plan.indices(batch), limits, draws, strict=True)
-    return [_row(plan, index, limit, audited) for index, limit, (_, audited) in found]
+    ended = ends(plan.optimisers, [instance for instance, _ in draws])
+    found = zip(plan.indices(batch), limits, draws, ended, strict=True)
+    return [_row(plan, index, limit, audited, own) for index, limit, (_, audited), own in found]
 
 
 def _recorded(plan: Plan) -> bool:
@@ -42,7 +45,7 @@ def _recorded(plan: Plan) -> bool:
     return any(CLAIMS[claim].recorded for claim in plan.claims)
 
 
-def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
+def _row(plan: Plan, index: int, limit: Limit, audited: bool, ended: dict[str, End]) -> dict[str, Any]:
     answers = Answers(plan, limit, exact=False)
     suspect, agreement = answers.suspect, None
     if limit.status == "converged" and (suspect or audited):
@@ -55,6 +58,7 @@ def _row(plan: Plan, index: int, limit: Limit, audited: bool) -> dict[str, Any]:
         "cell": plan.cell(index)[0],
         **_ending(limit),
         **answers.columns,
+        **columns(plan.claims, ended, limit, {**answers.statuses, **answers.claims}),
         "suspect": suspect,
         "audited": audited,
         "agreement": agreement,
@@ -66,13 +70,12 @@ class Answers:
 
     def __init__(self, plan: Plan, limit: Limit, *, exact: bool) -> None:
         self.limit = limit
-        verdicts = harness.decide(limit, certify=exact) if limit.status == "converged" else None
+        self.claims, verdicts = judge_all([CLAIMS[claim] for claim in plan.claims], limit, certify=exact)
         self.statuses: dict[str, str | None] = {}
         if "local" in plan.verdicts:
             self.statuses["local"] = verdicts and _status(verdicts.local, exact)
         if "global" in plan.verdicts:
             self.statuses["global"] = verdicts and _status(verdicts.global_, exact)
-        self.claims = {claim: CLAIMS[claim].judged(limit, verdicts, on_their_word=not exact) for claim in plan.claims}
         self._verdicts = verdicts
         self._plan = plan
 

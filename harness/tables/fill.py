@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from harness.problem.fields import FieldError
 from harness.survey.counts import Counts
 from harness.survey.plan import Plan
 from harness.survey.runner import run
-from harness.tables.measured import FORMAT, TABLES, write
+from harness.tables.measured import FORMAT, TABLES, read, write
 from harness.tables.rows import GROUPS, Around, Group
 
 _PACKAGES = ("marginalia", "numpy", "scipy", "numba", "clarabel")
@@ -27,6 +27,7 @@ def fill(
     work: Path,
     out: Path,
     *,
+    groups: Sequence[str] = (),
     share: float = 1.0,
     seed: int = 0,
     processes: int | None = None,
@@ -34,20 +35,26 @@ def fill(
 ) -> Path:
     """Run every survey in a folder under `work`, and write the counts to a file in `out`, after each of them.
 
-    share: of the instances of a full run.  Returns the file.  Raises FieldError as harness.survey.run does.
+    groups: names of those that are run, all if there are none; what the file has of others stays there.  share: of the
+    instances of a full run.  Returns the file.  Raises FieldError as harness.survey.run does.
     """
     if not 0 < share <= 1:
         raise FieldError("share", "must be more than 0 and at most 1")
-    measured: dict[str, dict[str, Any]] = {}
+    for name in groups:
+        if name not in (known := [group.name for group in GROUPS]):
+            raise FieldError("group", f"there is no {name!r}, but {', '.join(known)}")
+    measured: dict[str, dict[str, Any]] = (read(out) or {}).get("groups", {})
     path = out / TABLES
     for group in GROUPS:
+        if groups and group.name not in groups:
+            continue
 
         def told(line: str, name: str = group.name) -> None:
             progress(f"{name}: {line}")
 
         counts = run(plan(group, share, seed), work / group.name, workers=processes, progress=told)
-        measured[group.name] = _measured(group, counts)
-        write(path, {"format": FORMAT, "seed": seed, "software": _software(), "groups": measured})
+        measured[group.name] = {"seed": seed, "software": _software(), **_measured(group, counts)}
+        write(path, {"format": FORMAT, "groups": measured})
     return path
 
 

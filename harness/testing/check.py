@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from harness.claims.judge import judge
 from harness.claims.table import Claim, Outcome
+from harness.optimisers.descents import Descent
 from harness.problem.instances import Instance
 from harness.testing.profiles import USUAL, in_force
 
@@ -73,7 +74,9 @@ def _column(limit: Limit, outcome: Outcome) -> str:
 
 def violation(claim: Claim, instance: Instance) -> str:
     """What a person needs to see, and to run, for a claim that failed."""
-    return (
-        f"the claim {claim.id} is violated: the limit is not as it says, {claim.conclusion}\n\n{instance.to_json()}\n\n"
-        "To see the limit and the verdicts, save this as FILE and run: marginalia check FILE"
-    )
+    again = "To see the limit and the verdicts, save this as FILE and run: marginalia check FILE"
+    if isinstance(instance, Descent):
+        again = f"To train it again: judge(CLAIMS[{claim.id!r}], read_any(text)), of harness.optimisers.descents"
+    what = "what is reached" if isinstance(instance, Descent) else "the limit"
+    said = f"the claim {claim.id} is violated: {what} is not as it says, {claim.conclusion}"
+    return f"{said}\n\n{instance.to_json()}\n\n{again}"

@@ -14,7 +14,7 @@ from harness.records.record import PAGE, RECORD, Record, load
 def news(record: Record, reports: Path) -> str | None:
     """What is new about a counterexample beside those that are stored: a sentence, None if nothing is."""
     path = reports / record.folder / RECORD
-    again = record.data["replay"]["harvest"]
+    again = record.commands["harvest"]
     if not path.exists():
         return f"new: no {record.folder} is stored; {again}"
     try:

@@ -12,17 +12,18 @@ from harness.certificates.kkt import MAX_KINKS, Residual, require_every_pattern,
 from harness.certificates.numbers import Rejected
 from harness.problem.instances import Instance
 from harness.problem.networks import Network
+from harness.problem.places import Place
 from tests.support.certificate_examples import SPLIT, instance_of
 
 HAIR = Fraction(1, 10**12)
 # Neuron 1 has a kink on sample 1, which it would lower by 3/20 of its input.
 THETA = [["4/5", "-3/5", 1], [1, -1]]
 SIGNS = (((1, 0), (0, 1)),)
-PLACE = (1, 0, 0)
+PLACE = Place(1, 0, 0)
 
 
 def of(
-    coefficients: Mapping[tuple[int, int, int], Any],
+    coefficients: Mapping[Place, Any],
     multipliers: Sequence[Any] = (1, 1),
     instance: Instance = SPLIT,
     theta: Sequence[Sequence[Any]] = THETA,
@@ -49,7 +50,7 @@ def test_a_coefficient_is_between_0_and_1(c: int) -> None:
 
 def test_a_coefficient_is_at_a_kink() -> None:
     with pytest.raises(Rejected, match="neuron 1 of layer 1 has no kink on sample 0"):
-        of({(0, 0, 0): 1})
+        of({Place(0, 0, 0): 1})
 
 
 def test_multipliers_are_not_negative() -> None:

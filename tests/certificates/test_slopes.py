@@ -22,6 +22,7 @@ from harness.oracles.general import General
 from harness.problem.evaluation import evaluate
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network, diagonal, fully_connected, sparse
+from harness.problem.places import Place
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from tests.certificates.test_balls import ball
@@ -75,7 +76,7 @@ def test_a_coefficient_between_the_slopes_is_in_the_hull(slope: Fraction, c: Fra
     problem, theta = pressed(slope, c, label)
 
     def of(coefficient: Fraction) -> Any:
-        return residual(problem, (((1, 0), (0, 1)),), exactly(theta), (Fraction(1),) * 2, {(1, 0, 0): coefficient})
+        return residual(problem, (((1, 0), (0, 1)),), exactly(theta), (Fraction(1),) * 2, {Place(1, 0, 0): coefficient})
 
     assert of(c).squared == of(c).slack == 0
     low, high = sorted((slope, Fraction(1)))

@@ -123,9 +123,7 @@ def assert_same(one: Limit, two: Limit) -> None:
     assert one.point is not None
     assert two.point is not None
     np.testing.assert_allclose(two.point.margins, one.point.margins, rtol=1e-9, atol=1e-9)
-    assert [(k.sample, k.layer, k.neuron) for k in one.point.kinks] == [
-        (k.sample, k.layer, k.neuron) for k in two.point.kinks
-    ]
+    assert [kink.place for kink in one.point.kinks] == [kink.place for kink in two.point.kinks]
     network = one.instance.network
     size = float(np.sqrt(2.0 * one.value)) ** network.degree
     size *= np.prod([np.linalg.norm(numbers) for numbers in network.fixed_float if numbers is not None])

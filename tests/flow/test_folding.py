@@ -74,8 +74,8 @@ def _assert_a_point_of_the_whole(point: Point, instance: Instance) -> None:
         exact = [(a > 0) - (a < 0) for a in _features(instance, sample)]
         assert point.signs[0][row].tolist() == exact
     if network.kinked:
-        zeros = {(i, layer + 1, j + 1) for layer, own in enumerate(point.signs) for i, j in np.argwhere(own == 0)}
-        assert {(kink.sample, kink.layer, kink.neuron) for kink in point.kinks} <= zeros
+        zeros = {(i, layer, j) for layer, own in enumerate(point.signs) for i, j in np.argwhere(own == 0)}
+        assert {kink.place for kink in point.kinks} <= zeros
     for kink in point.kinks:
         low, high = sorted((float(network.slope), 1.0))
         assert low <= kink.coefficient <= high
@@ -104,7 +104,7 @@ def test_a_point_on_a_fixed_kink_has_it_in_the_limit() -> None:
     instance = Instance.of(network, "exponential", ((1, 1), (3, 1)), (1, 1), ((1, -1, 1, 1), (1, 1)))
     limit = follow(instance)
     assert limit.point is not None
-    assert [(kink.sample, kink.layer, kink.neuron) for kink in limit.point.kinks] == [(0, 1, 1)]
+    assert [kink.place for kink in limit.point.kinks] == [(0, 0, 0)]
     assert limit.theta is not None
     # features (0, 2) and (2, 4): v = (0, 1/2)
     np.testing.assert_allclose(limit.theta[1], [0.0, 0.5], atol=1e-9)

@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from benchmarks import wider_draws
 from benchmarks.families import FAMILIES, Kind, draw
 from harness.flow import follow
-from harness.flow.separation import gordan, proof_of_no_separation, reaching, stationary_start
+from harness.flow.separation import gordan, proof_of_no_separation, stationary_start
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal, fully_connected, sparse
 from tests.support.draws import first
@@ -83,7 +83,7 @@ def test_gordan_certificates_are_exact() -> None:
 def test_only_coordinates_that_reach_the_output_count() -> None:
     """Separable by the second coordinate, which no path leads from."""
     network = Network("linear", (((0, -1), (1, 2)), ((0, -1),)))
-    assert reaching(network) == [(0, 0)]
+    assert network.reaching == [(0, 0)]
     instance = instance_of(network, ((1, 1), (-1, 1)), (1, 1), ((1, 1, 1), (1,)))
     limit = follow(instance)
     assert limit.status == "never_separates"
@@ -93,7 +93,7 @@ def test_only_coordinates_that_reach_the_output_count() -> None:
 def test_coordinates_that_reach_another_output_count() -> None:
     """Each output hears a coordinate of its own, and the second separates; by what the first hears nothing would."""
     network = sparse("linear", ([[1, 0], [0, 1]],))
-    assert reaching(network) == [(0, 0), (1, 1)]
+    assert network.reaching == [(0, 0), (1, 1)]
     instance = instance_of(network, ((1, 1), (1, -1)), (0, 1), ((1, 0),))
     assert gordan(instance) is None
     assert follow(instance).status == "converged"

@@ -133,7 +133,7 @@ def test_kinks_of_the_point_are_taken_into_account() -> None:
             found = point(fully_connected("relu", (2, 2)), x, [1, 1, 1], [first.ravel().tolist(), second.tolist()])
         except NotSeparating:
             continue
-        if found.residual > 1e-3 and any(found.multipliers[kink.sample] > 0.0 for kink in found.kinks):
+        if found.residual > 1e-3 and any(found.multipliers[kink.place.sample] > 0.0 for kink in found.kinks):
             denied += 1
             assert_denied(decide(found).local, found)
     assert denied >= 3
@@ -229,10 +229,10 @@ def test_dead_neurons_norms_and_near_kinks() -> None:
     exact = [[Fraction(a) for a in u] for u in theta]
     found = point(fully_connected("relu", (2, 4)), [[1, 0], [1, "1/2"]], [1, 1], exact)  # type: ignore[arg-type]
     # off or at its edge everywhere, no weights in, none out
-    assert found.dead == [(1, 2), (1, 3), (1, 4)]
+    assert found.idle == [(0, 1), (0, 2), (0, 3)]
     assert found.norms == pytest.approx([(4 + 1 + 4 + 1 + 1e-6) / 2, 3 / 2])
     near = point(fully_connected("relu", (2, 2)), [[1, 0], [0, 1]], [1, 1], [[1, 1e-3, 1, 1], [1, 1]])
-    assert near.close_kinks(1) == [(pytest.approx(1e-3, rel=1e-5), 1, 1, 1)]
+    assert near.close_kinks(1) == [(pytest.approx(1e-3, rel=1e-5), (1, 0, 0))]
 
 
 def test_moons_from_module_to_verdict_in_five_lines() -> None:

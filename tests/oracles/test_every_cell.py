@@ -69,7 +69,7 @@ def least_cost(found: Point, *, nearby: bool) -> float:
                 own.append(CellNeuron(j, int(s), gates, rows, (2.0 * np.array(gates) - 1.0)[:, None] * patch))
         choices.append(own)
     solved = (solve_cell(list(cells), fixed) for cells in itertools.product(*choices))
-    return min((cell.cost for cell in solved if cell is not None), default=np.inf)
+    return min((cell.value for cell in solved if cell is not None), default=np.inf)
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["trained", "fixed outputs"])

@@ -42,8 +42,8 @@ def test_coefficient_inside_the_kink(coefficient: float) -> None:
     found = half_kink(coefficient)
     assert found.residual < 1e-14
     assert found.multipliers == pytest.approx([1.0, 1.0 / coefficient])
-    on = {(k.sample, k.layer, k.neuron): k.coefficient for k in found.kinks}
-    assert on == {(1, 1, 1): pytest.approx(coefficient), (0, 1, 2): 0.0}
+    on = {kink.place: kink.coefficient for kink in found.kinks}
+    assert on == {(1, 0, 0): pytest.approx(coefficient), (0, 0, 1): 0.0}
 
 
 def test_a_coefficient_beyond_one_is_not_allowed() -> None:
@@ -144,7 +144,7 @@ def test_deep_kinks_of_a_zero_neuron_change_nothing() -> None:
     found = kkt(network, np.array([[1.0, 1.0]]), np.array([[1.0]]), theta)
     assert found.residual < 1e-14
     assert found.multipliers == pytest.approx([1.0])
-    assert {(k.sample, k.layer, k.neuron, k.coefficient) for k in found.kinks} == {(0, 1, 2, 0.0), (0, 2, 2, 0.0)}
+    assert {(kink.place, kink.coefficient) for kink in found.kinks} == {((0, 0, 1), 0.0), ((0, 1, 1), 0.0)}
 
 
 # One filter w on the patches (x_1, x_2) and (x_3, x_4).
@@ -308,7 +308,7 @@ def _residual_by_definition(
     """Depth 2 without shared weights, sample by sample and neuron by neuron."""
     slope = (signs > 0).astype(float) if network.activation == "relu" else np.ones(signs.shape)
     for kink in found.kinks:
-        slope[kink.sample, kink.neuron - 1] = kink.coefficient
+        slope[kink.place.sample, kink.place.neuron] = kink.coefficient
     w = np.append(theta[0], 0.0)[np.array(network.patterns[0])]
     out = np.array(network.patterns[1][0])
     v = np.append(theta[1], 0.0)[out]

@@ -195,7 +195,7 @@ def test_a_cover_needs_every_cell_of_either_sign_balance_and_a_small_norm() -> N
 
 def test_a_zero_neuron_is_seen() -> None:
     def zero(w: Any, v: Any) -> bool:
-        return predicates.no_zero_neuron(Instance.of(RELU, "exponential", ((1, 1),), (1,), (w, v)))
+        return predicates.no_idle_neuron(Instance.of(RELU, "exponential", ((1, 1),), (1,), (w, v)))
 
     assert zero((1, 0, 0, 1), (1, 1))
     assert not zero((1, 0, 0, 0), (1, 1))

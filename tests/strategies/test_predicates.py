@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness.problem import predicates
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal, fully_connected
+from harness.problem.numbers import dot
 from strategies.kinds import LINEAR, RELU, SIGNED
 from strategies.predicates import (
     basis_instances,
@@ -142,7 +143,7 @@ def test_minimal_instances_of_a_kind() -> None:
         orthogonally_separable_instances(RELU, weak=True), lambda i: not predicates.orthogonally_separable(i.problem)
     )
     assert right.n == 2
-    assert predicates.product(*right.x) == 0
+    assert dot(*right.x) == 0
     pair = minimal(univariate_instances())
     assert pair.problem.x == ((1, 1), (2, 1), (3, 1))
     assert pair.network.widths == (2, 2, 1)

@@ -109,7 +109,7 @@ def random_limit(
     if fixed:
         return _of_fixed_outputs(network, x, y, cells)
     found = solve_cell(cells, quadratic=False)
-    if found is None or not np.isfinite(found.cost):
+    if found is None or not np.isfinite(found.value):
         return None
     u = _polish(cells, found.u)
     if u is None:

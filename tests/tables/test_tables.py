@@ -99,6 +99,17 @@ def test_filling_counts_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert claims["linear-layerwise-global"]["violated"] == claims["fc-linear-global"]["violated"] == 0
 
 
+def test_filling_one_group_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fill_module, "GROUPS", (Group("linear", 3, 8), Group("linear", 2, 8)))
+    for groups, seed in (((), 0), (("linear-3",), 1)):
+        fill(tmp_path / str(seed), tmp_path, groups=groups, seed=seed, processes=1)
+    found = read(tmp_path)
+    assert found is not None
+    assert {name: group["seed"] for name, group in found["groups"].items()} == {"linear-3": 1, "linear-2": 0}
+    with pytest.raises(FieldError, match="there is no 'relu-2', but linear-3, linear-2"):
+        fill(tmp_path, tmp_path, groups=("relu-2",))
+
+
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
 def test_a_share_is_a_share(share: float, tmp_path: Path) -> None:
     with pytest.raises(FieldError) as caught:

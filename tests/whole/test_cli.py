@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from harness.cli import main
+from harness.records.record import RECORD
 from tests.support.bad_inputs import BAD_TEXTS, good_object
+from tests.support.counterexamples import depth2_local
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -256,14 +258,18 @@ def test_harvest_says_what_became_of_each_claim(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[object] = []
+    record = depth2_local()
 
     def harvested(claims: object, out: Path, seed: int, progress: Any) -> list[Any]:
         from harness.harvest import Harvested
 
         asked.append((claims, out, seed))
         progress("at work")
-        first = Harvested("depth2-local", True, out / "depth2-local--kink", True, "stored")
-        second = Harvested("fc-relu-local", True, out if found else None, False, "a reason")
+        place = out / record.folder
+        place.mkdir()
+        (place / RECORD).write_text(json.dumps(record.data))
+        first = Harvested("depth2-local", True, place, True, "stored", (place,))
+        second = Harvested("fc-relu-local", found, place if found else None, False, "a reason")
         return [first, second]
 
     monkeypatch.setattr("harness.harvest.run_harvest", harvested)
@@ -271,9 +277,13 @@ def test_harvest_says_what_became_of_each_claim(
     code, out, err = run(capsys, *arguments)
     assert code == expected
     assert asked == [(["fc-relu-local", "depth2-local"], tmp_path, 7)]
+    shown = [
+        "    linear network, no shared weights, widths 2-2-1; 1 point; value 1, a better point 0.25; flow computed",
+        f"    {tmp_path / record.folder}",
+    ]
     assert out.splitlines() == [
-        f"depth2-local: stored ({tmp_path}/depth2-local--kink)",
-        f"fc-relu-local: a reason{f' ({tmp_path})' if found else ''}",
+        *("depth2-local: stored", *shown, "fc-relu-local: a reason", *(shown if found else ())),
+        f"{1 + found} of 2 hunts found a counterexample; new: 1",
     ]
     assert err.endswith("at work\n")
 

@@ -14,7 +14,19 @@ from harness.survey.plan import CODE
 # A room is a folder or a file under harness/, or strategies/; it imports only rooms that come before it.  "harness" is
 # the door: harness/__init__.py, behind which the trainer, the oracles and the table of claims are loaded.
 ROOMS = [
-    *("tools", "problem", "certificates", "proofs", "retrace", "flow", "oracles", "claims", "harness", "judge"),
+    *(
+        "tools",
+        "problem",
+        "certificates",
+        "proofs",
+        "retrace",
+        "flow",
+        "optimisers",
+        "oracles",
+        "claims",
+        "harness",
+        "judge",
+    ),
     *("strategies", "records", "show", "report", "harvest", "nightly", "testing", "survey", "tables", "cli"),
 ]
 # What a sceptic reads, the trainer, the oracles, and who retraces the flow: all the rooms of ours that each may know.

@@ -55,7 +55,7 @@ class Shape:
             n=max(len(run.gates.gates) for run in runs),
             widths=tuple(max(w) for w in zip(*(net.widths for net in networks), strict=True)),
             parameters=max(net.size for net in networks) + 1,
-            sharing=max(_sharing(net) for net in networks),
+            sharing=max(sharing_of(net) for net in networks),
             columns=max(1, *(run.subspace.basis.shape[1] for run in runs)),
             flat=max(len(run.slides.normals) - len(run.slides.curved) for run in runs),
             curved=max(len(run.slides.curved) for run in runs),
@@ -290,7 +290,7 @@ def build(runs: Sequence[Run], shape: Shape, device: torch.device) -> Lanes:
     padded = _Padded(batch, shape)
     for b, run in enumerate(runs):
         padded.write(b, run)
-    wires = (_padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs)
+    wires = (padded_wiring(run.instance.network, shape.layers, size, shape.sharing) for run in runs)
     nets = [run.gates.net for run in runs]
 
     def put_there(array: np.ndarray) -> Tensor:
@@ -354,7 +354,7 @@ def _others(run: Run) -> list[int]:
 
 
 @lru_cache(maxsize=4096)
-def _padded_wiring(
+def padded_wiring(
     network: Network, layers: tuple[tuple[int, int], ...], size: int, sharing: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """index and value (E,), entries and present (N, sharing) of harness.flow.batched.kernel.Networks."""
@@ -382,7 +382,7 @@ def _padded_wiring(
 
 
 @lru_cache(maxsize=4096)
-def _sharing(network: Network) -> int:
+def sharing_of(network: Network) -> int:
     """The most entries that one trained parameter has."""
     layers = network.of_trained(network.patterns)
     return max(max(np.bincount([k for row in pattern for k in row if k >= 0] or [0])) for pattern in layers)

@@ -20,7 +20,7 @@ from math import gcd, lcm
 import numpy as np
 
 from harness.flow.compiled.kernel import Wiring
-from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.departure import SampleUnit
 from harness.problem.elimination import echelon
 from harness.problem.networks import Network
 from harness.problem.problems import Problem
@@ -38,7 +38,7 @@ class Setting:
 
     on: np.ndarray
     normals: Sequence[Sequence[Fraction]]
-    curved: Sequence[Pair]
+    curved: Sequence[SampleUnit]
     constant: np.ndarray
     blocks: np.ndarray
 

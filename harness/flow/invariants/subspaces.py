@@ -44,7 +44,7 @@ from harness.flow.invariants.modular import (
 )
 from harness.flow.invariants.parts import Part, part_of
 from harness.flow.invariants.proving import Prover, Setting, Vector, fixed_entries, integers, meets
-from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.departure import SampleUnit
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 
@@ -143,8 +143,8 @@ class Invariants:
         self._by_unit = network.depth == network.degree == 2 and not network.shared and network.size >= _WIDE
         self._seen = np.array([[v != 0 for v in row] for row in self._points])
         self._cells: dict[int, Residues] = {}
-        self._supports: dict[Pair, np.ndarray] = {}
-        self._shorts: dict[Pair, bool] = {}
+        self._supports: dict[SampleUnit, np.ndarray] = {}
+        self._shorts: dict[SampleUnit, bool] = {}
         self._seed = hash(tuple(v.numerator for row in problem.x for v in row)) % 2147483647
 
     @cached_property
@@ -168,7 +168,7 @@ class Invariants:
         return np.where(gates == 1.0, 1, residues([self._problem.network.slope], prime)[0])
 
     def start(
-        self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
+        self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[SampleUnit], curved: Sequence[SampleUnit]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
 
@@ -218,9 +218,9 @@ class Invariants:
         old: Subspace,
         theta: np.ndarray,
         gates: np.ndarray,
-        kinks: Sequence[Pair],
-        slides: Sequence[Pair],
-        curved: Sequence[Pair],
+        kinks: Sequence[SampleUnit],
+        slides: Sequence[SampleUnit],
+        curved: Sequence[SampleUnit],
     ) -> Subspace:
         """V after a change of gates at a point on the kinks; slides and curved are those it now slides on.
 
@@ -250,7 +250,12 @@ class Invariants:
         return self._close(_Spanned(spanning, exact, lambda _: old.blocks, anywhere), size, gates, slides, curved)
 
     def _opened(
-        self, old: Subspace, theta: np.ndarray, gates: np.ndarray, kinks: Sequence[Pair], slides: Sequence[Pair]
+        self,
+        old: Subspace,
+        theta: np.ndarray,
+        gates: np.ndarray,
+        kinks: Sequence[SampleUnit],
+        slides: Sequence[SampleUnit],
     ) -> Subspace | None:
         """All that the gates let move, where that is seen without a basis: V is all of it that lies on the slides.
 
@@ -293,8 +298,8 @@ class Invariants:
         old: Subspace,
         theta: np.ndarray,
         gates: np.ndarray,
-        kinks: Sequence[Pair],
-        slides: Sequence[Pair],
+        kinks: Sequence[SampleUnit],
+        slides: Sequence[SampleUnit],
         constant: np.ndarray,
     ) -> Subspace | None:
         """The same in a network of two layers: V is all of the units that are not at a kink, or that slide on all of
@@ -384,7 +389,7 @@ class Invariants:
     def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
         return still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
 
-    def _without(self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[Pair]) -> np.ndarray:
+    def _without(self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[SampleUnit]) -> np.ndarray:
         """The coordinates that are constant (N,), with these flat slides."""
         constant = self._still(gates, curved, size)
         for pair in slides:
@@ -392,7 +397,7 @@ class Invariants:
             constant[self._support(pair)] = False
         return constant
 
-    def _support(self, pair: Pair) -> np.ndarray:
+    def _support(self, pair: SampleUnit) -> np.ndarray:
         """Where the normal of a flat kink is not zero, (N,)."""
         if pair not in self._supports:
             if self._by_unit:
@@ -404,14 +409,19 @@ class Invariants:
                 self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
         return self._supports[pair]
 
-    def _short(self, pair: Pair) -> bool:
+    def _short(self, pair: SampleUnit) -> bool:
         """Whether the normal of a flat kink has short numbers alone."""
         if pair not in self._shorts:
             self._shorts[pair] = all(max(abs(v.numerator), v.denominator) <= _SHORT for v in self._normal(*pair))
         return self._shorts[pair]
 
     def _close(
-        self, spanned: _Spanned, size: int, gates: np.ndarray, slides: Sequence[Pair], curved: Sequence[Pair]
+        self,
+        spanned: _Spanned,
+        size: int,
+        gates: np.ndarray,
+        slides: Sequence[SampleUnit],
+        curved: Sequence[SampleUnit],
     ) -> Subspace:
         """V from a subspace that the flow is in."""
         flat, bent = _array(slides), _array(curved)
@@ -563,7 +573,7 @@ def _apart(blocks: np.ndarray) -> bool:
     return len(set(blocks.tolist())) == len(blocks)
 
 
-def _array(pairs: Sequence[Pair]) -> np.ndarray:
+def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 

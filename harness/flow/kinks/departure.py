@@ -19,7 +19,8 @@ from itertools import product
 import numpy as np
 from scipy.optimize import lsq_linear
 
-Pair = tuple[int, int]  # sample, unit
+SampleUnit = tuple[int, int]
+"""A pre-activation as the flow counts them: the row of the margin, and the unit, all layers in one count."""
 FAINT = 1e-290  # speeds below it have lost their digits
 MOST_LINES = 6  # 3^6 faces, where all of them have to be tried
 MOST_TURNS = 50  # of a line: sides are settled after one or two of each
@@ -41,7 +42,7 @@ class Line:
     members: list[tuple[int, int, Fraction]]
 
 
-def gather(pairs: list[Pair], line_of: Callable[[Pair], tuple[Hashable, Fraction] | None]) -> list[Line]:
+def gather(pairs: list[SampleUnit], line_of: Callable[[SampleUnit], tuple[Hashable, Fraction] | None]) -> list[Line]:
     """Group pairs on flat kinks by parallel normals; pairs with a zero normal (a zero patch) are dropped.
 
     line_of(pair): a name of the line that its normal spans, the same for parallel ones, and its first number that is

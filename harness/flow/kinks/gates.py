@@ -19,7 +19,7 @@ from harness.flow import undecided
 from harness.flow.compiled.field import Slides, cell_of, look, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import ROUGH, Face, Line, Pair, depart, depart_by_face, gather
+from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
@@ -62,10 +62,10 @@ class Gates:
         self.kinked = network.kinked
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
-        self._normals: dict[Pair, tuple[Fraction, ...]] = {}
+        self._normals: dict[SampleUnit, tuple[Fraction, ...]] = {}
         self._named: dict[tuple[tuple[int, Fraction], ...], int] = {}  # the lines that normals span
-        self._lines: dict[Pair, tuple[int, Fraction] | None] = {}
-        self._ranked: dict[tuple[Pair, ...], list[Pair]] = {}
+        self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
+        self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
         if not self.kinked:
             return
@@ -91,7 +91,7 @@ class Gates:
         """1 where a gate is on, -1 where it is off, (n, units)."""
         return np.where(self.gates[:, units] == 1.0, 1, -1)
 
-    def on(self, pair: Pair) -> bool:
+    def on(self, pair: SampleUnit) -> bool:
         return bool(self.gates[pair] == 1.0)
 
     def layer(self, unit: int) -> int:
@@ -109,7 +109,7 @@ class Gates:
             self._normals[key] = tuple(out)
         return self._normals[key]
 
-    def _line(self, pair: Pair) -> tuple[int, Fraction] | None:
+    def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""
         if pair not in self._lines:
             normal = self.normal(*pair)
@@ -118,27 +118,27 @@ class Gates:
             self._lines[pair] = (self._named.setdefault(direction, len(self._named)), scale) if scale else None
         return self._lines[pair]
 
-    def curved_normal(self, pair: Pair, theta: np.ndarray) -> np.ndarray:
+    def curved_normal(self, pair: SampleUnit, theta: np.ndarray) -> np.ndarray:
         """The gradient (N,) of the pre-activation of a deeper unit at theta."""
         out = np.empty(self.size)
         sample, unit = pair
         unit_gradient(self.net, theta, self.cell.x[sample], self.gates[sample], unit, out)
         return out
 
-    def idle(self, pair: Pair) -> bool:
+    def unfed(self, pair: SampleUnit) -> bool:
         """Whether the pair is above the first layer and gets nothing, since all of its inputs are off."""
         sample, unit = pair
         return not self.below and unit not in self.first and not self.gates[sample, self._inputs[unit]].any()
 
-    def start(self) -> list[Pair]:
+    def start(self) -> list[SampleUnit]:
         """Set the gates from the exact pre-activations at theta0; returns the pairs that are on a kink."""
-        zero: list[Pair] = []
+        zero: list[SampleUnit] = []
         for i in self._start_from_floats():
             x = self.instance.x[self.rows[i][0]]
             layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
             for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
                 self.put((i, unit), 1 if value > 0 else -1)
-                if value == 0 and not self.idle((i, unit)):
+                if value == 0 and not self.unfed((i, unit)):
                     zero.append((i, unit))
         return zero
 
@@ -163,7 +163,7 @@ class Gates:
             start += h.shape[1]
         return np.flatnonzero(~sure).tolist()
 
-    def resolve(self, theta: np.ndarray, zero: Iterable[Pair]) -> None:
+    def resolve(self, theta: np.ndarray, zero: Iterable[SampleUnit]) -> None:
         """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
 
         Raises Undecided.
@@ -172,7 +172,7 @@ class Gates:
         for pair in pairs:
             self.put(pair, -1)
         # the kink of a unit whose inputs have just gone off is theirs
-        pairs = {pair for pair in pairs if not self.idle(pair)}
+        pairs = {pair for pair in pairs if not self.unfed(pair)}
         if self.curved or any(unit not in self.first for _, unit in pairs):
             pairs |= self.sliding_pairs()
             groups = [sorted(pairs)] if pairs else []
@@ -182,7 +182,7 @@ class Gates:
         for group in groups:
             self._resolve_together(theta, group)
 
-    def crossing(self, pair: Pair, theta: np.ndarray) -> int:
+    def crossing(self, pair: SampleUnit, theta: np.ndarray) -> int:
         """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
         if self.instance.network.depth != 2 or self.slides:
             return 0
@@ -203,13 +203,13 @@ class Gates:
         """By what the field's clock multiplies the sum of the gradients."""
         return rho ** (2 - self.instance.network.degree) if rho else 0.0
 
-    def _by_block(self, pairs: set[Pair]) -> list[list[Pair]]:
+    def _by_block(self, pairs: set[SampleUnit]) -> list[list[SampleUnit]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
 
         def block(unit: int) -> int:
             return self._blocks[unit - self.first.start]
 
-        groups: dict[int, set[Pair]] = {}
+        groups: dict[int, set[SampleUnit]] = {}
         for pair in pairs:
             groups.setdefault(block(pair[1]), set()).add(pair)
         for line in self.slides:
@@ -218,10 +218,10 @@ class Gates:
         self.slides = [line for line in self.slides if block(line.members[0][1]) not in groups]
         return [sorted(groups[key]) for key in sorted(groups)]
 
-    def _resolve_together(self, theta: np.ndarray, pairs: list[Pair]) -> None:
+    def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit]) -> None:
         for pair in pairs:
             self.put(pair, -1)
-        self._open_idle_units(pairs, theta)
+        self._open_unfed_units(pairs, theta)
         now = look(self.cell, theta)
         pre, delta, p, base = now.pre, now.delta, now.p, now.f
         weights = p * self._growth(now.rho)
@@ -271,10 +271,10 @@ class Gates:
         for pair in pairs:
             self.put(pair, -1)
         beside = {(i, u) for line, side in zip(lines, sides, strict=False) if not side for i, u, _ in line.members}
-        on: set[Pair] = set()
+        on: set[SampleUnit] = set()
         for line, side in zip(lines, sides, strict=False):
             on |= {(i, u) for i, u, t in line.members if side and (t > 0) == (side > 0)}
-        self._open_idle_units([pair for pair in pairs if pair in on | beside], theta)
+        self._open_unfed_units([pair for pair in pairs if pair in on | beside], theta)
         for pair in on:
             self.put(pair, 1)
 
@@ -319,7 +319,7 @@ class Gates:
         """That of a curved line, to which the scales of its members refer."""
         return self.curved_normal(line.members[0][:2], theta)
 
-    def _gather_curved(self, pair: Pair, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
+    def _gather_curved(self, pair: SampleUnit, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
         """Add a deeper pair to the line whose normal is parallel to its own, or as a line of its own."""
         normal = self.curved_normal(pair, theta)
         length = float(np.linalg.norm(normal))
@@ -349,18 +349,18 @@ class Gates:
         normals, weights = self.float_normals[felt, unit - self.first.start], drive[felt, unit] * slopes[felt]
         return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
-    def _open_idle_units(self, pairs: list[Pair], theta: np.ndarray) -> None:
-        """Give idle units above a kink the gates that they have just on its on side.
+    def _open_unfed_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> None:
+        """Give unfed units above a kink the gates that they have just on its on side.
 
-        What the kink's pair adds to the field there depends on them; on its off side they stay idle.
+        What the kink's pair adds to the field there depends on them; on its off side they stay so.
         """
         if self.instance.network.depth == 2 or self.below:
             return
         every = entries_of(self.net, theta)
         for sample in {i for i, _ in pairs}:
-            idle = [u for u in self.hidden if self.idle((sample, u))]
+            unfed = [u for u in self.hidden if self.unfed((sample, u))]
             waking = {u for i, u in pairs if i == sample}
-            for u in idle:
+            for u in unfed:
                 # only signs are known: of the weights, and that what wakes is positive
                 entries = self.net.row == u
                 awake = [w for w, c in zip(every[entries], self.net.col[entries], strict=True) if c in waking]
@@ -404,7 +404,7 @@ class Gates:
         for i, u, scale in line.members:
             self.put((i, u), 1 if (scale > 0) == (side > 0) else -1)
 
-    def put(self, pair: Pair, side: int) -> None:
+    def put(self, pair: SampleUnit, side: int) -> None:
         """Put one pair on its positive (1) or negative (-1) side."""
         self.gates[pair] = 1.0 if side > 0 else self.below
 
@@ -418,11 +418,11 @@ class Gates:
         sample, unit, scale = line.members[0]
         return self.float_normals[sample, unit - self.first.start] / float(scale)
 
-    def flat_representatives(self) -> list[Pair]:
+    def flat_representatives(self) -> list[SampleUnit]:
         """One pair of every flat slide."""
         return [line.members[0][:2] for line in self.slides]
 
-    def independent_slides(self) -> list[Pair]:
+    def independent_slides(self) -> list[SampleUnit]:
         """One pair of every flat slide whose normal does not depend on those of earlier ones."""
         blocks: dict[int, list[Line]] = {}
         for line in self.slides:
@@ -431,11 +431,11 @@ class Gates:
         chosen = {pair for lines in blocks.values() for pair in self._independent(lines)}
         return [pair for pair in self.flat_representatives() if pair in chosen]
 
-    def _independent(self, lines: list[Line]) -> list[Pair]:
+    def _independent(self, lines: list[Line]) -> list[SampleUnit]:
         """Those of one block."""
         pairs = tuple(line.members[0][:2] for line in lines)
         if pairs not in self._ranked:
-            rows, chosen = np.zeros((0, self.size)), list[Pair]()
+            rows, chosen = np.zeros((0, self.size)), list[SampleUnit]()
             for line, pair in zip(lines, pairs, strict=True):
                 wider = np.vstack([rows, self._direction(line)])
                 if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
@@ -470,10 +470,10 @@ class Gates:
                 state[i] = 2
         return state
 
-    def sliding_pairs(self) -> set[Pair]:
+    def sliding_pairs(self) -> set[SampleUnit]:
         return {(i, u) for line in (*self.slides, *self.curved) for i, u, _ in line.members}
 
-    def representatives(self) -> list[Pair]:
+    def representatives(self) -> list[SampleUnit]:
         """One pair of every curved slide."""
         return [line.members[0][:2] for line in self.curved]
 
@@ -515,7 +515,7 @@ class Gates:
         out[:, first] = np.where(moves, sides[:, first], 0)
         for u in self.hidden[len(self.first) :]:
             for i in range(len(out)):
-                if not self.idle((i, u)):
+                if not self.unfed((i, u)):
                     out[i, u] = sides[i, u]
         for pair in self.sliding_pairs():
             out[pair] = 0

@@ -17,12 +17,12 @@ from scipy.optimize import linprog
 from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import evaluate
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import Pair
+from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.settling.lasting import Lasting, lasting
-from harness.problem.kkt import Kink
+from harness.problem.places import Kink
 from harness.problem.points import Point
 
 NEIGHBOURS = 6
@@ -152,9 +152,9 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     return False
 
 
-def _pair(gates: Gates, kink: Kink) -> Pair:
+def _pair(gates: Gates, kink: Kink) -> SampleUnit:
     """The sample and the unit of a kink, as the flow counts them."""
-    return kink.sample, int(gates.net.uptr[kink.layer]) + kink.neuron - 1
+    return kink.place.sample, int(gates.net.uptr[kink.place.layer + 1]) + kink.place.neuron
 
 
 def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -> list[int]:

@@ -14,7 +14,8 @@ from harness.flow.compiled.kernel import evaluate
 from harness.flow.kinks.gates import Gates
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
-from harness.problem.kkt import Kink, kkt
+from harness.problem.kkt import kkt
+from harness.problem.places import Kink
 from harness.problem.points import Point
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
