@@ -241,8 +241,8 @@ def a_subspace_too_small() -> Generator[None]:
         still = int(np.argmin([abs(theta0[k]) for k in found.pivots]))
         constant = found.constant.copy()
         constant[found.pivots[still]] = True
-        basis, pivots = np.delete(found.basis, still, axis=1), np.delete(found.pivots, still)
-        return dataclasses.replace(found, basis=basis, pivots=pivots, constant=constant)
+        shown = found.shown and (found.rows, np.delete(found.basis, still, axis=1))
+        return dataclasses.replace(found, shown=shown, pivots=np.delete(found.pivots, still), constant=constant)
 
     Invariants.start = smaller
     try:

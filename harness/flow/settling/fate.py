@@ -192,7 +192,7 @@ def _of_unit(
     mu, own = mu_of[0], theta[parameters]
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
     own = _balanced(own[None], balance)[0] if np.isfinite(balance) else own
-    near = _around(subspace.basis[parameters], x[state == 2], own, balance, _room(distance))
+    near = _around(subspace.at(parameters), x[state == 2], own, balance, _room(distance))
     # the flow knows its kinks better than its weights: neighbours in other cells are none
     near = [own, *(w for w in near if _in_cell(x, w[:-1], state))]
     return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state, gates.below) for w in near])
