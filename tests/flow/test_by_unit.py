@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ def test_the_subspaces_along_a_flow_are_those_of_the_whole(monkeypatch: pytest.M
     compared = 0
     by_unit = vars(Invariants)["_opened_by_unit"]
 
-    def both(self: Invariants, old: Subspace, theta: np.ndarray, *rest: object) -> Subspace | None:
+    def both(self: Invariants, old: Subspace, theta: np.ndarray, *rest: Any) -> Subspace | None:
         nonlocal compared
         found = by_unit(self, old, theta, *rest)
         monkeypatch.setattr(Invariants, "_opened", lambda *_: None)
