@@ -10,12 +10,14 @@ from harness.records.record import FIGURE, PAGE
 
 # Marks of the program that fills in the tables, and the figure, which has a place of its own on the page.
 _LEFT_OUT = re.compile(r"<!--.*?-->|^!\[.*?\]\(.*?\)$", flags=re.DOTALL | re.MULTILINE)
+# They lead about the repository, where the site is not.
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\([^)]*\)")
 _HEADING = re.compile(r"\A# (.*)\n")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """name: of its folder.  title: its heading.  text: the Markdown below it.  figure: SVG."""
+    """name: of its folder.  title: its heading.  text: the Markdown below it, without links.  figure: SVG."""
 
     name: str
     title: str
@@ -37,5 +39,6 @@ def read_surveys(folder: Path) -> list[Survey]:
             text = path.read_text(encoding="utf-8", errors="replace")
             heading = _HEADING.match(text)
             title = heading[1] if heading else name
-            found.append(Survey(name, title, _LEFT_OUT.sub("", _HEADING.sub("", text)), picture.read_bytes()))
+            body = _LINK.sub(r"\1", _LEFT_OUT.sub("", _HEADING.sub("", text)))
+            found.append(Survey(name, title, body, picture.read_bytes()))
     return found

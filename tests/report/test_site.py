@@ -262,6 +262,7 @@ def test_a_survey_is_text_and_its_figure(tmp_path: Path) -> None:
     assert (survey.name, survey.title, survey.figure) == ("of-two", "How often?", b"<svg/>")
     shown = html(survey.text, plain=True)
     assert "<td>1 %</td>" in shown
+    assert "Rarely, here !" in shown
     assert not re.search(r"<(a|img|b|h1)\b|rates|tables", shown)
     assert read_surveys(tmp_path / "none") == []
 
