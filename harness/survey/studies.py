@@ -140,7 +140,7 @@ def _beside(setup: Setup, key: str, *values: str) -> Measure:
     """The share of these, of how a setup ends (beside.py)."""
 
     def share(tally: Tally) -> Rate:
-        counted = tally.features.get(f"{setup.label}:{key}", {})
+        counted = tally.beside.get(f"{setup.label}:{key}", {})
         return Rate(sum(counted.get(value, 0) for value in values), sum(counted.values()))
 
     return share
@@ -150,7 +150,7 @@ def _changed(setup: Setup, key: str) -> Measure:
     """The share of answers that are not the flow's, of those that are decided of both."""
 
     def share(tally: Tally) -> Rate:
-        counted = tally.features.get(f"{setup.label}:{key}", {})
+        counted = tally.beside.get(f"{setup.label}:{key}", {})
         decided = {pair: n for pair, n in counted.items() if not {"undecided", "outside"} & {*pair.split(" -> ")}}
         changed = sum(n for pair, n in decided.items() if len({*pair.split(" -> ")}) > 1)
         return Rate(changed, sum(decided.values()))
