@@ -75,11 +75,16 @@ class Course:
         return self.norm(np.diff(self.training.theta, axis=0))
 
     @cached_property
-    def rho(self) -> np.ndarray:
-        """The share by which the p_i may be off before every step, (T,)."""
+    def shares(self) -> np.ndarray:
+        """The share by which the p_i may be off after every step, (T + 1,)."""
         n, size = self.z.shape
-        sums = (np.abs(self.training.theta[:-1]) @ np.abs(self.z).T).max(axis=1)
+        sums = (np.abs(self.training.theta) @ np.abs(self.z).T).max(axis=1)
         return 4.0 * (size + n + 8) * UNIT * (1.0 + sums)
+
+    @property
+    def rho(self) -> np.ndarray:
+        """The same before every step, (T,)."""
+        return self.shares[:-1]
 
     @cached_property
     def astray(self) -> np.ndarray:

@@ -199,28 +199,32 @@ def adam_eps_floor(trainings: Sequence[Training]) -> bool | None:
 def mirror_floor(trainings: Sequence[Training]) -> bool | None:
     """norm_q(z(tau)) >= u . z(tau) = u . z(0) + sum_t eta p . (z_i . u) >= gamma_p tau + u . z(0) after every step, and
 
-    what the flow's margin is at least by the end, (norm_q(z(tau)) - norm_q(z(t)) - log n int 1/N) / (tau - t) from any
-    t with L < 1 on: d norm_q(z) / d tau = g . w / N <= (log n + log(1/L)) / N, and log(1/L) / N, N = norm_p(w), never
-    falls while L < 1: d log(1/L) / d tau >= (g . w / N) dN / d tau, by Cauchy-Schwarz in the potential's Hessian.
+    a floor of the margin M = log(1/L) / N, N = norm_p(w), from any t on after which L < 1.  For the flow: d norm_q(z) /
+    d tau = g . w / N <= M + log n / N, and M never falls, d log(1/L) / d tau >= (g . w / N) dN / d tau, by
+    Cauchy-Schwarz in the potential's Hessian.  Of steps of any size, ' being after the step: norm_q is convex, so that
+
+        norm_q(z') - norm_q(z) <= eta g . w' / N' = eta (M' + (g . w' - log(1/L')) / N'),
+
+    and along a step g . w / N, the slope of norm_q, rises, so that M' >= M less what the step has missed in log(1/L),
+    (g . (w' - w) - log(1/L') + log(1/L)) / N'.
     """
     from harness.optimisers import Mirror
     from harness.optimisers.norms import Norm
 
-    own = descent_of(trainings[0]).setup.method
+    (training,) = trainings
+    own = descent_of(training).setup.method
     assert isinstance(own, Mirror)
     p = Fraction(own.p)
     if max(p.numerator, p.denominator) > MOST_ROOT:
         return None
-    norm = Norm(p)
-    finite = every(_mirrored(Course(training, norm)) for training in trainings)
+    course = Course(training, Norm(p))
+    finite = _mirrored(course)
     if finite is not True:
         return finite
-    gaps, told = zip(*(_mirror_margin(Course(training, norm)) for training in trainings), strict=True)
-    # what a halved step changes is the error of the steps
-    error = abs(gaps[-1] - gaps[-2]) + 1e-9
-    if gaps[-1] < -10.0 * error:
+    margin, promised, rounded = _mirror_margin(course)
+    if margin < promised - rounded:
         return False
-    return True if gaps[-1] >= -error and told[-1] >= TELLING else None
+    return _telling(True, promised - rounded)
 
 
 def _mirrored(course: Course) -> bool | None:
@@ -235,11 +239,7 @@ def _mirrored(course: Course) -> bool | None:
         root = root_up if up else root_down
         return [(1 if a > 0 else -1) * root(abs(a) ** power.numerator, power.denominator) for a in w]
 
-    # z is off by what every step may be, in the dual norm, and by rounding between w and z
-    b, eta = float(course.reach) ** 0.5, np.diff(training.travelled)
-    sizes = np.abs(training.theta).max(axis=1) ** float(power) * len(u)
-    astray = 4.0 * sums(8.0 * course.rho * b * eta + 4.0 * UNIT * (sizes[:-1] + b * eta))
-    astray = astray + 16.0 * (1.0 + float(power)) * UNIT * (sizes + sizes[0])
+    astray = _mirror_astray(course)
     begun = dual(course.exact(0), up=True)
     start = dot(u, begun) / unit
     answers: list[bool | None] = []
@@ -253,19 +253,40 @@ def _mirrored(course: Course) -> bool | None:
     return every(answers)
 
 
-def _mirror_margin(course: Course) -> tuple[float, float]:
-    """By how much log(1/L) / N at the end is above what the flow promises, and the promise, in shares of gamma_p."""
-    training, gamma = course.training, float(course.gamma.below)
-    separated = np.flatnonzero(training.log_loss < 0.0)
-    if not len(separated) or separated[0] == len(training.step) - 1:
-        return 0.0, 0.0
-    first, p, q = int(separated[0]), course.norm.p, course.norm.dual
-    assert p is not None
-    sizes = q(np.abs(training.theta) ** float(p - 1))
-    norms, eta = course.norm(training.theta), np.diff(training.travelled)
-    blurred = np.log(len(course.rows)) * float((eta[first:] / norms[first:-1]).sum())
-    promised = (sizes[-1] - sizes[first] - blurred) / (training.travelled[-1] - training.travelled[first])
-    return float(-training.log_loss[-1] / norms[-1] - promised) / gamma, float(promised) / gamma
+def _mirror_astray(course: Course) -> np.ndarray:
+    """By how much z may be off, in the dual norm, as every step may be, and by rounding between w and z, (T + 1,)."""
+    b, eta, power = float(course.reach) ** 0.5, np.diff(course.training.travelled), float(course.norm.p or 0) - 1.0
+    sizes = np.abs(course.training.theta).max(axis=1) ** power * course.z.shape[1]
+    astray = 4.0 * sums(8.0 * course.rho * b * eta + 4.0 * UNIT * (sizes[:-1] + b * eta))
+    return astray + 16.0 * (1.0 + power) * UNIT * (sizes + sizes[0])
+
+
+def _mirror_margin(course: Course) -> tuple[float, float, float]:
+    """M at the end, its floor, and how far they may be off by rounding, in shares of gamma_p; zeros without a floor."""
+    training, gamma, w = course.training, float(course.gamma.below), course.training.theta
+    levels = -training.log_loss
+    below = np.flatnonzero(levels <= 0.0)
+    first = int(below[-1]) + 1 if len(below) else 0
+    if first >= len(levels) - 1:
+        return 0.0, 0.0, 0.0
+    power = float(course.norm.p or 0) - 1.0
+    w, levels, eta = w[first:], levels[first:], np.diff(training.travelled)[first:]
+    q = w @ course.z.T
+    p = np.exp(q.min(axis=1, keepdims=True) - q)
+    g = (p / p.sum(axis=1, keepdims=True)) @ course.z
+    sizes, norms = course.norm.dual(np.abs(w) ** power), course.norm(w)
+    ahead = ((g[:-1] * w[1:]).sum(axis=1) - levels[1:]) / norms[1:]
+    missed = ((g[:-1] * np.diff(w, axis=0)).sum(axis=1) - np.diff(levels)) / norms[1:]
+    # what is missed after every step, which all margins before have lost
+    later = np.cumsum(missed[::-1])[::-1] - missed
+    # from every step of the first half on to the end
+    tau = np.cumsum(eta[::-1])[::-1]
+    floors = (sizes[-1] - sizes[:-1] - np.cumsum((eta * (ahead + later))[::-1])[::-1]) / tau
+    promised = floors[2.0 * tau >= tau[0]].max()
+    b, share = float(course.reach) ** 0.5, course.shares[first:]
+    wrong = np.maximum(share[1:], share[:-1]) * (2.0 + b * course.steps[first:]) / norms[1:]
+    rounded = 2.0 * _mirror_astray(course)[-1] / tau[0] + 16.0 * (b * share.max() + wrong.sum())
+    return float(levels[-1] / norms[-1]) / gamma, float(promised) / gamma, float(rounded) / gamma
 
 
 def _doublings(count: int) -> list[int]:
@@ -288,4 +309,4 @@ def _best(course: Course, length: np.ndarray, lost: np.ndarray) -> int:
 
 def _telling(answer: bool | None, promised: float) -> bool | None:
     """True only where the floor has promised enough of the margin."""
-    return None if answer and promised < TELLING else answer
+    return answer if not answer or promised >= TELLING else None

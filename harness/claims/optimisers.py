@@ -47,7 +47,7 @@ DESCENTS = (
         "norm_q(z(tau)) >= gamma_p tau + <u*, z(0)>, and w / norm_p(w) tends to the l_p max-margin direction",
         "theorem",
         "Sun et al. 2023",
-        _trained(_CLASSIFIER, Trained(descending.mirror, descending.mirror_floor, halvings=1)),
+        _trained(_CLASSIFIER, Trained(descending.mirror, descending.mirror_floor)),
     ),
     Claim(
         "gd-svm",

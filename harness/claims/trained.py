@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.certificates.numbers import Rejected
 from harness.optimisers.descents import Descent
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ class Trained:
     halvings: int = 0
 
     def holds(self, trainings: Sequence[Training]) -> bool | None:
-        """Whether it holds; open where a training left the floats, and so ended early."""
-        early = any(one.step[-1] < one.steps for one in trainings)
-        return None if early else self.concluded(trainings)
+        """Whether it holds; open where a training left the floats, and so ended early, or what decides does."""
+        if any(one.step[-1] < one.steps for one in trainings):
+            return None
+        try:
+            return self.concluded(trainings)
+        except (ArithmeticError, Rejected):
+            return None
 
 
 def descent_of(training: Training) -> Descent:

@@ -70,9 +70,11 @@ def _svm(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     scale = np.abs(z).max()
     weights, _ = nnls(np.vstack([z.T / scale, np.ones(len(z))]), np.append(np.zeros(z.shape[1]), 1.0))
-    weights = weights / weights.sum()
-    pull = weights @ z
-    return pull / np.linalg.norm(pull), weights
+    pull = weights @ (z / scale)
+    size = np.linalg.norm(pull)
+    if not size > 0.0:
+        raise ArithmeticError("the least norm of a convex combination is beyond the floats")
+    return pull / size, weights
 
 
 def _linear(z: np.ndarray, norm: Norm) -> tuple[np.ndarray, np.ndarray]:

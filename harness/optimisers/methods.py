@@ -169,8 +169,10 @@ def _fraction(value: float, field: str) -> None:
 
 
 def _unit(ascent: Tensor) -> Tensor:
-    size = torch.linalg.vector_norm(ascent, dim=1, keepdim=True)
-    return ascent / torch.where(size > 0.0, size, 1.0)
+    # a square may be below the floats where the entry is not
+    largest = ascent.abs().amax(1, keepdim=True)
+    scaled = ascent / torch.where(largest > 0.0, largest, 1.0)
+    return scaled / torch.linalg.vector_norm(scaled, dim=1, keepdim=True).clamp(min=1.0)
 
 
 def _largest(ascent: Tensor) -> Tensor:

@@ -78,7 +78,32 @@ def test_what_leaves_the_floats_is_open() -> None:
 
 
 def test_of_a_p_without_small_terms_nothing_is_said() -> None:
-    assert mirror_floor(trainings([Descent.by(Setup("mirror", 4, 0.25, options={"p": 1.1}), POINT)], 1)[0]) is None
+    assert mirror_floor(trainings([Descent.by(Setup("mirror", 4, 0.25, options={"p": 1.1}), POINT)])[0]) is None
+
+
+@pytest.mark.parametrize(("p", "size"), [(1.25, 20.0), (1.0625, 0.5), (2.0, 4.0)])
+def test_long_steps_of_mirror_descent_deny_nothing(p: float, size: float) -> None:
+    """The floor of the margin is that of the steps, and not that of the flow, which these do not follow."""
+    data = [(1, 3), (-1, 2), (5, 1)]
+    instance = Instance.of(fully_connected("linear", (2,)), "exponential", data, [1] * 3, [(-2, 0)])
+    setup = Setup("mirror", 128, size, options={"p": p})
+    assert judge(CLAIMS["mirror-lp"], Descent.by(setup, instance)).outcome != "violated"
+
+
+def test_data_whose_squares_leave_the_floats() -> None:
+    """The unit gradient is one of length 1 there, too."""
+    x = Fraction(13, 10**162)
+    data = POINT.changed(network=fully_connected("linear", (2,)), x=[(x, x), (x, -x / 3)], y=[1, 1], theta0=[(0, 0)])
+    assert judge(CLAIMS["nsd-floor"], Descent.by(Setup("l2", 4, 1e148), data)).outcome == "holds"
+    # squares of these are beyond the floats, and so is what is lost
+    data = data.changed(x=[(10**170, 1), (1, 10**170)])
+    assert judge(CLAIMS["nsd-floor"], Descent.by(Setup("l2", 4, 1.0), data)).outcome == "undecided"
+
+
+def test_a_loss_that_is_not_told_from_zero_is_open() -> None:
+    assert judge(CLAIMS["gd-svm"], Descent.by(Setup("gd", 16, 1.0), POINT.changed(theta0=[(5000,)]))).outcome == (
+        "undecided"
+    )
 
 
 def test_steps_that_jump_from_margin_to_margin_deny_nothing() -> None:
