@@ -15,10 +15,11 @@ import numpy as np
 from scipy.integrate import BDF
 
 from harness.flow.compiled.compiling import compiled
-from harness.flow.compiled.field import Cell, cell_of, jacobian, no_slides, rate, workspace
+from harness.flow.compiled.field import Cell, bends_of, cell_of, jacobian, no_slides, rate, workspace
 from harness.flow.compiled.field import field as flow_field
 from harness.flow.compiled.kernel import take_gates, wiring
 from harness.flow.run import Run, Settings
+from harness.flow.settling.directions import spanned_by
 from harness.flow.settling.polish import SOLVED, polish
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import Undecided
@@ -169,6 +170,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
     net, x, gates = cell.net, cell.x, cell.gates
     relu = instance.network.activation == "relu"
     work, whole, reached = workspace(cell), np.eye(len(theta0)), Reached()
+    bends = bends_of(len(theta0), len(cell.x), len(theta0))
 
     def velocity(_: float, theta: np.ndarray) -> np.ndarray:
         open_gates(net, theta, x, gates, relu)
@@ -184,7 +186,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
         take_gates(gates, work.at)
         rho = flow_field(cell, theta, work)
         out = np.empty_like(whole)
-        jacobian(cell, theta, no_slides(len(theta)), work, rho, whole, out)
+        jacobian(cell, theta, no_slides(len(theta)), work, rho, whole, bends, out)
         return out
 
     start = time.process_time()
@@ -250,7 +252,7 @@ def _polished(instance: Instance, theta: np.ndarray) -> np.ndarray | None:
         cell = run.gates.cell
         open_gates(cell.net, theta, cell.x, cell.gates, run.gates.kinked)
         point, q, multipliers = theta.copy(), np.empty(instance.n), np.empty(instance.n)
-        code, _ = polish(cell, point, np.eye(len(theta)), np.zeros((0, 2), np.int64), q, multipliers)
+        code, _ = polish(cell, point, spanned_by(np.eye(len(theta))), np.zeros((0, 2), np.int64), q, multipliers)
         settled = settle(instance, point, multipliers, run.gates) if code == SOLVED else None
     except Undecided:
         return None

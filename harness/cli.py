@@ -508,7 +508,7 @@ def _report(options: argparse.Namespace) -> int:
         from harness.tables.text import markdown
 
         measured = markdown(read(options.reports / "tables"), records, ".")
-        first = build_site(records, measured, options.out or Path("site"))
+        first = build_site(records, measured, options.out or Path("site"), options.reports / "surveys")
     for path, why in refused:
         _complain(f"{path} is not trusted and not shown: {why}")
     print(first)

@@ -31,6 +31,7 @@ from harness.certificates.numbers import GAP, Rejected, choice, fields, float_up
 from harness.certificates.parameters import read_theta
 from harness.certificates.problems import NAMES, Block, Name, Theta, block_of, meant, neurons_of, value
 from harness.certificates.products import check_cheaper, check_product
+from harness.certificates.pulls import check_pulls
 from harness.certificates.statements import check_statement
 from harness.certificates.structures import Structure, read_structure, settle
 from harness.certificates.vertices import check_vertices
@@ -46,6 +47,7 @@ OTHER_KINDS: dict[str, Callable[[Problem, object], Checked]] = {
     "curve": check_curve,
     "descent": check_descent,
     "ball": check_ball,
+    "pulls": check_pulls,
     "vertices": check_vertices,
     "classes": check_classes,
     "mirrored": check_mirrored,

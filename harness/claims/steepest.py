@@ -1,13 +1,13 @@
 """What decides the claims about steepest flows of networks, theta' in argmin of <u, grad L> over N(u) <= N*(grad L).
 
 The flow is followed by small steps, and again by twice and four times as many over the same length.  What it does is
-what these agree on: where they end elsewhere it is open.  Let M = loss^{-1}(L) / N^m, m the degree, from t0 on, when
-the data are separated.
+what these agree on: where they end elsewhere it is open.  Let l = loss^{-1}(L) and M = l / N^m, m the degree, from t0
+on, when the data are separated.
 
-Steps that are too large for the flow jump from one margin to the other, and on average go in a direction that is not
-that of steepest descent for any weights of the margins.  So do steps at a kink that a neuron cannot leave, where the
-flow mixes the gradients of both sides but not their directions.  Neither denies a claim: nothing is violated where the
-weights of the margins jump, or where some gate is switched again and again.
+A step D raises log l by less than its slope <grad log l, D>: steps that are too long for the flow jump from one margin
+to the other, or over a kink.  What they have missed so far is known, and only what it does not explain denies a claim:
+along the flow log M rises by <grad log l, D> - m d log N, which is never negative, since N*(grad l) N is at least
+<grad l, theta> >= m l.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from harness.optimisers.norms import Norm
 
 HALVINGS = 2
-# Of the largest M: a fall below the first is the steps' own, and one above the second is not that of small steps.
+# Of log L, below which the logistic loss is the exponential one to all digits.
+FAINT = -40.0
+# A fall of M by a share of its largest that is the steps' own; one of log M, beyond what they have missed, that is not.
 FLAT, FALL = 1e-3, 1e-2
 # Of the residual, and of the direction: this near to the limit, or so far from it.
 NEAR, FAR = 2e-2, 5e-2
 # What falls at all falls by this share where steps are halved, or lengths doubled.
 FALLS = 0.8
-# Of the weights of the margins, whose sum is 1, in one step; and switches of one gate that are more than passing.
-JUMP, SWITCHES = 0.5, 8
 
 
 def steepest(descent: Descent) -> bool:
@@ -49,15 +49,17 @@ def signs_of_zero(descent: Descent) -> bool:
 
 def margin_never_falls(trainings: Sequence[Training]) -> bool | None:
     """Whether M never decreases."""
-    falls: list[float] = []
-    for training in trainings:
+    answers: list[bool | None] = []
+    for training in trainings[-2:]:
         m = margins(training)
-        m = m[np.isfinite(m)]
-        if len(m) < 2:
+        first = int(np.argmax(np.isfinite(m)))
+        if len(m) - first < 2 or not np.isfinite(m[first:]).all():
             return None
-        falls.append(float((np.maximum.accumulate(m) - m).max() / m.max()))
-    lasting = all(after > FALLS * before for before, after in pairwise(falls))
-    return _agreed([fall <= FLAT or (None if fall <= FALL or not lasting else False) for fall in falls[-1:]], trainings)
+        if _fall(m[first:]) <= FLAT * m[first:].max():
+            answers.append(True)
+        else:
+            answers.append(False if _fall((np.log(m) + missed(training))[first:]) > FALL else None)
+    return _agreed(answers, trainings)
 
 
 def ends_at_kkt(trainings: Sequence[Training]) -> bool | None:
@@ -70,24 +72,24 @@ def ends_at_kkt(trainings: Sequence[Training]) -> bool | None:
     from harness.optimisers.kkt import residual
 
     answers: list[bool | None] = []
-    for training in trainings:
-        norm, problem, m = norm_of(training), training.instance.problem, margins(training)
+    for training in trainings[-2:]:
+        norm, problem, log_m = norm_of(training), training.instance.problem, np.log(margins(training))
         end = len(training.theta) - 1
-        if not np.isfinite(m[end // 4]):
+        if not np.isfinite(log_m[end // 2]):
             return None
         try:
-            found = [residual(problem, training.theta[end // k], norm, FAR / 5.0) for k in (4, 2, 1)]
+            (low, half), (least, last) = (residual(problem, training.theta[end // k], norm, FAR / 5.0) for k in (2, 1))
         except ValueError:
             return None
-        (_, _), (low, half), (least, last) = found
         sizes = norm(training.theta)
-        due = problem.network.degree * min(low, least) * np.log(sizes[end] / sizes[end // 2])
         if last <= NEAR and last <= max(FALLS * half, FLAT):
             answers.append(True)
         else:
-            stays = min(low, least) > FAR and np.log(m[end] / m[end // 2]) < 0.5 * due
+            risen = log_m + missed(training)
+            due = problem.network.degree * min(low, least) * np.log(sizes[end] / sizes[end // 2])
+            stays = min(low, least) > FAR and risen[end] - risen[end // 2] < 0.5 * due
             answers.append(False if stays else None)
-    return _agreed(answers[-2:], trainings)
+    return _agreed(answers, trainings)
 
 
 def direction_converges(trainings: Sequence[Training]) -> bool | None:
@@ -96,10 +98,10 @@ def direction_converges(trainings: Sequence[Training]) -> bool | None:
     It does not converge, as far as is seen, where it moves far in each of three doublings, and no less in the later.
     """
     answers: list[bool | None] = []
-    for training in trainings:
-        norm = norm_of(training)
-        sizes, end = norm(training.theta), len(training.theta) - 1
-        if not np.isfinite(margins(training)[end // 8]):
+    for training in trainings[-2:]:
+        sizes, end = norm_of(training)(training.theta), len(training.theta) - 1
+        there = np.isfinite(margins(training))
+        if not there[end // 8]:
             return None
         places = [training.theta[end // k] / sizes[end // k] for k in (8, 4, 2, 1)]
         moved = [float(np.abs(after - before).max()) for before, after in pairwise(places)]
@@ -108,37 +110,60 @@ def direction_converges(trainings: Sequence[Training]) -> bool | None:
             answers.append(True)
         else:
             # what is left of the start is of the order of its share of the norm
-            left = 4.0 * sizes[int(np.argmax(np.isfinite(margins(training))))] / sizes[end // 8]
-            answers.append(False if min(moved) > 2.0 * FAR + left and not any(falls) else None)
-    return _agreed(answers[-2:], trainings)
+            left = 4.0 * sizes[int(np.argmax(there))] / sizes[end // 8]
+            away = missed(training)
+            followed = away[end] - away[end // 8] < FAR
+            answers.append(False if followed and min(moved) > 2.0 * FAR + left and not any(falls) else None)
+    return _agreed(answers, trainings)
 
 
 def margins(training: Training) -> np.ndarray:
     """M after every step, NaN before the data are separated, (T + 1,)."""
-    smoothed = -training.log_loss
-    if training.instance.loss == "logistic":
-        # log(1 / (e^L - 1)), of which the second term is below rounding for small L
-        loss = np.exp(np.minimum(training.log_loss, 5.0))
-        smoothed = np.where(training.log_loss < -30.0, smoothed, -np.log(np.expm1(np.maximum(loss, 1e-300))))
-    separated = smoothed > 0.0
-    first = int(np.argmax(separated)) if separated.any() else len(smoothed)
+    levels = _levels(training)
     with np.errstate(divide="ignore", invalid="ignore"):
-        m = smoothed / norm_of(training)(training.theta) ** training.instance.network.degree
-    return np.where(np.arange(len(m)) >= first, m, np.nan)
+        return levels / norm_of(training)(training.theta) ** training.instance.network.degree
 
 
-def strays(training: Training) -> bool:
-    """Whether the weights of the margins jump in some step, or some gate is switched again and again."""
-    network, problem = training.instance.network, training.instance.problem
-    theta = training.theta[np.isfinite(margins(training))]
-    if len(theta) < 2:
-        return False
-    at = evaluate(network, network.split(theta), problem.inputs)
-    q = at.margins(problem.seeds)
-    p = np.exp(q.min(axis=1, keepdims=True) - q)
-    p = p / p.sum(axis=1, keepdims=True)
-    jumps = np.abs(np.diff(p, axis=0)).sum(axis=1).max() > JUMP
-    return bool(jumps) or any(int((gate[1:] != gate[:-1]).sum(axis=0).max()) >= SWITCHES for gate in at.gates)
+def missed(training: Training) -> np.ndarray:
+    """By how much log l has risen less than its slopes, all steps together since the data are separated, (T + 1,)."""
+    network, problem, levels = training.instance.network, training.instance.problem, _levels(training)
+    at = evaluate(network, network.split(training.theta), problem.inputs)
+    q, gradients = at.margins(problem.seeds), at.backward(problem.seeds)[0]
+    p, log_size = _weights(q, training)
+    # log -loss'(l)
+    steep = training.log_loss
+    if training.instance.loss == "logistic":
+        steep = np.where(steep < FAINT, steep, np.log(-np.expm1(-np.exp(np.clip(steep, FAINT, 5.0)))))
+    ascent = np.exp(log_size - steep)[:, None] * (p[..., None] * gradients).sum(axis=-2)
+    slopes = (ascent[:-1] * np.diff(training.theta, axis=0)).sum(axis=1)
+    off = np.maximum(slopes / levels[:-1] - np.diff(np.log(levels)), 0.0)
+    return np.concatenate([[0.0], np.cumsum(np.where(np.isfinite(off), off, 0.0))])
+
+
+def _levels(training: Training) -> np.ndarray:
+    """l after every step, NaN before the data are separated, (T + 1,)."""
+    levels = -training.log_loss
+    if training.instance.loss == "logistic":
+        # log(1 / (e^L - 1)), which is log(1/L) to all digits where L is small
+        loss = np.exp(np.clip(training.log_loss, FAINT, 5.0))
+        levels = np.where(training.log_loss < FAINT, levels, -np.log(np.expm1(loss)))
+    first = int(np.argmax(levels > 0.0)) if (levels > 0.0).any() else len(levels)
+    return np.where((np.arange(len(levels)) >= first) & (levels > 0.0), levels, np.nan)
+
+
+def _weights(q: np.ndarray, training: Training) -> tuple[np.ndarray, np.ndarray]:
+    """The p_i of sum 1 with -grad L = e^log_size sum_i p_i grad q_i, and log_size."""
+    import torch
+
+    from harness.optimisers.losses import weights
+
+    found = weights(torch.from_numpy(q), training.instance.loss == "logistic", training.instance.problem.group)
+    return found.p.numpy(), found.log_size.numpy()
+
+
+def _fall(m: np.ndarray) -> float:
+    """How far it ever is below what it has been."""
+    return float((np.maximum.accumulate(m) - m).max())
 
 
 def norm_of(training: Training) -> Norm:
@@ -149,10 +174,10 @@ def norm_of(training: Training) -> Norm:
 
 
 def _agreed(answers: Sequence[bool | None], trainings: Sequence[Training]) -> bool | None:
-    """What the last trainings say; None where they differ, end in different directions, or do not follow the flow."""
+    """What the last two trainings say; None where they differ, or end in different directions."""
     if len(set(answers)) > 1 or answers[0] is None:
         return None
     before, after = (one.theta[-1] / norm_of(one)(one.theta[-1]) for one in trainings[-2:])
     if np.abs(after - before).max() > NEAR:
         return None
-    return None if not answers[0] and strays(trainings[-1]) else answers[0]
+    return answers[0]

@@ -18,6 +18,7 @@ from harness.flow.folding import Folded, fold
 from harness.flow.follow import follow
 from harness.flow.kinks.gates import Gates
 from harness.flow.run import BELIEVED
+from harness.flow.settling.directions import spanned_by
 from harness.flow.settling.polish import FAILED, SOLVED, polish
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import Undecided
@@ -102,11 +103,12 @@ def _polished(folded: Folded, basis: np.ndarray | None = None, saddles: bool = T
     gates = Gates(instance, wiring(network))
     if gates.kinked:
         gates.start()
-    basis, curved = np.eye(network.size) if basis is None else basis, no_slides(network.size).curved
+    directions = spanned_by(np.eye(network.size) if basis is None else basis)
+    curved = no_slides(network.size).curved
     for sharpness in _SHARPNESS:
         theta = network.flat(instance.theta0_float) * sharpness ** (1.0 / network.degree)
         q, multipliers = np.empty((2, len(gates.gates)))
-        code, _ = polish(gates.cell, theta, basis, curved, q, multipliers)
+        code, _ = polish(gates.cell, theta, directions, curved, q, multipliers)
         if code == FAILED or (code != SOLVED and not saddles):
             continue
         try:

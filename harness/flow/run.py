@@ -22,11 +22,13 @@ from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, S
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.rest import at_rest, resting, stand_in
 from harness.flow.settling.approach import SPACING, Approach, distance_to
-from harness.flow.settling.fate import Ends, dying, fate, still_turning
+from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
+from harness.flow.settling.fate import dying, fate, still_turning
 from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
-from harness.flow.settling.removals import where_zero
+from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
@@ -49,6 +51,7 @@ EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
 SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
 SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
+WIDE = 24  # coordinates, from which on it pays to follow a network of two layers unit by unit
 MATRICES = 8  # of all parameters squared, held at once
 
 
@@ -95,18 +98,20 @@ class Settings:
 class Run:
     """One flow on its way: coordinates z in the invariant subspace, the constant part, the integrator's state."""
 
-    def __init__(self, instance: Instance, settings: Settings, record: bool) -> None:
+    def __init__(self, instance: Instance, settings: Settings, record: bool, *, batched: bool = False) -> None:
+        """batched: whether it is followed beside others, and so not looked at after every step."""
         _require_squares(instance)
         _require_room(instance)
         self.instance = instance
         self.settings = settings
+        self.batched = batched
         self.record = np.zeros((settings.record_rows if record else 0, 2 + instance.network.size))
         net = wiring(instance.network)
         self.gates = Gates(instance, net)
         self.events: list[dict[str, Any]] = []
         self.approach = Approach(instance.network.degree)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
-        self.ends = Ends()
+        self.multipliers = Multipliers()
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
@@ -122,7 +127,7 @@ class Run:
         subspace = self.invariants.start(
             exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
         )
-        size = subspace.basis.shape[1] + int(subspace.constant.sum())
+        size = len(subspace.pivots) + int(subspace.constant.sum())
         # less than any start with these gates
         self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.gates)
         self._enter(subspace, theta0)
@@ -134,15 +139,31 @@ class Run:
         if np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
-        self.watch = self.gates.watch(subspace.basis)
-        self.balance = self.gates.balance(subspace.basis, self.constant)
-        self.tangent: np.ndarray | None = None
-        if self.gates.resting(theta, self.watch):
+        self.watch = self.gates.watch(subspace)
+        self.balance = self.gates.balance(subspace, self.constant)
+        self.tangent: Directions | None = None
+        self.standing = False
+        self.look_at_rest(theta)
+
+    def look_at_rest(self, theta: np.ndarray) -> None:
+        """Note whether inputs rest on kinks that they do not leave.  Raises Undecided where they may."""
+        rest = resting(self.gates, theta, self.watch)
+        if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
+        self.standing = bool(rest)
 
     @property
     def theta(self) -> np.ndarray:
-        return self.constant + self.subspace.basis @ self.z
+        if self.subspace.shown is not None:
+            return self.constant + self.subspace.basis @ self.z
+        theta = self.constant.copy()
+        theta[self.subspace.pivots] = self.z
+        return theta
+
+    @property
+    def wide(self) -> bool:
+        """Whether the flow is followed unit by unit (harness.flow.compiled.by_unit)."""
+        return self.gates.by_unit and self.subspace.shown is None and len(self.z) >= WIDE
 
     @property
     def log_norm(self) -> float:
@@ -194,8 +215,9 @@ class Run:
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
         settings = self.settings
         limits = Limits(float(rtol), float(settings.freeze), float(target), float(settings.polish_from), int(steps))
+        basis = np.empty((len(self.constant), 0)) if self.wide else self.subspace.basis
         code = integrate(
-            self.gates.cell, self.z, self.constant, self.subspace.basis, self.subspace.pivots, self.watch,
+            self.gates.cell, self.z, self.constant, basis, self.subspace.pivots, self.watch,
             self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
         if rtol < self.settings.rtol and self.state[GRAZED] > -math.inf:
@@ -261,6 +283,9 @@ class Run:
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
+        if self.standing and any(at_rest(gates, theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
+            # what it would leave with changes at this moment
+            raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         if self.ended.any():
@@ -334,12 +359,21 @@ class Run:
         slide_coefficients(self.slides, self.gates.cell, theta, work, rho, coefficients, jumps)
         return coefficients, jumps
 
-    def tangent_basis(self) -> np.ndarray:
-        """An orthonormal basis (N, r) of the directions along which no flat sliding kink is left."""
-        if self.tangent is None:
-            flat = len(self.slides.normals) - len(self.slides.curved)
-            self.tangent = self.subspace.tangent(self.slides.normals[:flat])
+    def directions(self) -> Directions:
+        """Those along which no flat sliding kink is left."""
+        if self.tangent is None and self.wide:
+            slides, net = self.slides, self.gates.net
+            owner = np.empty(len(slides.normals), dtype=np.int64)
+            owner[slides.line] = slides.unit
+            self.tangent = wide_along(net, ~self.subspace.constant, slides.normals, owner)
+        elif self.tangent is None:
+            self.tangent = spanned_by(self.tangent_basis())
         return self.tangent
+
+    def tangent_basis(self) -> np.ndarray:
+        """An orthonormal basis (N, r) of them."""
+        flat = len(self.slides.normals) - len(self.slides.curved)
+        return self.subspace.tangent(self.slides.normals[:flat])
 
     def next_polish(self) -> float:
         """The log-norm of the next one.  Raises Undecided."""
@@ -351,7 +385,7 @@ class Run:
     def polish(self) -> Point | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
         point, (q, multipliers) = self.theta, np.empty((2, len(self.gates.gates)))
-        code, _ = polish(self.gates.cell, point, self.tangent_basis(), self.slides.curved, q, multipliers)
+        code, _ = polish(self.gates.cell, point, self.directions(), self.slides.curved, q, multipliers)
         return self.offer(code, point, q, multipliers)
 
     def offer(self, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Point | None:
@@ -386,8 +420,12 @@ class Run:
 
         And the small neurons that last.
         """
+        if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
+            return "an input that rests on its kink may yet leave it", ()
         small = dying(self.gates, self.subspace, theta, settled)
-        fates, lasts = fate(self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.ends)
+        fates, lasts = fate(
+            self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.multipliers
+        )
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
@@ -410,8 +448,10 @@ class Run:
         """
         size = math.sqrt(point @ point)
         tiny = np.abs(point) < DYING * size
-        part = where_zero(self.tangent_basis(), tiny) if tiny.any() else np.zeros((len(point), 0))
-        if not part.shape[1]:
+        if not tiny.any():
+            return None
+        part = narrower(self.gates.net, self.directions(), tiny)
+        if not (part.wide or part.basis.shape[1]):
             return None
         # the polish takes its active samples from a softmax, so from a sharp one
         exact = np.where(tiny, 0.0, point) * self.settings.freeze ** (1.0 / self.instance.network.degree)

@@ -33,3 +33,6 @@ GRAZES = "the flow grazes a kink too closely to tell whether it crosses it"
 ELSEWHERE = "the flow passes a saddle or a kink so closely that a smaller error leads elsewhere"
 TIE = "margins tie so nearly that it is not known which of them count"
 NOWHERE = "the flow passes a saddle or a kink closely, and no limit is found again with a smaller error"
+
+# At the limit itself.
+UNKNOWN_RESIDUAL = "the KKT residual of the limit is not known: {}"

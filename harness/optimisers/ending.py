@@ -11,17 +11,24 @@ factor; the rest of them is then a geometric series.  Two ends are believed:
     a direction at rest that is clearly no KKT point: its residual is larger than it can be so near to one (`_most`).
     Other geometries than l2 have such limits.
 
+Neither is believed of a training that stalls: one large step may leave gradients so small that theta stays where it is
+for longer than anybody waits.  Under steady gradient descent L falls like 1 / t.  And a method that will change its
+ways, as Adam does where gradients come below eps, is not said to rest.
+
 A direction that is still on its way is undecided, and the reason says how far it moved.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from harness.flow.nearest import steady_kkt
+from harness.optimisers.methods import Adam, Method
+from harness.optimisers.own import Own
 from harness.optimisers.training import Training
 from harness.problem.evaluation import evaluate
 from harness.problem.kkt import kkt
@@ -33,6 +40,7 @@ APART = 1.5  # rows with more than so much times the c are not joined by a line
 HALF = 0.5  # of the power by which moves are expected to shrink: so much they have to
 REACH = 1.25  # times what is left of the way, as the last two moves have it: no farther is its end
 NEAR = 0.05  # from the direction to a KKT point, at most, that is believed to be its limit
+STALLED = 0.5 * math.log(2.0)  # of log(1 / L): it has to grow by more while the steps double
 STILL = 1e-9  # a move that may be rounding
 
 
@@ -101,6 +109,11 @@ def _end(training: Training) -> tuple[Point | None, str]:
     if len(moves.sizes) < DOUBLINGS:
         clock = -training.log_loss[-1]
         return None, f"Separated, but {steps} log(1 / L), {clock:.3g}, has not doubled {DOUBLINGS} times."
+    grown = (
+        training.log_loss[np.searchsorted(training.step, training.steps / 2, side="right") - 1] - training.log_loss[-1]
+    )
+    if grown < STALLED:
+        return None, f"Separated, but it stalls: log(1 / L) grew by {grown:.2g} in the second half of the steps."
     try:
         point = Point.at(training.instance.problem, [u.tolist() for u in training.layers])
     except ValueError as why:
@@ -114,9 +127,16 @@ def _end(training: Training) -> tuple[Point | None, str]:
         return None, f"Separated, but the direction is still on its way {steps}: {moves}."
     far, most = _most(point, moves.left)
     residual = _residual_near(point, far)
-    if most < residual < np.inf:
+    if most < residual < np.inf and moves.clock[-1] >= _last_change(training.method):
         return point, f"The direction rests at no KKT point: the residual {steps} is {residual:.2g}, and {moves}."
     return None, f"Separated, but {steps} the direction is neither near a KKT point nor clearly none: {moves}."
+
+
+def _last_change(method: Method) -> float:
+    """The log(1 / L) from which on a method no longer changes its ways; infinite where that is not known."""
+    if isinstance(method, Adam):
+        return -math.log(method.eps) if method.eps else -math.inf
+    return math.inf if isinstance(method, Own) else -math.inf
 
 
 def _most(point: Point, left: float) -> tuple[float, float]:

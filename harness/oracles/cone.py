@@ -9,6 +9,8 @@
     max sum(alpha)  (layer 1: - 1/2 sum_j (weight_j D_j)^2)   s.t.   every listed case has norm <= 1 (<= D_j),
     sum(alpha) <= cap.
 
+`solve_products`: products of inputs, taken from a matrix, that leave it positive semidefinite.
+
 `solve_least_norm`: the point of least norm of a polyhedron.  `solve_spectrum`: that of least sum of the moduli of its
 discrete Fourier transform.
 
@@ -219,6 +221,34 @@ def solve_spectrum(z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         return abs(value - bound) / value, (beta / lowest, alpha)
 
     return _solve(np.zeros((2 * d, 2 * d)), q, a, b, cones, measure)
+
+
+def solve_products(q: np.ndarray, products: list[np.ndarray]) -> np.ndarray | None:
+    """kappa >= 0 with the least eigenvalue of Q - sum kappa_e products_e as large as may be, up to 1.
+
+    q and products (d, d), symmetric; None if the solver finds nothing.
+    """
+    d, count = len(q), len(products)
+    lower = np.tril_indices(d)
+    # clarabel takes the upper triangle by columns, with the entries beside the diagonal times sqrt 2
+    scale = np.where(lower[0] == lower[1], 1.0, np.sqrt(2.0))
+    a = np.zeros((count + 1 + len(scale), count + 1))
+    b = np.zeros(len(a))
+    a[:count, :count] = -np.eye(count)
+    a[count, count], b[count] = 1.0, 1.0
+    for e, one in enumerate(products):
+        a[count + 1 :, e] = scale * one[lower]
+    a[count + 1 :, count] = scale * np.eye(d)[lower]
+    b[count + 1 :] = scale * q[lower]
+    cones = [clarabel.NonnegativeConeT(count + 1), clarabel.PSDTriangleConeT(d)]
+    goal = np.append(np.zeros(count), -1.0)
+
+    def measure(x: np.ndarray, _: np.ndarray) -> tuple[float, np.ndarray]:
+        kappa = np.maximum(x[:count], 0.0)
+        rest = q - sum((k * one for k, one in zip(kappa, products, strict=True)), start=np.zeros_like(q))
+        return max(float(-np.linalg.eigvalsh(rest)[0]), 0.0), kappa
+
+    return _solve(np.zeros((count + 1, count + 1)), goal, a, b, cones, measure)
 
 
 def _solve(

@@ -13,6 +13,7 @@ from harness.oracles.curves import descending
 from harness.oracles.expansion import Expansion
 from harness.oracles.products import decide_product
 from harness.oracles.proofs import attested
+from harness.oracles.pulls import decide_pulls
 from harness.oracles.verdict import Verdict
 from harness.oracles.vertices import decide_vertices
 from harness.problem.points import Point
@@ -38,6 +39,9 @@ class General:
         """Whether the limit is a local optimum."""
         if self._product is not None and self._product.status == "optimal":
             return self._moved(self._product, "local")
+        pulled = self._pulled("local")
+        if pulled is not None:
+            return pulled
         if self._near.unclear:
             reason = "a margin is too close to 1 to tell whether it is active"
             return Verdict("undecided", self.point.value, None, reason)
@@ -54,18 +58,27 @@ class General:
         around = decide_circulant(self.point, self.certify)
         if around is not None and around.status != "undecided":
             return around
+        pulled = self._pulled("global")
+        if pulled is not None:
+            return pulled
         if self.local.status == "not_optimal":
             return self._moved(self.local, "global")
         return decide_vertices(self.point, self.certify) or Verdict(
             "undecided", self.point.value, None, f"no oracle decides it{self._why}"
         )
 
+    def _pulled(self, scope: str) -> Verdict | None:
+        """What one neuron after the other proves, where there are several outputs."""
+        if self.point.problem.network.outputs == 1:
+            return None
+        return decide_pulls(self.point, scope, self.certify)
+
     @property
     def _why(self) -> str:
         """What keeps the methods of simpler networks away."""
         network = self.point.problem.network
         if network.outputs > 1:
-            return ": with several outputs hidden neurons do not decouple"
+            return ": with several outputs the multipliers of the limit prove no bound"
         return ": several layers are trained, and others are not" if network.degree < network.depth else ""
 
     @property

@@ -9,16 +9,21 @@ from harness.problem.fields import FieldError
 from harness.records.record import PAGE, Record
 from harness.report.figure import KINDS, figure
 from harness.report.site import build
+from harness.report.surveys import read_surveys
 
 
-def build_site(records: Sequence[Record], measured: str, out: Path) -> Path:
-    """Write the site of these records and of the measured tables, in Markdown; its first page.
+def build_site(records: Sequence[Record], measured: str, out: Path, surveys: Path | None = None) -> Path:
+    """Write the site of these records, of the measured tables, in Markdown, and of a folder of surveys; its first page.
 
-    Raises FieldError for a folder that cannot be written.
+    Raises FieldError for a folder that cannot be written, or not be read.
     """
     try:
+        found = [] if surveys is None else read_surveys(surveys)
+    except OSError as error:
+        raise FieldError("reports", f"{surveys} cannot be read: {error.strerror}") from None
+    try:
         # A page of the site is not called as the gallery's.
-        return build(records, measured.replace(f"/{PAGE})", "/index.html)"), out)
+        return build(records, measured.replace(f"/{PAGE})", "/index.html)"), out, found)
     except OSError as error:
         raise FieldError("out", f"{out} cannot be written: {error.strerror}") from None
 

@@ -7,6 +7,7 @@ interpolated between them, at equal steps of |change of log-norm| + TURN |change
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 import harness
 from harness.problem.evaluation import evaluate
 from harness.problem.fields import FieldError
+from harness.problem.places import Place
 from harness.records.record import Record
 
 FRAMES = 121
@@ -75,6 +77,13 @@ def arrows(record: Record, direction: np.ndarray) -> np.ndarray:
     """|v_j| w_j of theta / |theta| for networks that can be taken apart into neurons, (T, neurons, d)."""
     w, v = record.instance.network.matrices(record.instance.network.split(direction))
     return np.abs(v[:, 0])[:, :, None] * w
+
+
+def inputs(record: Record, direction: np.ndarray, places: Sequence[Place]) -> np.ndarray:
+    """The inputs of hidden neurons at these places, of theta / |theta|, (T, places)."""
+    problem = record.instance.problem
+    at = evaluate(problem.network, problem.network.split(direction), problem.x_float)
+    return np.stack([at.preactivations[layer][:, sample, neuron] for sample, layer, neuron in places], axis=1)
 
 
 def angles(record: Record, direction: np.ndarray) -> np.ndarray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.claims.table import Claim
 from harness.records.record import PAGE, Record
-from harness.report.words import concluded, short, table
+from harness.report.glossary import ANCHOR, glossary
+from harness.report.words import short, table
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
 
@@ -23,18 +23,9 @@ def index(records: Sequence[Record]) -> str:
         "found so far. Each was found by search from scratch, shrunk, and checked in exact arithmetic. "
         "`marginalia harvest` finds them again, `marginalia verify reports/*/counterexample.json` checks them, and "
         "`marginalia report` makes a site of them in which one can move through the flows. Where the flow is proven, "
-        "so is that it ends where the page says, from this very start; else a trainer has computed it.\n\n"
-        f"{body}\n"
-    )
-
-
-def claim_section(claim: Claim, records: Sequence[Record]) -> str:
-    """What the site says of one claim."""
-    assumed = f", if {claim.assumption}" if claim.assumption else ""
-    conclusion = concluded(claim)
-    rows = [(f"[{record.mechanism}]({record.folder}/index.html)", *_facts(record)) for record in _sorted(records)]
-    return f"### {claim.id}\n\n{claim.setting}{assumed}: {conclusion} ({claim.status}; {claim.source}).\n\n" + table(
-        ("mechanism", *_FACTS), rows
+        "so is that it ends where the page says, from this very start; else a trainer has computed it. "
+        f"[Every word](#{ANCHOR}) is defined below the table.\n\n"
+        f"{body}\n\n{glossary()}\n"
     )
 
 

@@ -21,6 +21,18 @@ def inequality(record: Record) -> str | None:
 
     The multipliers are the floats of the record, so this explains, and proves nothing.
     """
+    parts = _parts(record)
+    return parts and f"In one inequality: {''.join(parts)}"
+
+
+def formula(record: Record) -> str | None:
+    """The inequality without words."""
+    parts = _parts(record)
+    return parts and parts[0]
+
+
+def _parts(record: Record) -> tuple[str, str] | None:
+    """The inequality, and what it says."""
     if record.stated:
         return None
     network = record.instance.network
@@ -30,13 +42,13 @@ def inequality(record: Record) -> str | None:
         if (gain := sum(parts)) > 1.0:
             terms = " + ".join(f"{a:.3g}" for a in parts if a).replace("+ -", "- ")
             total = f" = {gain:.3g}" if " " in terms else ""
-            return (
-                f"In one inequality: {terms}{total} > 1. A unit of {neuron_name(best.index)} towards its w at the "
-                "better point saves so much, lambda_i y_i sign(v) sigma(w . x_i) / norm(w) on each point, and costs 1."
+            return f"{terms}{total} > 1", (
+                f". A unit of {neuron_name(best.index)} towards its w at the better point saves so much, "
+                "lambda_i y_i sign(v) sigma(w . x_i) / norm(w) on each point, and costs 1."
             )
     before, after = record.objective(record.limit), record.objective(record.better)
     where = "the limit" if record.layer is None else f"{layer_name(record.layer)} in the limit"
-    return f"In one inequality: {short(after)} < {short(before)}, what a feasible point costs and what {where} costs."
+    return f"{short(after)} < {short(before)}", f", what a feasible point costs and what {where} costs."
 
 
 def saved(record: Record, neuron: Neuron) -> list[float]:

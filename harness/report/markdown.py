@@ -15,7 +15,12 @@ LONG = 40
 _TYPE = [
     (r"theta~", "<i>θ̃</i>"),
     (r"\btheta\b", "<i>θ</i>"),
+    (r"\bPhi_\((\w+)\)", r"Φ<sub>\1</sub>"),
+    (r"\bPhi_(\w)\b", r"Φ<sub><i>\1</i></sub>"),
     (r"\bPhi\b", "Φ"),
+    (r"\blambda_([a-z0-9])\b", r"<i>λ</i><sub>\1</sub>"),
+    (r"\blambda\b", "<i>λ</i>"),
+    (r"\bsigma\b", "<i>σ</i>"),
     (r"\|\|", "‖"),
     (r"1/2 (?=‖)", "½ "),
     (r"&gt;=", "≥"),
@@ -41,10 +46,19 @@ def typeset(text: str) -> str:
     return html
 
 
-def html(markdown: str) -> str:
-    """A page's Markdown as HTML; long cells of tables are broken, and a wide table has a scroll bar of its own."""
-    rendered = re.sub(r"<td>(.*?)</td>", _cell, _PARSER.render(markdown), flags=re.DOTALL)
+def html(markdown: str, *, plain: bool = False) -> str:
+    """A page's Markdown as HTML; long cells of tables are broken, and a wide table has a scroll bar of its own.
+
+    plain: without links and pictures, for a text that is not ours.
+    """
+    parser = _PLAIN if plain else _PARSER
+    rendered = re.sub(r"<td>(.*?)</td>", _cell, parser.render(markdown), flags=re.DOTALL)
     return rendered.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
+
+
+def inline(markdown: str) -> str:
+    """One line of Markdown as HTML."""
+    return _PARSER.renderInline(markdown)
 
 
 def _cell(found: re.Match[str]) -> str:
@@ -56,5 +70,18 @@ def _text(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) 
     return typeset(tokens[index].content)
 
 
-_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
-_PARSER.add_render_rule("text", _text)
+def _heading(self: Any, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
+    """With a name of its own, for links."""
+    name = re.sub(r"[^a-z0-9]+", "-", tokens[index + 1].content.lower()).strip("-")
+    return f'<{tokens[index].tag} id="{name}">'
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("text", _text)
+    parser.add_render_rule("heading_open", _heading)
+    return parser
+
+
+_PARSER = _parser()
+_PLAIN = _parser().disable(["link", "image", "autolink", "reference"])

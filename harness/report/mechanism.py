@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.problem.places import neuron_name
+from harness.problem.places import Kink, neuron_name
 from harness.records.record import Neuron, Record
 from harness.report.words import margin_of
 
@@ -61,12 +61,9 @@ def explain(record: Record) -> str:
     before, after = record.neurons(record.limit), record.neurons(record.better)
     zero = [n for n in before if n.zero]
     woken = [n for n in zero if not after[n.index].zero]
-    edges = [(neuron_name(j), i) for i, _, j in (kink.place for kink in record.kinks) if not before[j].zero]
-    now_on = [
-        f"{neuron_name(j)} acts on x_{i}"
-        for i, _, j in (kink.place for kink in record.kinks)
-        if not before[j].zero and not after[j].zero and after[j].inputs[i] > 0
-    ]
+    kinks = [kink.place for kink in live_kinks(record)]
+    edges = [(neuron_name(j), i) for i, _, j in kinks]
+    now_on = [f"{neuron_name(j)} acts on x_{i}" for i, _, j in kinks if not after[j].zero and after[j].inputs[i] > 0]
     return sentence.format(
         zero=_capital(_names(zero) + (" is" if len(zero) == 1 else " are")),
         woken=_names(woken),
@@ -75,6 +72,12 @@ def explain(record: Record) -> str:
         kinks_or_gates=_kinks_or_gates([f"the input of {name} on x_{i}" for name, i in edges], "w_j"),
         changed=f"At the better point {_join(now_on)}." if now_on else "",
     ).rstrip()
+
+
+def live_kinks(record: Record) -> list[Kink]:
+    """Those of the limit, without those of neurons that are zero there."""
+    zero = {n.index for n in record.neurons(record.limit) if n.zero} if record.apart else set()
+    return [kink for kink in record.kinks if kink.place.neuron not in zero]
 
 
 def _without_neurons(record: Record, sentence: str) -> str:

@@ -6,19 +6,24 @@ from collections.abc import Sequence
 
 from harness.claims.table import CLAIMS, Claim
 from harness.problem.places import neuron_name
-from harness.records.record import FIGURE, INSTANCE, RECORD, Exact, Neuron, Record
+from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Exact, Neuron, Record
+from harness.report.glossary import ANCHOR, cited
 from harness.report.inequality import inequality
-from harness.report.mechanism import explain
+from harness.report.mechanism import explain, live_kinks
 from harness.report.proof import is_global, proof
 from harness.report.words import activated, activation, concluded, margin_of, plain, short, table, vector
 from harness.show.lines import count
 
+# On the index, seen from a page.
+GLOSSARY = f"../{PAGE}#{ANCHOR}"
+
 
 def figure_says(record: Record) -> str:
     """What its figure shows."""
+    drawn = "The points, and the neurons" if record.apart else "The network"
     if record.stated:
-        return "The points, the neurons in the limit, and its margins"
-    return "The points, and the neurons in the limit and at the better point"
+        return f"{drawn} in the limit, and its margins"
+    return f"{drawn} in the limit and at the better point"
 
 
 def page(record: Record) -> str:
@@ -75,9 +80,10 @@ def statement(record: Record) -> str:
     margins = "Phi_(y_i) - Phi_k >= 1 for all i and k" if several else "y_i Phi(theta; x_i) >= 1 for all i"
     return (
         f"The statement, refuted here: take a network that is {claim.setting}, and gradient flow that separates the "
-        f"data.{assumed} {conclusion}. (Source: {claim.source}.)\n\n"
+        f"data.{assumed} {conclusion}. (Source: {cited(claim.source)}.)\n\n"
         f"(P) is: minimise 1/2 ||theta||^2 subject to {margins}.{layer} The limit is the "
-        "limit of theta(t)/||theta(t)||, scaled so that its least margin is 1."
+        "limit of theta(t)/||theta(t)||, scaled so that its least margin is 1. "
+        f"[Every word, defined once]({GLOSSARY})."
     )
 
 
@@ -148,12 +154,10 @@ def _limit(record: Record) -> str:
         f"Margins {vector(limit['margins'])}, multipliers {vector(limit['multipliers'])}, "
         f"KKT residual {float(limit['kkt_residual']):.1e}.",
     ]
-    zero = {n.index for n in record.neurons(record.limit) if n.zero} if record.apart else set()
     kinks = [
         f"- {neuron_name(kink.place.neuron) if record.apart else kink.place.hidden} on "
         f"{margin_of(record, kink.place.sample)}: Clarke coefficient {kink.coefficient:.3f}"
-        for kink in record.kinks
-        if kink.place.neuron not in zero
+        for kink in live_kinks(record)
     ]
     if kinks:
         lines.append("Inputs that are zero in the limit:\n\n" + "\n".join(kinks))

@@ -18,8 +18,8 @@ from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.points import Point
 from harness.problem.problems import Problem
+from harness.report.look import BLUE, GREY, VERMILION
 
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#8A8A8A"
 _OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _WIDTH, _HEIGHT = 4.2, 3.6
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.certificates import check_flow
 from harness.records.record import Record, exact, value
+from harness.report.glossary import cited
 from harness.report.words import plain, short
 
 LAST = "whatever the last digits of the limit are."
@@ -47,7 +48,7 @@ def _proof_of_flow(record: Record) -> str:
     )
     return (
         "Proven too, by the same command: every solution of the gradient flow from this start ends there. "
-        f"{theorems}\n\n{steps}"
+        f"{cited(theorems)}\n\n{steps}"
     )
 
 

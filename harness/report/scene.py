@@ -1,4 +1,4 @@
-"""The picture that moves: neurons in the plane, or weights as bars, at one moment of the flow.
+"""The picture that moves: neurons in the plane, weights as bars, or a network as a graph, at one moment of the flow.
 
 Every frame's numbers are places in the picture, so that the page only has to put them there.
 """
@@ -13,17 +13,22 @@ import numpy as np
 from harness.records.record import Record
 from harness.report.charts import COLOURS
 from harness.report.film import Film, arrows
+from harness.report.graph import edges, ends, level_text, narrowing, node_text, place
 
 SIZE = 380.0
 _MIDDLE = SIZE / 2
 # How far the farthest point is from the middle, and how long the longest arrow or bar.
 _FAR, _LONG = 155.0, 110.0
+# Widths of the lines of a graph.
+_THIN, _THICK = 1.2, 9.0
 
 
 def scene(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
     """The SVG at the last frame, the frames' numbers, and a caption."""
     if record.apart and record.instance.d == 2:
         return _plane(record, film)
+    if not record.apart:
+        return _graph(record, film)
     return _bars(record, film)
 
 
@@ -100,6 +105,49 @@ def _bars(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
         place += step
     caption = f"Bars: the weights of theta / ||theta||, layer by layer in their order; the longest is {top:.3g}."
     return _picture(parts), {"bars": heights.tolist(), "middle": _MIDDLE}, caption
+
+
+def _graph(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
+    network = record.instance.network
+    weights = np.round(film.direction / np.abs(film.direction).max(), 4)
+    last = network.split(weights[-1])
+    parts, thick = [], _THICK * narrowing(network)
+    for edge in edges(network):
+        (a, b), (c, d) = (_spot(*end) for end in ends(network, edge))
+        own = network.trained[edge.layer]
+        number = network.offsets[edge.layer] + edge.parameter
+        weight = float(last[edge.layer][edge.parameter])
+        style, width = (_style(weight), max(_THIN, thick * abs(weight))) if own else ("fixed", _THIN)
+        moving = f' data-weight="{number}"' if own else ""
+        parts.append(
+            f'<line class="weight {style}"{moving} x1="{a:.1f}" y1="{b:.1f}" x2="{c:.1f}" y2="{d:.1f}" '
+            f'stroke-width="{width:.2f}"/>'
+        )
+    for level, size in enumerate(network.widths):
+        for node in range(size):
+            x, y = _spot(*place(network, level, node))
+            text = node_text(network, level, node)
+            parts.append(f'<circle class="node" cx="{x:.1f}" cy="{y:.1f}" r="13"/>')
+            parts.append(f'<text class="middle" x="{x:.1f}" y="{y + 4:.1f}">{text}</text>')
+        x, _ = _spot(level / network.depth, 0.0)
+        parts.append(f'<text class="middle" x="{x:.1f}" y="{SIZE - 8:g}">{level_text(network, level)}</text>')
+    caption = (
+        "A line for each weight of theta / ||theta||, as wide as it is large, dashed where it is negative, dotted "
+        "where it is zero."
+        + (" Weights that are shared are drawn wherever they stand." if network.shared else "")
+        + ("" if all(network.trained) else " Grey: weights that are not trained.")
+    )
+    return _picture(parts), {"weights": weights.tolist(), "thin": _THIN, "thick": thick}, caption
+
+
+def _spot(a: float, b: float) -> tuple[float, float]:
+    """From the unit square, upwards, to the picture."""
+    return 34 + a * (SIZE - 68), 8 + (1 - b) * (SIZE - 40)
+
+
+def _style(weight: float) -> str:
+    """As flow.js has it."""
+    return "none" if not weight else "c0" if weight > 0 else "c1 dashed"
 
 
 def _picture(parts: list[str]) -> str:

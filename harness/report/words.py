@@ -44,6 +44,12 @@ def concluded(claim: Claim) -> str:
     return f"the limit is a {claim.conclusion}" if optimum else claim.conclusion
 
 
+def in_short(claim: Claim) -> str:
+    """A claim as one clause: of what, if what, and what."""
+    assumed = f", if {claim.assumption}" if claim.assumption else ""
+    return f"{claim.setting}{assumed}: {concluded(claim)}"
+
+
 def activation(network: Network) -> str:
     """What the activation is called."""
     if network.negative_slope is not None:

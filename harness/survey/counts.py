@@ -63,7 +63,7 @@ class Tally:
     converged limits; mechanisms: of the limits that are no local optimum. claims: the outcomes of each claim.
     agreement: of the float verdicts with the exact ones, where both were asked for. doubts: converged limits whose
     zeros cannot be told. gaps: limits with a better point known, by how much more than it they cost (GAPS), summed, and
-    the most. features: the values of each, by "name:key"; so, by "label:key", how optimisers end beside the flow.
+    the most. features: the values of each, by "name:key". beside: by "label:key", how optimisers end beside the flow.
     """
 
     instances: int = 0
@@ -82,13 +82,14 @@ class Tally:
     gaps: Counter[str] = field(default_factory=Counter)
     claims: dict[str, Counter[str]] = field(default_factory=dict)
     features: dict[str, Counter[str]] = field(default_factory=dict)
+    beside: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         for part in fields(self):
             mine, theirs = getattr(self, part.name), getattr(other, part.name)
             if part.name == "gap_most":
                 self.gap_most = max(mine, theirs)
-            elif part.name in ("claims", "features"):
+            elif part.name in ("claims", "features", "beside"):
                 for name, counted in theirs.items():
                     mine.setdefault(name, Counter()).update(counted)
             elif isinstance(mine, Counter):
@@ -192,7 +193,7 @@ def _count(table: pa.Table, tallies: list[Tally]) -> None:
                 if prefix == "claim":
                     tally.claims[rest][value] += times
                 elif prefix == "beside":
-                    tally.features.setdefault(rest, Counter())[value] += times
+                    tally.beside.setdefault(rest, Counter())[value] += times
                 elif rest:
                     tally.features.setdefault(name, Counter())[f"{value:g}"] += times
                 else:
@@ -227,7 +228,9 @@ def _flat(tally: Tally) -> dict[str, Any]:
         if isinstance(value, Counter):
             flat |= {f"{part.name}: {name}": times for name, times in sorted(value.items())}
         elif isinstance(value, dict):
-            flat |= {f"{part.name}: {name}: {v}": times for name, c in value.items() for v, times in sorted(c.items())}
+            # the ends of optimisers are many, and not every cell has all
+            named = sorted(value.items()) if part.name == "beside" else value.items()
+            flat |= {f"{part.name}: {name}: {v}": times for name, c in named for v, times in sorted(c.items())}
         else:
             flat[part.name] = value
     return flat

@@ -140,7 +140,7 @@ def _beside(setup: Setup, key: str, *values: str) -> Measure:
     """The share of these, of how a setup ends (beside.py)."""
 
     def share(tally: Tally) -> Rate:
-        counted = tally.features.get(f"{setup.label}:{key}", {})
+        counted = tally.beside.get(f"{setup.label}:{key}", {})
         return Rate(sum(counted.get(value, 0) for value in values), sum(counted.values()))
 
     return share
@@ -150,7 +150,7 @@ def _changed(setup: Setup, key: str) -> Measure:
     """The share of answers that are not the flow's, of those that are decided of both."""
 
     def share(tally: Tally) -> Rate:
-        counted = tally.features.get(f"{setup.label}:{key}", {})
+        counted = tally.beside.get(f"{setup.label}:{key}", {})
         decided = {pair: n for pair, n in counted.items() if not {"undecided", "outside"} & {*pair.split(" -> ")}}
         changed = sum(n for pair, n in decided.items() if len({*pair.split(" -> ")}) > 1)
         return Rate(changed, sum(decided.values()))
@@ -158,14 +158,10 @@ def _changed(setup: Setup, key: str) -> Measure:
     return share
 
 
+_STEPS = 10_000
 _TRAINED = (
-    Setup("gd"),
-    Setup("momentum"),
-    Setup("l2"),
-    Setup("linf"),
-    Setup("spectral"),
-    Setup("adam"),
-    Setup("adam", options={"beta2": 0.9, "eps": 0.0}),
+    *(Setup(name, _STEPS) for name in ("gd", "momentum", "l2", "linf", "spectral", "adam")),
+    Setup("adam", _STEPS, options={"beta2": 0.9, "eps": 0.0}),
 )
 _KINDS = {"KKT point": ("KKT point",), "no KKT point": ("no KKT point",), "on its way": ("on its way",),
           "not separated, or beyond the floats": ("not separated", "left the floats")}  # fmt: skip
@@ -352,7 +348,7 @@ _ALL = (
             Table(
                 "The same by claim",
                 (),
-                None,
+                "activation",
                 {f"{claim}, {s.label}": _changed(s, claim) for claim in _COMPARED for s in _TRAINED},
             ),
         ),

@@ -35,13 +35,13 @@ def _lines(tally: Tally) -> Iterator[str]:
     for claim, outcomes in tally.claims.items():
         if outcomes["holds"] + outcomes["violated"]:
             yield f"{claim} violated: {tally.violated_rate(claim)} of those decided, {outcomes['undecided']} undecided"
-    for name, counted in tally.features.items():
+    for name, counted in tally.beside.items():
         label, _, key = name.rpartition(":")
         if key == "end":
             yield f"{label} ends: " + ", ".join(f"{n} {kind}" for kind, n in counted.most_common())
-        elif label and any(" -> " in value for value in counted):
+        elif any(" -> " in value for value in counted):
             yield f"    {key}, the flow's first: " + ", ".join(f"{n} {pair}" for pair, n in counted.most_common())
-        elif label and key in ("reached", "value"):
+        elif key in ("reached", "value"):
             where = "costs at its end" if key == "value" else "costs after its steps"
             yield f"    {where}, beside the flow's limit: " + ", ".join(
                 f"{n} {cost}" for cost, n in counted.most_common()

@@ -23,8 +23,10 @@ from harness.certificates import check
 from harness.oracles import Verdict, decide
 from harness.oracles.layer_tree import decide_layer
 from harness.oracles.products import decide_product
+from harness.oracles.pulls import decide_pulls
 from harness.oracles.vertices import decide_vertices
 from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from harness.problem.points import Point
 from harness.problem.problems import Problem
@@ -74,6 +76,16 @@ def product_bound(found: Point) -> Forgery:
     return stored(found.problem, decide_product(found, True))
 
 
+def of_classes() -> Forgery:
+    """A limit of three classes, with a neuron on a kink."""
+    network = fully_connected("leaky_relu", (2, 3), outputs=3, negative_slope=Fraction(1, 2))
+    rng = np.random.default_rng(0)
+    x, w, v = (rng.integers(-3, 4, size).tolist() for size in ((3, 2), 6, 9))
+    (found,) = drive([Instance.of(network, "exponential", x, [0, 1, 2], [w, v])])
+    assert found.point is not None
+    return stored(found.point.problem, decide_pulls(found.point, "local", certify=True))
+
+
 X = [[2, 1], [-1, 3]]
 
 
@@ -115,6 +127,7 @@ MAKERS: dict[str, Callable[[], Forgery]] = {
     "ball of shared weights": lambda: of(point(convolutional("relu", 3, 2), [[1, 0, 0]], [1], [[1, 0], [1, 0]])),
     "ball with dead neurons": lambda: drawn("dead"),
     "ball with mixed kinks": lambda: drawn("mixed"),
+    "pulls": lambda: of_classes(),
 }
 
 

@@ -11,8 +11,8 @@ from scipy.optimize import linprog
 
 from harness.flow import follow, run
 from harness.flow.settling.decoupled import rate_of
-from harness.flow.settling.fate import ends_of_segment
 from harness.flow.settling.group_fate import EVEN, Beside, of_rates
+from harness.flow.settling.polytope import ends_of_segment
 from harness.problem.instances import Instance
 from harness.problem.networks import diagonal, fully_connected
 from tests.flow.test_reference import VALUES, case

@@ -9,8 +9,10 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
+from harness.flow.compiled.by_unit import by_unit_of, linearise
 from harness.flow.compiled.field import (
     Cell,
+    bends_of,
     field,
     jacobian,
     loss_below,
@@ -22,7 +24,7 @@ from harness.flow.compiled.field import (
 )
 from harness.flow.compiled.kernel import wiring
 from harness.flow.compiled.rodas import Frame, Linear, Stages, interpolate, rosenbrock_step, stages_of
-from harness.problem.networks import Network, convolutional, diagonal, fully_connected
+from harness.problem.networks import Network, convolutional, diagonal, fully_connected, sparse
 from harness.problem.problems import Problem
 
 NETWORKS: dict[str, Network] = {
@@ -106,7 +108,8 @@ class Setting:
         work = workspace(self.cell)
         theta = self.c + self.basis @ self.z
         rho, out = field(self.cell, theta, work), np.empty_like(self.basis)
-        jacobian(self.cell, theta, self.slides, work, rho, self.basis, out)
+        bends = bends_of(self.size, len(self.cell.x), len(self.z))
+        jacobian(self.cell, theta, self.slides, work, rho, self.basis, bends, out)
         return out
 
     def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:
@@ -114,11 +117,21 @@ class Setting:
         held, self.z = self.z, z
         jac = self.jacobian()[self.pivots]
         self.z = held
-        stages, end = stages_of(len(self.c), len(z)), np.empty_like(z)
-        rosenbrock_step(
-            Frame(self.cell, self.c, self.basis, self.pivots, self.slides),
-            Linear(self.rate(z)[self.pivots], jac, 0.0), z, h, workspace(self.cell), stages, end,
-        )  # fmt: skip
+        own = by_unit_of(self.cell.net, self.slides, self.size, len(self.cell.x), False)
+        return self._step(z, h, self.basis, Linear(self.rate(z)[self.pivots], jac, own, 0.0))
+
+    def step_by_unit(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:
+        """The same as a wide network takes it."""
+        work, own = workspace(self.cell), by_unit_of(self.cell.net, self.slides, self.size, len(self.cell.x), True)
+        field(self.cell, self.c + self.basis @ z, work)
+        linearise(self.cell, work, own)
+        return self._step(z, h, self.basis[:, :0], Linear(self.rate(z)[self.pivots], np.empty((0, 0)), own, 0.0))
+
+    def _step(self, z: np.ndarray, h: float, basis: np.ndarray, linear: Linear) -> tuple[np.ndarray, Stages]:
+        wide = not basis.shape[1]
+        stages, end = stages_of(len(self.c), len(z), wide), np.empty_like(z)
+        frame = Frame(self.cell, self.c, np.ascontiguousarray(basis), self.pivots, self.slides, wide)
+        rosenbrock_step(frame, linear, z, h, workspace(self.cell), stages, end)
         return end, stages
 
     def exact(self, h: float) -> np.ndarray:
@@ -126,6 +139,40 @@ class Setting:
             lambda _, z: self.rate(z)[self.pivots], (0.0, h), self.z, method="DOP853", rtol=1e-13, atol=1e-14
         )
         return solution.y[:, -1]
+
+
+@pytest.mark.parametrize("logistic", [False, True])
+@pytest.mark.parametrize("name", ["relu", "slope 1/2", "linear", "some weights missing"])
+def test_a_step_by_unit_is_the_step(name: str, logistic: bool) -> None:
+    """Against the factored Jacobian, with slides on three kinks of one neuron, one of which depends on the others."""
+    network = {
+        "relu": fully_connected("relu", (4, 6)),
+        "slope 1/2": fully_connected("leaky_relu", (4, 6), negative_slope=SLOPES[0]),
+        "linear": fully_connected("linear", (3, 5)),
+        "some weights missing": sparse("relu", ([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]], [[1, 1, 0, 1]])),
+    }[name]
+    for seed in range(5):
+        setting = Setting(network, logistic, seed, whole=True)
+        net, unit = setting.cell.net, int(setting.cell.net.uptr[1])
+        if network.kinked:
+            rows = np.zeros((3, setting.size))
+            for e in range(int(net.ptr[0]), int(net.ptr[1])):
+                if net.row[e] == unit:
+                    rows[:2, net.par[e]] = setting.cell.x[:2, net.col[e]]
+            rows[2] = rows[0] - rows[1]
+            rows /= np.linalg.norm(rows, axis=1)[:, None]
+            setting.cell.gates[:2, unit] = float(network.slope)
+            places = np.arange(2)
+            none = np.zeros((0, 2), dtype=np.int64)
+            setting.slides = slides_of(rows, none, places, places, np.array([unit, unit]), np.ones(2))
+            setting.slides = setting.slides._replace(
+                line=np.arange(3), sample=np.array([0, 1, 1]), unit=np.full(3, unit), scale=np.ones(3)
+            )
+        for h in (0.01, 0.3):
+            (end, stages), (expected, dense) = setting.step_by_unit(setting.z, h), setting.step(setting.z, h)
+            scale = np.abs(dense.k).max()
+            np.testing.assert_allclose(stages.k, dense.k, rtol=0, atol=1e-10 * scale)
+            np.testing.assert_allclose(end, expected, rtol=0, atol=1e-10 * (1.0 + scale))
 
 
 def assert_jacobian(setting: Setting) -> None:

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.optimize import lsq_linear
 
 from benchmarks.families import draw
 from harness.flow import follow
@@ -190,6 +191,33 @@ def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch
     found = departure.depart(normals, base, np.abs(base), plus, minus)
     monkeypatch.setattr(departure, "_PARALLEL", -1.0)
     assert found == departure.depart(normals, base, np.abs(base), plus, minus)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_lines_that_attract_are_settled_as_all_faces_say(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against all 3^L sign vectors, for three to six independent lines, of which some repel."""
+    rng = np.random.default_rng([7, seed])
+    count = int(rng.integers(3, 7))
+    normals, base = rng.standard_normal((count, 8)), rng.standard_normal(8)
+    minus = rng.standard_normal(count)
+    plus = -minus + np.abs(rng.standard_normal(count)) * rng.choice([-1.0, -1.0, -1.0, 0.1], count)
+    found = departure.depart(normals, base, np.abs(base), plus, minus)
+    monkeypatch.setattr(departure, "_independent", lambda gram: False)
+    assert found == departure.depart(normals, base, np.abs(base), plus, minus)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_more_lines_than_have_faces_that_can_be_tried(seed: int) -> None:
+    """Twelve lines that attract: the velocity is the shortest that coefficients give, by bounded least squares."""
+    rng = np.random.default_rng([8, seed])
+    normals, base, width = rng.standard_normal((12, 20)), rng.standard_normal(20), np.abs(rng.standard_normal(12))
+    found = departure.depart(normals, base, np.abs(base), np.zeros(12), -width)
+    omega = lsq_linear(normals.T, -base, bounds=(0.0, width), method="bvls").x
+    slope = normals @ (base + omega @ normals)
+    assert found.status == "unique"
+    assert list(found.sides) == np.where((omega > 1e-9) & (omega < width - 1e-9), 0, np.sign(slope)).tolist()
+    repelling = departure.depart(normals, base, np.abs(base), np.ones(12), np.zeros(12))
+    assert repelling.status == "crowded"
 
 
 def test_a_filter_that_reaches_zero_switches_all_its_patches() -> None:

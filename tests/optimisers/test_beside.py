@@ -87,16 +87,16 @@ def test_a_survey_counts_the_ends(tmp_path: Path) -> None:
     counts = run(PLAN, tmp_path, executor=Now()).total
     instances = [drawn(PLAN.cell(i)[1], PLAN.seed, i)[0] for i in range(PLAN.instances)]
     ends = [settle(training) for training in train(instances, L2.method, steps=L2.steps)]
-    told = counts.features["l2:end"]
+    told = counts.beside["l2:end"]
     assert told == {name: n for name in told if (n := sum(kind(end) == name for end in ends))}
     assert sum(told.values()) == PLAN.instances
     limits = harness.drive(instances)
     both = [(end, flow) for end, flow in zip(ends, limits, strict=True) if end.point and flow.point]
-    assert counts.features["l2:value"] == {"the same": len(both)}
+    assert counts.beside["l2:value"] == {"the same": len(both)}
     pairs = {f"{harness.decide(flow).local.status} -> {harness.decide(end).local.status}" for end, flow in both}
-    assert set(counts.features["l2:local"]) == pairs
-    assert counts.features["l2:kkt"] == {"holds -> holds": len(both)}
-    assert "l2:loss-vanishes" not in counts.features
+    assert set(counts.beside["l2:local"]) == pairs
+    assert counts.beside["l2:kkt"] == {"holds -> holds": len(both)}
+    assert "l2:loss-vanishes" not in counts.beside
     assert len(both) >= 8
     assert read_csv(count(tmp_path).csv()) == count(tmp_path)
 

@@ -23,10 +23,15 @@ from harness.problem.sizes import size
 from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Record, along, load, value
 from harness.records.record import stored as stored_records
 from harness.report import figure_svg, index, labels, page, pages
-from harness.report.figure import BLUE, VERMILION, draw, figure
+from harness.report.drawing import largest_weight
+from harness.report.figure import draw, figure, small, thetas
+from harness.report.glossary import PAPERS, WORDS, cited
+from harness.report.graph import edges, place
 from harness.report.improving import scaled_value, way
-from harness.report.inequality import inequality, saved
+from harness.report.inequality import formula, inequality, saved
+from harness.report.look import BLUE, GREY, VERMILION
 from harness.report.markdown import html
+from harness.report.mechanism import live_kinks
 from harness.report.words import short, table
 from harness.testing.terminal import in_short, news
 from tests.certificates.test_stored import CASES
@@ -63,7 +68,7 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
     claim = CLAIMS[record.claim]
     assert text.startswith(f"# {record.claim}: {record.mechanism}\n")
     assert claim.setting in text
-    assert claim.source in text
+    assert f"(Source: {cited(claim.source)}.)" in text
     if claim.assumption:
         assert claim.assumption in text
     assert f"({FIGURE})" in text
@@ -87,6 +92,7 @@ def test_page_says_why_in_one_inequality() -> None:
     # both multipliers are 2; the better point's neuron 2 points along (-1, 0), hears x_1 = (-1, 1/4) alone
     assert "\n\nIn one inequality: 2 > 1. A unit of neuron 2 " in page(fc_relu_local())
     assert "\n\nIn one inequality: 0.707 + 0.707 = 1.41 > 1. A unit of neuron 1 " in page(depth2_relu_nonzero_local())
+    assert formula(depth2_relu_nonzero_local()) == "0.707 + 0.707 = 1.41 > 1"
 
 
 @pytest.mark.parametrize("record", [*(make() for make in ALL.values()), *stored_records(REPORTS)], ids=_folder)
@@ -122,9 +128,11 @@ def test_nothing_but_text_comes_of_the_text_of_a_file(make: Callable[[], Record]
     assert shown.count("picture.example") >= 9
     assert shown.count("<img") == 1
     assert shown.count("<h1") == 1
-    assert set(re.findall(r'(?:href|src)="(.*?)"', shown)) == {FIGURE, RECORD, INSTANCE}
+    links = set(re.findall(r'(?:href|src)="(.*?)"', shown))
+    papers = {link for link in links if re.fullmatch(r"https://arxiv\.org/abs/[0-9.]+", link)}
+    assert links - papers == {FIGURE, RECORD, INSTANCE, f"../{PAGE}#words"}
     # no more links for those who make links of bare addresses
-    assert not re.search(r"(?<!\\)(://|www\.)", made)
+    assert not re.search(r"(?<!\\)(://|www\.)", re.sub(r"\(https://arxiv\.org/abs/[0-9.]+\)", "", made))
 
 
 def rows_after(text: str, heading: str) -> list[list[str]]:
@@ -165,6 +173,13 @@ def test_page_of_a_kink_names_the_inputs() -> None:
     assert "- neuron 1 on x_1: Clarke coefficient 0.000\n- neuron 2 on x_0: Clarke coefficient 0.000" in text
     assert "the input of neuron 1 on x_1 and the input of neuron 2 on x_0 are exactly zero" in text
     assert "At the better point neuron 1 acts on x_1." in text
+
+
+def test_kinks_of_neurons_that_are_zero_are_not_told() -> None:
+    assert [kink.place[::2] for kink in live_kinks(depth2_relu_nonzero_local())] == [(1, 0), (0, 1)]
+    dead = fc_relu_local()
+    assert {kink.place.neuron for kink in dead.kinks} == {1}
+    assert live_kinks(dead) == []
 
 
 def test_rounding_noise_at_a_kink_is_shown_as_zero() -> None:
@@ -273,14 +288,47 @@ def test_networks_that_have_no_neurons_of_their_own_have_a_page_and_a_figure(nam
     assert "A better point" in text
     assert "Proven, in exact arithmetic" in text
     assert "nan" not in text
-    left, middle, way_there = draw(record).axes
-    if not record.apart:
-        assert [bar.get_height() for bar in left.patches] == [float(a) for u in record.limit for a in u]  # type: ignore[attr-defined]
-        assert [bar.get_height() for bar in middle.patches] == [float(a) for u in record.better for a in u]  # type: ignore[attr-defined]
+    *_, way_there = draw(record).axes
     (gain,) = [line for line in way_there.lines if len(line.get_xdata()) > 2]  # type: ignore[arg-type]
     heights = [float(a) for a in gain.get_ydata()]  # type: ignore[union-attr]
     assert heights[0] == 0.0
     assert heights[-1] < 0.0
+
+
+TOGETHER = [name for name in CASES if not Record(certified(name)).apart]
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_a_graph_shows_the_sign_and_the_size_of_every_weight(name: str) -> None:
+    record = Record(certified(name))
+    network = record.instance.network
+    largest = largest_weight(thetas(record))
+    found = edges(network)
+    assert Counter(edge.layer for edge in found) == Counter(
+        layer for layer, pattern in enumerate(network.patterns) for row in pattern for k in row if k >= 0
+    )
+    for axes, theta in zip(draw(record).axes, thetas(record), strict=False):
+        for edge, line in zip(found, axes.lines, strict=False):
+            weight = float(theta[edge.layer][edge.parameter])
+            assert line.get_color() == (BLUE if weight > 0 else VERMILION if weight < 0 else GREY)
+            assert line.is_dashed() == (weight <= 0)
+            assert line.get_linewidth() == pytest.approx(max(0.9, 6 * abs(weight) / largest))
+            ends = place(network, edge.layer, edge.source), place(network, edge.layer + 1, edge.target)
+            assert np.asarray(line.get_xydata()).tolist() == [[*end] for end in ends]
+
+
+def test_no_two_nodes_of_a_graph_have_one_place() -> None:
+    network = fully_connected("relu", (2, 3, 1))
+    places = [place(network, level, node) for level, width in enumerate(network.widths) for node in range(width)]
+    assert len(set(places)) == len(places)
+    assert all(0 <= a <= 1 and 0 <= b <= 1 for a, b in places)
+
+
+@pytest.mark.parametrize("record", [fc_relu_local(), in_dimension(3), Record(certified(TOGETHER[0]))], ids=_folder)
+def test_small_pictures_and_graphs_are_the_same_bytes_every_time(record: Record) -> None:
+    assert ElementTree.fromstring(small(record)).tag.endswith("svg")
+    assert small(record) == small(record)
+    assert figure_svg(record) == figure_svg(record)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -371,6 +419,53 @@ def test_index_has_a_line_for_each_and_the_links_of_their_folders() -> None:
         "| 2 | 2 | 2 | 2 | 4 | 3.70885 |",
     ]
     assert "None is stored" in index([])
+
+
+def test_every_word_is_defined_once_and_pages_lead_there() -> None:
+    text = index([fc_relu_local()])
+    assert "\n## Words\n" in text
+    for word in (
+        "(P)",
+        "VSS",
+        "KKT point",
+        "margin",
+        "kink",
+        "dead neuron",
+        "robust",
+        "fragile",
+        "proven",
+        "computed",
+        "limit",
+    ):
+        assert sum(word in defined.split(", ") for defined in WORDS) == 1
+    for word in WORDS:
+        assert text.count(f"\n- **{word}**: ") == 1
+    assert "(../README.md#words)" in page(fc_relu_local())
+
+
+@pytest.mark.parametrize(
+    ("source", "ids"),
+    [
+        ("VSS 3", ["2110.02732"]),
+        ("LL, JT; VSS 2", ["1906.05890", "2006.06657", "2110.02732"]),
+        ("Du, Hu & Lee 2018", ["1806.00900"]),
+        ("as in arXiv:2006.06657)", ["2006.06657"]),
+        ("balance", []),
+        ("docs/statements.md, section 7", []),
+    ],
+)
+def test_papers_are_links(source: str, ids: list[str]) -> None:
+    made = cited(source)
+    assert re.findall(r"\(https://arxiv\.org/abs/([0-9.]+)\)", made) == ids
+    assert re.sub(r"\[(.*?)\]\(.*?\)", r"\1", made) == source
+
+
+def test_every_paper_that_sources_of_claims_name_is_a_link() -> None:
+    sources = {claim.source for claim in CLAIMS.values()}
+    for name, number in PAPERS.items():
+        named = [source for source in sources if re.search(rf"\b{name}\b", source)]
+        assert named
+        assert all(f"](https://arxiv.org/abs/{number})" in cited(source) for source in named)
 
 
 @every

@@ -26,9 +26,12 @@ from harness.records.folders import store
 from harness.records.record import RECORD, Record, load, stored
 from harness.report.build import build_site, write_figure
 from harness.report.charts import Axis, Level, Line, chart, strips
-from harness.report.film import FRAMES, film
+from harness.report.film import FRAMES, film, inputs
 from harness.report.index import mechanism_section
 from harness.report.markdown import html, typeset
+from harness.report.mechanism import live_kinks
+from harness.report.site import build
+from harness.report.surveys import Survey, read_surveys
 from harness.tables.measured import read
 from harness.tables.text import markdown
 from tests.support.counterexamples import depth2_local, fc_relu_local
@@ -68,7 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site")
     kinds = {record.claim: record for record in stored(REPORTS)}
     records = [kinds["fc-relu-local"], kinds["depth2-local"], *saddles()]
-    assert build_site(records, markdown(MEASURED, records, "."), out) == out / "index.html"
+    assert build_site(records, markdown(MEASURED, records, "."), out, REPORTS / "surveys") == out / "index.html"
     return out
 
 
@@ -76,38 +79,66 @@ class _Links(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.links: list[str] = []
+        self.fetched: list[str] = []
+        self.named: set[str] = set()
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.links += [value for name, value in attrs if name in ("href", "src") and value]
+        self.fetched += [value for name, value in attrs if name == ("src" if tag != "link" else "href") and value]
+        self.named |= {value for name, value in attrs if name == "id" and value}
 
 
 def pages(site: Path) -> list[Path]:
     return sorted(site.rglob("*.html"))
 
 
+def counterexamples(site: Path) -> list[Path]:
+    """Their pages."""
+    return [page for page in pages(site) if (page.parent / RECORD).is_file()]
+
+
 def test_links_resolve_and_nothing_is_fetched_from_elsewhere(site: Path) -> None:
-    assert len(pages(site)) == 5
-    for page in pages(site):
-        links = _Links(page.read_text(encoding="utf-8")).links
-        assert links
-        for link in links:
+    assert len(counterexamples(site)) == 4
+    assert len(pages(site)) == 4 + 1 + len(read_surveys(REPORTS / "surveys"))
+    found = {page.resolve(): _Links(page.read_text(encoding="utf-8")) for page in pages(site)}
+    for page, its in found.items():
+        assert its.links
+        for link in its.links:
             parsed = urlparse(link)
-            assert parsed.scheme in ("", "data"), link
-            if not parsed.scheme:
-                assert (page.parent / unquote(parsed.path)).is_file(), link
+            if parsed.scheme:
+                assert parsed.scheme == "data" or link.startswith("https://arxiv.org/abs/"), link
+                assert parsed.scheme == "data" or link not in its.fetched
+                continue
+            target = (page.parent / unquote(parsed.path)).resolve() if parsed.path else page
+            assert target.is_file(), link
+            assert not parsed.fragment or parsed.fragment in found[target].named, link
     for asset in (site / "style.css", site / "flow.js"):
         assert "http" not in asset.read_text()
         assert "@import" not in asset.read_text()
 
 
-def test_every_counterexample_can_be_reached_from_the_index_by_claim_and_by_mechanism(site: Path) -> None:
+def test_every_counterexample_can_be_reached_from_the_index_by_card_and_by_mechanism(site: Path) -> None:
     links = _Links((site / "index.html").read_text(encoding="utf-8")).links
-    for page in pages(site):
-        if page.parent != site:
-            assert links.count(f"{page.parent.name}/index.html") == 2
-            # and from the tables
-            assert links.count(f"./{page.parent.name}/index.html") == 1
+    for page in counterexamples(site):
+        assert links.count(f"{page.parent.name}/index.html") == 2
+        # and from the tables
+        assert links.count(f"./{page.parent.name}/index.html") == 1
+
+
+def test_a_card_says_what_is_refuted_and_by_what(site: Path) -> None:
+    text = (site / "index.html").read_text(encoding="utf-8")
+    cards = re.findall(r"<article.*?</article>", text, flags=re.DOTALL)
+    assert len(cards) == len(counterexamples(site))
+    for page in counterexamples(site):
+        record = load(page.parent / RECORD)
+        (card,) = [card for card in cards if f'href="{record.folder}/index.html"' in card]
+        assert f"<h3>{record.claim}: {record.mechanism}" in card
+        assert typeset(CLAIMS[record.claim].setting) in card
+        assert f"<li>{'robust' if record.robust else 'fragile'}</li>" in card
+        assert f"<li>flow {'proven' if record.proven else 'computed'}</li>" in card
+        assert re.search(r"<strong>.+ (&gt;|&lt;) .+</strong>", card)
+        assert ElementTree.fromstring((page.parent / "networks.svg").read_bytes()).tag.endswith("svg")
 
 
 def test_the_index_shows_what_was_measured(site: Path) -> None:
@@ -117,9 +148,7 @@ def test_the_index_shows_what_was_measured(site: Path) -> None:
 
 
 def test_a_page_has_the_statement_the_proof_and_the_commands(site: Path) -> None:
-    for page in pages(site):
-        if page.parent == site:
-            continue
+    for page in counterexamples(site):
         text, record = page.read_text(encoding="utf-8"), load(page.parent / RECORD)
         assert typeset(CLAIMS[record.claim].setting) in text
         assert ("What is proven, and what is evidence" in text) != record.proven
@@ -129,8 +158,11 @@ def test_a_page_has_the_statement_the_proof_and_the_commands(site: Path) -> None
             "Margins",
             "What leaving the limit gains",
             *(["Gates"] if record.instance.network.activation == "relu" else []),
+            "The neurons" if record.apart else "The network",
         ):
             assert f"<h3>{panel}</h3>" in text
+        assert ("<h3>Inputs that tend to zero</h3>" in text) == bool(live_kinks(record))
+        assert ("data-weight" in text) != record.apart
         for picture in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
             ElementTree.fromstring(picture)
             assert "nan" not in picture
@@ -153,6 +185,18 @@ def test_a_film_starts_at_the_start_and_ends_at_the_limit() -> None:
     # Neuron 2 is dead: off on both points, from the start on.
     assert (moving.gates[:, 1] == -1).all()
     assert (moving.gates[:, 0] == 1).all()
+
+
+def test_the_inputs_of_a_kink_tend_to_zero() -> None:
+    record = next(record for record in stored(REPORTS) if record.folder == "fc-relu-local--kink--fragile")
+    places = [kink.place for kink in live_kinks(record)]
+    assert len(places) == 2
+    found = inputs(record, film(record).direction, places)
+    assert found.shape == (FRAMES, 2)
+    start = [record.instance.theta0_float[0].reshape(2, 2)[j] @ record.instance.x_float[i] for i, _, j in places]
+    norm = np.linalg.norm(np.concatenate(record.instance.theta0_float))
+    assert found[0] == pytest.approx(np.array(start) / norm)
+    assert (np.abs(found[-1]) < 1e-2 * np.abs(found[0])).all()
 
 
 def test_a_flow_that_no_longer_converges_is_no_film(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +242,39 @@ def test_mathematics_is_set_in_type_and_markup_is_not_let_through() -> None:
     assert typeset("<b>") == "&lt;b&gt;"
     assert "<script>" not in html("<script>alert(1)</script>")
     assert "depth2-local" in html("depth2-local")
+
+
+# --- surveys ---
+
+
+def test_a_survey_is_text_and_its_figure(tmp_path: Path) -> None:
+    folder = tmp_path / "of-two"
+    folder.mkdir()
+    text = (
+        "# How often?\n\nRarely, [here](https://e.example) ![x](https://p.example/x.png) <https://a.example> <b>.\n\n"
+        "<!-- tables -->\n\n![rates](figure.svg)\n\n| n | rate |\n| --- | --- |\n| 2 | 1 % |\n\n"
+        "[a]: javascript:b\n\n[a]\n"
+    )
+    (folder / "README.md").write_text(text)
+    assert read_surveys(tmp_path) == []
+    (folder / "figure.svg").write_bytes(b"<svg/>")
+    (survey,) = read_surveys(tmp_path)
+    assert (survey.name, survey.title, survey.figure) == ("of-two", "How often?", b"<svg/>")
+    shown = html(survey.text, plain=True)
+    assert "<td>1 %</td>" in shown
+    assert "Rarely, here !" in shown
+    assert not re.search(r"<(a|img|b|h1)\b|rates|tables", shown)
+    assert read_surveys(tmp_path / "none") == []
+
+
+def test_nothing_but_text_comes_of_the_title_of_a_survey(tmp_path: Path) -> None:
+    title = "a](https://e.example) ![x](https://p.example/x.png) <img src=x> [b"
+    first = build([], "", tmp_path, [Survey("of-two", title, "", b"<svg/>")])
+    shown = _Links(first.read_text(encoding="utf-8"))
+    assert "surveys/of-two/index.html" in shown.links
+    assert not [link for link in shown.links if "example" in link or link == "x"]
+    page = _Links((tmp_path / "surveys" / "of-two" / "index.html").read_text(encoding="utf-8"))
+    assert page.fetched == ["data:,", "../../style.css", "figure.svg"]
 
 
 # --- the command ---
@@ -285,7 +362,7 @@ def visit(browser: Any) -> Iterator[Any]:
 
 
 def test_every_page_loads_without_errors_and_fits_wide_and_narrow(site: Path, visit: Any) -> None:
-    for width in (1200, 360):
+    for width in (1400, 390, 360):
         for path in pages(site):
             page = visit(path, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -309,12 +386,10 @@ def test_the_tables_of_the_index_are_not_cut_off(tmp_path: Path, visit: Any) -> 
 
 
 def test_the_slider_moves_the_picture_and_the_charts(site: Path, visit: Any) -> None:
-    for path in pages(site):
+    for path in counterexamples(site):
         page = visit(path)
-        if path.parent == site:
-            continue
-        shape = "[data-arrow], [data-bar]"
-        attributes = "es => es.map(e => ['x2', 'y2', 'y', 'height'].map(a => e.getAttribute(a)))"
+        shape = "[data-arrow], [data-bar], [data-weight]"
+        attributes = "es => es.map(e => ['x2', 'y2', 'y', 'height', 'stroke-width'].map(a => e.getAttribute(a)))"
         last, cursor = page.eval_on_selector_all(shape, attributes), page.get_attribute(".cursor >> nth=0", "x1")
         told = page.inner_text("#told")
         page.focus("#moment")
@@ -362,8 +437,8 @@ def test_in_the_dark_and_on_paper(site: Path, visit: Any) -> None:
 
 def test_links_lead_somewhere(site: Path, visit: Any) -> None:
     page = visit(site / "index.html")
-    targets = page.eval_on_selector_all("a", "es => es.map(e => e.href)")
-    page.click("a >> nth=0")
+    targets = page.eval_on_selector_all(".card > a", "es => es.map(e => e.href)")
+    page.click(".card > a >> nth=0")
     page.wait_for_load_state()
     assert page.url == targets[0]
     page.click("nav a")

@@ -12,6 +12,7 @@ import numpy as np
 
 import harness
 from harness.claims.retrace import Field
+from harness.flow import run
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.gates import Gates
 from harness.oracles import Verdict, Verdicts
@@ -240,8 +241,8 @@ def a_subspace_too_small() -> Generator[None]:
         still = int(np.argmin([abs(theta0[k]) for k in found.pivots]))
         constant = found.constant.copy()
         constant[found.pivots[still]] = True
-        basis, pivots = np.delete(found.basis, still, axis=1), np.delete(found.pivots, still)
-        return dataclasses.replace(found, basis=basis, pivots=pivots, constant=constant)
+        shown = found.shown and (found.rows, np.delete(found.basis, still, axis=1))
+        return dataclasses.replace(found, shown=shown, pivots=np.delete(found.pivots, still), constant=constant)
 
     Invariants.start = smaller
     try:
@@ -253,7 +254,7 @@ def a_subspace_too_small() -> Generator[None]:
 @contextmanager
 def relu_of_zero_has_slope_half() -> Generator[None]:
     """Starts on a kink go where the gradient with relu'(0) = 1/2 points."""
-    start, resting = Gates.start, Gates.resting
+    start, resting = Gates.start, run.resting
 
     def halved(self: Gates) -> list[Any]:
         zero = start(self)
@@ -266,23 +267,23 @@ def relu_of_zero_has_slope_half() -> Generator[None]:
         return []
 
     Gates.start = halved
-    Gates.resting = lambda self, *_: False  # type: ignore[method-assign]
+    run.resting = lambda *_: ""
     try:
         yield
     finally:
-        Gates.start, Gates.resting = start, resting
+        Gates.start, run.resting = start, resting
 
 
 @contextmanager
 def relu_of_zero_has_slope_zero() -> Generator[None]:
     """Starts on a kink are left to its off side, and never asked whether they stay there."""
-    start, resting = Gates.start, Gates.resting
+    start, resting = Gates.start, run.resting
     Gates.start = lambda self: start(self)[:0]
-    Gates.resting = lambda self, *_: False  # type: ignore[method-assign]
+    run.resting = lambda *_: ""
     try:
         yield
     finally:
-        Gates.start, Gates.resting = start, resting
+        Gates.start, run.resting = start, resting
 
 
 # --- an oracle ---

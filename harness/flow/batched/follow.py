@@ -64,7 +64,7 @@ def follow_batch(
     flows: list[_Flow] = []
     for place, folded in enumerate(map(fold, instances)):
         try:
-            run = Run(started(folded), settings, record)
+            run = Run(started(folded), settings, record, batched=True)
             flows.append(_Flow(place, folded, run, steps=run.cap(0)))
         except NeverSeparates as why:
             limits[place] = Ending("never_separates", str(why)).limit(folded, None, None)

@@ -19,7 +19,7 @@ from harness.flow.batched.newton import System, evaluation, newton, times
 from harness.flow.compiled.kernel import Wiring
 from harness.flow.settling.newton import SOLVED_AT
 from harness.flow.settling.polish import FAILED, LATE, LEADING, SADDLE, SOLVED
-from harness.flow.settling.removals import removals, without_units
+from harness.flow.settling.removals import removals, weights_of, where_zero
 from harness.flow.settling.second_order import FLAT, INDEPENDENT, POSITIVE, PUSHED
 
 
@@ -44,7 +44,7 @@ def polish(
     left = list(range(batch))
     trial = 0
     while left:
-        parts = [tangents[b] if trial == 0 else without_units(wirings[b], tangents[b], trials[b][trial]) for b in left]
+        parts = [tangents[b] if trial == 0 else _without(wirings[b], tangents[b], trials[b][trial]) for b in left]
         used = [k for k, part in enumerate(parts) if part.shape[1]]
         if used:
             chosen = torch.tensor([left[k] for k in used], device=theta.device)
@@ -119,6 +119,12 @@ def _largest_curvature(system: System, theta: Tensor, lam: Tensor) -> Tensor:
     reduced = projector @ curvature @ projector - shift[:, None, None] * (identity - projector)
     free = projector.diagonal(dim1=1, dim2=2).sum(1).round()
     return torch.where(free > 0.5, torch.linalg.eigvalsh(reduced).amax(1), -1.0)
+
+
+def _without(net: Wiring, basis: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """The part of the span of a basis in which the weights of these units are zero."""
+    small = weights_of(net, units, len(basis))
+    return where_zero(basis, small) if small.any() else np.zeros((len(basis), 0))
 
 
 def _stack(bases: list[np.ndarray], like: Tensor) -> Tensor:

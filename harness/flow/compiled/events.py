@@ -105,7 +105,7 @@ def _later(frame, shift, time, z, theta):
 
     Its constant part shrinks by the growth that the step books.
     """
-    lift(frame.c, frame.basis, z, theta)
+    lift(frame.c, frame.basis, frame.pivots, z, theta)
     if shift != 0.0:
         lost = -np.expm1(-shift * time)
         for a in range(theta.shape[0]):
@@ -127,11 +127,11 @@ def locate(frame, linear, guard, z, h, work, stages, end):
     of the step's own dense output: a trial costs a step, a look at the dense output next to nothing.  A start that has
     landed a hair beyond a kink has to come back to where it is.
     """
-    cell, c, basis, pivots, slides = frame
+    cell, c, basis, pivots, slides, _ = frame
     shift = linear.shift
     lo, hi = 0.0, h
     z_s = np.empty_like(z)
-    lift(c, basis, z, guard.theta)
+    lift(c, basis, pivots, z, guard.theta)
     g_lo = violation(cell, slides, guard, guard.theta, work)
     level = min(max(g_lo, 0.0), LANDED)
     g_lo -= level
@@ -234,7 +234,7 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
     The first row of the guard's looks holds the pre-activations at z.  graze: the distance from the kink, relative to
     ||theta||^l ||x_i||, at which a dip counts as grazing.
     """
-    cell, c, basis, pivots, slides = frame
+    cell, c, basis, pivots, slides, _ = frame
     net, x = cell.net, cell.x
     watch, reach, sizes, theta, looks = guard.watch, guard.reach, guard.sizes, guard.theta, guard.looks
     place, touched = 2.0, 2.0
@@ -247,7 +247,7 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
         if _past(frame, linear.shift, slides, guard, s * h, guard.z, work) > LANDED:
             place = min(place, s)
         keep_look(work.at.pre, looks, look)
-    lift(c, basis, z, theta)
+    lift(c, basis, pivots, z, theta)
     rho = np.sqrt(dot(theta, theta))
     unit_sizes(net, theta, sizes)
     for u in range(net.uptr[1], net.uptr[-2]):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import bare, compiled, inlined, part
+from harness.flow.compiled.compiling import bare, bare_sums, compiled, inlined, part
 from harness.flow.compiled.kernel import (
     Columns,
     Wiring,
@@ -70,7 +70,6 @@ class Work(NamedTuple):
 
     p (n,): the softmax; slope (n,): -d log(-loss'(q)) / dq, by the margin itself.  f (N,): the field, v (N,): the same
     on the kinks that slide.
-    second (N, N), bent (n + 2, N): room for the Jacobian.
     """
 
     q: np.ndarray
@@ -79,8 +78,6 @@ class Work(NamedTuple):
     slope: np.ndarray
     f: np.ndarray
     v: np.ndarray
-    second: np.ndarray
-    bent: np.ndarray
     at: Columns
 
 
@@ -97,10 +94,21 @@ def workspace(cell):
         np.zeros(n),
         np.zeros(size),
         np.zeros(size),
-        np.zeros((size, size)),
-        np.zeros((n + 2, size)),
         at,
     )
+
+
+class Bends(NamedTuple):
+    """Room for a Jacobian of r columns: the Hessian of a sum of margins (N, N), and n + 2 rows (n + 2, r)."""
+
+    second: np.ndarray
+    rows: np.ndarray
+
+
+@compiled
+def bends_of(size, n, r):
+    """Room for the Jacobian of so many parameters, samples and columns."""
+    return Bends(np.zeros((size, size)), np.zeros((n + 2, r)))
 
 
 class Seen(NamedTuple):
@@ -129,7 +137,7 @@ class Slides(NamedTuple):
     """Kinks on which the flow slides: lines n_h, and the (sample, unit) pairs that belong to each.
 
     normals (s, N): the flat ones, of the first layer, come first and are fixed; the curved ones, of deeper layers, are
-    refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.
+    refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.  Outside begin..end (s,) they are 0.
     line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
     is found anew at every theta).
     gram (s, s), piv (s,): the factored Gram matrix of the normals (`factor_gram`), refilled with them.
@@ -137,6 +145,8 @@ class Slides(NamedTuple):
     """
 
     normals: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
     curved: np.ndarray
     line: np.ndarray
     sample: np.ndarray
@@ -151,9 +161,13 @@ class Slides(NamedTuple):
 
 def slides_of(normals, curved, line, sample, unit, scale) -> Slides:
     """The same with the Gram matrix factored."""
-    count = len(normals)
+    (count, size), flat = normals.shape, len(normals) - len(curved)
+    begin, end = np.zeros(count, dtype=np.int64), np.full(count, size)
+    if flat:
+        there = normals[:flat] != 0.0
+        begin[:flat], end[:flat] = there.argmax(axis=1), size - there[:, ::-1].argmax(axis=1)
     gram, piv, room = np.zeros((count, count)), np.zeros(count, dtype=np.int64), np.zeros((3, count))
-    slides = Slides(normals, curved, line, sample, unit, scale, gram, piv, *room)
+    slides = Slides(normals, begin, end, curved, line, sample, unit, scale, gram, piv, *room)
     factor_gram(slides)
     return slides
 
@@ -283,7 +297,7 @@ def pull(slides, cell, theta, f):
     if flat < s:
         factor_gram(slides)
     for h in range(s):
-        slides.omega[h] = -dot(slides.normals[h], f)
+        slides.omega[h] = -along(slides, h, f)
     lu_solve(slides.gram, slides.piv, slides.omega)
 
 
@@ -295,7 +309,8 @@ def factor_gram(slides):
     trace = 0.0
     for h in range(s):
         for j in range(h + 1):
-            gram[h, j] = gram[j, h] = dot(normals[h], normals[j])
+            apart = slides.begin[h] >= slides.end[j] or slides.begin[j] >= slides.end[h]
+            gram[h, j] = gram[j, h] = 0.0 if apart else along(slides, h, normals[j])
         trace += gram[h, h]
     # a tiny ridge picks one of the solutions
     for h in range(s):
@@ -303,12 +318,21 @@ def factor_gram(slides):
     lu_factor(gram, piv)
 
 
+@bare_sums
+def along(slides, h, vector):
+    """The inner product of a normal and a vector (N,)."""
+    total = 0.0
+    for a in range(slides.begin[h], slides.end[h]):
+        total += slides.normals[h, a] * vector[a]
+    return total
+
+
 @bare
-def add_multiples(normals, omega, v):
+def add_multiples(slides, omega, v):
     """v (N,) += sum_h omega_h normals_h, in place."""
-    for h in range(normals.shape[0]):
-        for a in range(v.shape[0]):
-            v[a] += omega[h] * normals[h, a]
+    for h in range(slides.normals.shape[0]):
+        for a in range(slides.begin[h], slides.end[h]):
+            v[a] += omega[h] * slides.normals[h, a]
 
 
 @part
@@ -318,15 +342,15 @@ def velocity(cell, theta, slides, work):
     put(work.v, work.f)
     if slides.normals.shape[0] > 0:
         pull(slides, cell, theta, work.f)
-        add_multiples(slides.normals, slides.omega, work.v)
+        add_multiples(slides, slides.omega, work.v)
     return rho
 
 
 @part
-def jacobian(cell, theta, slides, work, rho, basis, out):
+def jacobian(cell, theta, slides, work, rho, basis, bends, out):
     """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work, of which delta is lost."""
     net, at = cell.net, work.at
-    grad, p, f, second, bent = work.grad, work.p, work.f, work.second, work.bent
+    grad, p, f, second, bent = work.grad, work.p, work.f, bends.second, bends.rows
     n = p.shape[0]
     size, r = basis.shape
     factor = growth(rho, net.degree)
@@ -374,7 +398,7 @@ def jacobian(cell, theta, slides, work, rho, basis, out):
                 for k in range(r):
                     out[a, k] -= g * bent[i, k]
     if s > 0:
-        _keep_tangent(cell, slides, f, basis, work, out)
+        _keep_tangent(cell, slides, f, basis, work, second, out)
 
 
 @part
@@ -393,13 +417,13 @@ def _bend(slope, group, gb, n, r):
 
 
 @compiled
-def _keep_tangent(cell, slides, f, basis, work, out):
+def _keep_tangent(cell, slides, f, basis, work, second, out):
     """Take from the derivative out (N, r) of the velocity what would leave the slides; f (N,) and `pull` as there.
 
     Tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v.
     """
     size, r = basis.shape
-    at, second = work.at, work.second
+    at = work.at
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
     v = f + slides.normals.T @ slides.omega

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.flow.compiled.by_unit import by_unit_of, linearise
 from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.events import GRAZE, Guard, first_event, keep_look, reaches
-from harness.flow.compiled.field import add_multiples, field, jacobian, loss_below, pull, workspace
+from harness.flow.compiled.field import Bends, add_multiples, bends_of, field, jacobian, loss_below, pull, workspace
 from harness.flow.compiled.kernel import dot, largest, least, lift, put, scale
 from harness.flow.compiled.rodas import (
     UNIT_ERROR,
@@ -57,16 +58,14 @@ class Limits(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room for a step, overwritten: weight (n,); z_new, f0 (r,), jac (r, r); theta, theta_new, err_theta, still (N,);
-    sizes, errors (units,); along (N, r).
+    """Room for a step, overwritten: weight (n,); z_new (r,); theta, theta_new, err_theta, still (N,); sizes, errors
+    (units,); along (N, r) and bends, empty for a wide network.
 
     balance (units,): as of `integrate`; balanced: whether a unit conserves anything.
     """
 
     weight: np.ndarray
     z_new: np.ndarray
-    f0: np.ndarray
-    jac: np.ndarray
     theta: np.ndarray
     theta_new: np.ndarray
     err_theta: np.ndarray
@@ -74,6 +73,7 @@ class Room(NamedTuple):
     sizes: np.ndarray
     errors: np.ndarray
     along: np.ndarray
+    bends: Bends
     balance: np.ndarray
     balanced: bool
 
@@ -97,15 +97,15 @@ def _accepted(frame, linear, z, rho, state, limits, work, stages, room):
     NaN where the steps are used up, and infinite where it would underflow.  Units come to kinks, and grow from next to
     nothing, at their own scale.
     """
-    net, c, basis = frame.cell.net, frame.c, frame.basis
+    net, c, basis, pivots = frame.cell.net, frame.c, frame.basis, frame.pivots
     theta_new, err_theta, sizes, errors = room.theta_new, room.err_theta, room.sizes, room.errors
     put(room.weight, work.p)
     h = state[STEP_SIZE]
     while state[ATTEMPTS] < limits.steps:
         state[ATTEMPTS] += 1.0
         rosenbrock_step(frame, linear, z, h, work, stages, room.z_new)
-        lift(room.still, basis, stages.k[5], err_theta)
-        lift(c, basis, room.z_new, theta_new)
+        lift(room.still, basis, pivots, stages.k[5], err_theta)
+        lift(c, basis, pivots, room.z_new, theta_new)
         error = step_error(work.grad, room.weight, room.theta, theta_new, err_theta, rho, limits.rtol)
         if not error > 1.0:
             error = max(error, unit_error(net, theta_new, err_theta, sizes, errors))
@@ -146,33 +146,52 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
     state: as of harness.flow.compiled.state.
     watch (n, units) int8: +1 where the pre-activation must stay >= 0, -1 where <= 0, 0 unwatched.
     balance (units,): v^2 - ||w||^2 of every unit at the start, NaN where it is not conserved.
+    basis (N, r): (N, 0) for a wide network, as of `Frame`.
     hit (n, units), ended (s,): filled with what happened when the code is EVENT.
     record (capacity, 2 + N): (log-norm booked, sigma, theta) of every accepted step while there is room.
     """
-    size, r = basis.shape
+    size, r = basis.shape[0], z.shape[0]
     n, units = cell.gates.shape
+    wide = basis.shape[1] < r
+    columns = 0 if wide else r
     work = workspace(cell)
     looks = np.empty((4, units, work.at.pre.shape[1]))
     guard = Guard(
         watch, reaches(cell.x), np.empty(units), hit, ended, np.empty(size), np.empty(size), np.empty(r), looks
     )
     room = Room(
-        np.empty(n), np.empty(r), np.empty(r), np.empty((r, r)), np.empty(size), np.empty(size), np.empty(size),
-        np.zeros(size), np.empty(units), np.empty(units), np.empty((size, r)), balance, not np.all(np.isnan(balance)),
+        np.empty(n), np.empty(r), np.empty(size), np.empty(size), np.empty(size), np.zeros(size), np.empty(units),
+        np.empty(units), np.empty((size, columns)), bends_of(0 if wide else size, n, columns), balance,
+        not np.all(np.isnan(balance)),
     )  # fmt: skip
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
-    frame = Frame(cell, c, basis, pivots, slides)
-    return _steps(frame, z, guard, state, limits, record, work, stages_of(size, r), room, eventful)
+    frame = Frame(cell, c, basis, pivots, slides, wide)
+    linear = Linear(np.empty(r), np.empty((columns, columns)), by_unit_of(cell.net, slides, size, n, wide), 0.0)
+    return _steps(frame, linear, z, guard, state, limits, record, work, stages_of(size, r, wide), room, eventful)
+
+
+@part
+def _linearise(frame, theta, rho, work, linear, room):
+    """Fill the Jacobian from the state that `field` left in work, of which delta is lost."""
+    if frame.wide:
+        linearise(frame.cell, work, linear.own)
+        return
+    jac, pivots = linear.jac, frame.pivots
+    jacobian(frame.cell, theta, frame.slides, work, rho, frame.basis, room.bends, room.along)
+    for a in range(jac.shape[0]):
+        for b in range(jac.shape[0]):
+            jac[a, b] = room.along[pivots[a], b]
+        jac[a, a] -= linear.shift
 
 
 @bare
-def _steps(frame, z, guard, state, limits, record, work, stages, room, eventful):
+def _steps(frame, blank, z, guard, state, limits, record, work, stages, room, eventful):
     """One step after the other, until something happens."""
-    cell, c, basis, pivots, slides = frame
-    theta, f0, jac = room.theta, room.f0, room.jac
+    cell, c, basis, pivots, slides, _ = frame
+    theta, f0 = room.theta, blank.f0
     r = z.shape[0]
     while True:
-        lift(c, basis, z, theta)
+        lift(c, basis, pivots, z, theta)
         rho = field(cell, theta, work)
         keep_look(work.at.pre, guard.looks, 0)
         if state[SEPARATED] == 0.0 and loss_below(work.q, cell.logistic, cell.group):
@@ -190,19 +209,16 @@ def _steps(frame, z, guard, state, limits, record, work, stages, room, eventful)
         put(work.v, work.f)
         if slides.normals.shape[0] > 0:
             pull(slides, cell, theta, work.f)
-            add_multiples(slides.normals, slides.omega, work.v)
+            add_multiples(slides, slides.omega, work.v)
         for a in range(r):
             f0[a] = work.v[pivots[a]]
         rest = 0.0 if state[SEPARATED] else AT_REST * rho
         if r == 0 or largest(f0) <= rest or rho < VANISHED * state[FIRST_NORM]:
             return STATIONARY
-        jacobian(cell, theta, slides, work, rho, basis, room.along)
         for a in range(r):
-            for b in range(r):
-                jac[a, b] = room.along[pivots[a], b]
             f0[a] -= shift * z[a]
-            jac[a, a] -= shift
-        linear = Linear(f0, jac, shift)
+        linear = Linear(f0, blank.jac, blank.own, shift)
+        _linearise(frame, theta, rho, work, linear, room)
         h = _accepted(frame, linear, z, rho, state, limits, work, stages, room)
         if not np.isfinite(h):
             return OUT_OF_STEPS if np.isnan(h) else STUCK
@@ -215,11 +231,11 @@ def _steps(frame, z, guard, state, limits, record, work, stages, room, eventful)
         state[SIGMA] += h
         state[BOOKED] += shift * h
         scale(c, np.exp(-shift * h))
-        lift(c, basis, z, theta)
+        lift(c, basis, pivots, z, theta)
         if room.balanced:
             _keep_balance(cell.net, theta, state[BOOKED], pivots, z, room)
         if grazes:
-            lift(c, basis, z, theta)
+            lift(c, basis, pivots, z, theta)
             state[GRAZED] = state[BOOKED] + 0.5 * np.log(dot(theta, theta))
         if met:
             return EVENT

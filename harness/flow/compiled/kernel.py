@@ -406,21 +406,29 @@ def lu_solve(a, piv, b):
         b[k] = (b[k] - total) * a[k, k]
 
 
-@bare_sums
-def lift(c, basis, z, theta):
-    """theta (N,) = c + basis @ z, in place: for so small a product a library call costs more than the sums."""
-    for a in range(theta.shape[0]):
-        total = 0.0
-        for k in range(z.shape[0]):
-            total += basis[a, k] * z[k]
-        theta[a] = c[a] + total
-
-
 @bare
 def put(a, b):
     """a = b, in place; a[:] = b would allocate."""
     for k in range(a.shape[0]):
         a[k] = b[k]
+
+
+@bare_sums
+def lift(c, basis, pivots, z, theta):
+    """theta (N,) = c + basis @ z, in place: for so small a product a library call costs more than the sums.
+
+    A basis without columns is the identity in the rows `pivots` (r,), and c is zero there.
+    """
+    if basis.shape[1] < z.shape[0]:
+        put(theta, c)
+        for a in range(z.shape[0]):
+            theta[pivots[a]] = z[a]
+        return
+    for a in range(theta.shape[0]):
+        total = 0.0
+        for k in range(z.shape[0]):
+            total += basis[a, k] * z[k]
+        theta[a] = c[a] + total
 
 
 @bare

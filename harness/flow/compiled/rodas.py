@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.flow.compiled.by_unit import ByUnit, factor_by_unit, solve_by_unit
 from harness.flow.compiled.compiling import bare, compiled, part
-from harness.flow.compiled.field import Cell, Slides, add_multiples, factor_gram, velocity
-from harness.flow.compiled.kernel import dot, forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
+from harness.flow.compiled.field import Cell, Slides, add_multiples, along, factor_gram, velocity
+from harness.flow.compiled.kernel import forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
@@ -49,20 +50,27 @@ DENSE = np.array(
 
 
 class Frame(NamedTuple):
-    """The coordinates z of theta = c + basis z, basis (N, r) with the identity in the rows `pivots` (r,)."""
+    """The coordinates z of theta = c + basis z, basis (N, r) with the identity in the rows `pivots` (r,).
+
+    wide: whether there is nothing else in it; then it is left out, (N, 0), and the Jacobian is kept by units.
+    """
 
     cell: Cell
     c: np.ndarray
     basis: np.ndarray
     pivots: np.ndarray
     slides: Slides
+    wide: bool
 
 
 class Linear(NamedTuple):
-    """The field f0 (r,) less shift times theta where a step starts, and its Jacobian (r, r)."""
+    """The field f0 (r,) less shift times theta where a step starts, and its Jacobian: jac (r, r), less shift times the
+    identity, or by units.
+    """
 
     f0: np.ndarray
     jac: np.ndarray
+    own: ByUnit
     shift: float
 
 
@@ -77,26 +85,37 @@ class Stages(NamedTuple):
 
 
 @compiled
-def stages_of(size, r):
+def stages_of(size, r, wide):
     """Room for steps of r coordinates and `size` parameters."""
-    return Stages(np.empty((6, r)), np.empty((r, r)), np.empty(r, dtype=np.int64), np.empty(r), np.empty(size))
+    factored = 0 if wide else r
+    lhs, piv = np.empty((factored, factored)), np.empty(factored, dtype=np.int64)
+    return Stages(np.empty((6, r)), lhs, piv, np.empty(r), np.empty(size))
+
+
+@part
+def _factor(frame, linear, h, stages):
+    """Factor I / (h GAMMA) - J; False where it is singular."""
+    if frame.wide:
+        return factor_by_unit(frame.cell.net, linear.own, 1.0 / (h * GAMMA) + linear.shift)
+    lhs = stages.lhs
+    for a in range(lhs.shape[0]):
+        for b in range(lhs.shape[0]):
+            lhs[a, b] = -linear.jac[a, b]
+        lhs[a, a] += 1.0 / (h * GAMMA)
+    return lu_factor(lhs, stages.piv)
 
 
 @bare
 def rosenbrock_step(frame, linear, z, h, work, stages, stage):
     """One RODAS4 step of size h from z; fills the stages, and `stage` with the new z, NaN if singular."""
-    cell, c, basis, pivots, slides = frame
-    f0, jac, shift = linear
+    cell, c, basis, pivots, slides, wide = frame
+    shift = linear.shift
     k, lhs, piv, rhs, theta = stages
     r = z.shape[0]
-    for a in range(r):
-        for b in range(r):
-            lhs[a, b] = -jac[a, b]
-        lhs[a, a] += 1.0 / (h * GAMMA)
-        rhs[a] = f0[a]
-    if not lu_factor(lhs, piv):
+    if not _factor(frame, linear, h, stages):
         stage[:] = np.nan
         return
+    put(rhs, linear.f0)
     put(stage, z)
     for s in range(6):
         if s > 0:
@@ -106,7 +125,7 @@ def rosenbrock_step(frame, linear, z, h, work, stages, stage):
                 weight = STAGE[s, j]
                 for a in range(r):
                     stage[a] += weight * k[j, a]
-            lift(c, basis, stage, theta)
+            lift(c, basis, pivots, stage, theta)
             velocity(cell, theta, slides, work)
             for a in range(r):
                 rhs[a] = work.v[pivots[a]] - shift * stage[a]
@@ -114,7 +133,10 @@ def rosenbrock_step(frame, linear, z, h, work, stages, stage):
             weight = STEP[s, j] / h
             for a in range(r):
                 rhs[a] += weight * k[j, a]
-        lu_solve(lhs, piv, rhs)
+        if wide:
+            solve_by_unit(cell.net, linear.own, pivots, rhs)
+        else:
+            lu_solve(lhs, piv, rhs)
         for a in range(r):
             k[s, a] = rhs[a]
     for a in range(r):
@@ -129,15 +151,15 @@ def _return_to_kinks(frame, z, work, err):
 
     err (r,): that of the step, to which is added what brings it back, since that moves the margins as well.
     """
-    cell, c, basis, pivots, slides = frame
+    cell, c, basis, pivots, slides, _ = frame
     net, x, gates = cell.net, cell.x, cell.gates
     flat = slides.normals.shape[0] - slides.curved.shape[0]
     theta = np.empty(c.shape[0])
     for _ in range(3 if slides.curved.shape[0] > 0 else 1):
-        lift(c, basis, z, theta)
+        lift(c, basis, pivots, z, theta)
         gap = np.empty(slides.normals.shape[0])
         for h in range(flat):
-            gap[h] = dot(slides.normals[h], theta)
+            gap[h] = along(slides, h, theta)
         if slides.curved.shape[0] > 0:
             forward(net, theta, work.at)
         for t in range(slides.curved.shape[0]):
@@ -148,7 +170,7 @@ def _return_to_kinks(frame, z, work, err):
             factor_gram(slides)
         lu_solve(slides.gram, slides.piv, gap)
         step = np.zeros(theta.shape[0])
-        add_multiples(slides.normals, gap, step)
+        add_multiples(slides, gap, step)
         for a in range(z.shape[0]):
             z[a] -= step[pivots[a]]
             err[a] -= step[pivots[a]]

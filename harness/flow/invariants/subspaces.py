@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
 from math import isqrt, lcm
+from typing import TypeVar
 
 import numpy as np
 from scipy.linalg import qr
@@ -41,6 +42,7 @@ from harness.flow.invariants.modular import (
     split,
     still,
 )
+from harness.flow.invariants.parts import Part, part_of
 from harness.flow.invariants.proving import Prover, Setting, Vector, fixed_entries, integers, meets
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.undecided import Undecided
@@ -48,38 +50,55 @@ from harness.problem.instances import Instance
 
 _MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
 _SHORT = 2048  # numerators and denominators that one prime shows beyond chance
+_WIDE = 60  # parameters, from which on it pays to look at units by themselves
+_LONG = 1 << 40  # beyond it no ratio is shown by three primes; most floats in general position have more
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 _CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Subspace:
     """The invariant subspace under the gates of the moment.
 
-    rows: a basis in integers of what the flow has been proven to stay in, reduced at `leading`, without the constant
-    coordinates.
-    basis (N, r) float64 with the identity in the rows `pivots`; constant (N,) bool: parameters that the
-    gates hold still, which the basis leaves out.  exact: whether basis is V itself (else a superset).
+    pivots (r,), constant (N,) bool: parameters that the gates hold still, which a basis leaves out.
+    exact: whether it is V itself (else a superset).
     blocks (n,): a number a sample; samples of one block have equal margins for as long as the gates stay.
+    shown: its rows and basis; None where it is everything that is not constant.
     """
 
-    rows: list[Vector]
-    basis: np.ndarray
     pivots: np.ndarray
     constant: np.ndarray
     exact: bool
     blocks: np.ndarray
+    shown: tuple[list[Vector], np.ndarray] | None = None
 
     @property
     def whole(self) -> bool:
         """Whether it is everything that the gates let move."""
-        return len(self.rows) + int(self.constant.sum()) == len(self.constant)
+        return len(self.pivots) + int(self.constant.sum()) == len(self.constant)
+
+    @property
+    def rows(self) -> list[Vector]:
+        """A basis in integers of what the flow has been proven to stay in, reduced at some pivots."""
+        return (self.shown or _axes(self.constant.tobytes()))[0]
+
+    @property
+    def basis(self) -> np.ndarray:
+        """(N, r) float64 with the identity in the rows `pivots`."""
+        return (self.shown or _axes(self.constant.tobytes()))[1]
+
+    def at(self, parameters: np.ndarray) -> np.ndarray:
+        """The rows of the basis of some parameters (k,), without columns of zeros where it is unit vectors."""
+        return np.diag(~self.constant[parameters] * 1.0) if self.shown is None else self.basis[parameters]
 
     def tangent(self, normals: np.ndarray) -> np.ndarray:
         """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
         # one nonzero number a column, each in a row of its own: unit vectors already
-        whole = np.count_nonzero(self.basis) == self.basis.shape[1]
+        whole = self.shown is None or np.count_nonzero(self.basis) == self.basis.shape[1]
         orthonormal = self.basis if whole else np.linalg.qr(self.basis)[0]
         if len(normals):
             _, values, right = np.linalg.svd(normals @ orthonormal)
@@ -120,6 +139,8 @@ class Invariants:
         self._normal = normal
         self._points = [problem.x[sample] for sample, _ in problem.rows]
         self._group = problem.group if instance.loss == "logistic" else 1
+        network = problem.network
+        self._by_unit = network.depth == network.degree == 2 and not network.shared and network.size >= _WIDE
         self._seen = np.array([[v != 0 for v in row] for row in self._points])
         self._cells: dict[int, Residues] = {}
         self._supports: dict[SampleUnit, np.ndarray] = {}
@@ -164,6 +185,13 @@ class Invariants:
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
             return self._anywhere(len(theta0), prime), together
 
+        network = self._problem.network
+        long = sum(max(abs(v.numerator), v.denominator) > _LONG for v in theta0) > len(theta0) // 2
+        if self._by_unit and network.slope == 0 and network.outputs == 1 and long and not slides:
+            _, apart = next(self._candidates(blocks))
+            found = self._started_by_unit(theta0, gates, apart) if _apart(apart) else None
+            if found is not None:
+                return found
         spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
@@ -249,6 +277,8 @@ class Invariants:
                 pairs.append(pair)
         if not set(slides) <= set(kinks):
             return None
+        if self._by_unit and _apart(old.blocks):
+            return self._opened_by_unit(old, theta, gates, kinks, slides, constant)
 
         def candidate(prime: int) -> tuple[bool, np.ndarray]:
             cell = self.cell(prime)
@@ -262,6 +292,95 @@ class Invariants:
                 continue
             return _everything(constant, blocks) if free else None
         return None
+
+    def _opened_by_unit(
+        self,
+        old: Subspace,
+        theta: np.ndarray,
+        gates: np.ndarray,
+        kinks: Sequence[SampleUnit],
+        slides: Sequence[SampleUnit],
+        constant: np.ndarray,
+    ) -> Subspace | None:
+        """The same in a network of two layers: V is all of the units that are not at a kink, or that slide on all of
+        theirs, and a part of each other, which is found of each by itself.
+        """
+        for unit in sorted({unit for _, unit in set(kinks) - set(slides)}):
+            part = part_of(self.net, [unit])
+            moving = np.flatnonzero((~old.constant | (theta != 0.0))[part.parameters])
+            own = _array([(sample, 0) for sample, u in kinks if u == unit])
+            on = _array([(sample, 0) for sample, u in slides if u == unit])
+
+            def spanning(prime: int, part: Part = part, moving: np.ndarray = moving, own: np.ndarray = own):
+                rows = np.eye(len(part.parameters), dtype=np.int64)[moving]
+                return intersect(rows, part.normals(self.cell(prime), own), prime) if len(own) else rows
+
+            if not self._fills(part, spanning, None, gates, on, old.blocks, constant):
+                return None
+        return _everything(constant, old.blocks)
+
+    def _started_by_unit(self, theta0: Sequence[Fraction], gates: np.ndarray, blocks: np.ndarray) -> Subspace | None:
+        """V at a start where all margins differ and nothing slides, in a relu network of two layers; None where it is
+        not seen to be all that the gates let move, or as large as that of any start.
+
+        The Hessians of the margins are symmetric and a block a unit, zero where the unit is off: what the flow feels of
+        units that are on on different samples is of different kinds, which the closure takes apart.  What no sample
+        moves is one vector of all units; with long numbers there is no small basis of that.
+        """
+        size = len(theta0)
+        constant = self._still(gates, _array(()), size)
+        hidden = range(int(self.net.uptr[1]), int(self.net.uptr[2]))
+        alike: dict[bytes, list[int]] = {}
+        for unit in hidden:
+            alike.setdefault(gates[:, unit].tobytes(), []).append(unit)
+        for units in alike.values():
+            part = part_of(self.net, units)
+
+            def started(prime: int, part: Part = part) -> np.ndarray:
+                return residues([theta0[k] for k in part.parameters], prime)[None, :]
+
+            def anywhere(prime: int, part: Part = part) -> np.ndarray:
+                return self._anywhere(len(part.parameters), prime)
+
+            if not self._fills(part, started, anywhere, gates, _array(()), blocks, constant):
+                return None
+        return _everything(constant, blocks)
+
+    def _fills(
+        self,
+        part: Part,
+        spanning: Callable[[int], np.ndarray],
+        anywhere: Callable[[int], np.ndarray] | None,
+        gates: np.ndarray,
+        slides: np.ndarray,
+        blocks: np.ndarray,
+        constant: np.ndarray,
+    ) -> bool:
+        """Whether all that moves of some units may be taken for their part of V: that is all of it on the slides, or
+        has no small basis, no zeros and ties, and is as large as from anywhere else.
+
+        spanning, anywhere: rows modulo a prime; slides (s, 2): pairs of the part.
+        """
+        held = constant[part.parameters]
+        free = len(held) - int(held.sum())
+
+        def closed(rows: np.ndarray, prime: int) -> _Candidate:
+            cell, slopes = part.cell(self.cell(prime)), self._slopes(gates, prime)[:, part.units]
+            lines = part.normals(cell, slides)
+            found = _Candidate(*closure(cell, rows, slopes, lines, _array(()), blocks, held, self._seed))
+            if found.basis.shape[1] < len(held):
+                raise ZeroDivisionError(f"a determinant is divisible by {prime}")
+            order = np.argsort(found.pivots)
+            return _Candidate(found.basis[order], found.pivots[order], found.blocks)
+
+        candidates = self._candidates(lambda prime: closed(spanning(prime), prime))
+        prime, first = next(candidates)
+        if len(first.pivots) == free - len(slides):
+            return True
+        shown = _Growing(candidates, prime, first)
+        if shown.lift(1) is not None or shown.lift(3) is not None or len(signed_ties(first.basis, prime)[1]) < free:
+            return False
+        return anywhere is None or len(closed(anywhere(prime), prime).pivots) == len(first.pivots)
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
@@ -281,7 +400,13 @@ class Invariants:
     def _support(self, pair: SampleUnit) -> np.ndarray:
         """Where the normal of a flat kink is not zero, (N,)."""
         if pair not in self._supports:
-            self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
+            if self._by_unit:
+                sample, unit = pair
+                entries = np.flatnonzero(self.net.row == unit)
+                self._supports[pair] = np.zeros(self._problem.network.size, dtype=np.bool_)
+                self._supports[pair][self.net.par[entries]] = self._seen[sample, self.net.col[entries]]
+            else:
+                self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
         return self._supports[pair]
 
     def _short(self, pair: SampleUnit) -> bool:
@@ -336,7 +461,7 @@ class Invariants:
                     return _as_coordinates(lifted, first, constant)
         raise Undecided("the invariant subspace could not be proven")
 
-    def _candidates(self, candidate: Callable[[int], _Candidate]) -> Iterator[tuple[int, _Candidate]]:
+    def _candidates(self, candidate: Callable[[int], T]) -> Iterator[tuple[int, T]]:
         """What one prime after the other shows, without those that divide a number of the instance."""
         for k in range(100 * _MOST_PRIMES):
             try:
@@ -399,16 +524,14 @@ class _Growing:
 
 def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
     """All that the gates let move."""
-    rows, basis, pivots = _axes(constant.tobytes())
-    return Subspace(rows, basis, pivots, constant, True, blocks)
+    return Subspace(np.flatnonzero(~constant), constant, True, blocks)
 
 
 @lru_cache(maxsize=256)
-def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray, np.ndarray]:
-    """Rows, basis (N, r) and pivots of what is not constant.  Not to be written to."""
-    pivots = np.flatnonzero(np.frombuffer(constant, dtype=np.bool_) == 0)
-    unit = np.eye(len(constant))[:, pivots]
-    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit), pivots
+def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray]:
+    """Rows and basis (N, r) of what is not constant.  Not to be written to."""
+    unit = np.eye(len(constant))[:, np.frombuffer(constant, dtype=np.bool_) == 0]
+    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit)
 
 
 def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:
@@ -420,7 +543,7 @@ def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray)
         order = qr(basis.T, mode="economic", pivoting=True)[-1]
         pivots = np.sort(order[: len(rows)])
         basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
-    return Subspace(rows, basis, pivots, constant, True, first.blocks)
+    return Subspace(pivots, constant, True, first.blocks, (rows, basis))
 
 
 def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
@@ -443,6 +566,11 @@ def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
                 factor = row[k]
                 rows[r] = integers([Fraction(lead * a - factor * b) for a, b in zip(row, rows[t], strict=True)])
     return rows
+
+
+def _apart(blocks: np.ndarray) -> bool:
+    """Whether every sample is a block of its own."""
+    return len(set(blocks.tolist())) == len(blocks)
 
 
 def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:

@@ -11,7 +11,7 @@ different velocities do, the flow is not unique.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -22,7 +22,8 @@ from scipy.optimize import lsq_linear
 SampleUnit = tuple[int, int]
 """A pre-activation as the flow counts them: the row of the margin, and the unit, all layers in one count."""
 FAINT = 1e-290  # speeds below it have lost their digits
-MOST_LINES = 6  # 3^6 faces, where the lines are not all in one plane
+MOST_LINES = 7  # 3^7 faces, where all of them have to be tried
+MOST_TURNS = 50  # of a line: sides are settled after one or two of each
 # Relative: exact normals, rounded once, that are parallel or dependent are so to 1e-16; the rest is for small angles,
 # which make the velocities uncertain by as much.
 _PARALLEL = _DEPENDENT = 1e-9
@@ -41,21 +42,19 @@ class Line:
     members: list[tuple[int, int, Fraction]]
 
 
-def gather(pairs: list[SampleUnit], normal_of) -> list[Line]:
+def gather(pairs: list[SampleUnit], line_of: Callable[[SampleUnit], tuple[Hashable, Fraction] | None]) -> list[Line]:
     """Group pairs on flat kinks by parallel normals; pairs with a zero normal (a zero patch) are dropped.
 
-    normal_of(sample, unit): exact, (N,).
+    line_of(pair): a name of the line that its normal spans, the same for parallel ones, and its first number that is
+    not zero; None if there is none.
     """
     if len(pairs) == 1:
-        return [Line(True, [(*pairs[0], Fraction(1))])] if any(normal_of(*pairs[0])) else []
-    lines: dict[tuple[Fraction, ...], Line] = {}
-    for sample, unit in pairs:
-        normal = normal_of(sample, unit)
-        scale = next((v for v in normal if v), None)
-        if scale is None:
-            continue
-        direction = tuple(v / scale if v else v for v in normal)
-        lines.setdefault(direction, Line(True, [])).members.append((sample, unit, scale))
+        return [Line(True, [(*pairs[0], Fraction(1))])] if line_of(pairs[0]) else []
+    lines: dict[Hashable, Line] = {}
+    for pair in pairs:
+        found = line_of(pair)
+        if found is not None:
+            lines.setdefault(found[0], Line(True, [])).members.append((*pair, found[1]))
     return list(lines.values())
 
 
@@ -80,11 +79,11 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
     count = len(plus)
     if count == 1:
         return _depart_one(normals[0], base, terms, float(plus[0]), float(minus[0]))
-    faces = _faces(normals)
-    if faces is None:
-        return Departure("crowded")
     gram = normals @ normals.T
     inner, rounded, coupled = normals @ base, np.abs(normals) @ terms, np.abs(gram)
+    faces = _possible(gram, inner, plus, minus) if _independent(gram) else _faces(normals)
+    if faces is None:
+        return Departure("crowded")
     sizes = rounded + coupled @ (np.abs(plus) + np.abs(minus))
     if not sizes.any():
         return Departure("unique", (-1,) * count)
@@ -169,6 +168,57 @@ def _between(omega: float, one: float, other: float, room: float) -> bool:
     """Whether a factor lies between two others, up to the rounding of each and so much room."""
     low, high = min(one, other), max(one, other)
     return low - _EQUAL * abs(low) - room <= omega <= high + _EQUAL * abs(high) + room
+
+
+def _independent(gram: np.ndarray) -> bool:
+    """Whether three lines or more have independent normals, by their Gram matrix."""
+    lengths = np.sqrt(np.diag(gram))
+    count = len(gram)
+    return count > 2 and np.linalg.matrix_rank(gram / np.outer(lengths, lengths), tol=_DEPENDENT) == count
+
+
+def _possible(gram: np.ndarray, inner: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> list[np.ndarray] | None:
+    """For all sides of the lines that repel, the sides (L,) that those which attract have beside them.
+
+    A line attracts where the two sides of its kink push towards it.  With the sides of the others given, the velocity
+    is the shortest vector of a convex set: there is one and no other.  None where lines are too many.
+    """
+    repelling = np.flatnonzero(plus + minus > 0.0)
+    if len(repelling) > MOST_LINES:
+        return None
+    out: list[np.ndarray] = []
+    for sides in product((-1, 1, 0), repeat=len(repelling)):
+        face = np.zeros(len(plus), dtype=int)
+        face[repelling] = sides
+        if not _settle(face, gram, inner, plus, minus):
+            return None
+        out.append(face)
+    return out
+
+
+def _settle(face: np.ndarray, gram: np.ndarray, inner: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> bool:
+    """Settle the sides (L,) of the lines that attract, in place; whether that came to an end.
+
+    The first line that is wrong is turned, until none is: K. G. Murty's rule, which never comes back to sides that it
+    has left where the matrix is positive definite.
+    """
+    attracting = np.flatnonzero(plus + minus <= 0.0).tolist()
+    for _ in range(MOST_TURNS * len(face)):
+        on = np.flatnonzero(face == 0)
+        omega = np.where(face > 0, plus, np.where(face < 0, -minus, 0.0))
+        if len(on):
+            omega[on] = -np.linalg.solve(gram[np.ix_(on, on)], (inner + gram @ omega)[on])
+        slope = inner + gram @ omega
+        for h in attracting:
+            if face[h] == 0 and not plus[h] <= omega[h] <= -minus[h]:
+                face[h] = 1 if omega[h] < plus[h] else -1
+                break
+            if face[h] * slope[h] < 0.0:
+                face[h] = 0
+                break
+        else:
+            return True
+    return False
 
 
 def _faces(normals: np.ndarray) -> list[np.ndarray] | None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import cached_property
 from math import lcm
 
 import numpy as np
 
 from harness.flow import undecided
 from harness.flow.compiled.field import Slides, cell_of, look, slides_of
-from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
+from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -25,7 +27,6 @@ from harness.problem.networks import preactivations
 # Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
 # some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
 PARALLEL = 1e-9
-ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
 NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
 SECOND_ORDER = 1e-9
@@ -58,22 +59,27 @@ class Gates:
         self.slides: list[Line] = []
         self.curved: list[Line] = []
         self.kinked = network.kinked
+        # whether the weights of a unit answer to nothing but its own and the margins
+        self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
         self._normals: dict[SampleUnit, tuple[Fraction, ...]] = {}
+        self._named: dict[tuple[tuple[int, Fraction], ...], int] = {}  # the lines that normals span
+        self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
+        self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
         if not self.kinked:
             return
         if network.depth == network.degree == 2 and not network.shared:
             self.conserved[list(self.hidden)] = _balances(instance)
-            self._sides = np.zeros((2, len(self.conserved), self.size))
-            self._sides[0, net.row[: net.ptr[1]], net.par[: net.ptr[1]]] = 1.0
-            self._sides[1, net.col[net.ptr[1] :], net.par[net.ptr[1] :]] = 1.0
         self._blocks = _blocks(network.patterns[0])
         self._inputs = {u: net.col[net.row == u] for u in self.hidden}
         self._outgoing = {u: net.par[(net.col == u) & (net.par >= 0)] for u in self.hidden}
         self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
         for e in range(int(net.ptr[0]), int(net.ptr[1])):
             self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += self.cell.x[:, net.col[e]]
-        self._lengths = np.abs(self.float_normals).max(axis=2)
+        self.lengths = np.abs(self.float_normals).max(axis=2)
+        # the parameters of the first layer, (units, d), -1 where there is none; None where some are shared
+        own = net.par[int(net.ptr[0]) : int(net.ptr[1])]
+        self._alone = np.array(network.patterns[0]) if len(set(own)) == len(own) and own.min(initial=0) >= 0 else None
 
     @property
     def gates(self) -> np.ndarray:
@@ -101,6 +107,15 @@ class Gates:
                     out[k] += value
             self._normals[key] = tuple(out)
         return self._normals[key]
+
+    def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
+        """As of `gather`, of a pair of the first hidden layer."""
+        if pair not in self._lines:
+            normal = self.normal(*pair)
+            scale = next((v for v in normal if v), None)
+            direction = tuple((k, v / scale) for k, v in enumerate(normal) if v) if scale else ()
+            self._lines[pair] = (self._named.setdefault(direction, len(self._named)), scale) if scale else None
+        return self._lines[pair]
 
     def curved_normal(self, pair: SampleUnit, theta: np.ndarray) -> np.ndarray:
         """The gradient (N,) of the pre-activation of a deeper unit at theta."""
@@ -212,10 +227,15 @@ class Gates:
         drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        unanswered: set[int] = set()
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
-            if self._dead(unit, theta, pre) or self._below_what_is_off(unit) or self._unheard(unit):
+            hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
+            if (self._dead(unit, theta, pre) and not hears) or self._below_what_is_off(unit) or self._unheard(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
+            elif hears:
+                # what it hears moves to first order, whatever its gates are
+                unanswered.add(unit)
             elif not rates.any():
                 raise Undecided(undecided.UNANSWERED)
             elif self.instance.network.depth > 2:
@@ -224,7 +244,7 @@ class Gates:
                 raise Undecided(undecided.UNANSWERED_BESIDE)
             else:
                 drive, base, terms = self._second_order(unit, p, pre, base)
-        lines = gather([pair for pair in pairs if pair[1] in self.first], self.normal)
+        lines = gather([pair for pair in pairs if pair[1] in self.first], self._line)
         normals = [self._direction(line) for line in lines]
         for pair in pairs:
             if pair[1] not in self.first:
@@ -234,7 +254,7 @@ class Gates:
         if len(lines) > 1 and not all(line.flat for line in lines):
             departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
             self._enter_face(theta, lines, departure.sides)
-            jumps = np.ones(len(lines))
+            jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
         else:
             plus, minus = _factors(lines, drive * self.cell.jump)
             departure = depart(np.array(normals), base, terms, plus, minus)
@@ -408,14 +428,25 @@ class Gates:
 
     def independent_slides(self) -> list[SampleUnit]:
         """One pair of every flat slide whose normal does not depend on those of earlier ones."""
-        chosen: list[SampleUnit] = []
-        rows = np.zeros((0, self.size))
-        for line, pair in zip(self.slides, self.flat_representatives(), strict=True):
-            wider = np.vstack([rows, self._direction(line)])
-            if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
-                rows = wider
-                chosen.append(pair)
-        return chosen
+        blocks: dict[int, list[Line]] = {}
+        for line in self.slides:
+            # units that share no weights have no part of their normals in common
+            blocks.setdefault(self._blocks[line.members[0][1] - self.first.start], []).append(line)
+        chosen = {pair for lines in blocks.values() for pair in self._independent(lines)}
+        return [pair for pair in self.flat_representatives() if pair in chosen]
+
+    def _independent(self, lines: list[Line]) -> list[SampleUnit]:
+        """Those of one block."""
+        pairs = tuple(line.members[0][:2] for line in lines)
+        if pairs not in self._ranked:
+            rows, chosen = np.zeros((0, self.size)), list[SampleUnit]()
+            for line, pair in zip(lines, pairs, strict=True):
+                wider = np.vstack([rows, self._direction(line)])
+                if len(wider) == 1 or np.linalg.matrix_rank(wider, tol=PARALLEL * np.abs(wider).max()) == len(wider):
+                    rows = wider
+                    chosen.append(pair)
+            self._ranked[pairs] = chosen
+        return self._ranked[pairs]
 
     def compiled_slides(self) -> Slides:
         """The slides in the form that the integrator takes, flat ones first, with unit normals."""
@@ -450,7 +481,7 @@ class Gates:
         """One pair of every curved slide."""
         return [line.members[0][:2] for line in self.curved]
 
-    def balance(self, basis: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    def balance(self, subspace: Subspace, constant: np.ndarray) -> np.ndarray:
         """v^2 - ||w||^2 at the start of every unit that is to be put back on it, NaN for others, (units,).
 
         These are the units whose w and v can change in length alone: V, c + the span of the basis, mixes neither with
@@ -458,17 +489,31 @@ class Gates:
         """
         if np.isnan(self.conserved).all():
             return self.conserved.copy()
-        support = (basis != 0.0).astype(float)
-        within, total = self._sides @ support, support.sum(axis=0)
-        mixed = ((within > 0.0) & (within < total)).any(axis=(0, 2))
-        return np.where(mixed | (self._sides @ np.abs(constant) > 0.0).any(axis=0), np.nan, self.conserved)
+        net, units = self.net, len(self.conserved)
+        held = np.zeros(units, dtype=bool)
+        for ends, entries in ((net.row, slice(0, net.ptr[1])), (net.col, slice(net.ptr[1], None))):
+            held |= np.bincount(ends[entries], np.abs(constant)[net.par[entries]], units) > 0.0
+        if subspace.shown is not None:
+            support = (subspace.basis != 0.0).astype(float)
+            within, total = self._sides @ support, support.sum(axis=0)
+            held |= ((within > 0.0) & (within < total)).any(axis=(0, 2))
+        return np.where(held, np.nan, self.conserved)
 
-    def watch(self, basis: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _sides(self) -> np.ndarray:
+        """Which parameters lead into a unit, and which out of it, (2, units, N), at depth 2."""
+        net = self.net
+        sides = np.zeros((2, len(self.conserved), self.size))
+        sides[0, net.row[: net.ptr[1]], net.par[: net.ptr[1]]] = 1.0
+        sides[1, net.col[net.ptr[1] :], net.par[net.ptr[1] :]] = 1.0
+        return sides
+
+    def watch(self, subspace: Subspace) -> np.ndarray:
         """+1 / -1 where a pre-activation can move and must keep its side, (n, units) int8."""
         out = np.zeros(self.gates.shape, dtype=np.int8)
         if not self.kinked:
             return out
-        moves = np.abs(self.float_normals @ basis).max(axis=2, initial=0.0) > PARALLEL * self._lengths
+        moves = self._speeds(subspace) > PARALLEL * self.lengths
         sides = self.sides()
         first = slice(self.first.start, self.first.stop)
         out[:, first] = np.where(moves, sides[:, first], 0)
@@ -480,24 +525,14 @@ class Gates:
             out[pair] = 0
         return out
 
-    def resting(self, theta: np.ndarray, watch: np.ndarray) -> bool:
-        """Whether an unwatched pair lies on its kink although its gate would now make a difference.
-
-        Kinks below units that were off matter again when these switch on; which way they go is not known to first
-        order.
-        """
-        if self.instance.network.depth == 2 or not self.kinked:
-            return False
-        now = look(self.cell, theta)
-        first = slice(self.first.start, self.first.stop)
-        pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
-        for i, u in self.sliding_pairs():
-            if u in self.first:
-                unwatched[i, u - self.first.start] = False
-        sizes = np.empty(self.gates.shape[1])
-        unit_sizes(self.net, theta, sizes)
-        on_kink = np.abs(pre) <= ON_KINK * sizes[first] * self._lengths
-        return bool(np.any(unwatched & on_kink & (self._lengths > 0) & (delta != 0.0)))
+    def _speeds(self, subspace: Subspace) -> np.ndarray:
+        """The largest part of the normals of the first layer along a column of the basis, (n, units of it)."""
+        if subspace.shown is not None:
+            return np.abs(self.float_normals @ subspace.basis).max(axis=2, initial=0.0)
+        if self._alone is None:
+            return np.abs(self.float_normals[:, :, subspace.pivots]).max(axis=2, initial=0.0)
+        moving = np.append(~subspace.constant, False)[self._alone]
+        return (np.abs(self.cell.x)[:, None, :] * moving).max(axis=2, initial=0.0)
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

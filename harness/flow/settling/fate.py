@@ -12,47 +12,23 @@ from functools import cache
 from itertools import product
 
 import numpy as np
-from scipy.optimize import linprog
 
 from harness.flow.compiled.field import look
-from harness.flow.compiled.kernel import evaluate
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.settling.lasting import Lasting, lasting
-from harness.problem.places import Kink
+from harness.flow.settling.polytope import ACTIVE, LEVEL, NO_DIRECTION, Multipliers, pair_of
 from harness.problem.points import Point
 
 NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
 NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
 FURTHER = 3.0  # units of log-norm
-SAME = 1e-9  # relative: two polishes of one limit differ by less
 FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
-NO_DIRECTION = 1e-9  # of the largest: singular values below it are rounding
-LEVEL = 1e-9  # of a unit vector along a segment of multipliers: entries that are zero but for rounding
-ACTIVE = 1e-9  # of a margin of 1: as exact as the polish
-INDEPENDENT = 1e-7  # of unit columns: nearer to dependent ones the multipliers are less exact than they differ
-SPREAD = 1e-9  # of the largest multiplier: ends that differ by less are one
 MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
-
-
-class Ends:
-    """The ends of the multipliers of the last limit, remembered: a flow that waits is asked again and again."""
-
-    def __init__(self) -> None:
-        self._limit = np.zeros(0)
-        self._ends = np.zeros((0, 0))
-
-    def of(self, gates: Gates, settled: Point) -> np.ndarray:
-        """As of _ends_of_multipliers."""
-        limit = gates.instance.network.flat(settled.theta)
-        if limit.shape != self._limit.shape or np.abs(limit - self._limit).max() > SAME * np.abs(limit).max():
-            self._limit, self._ends = limit, _ends_of_multipliers(gates, settled)
-        return self._ends
 
 
 def fate(
@@ -62,7 +38,7 @@ def fate(
     booked: float,
     settled: Point,
     units: list[int],
-    ends_of: Ends,
+    multipliers: Multipliers,
 ) -> tuple[Fate, tuple[Lasting, ...]]:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
@@ -84,7 +60,7 @@ def fate(
     for group in _together(gates, units):
         if len(group) == 1 and decouples:
             if ends is None:
-                ends = ends_of.of(gates, settled)
+                ends = multipliers.ends(gates, settled)
                 ends = ends if known else np.vstack([ends, now])
             found.append(_of_unit(gates, subspace, theta, booked, group[0], distance, ends))
         elif gates.instance.network.depth > 2 or gates.kinked:
@@ -92,13 +68,22 @@ def fate(
             most = settled.multipliers if known else np.maximum(settled.multipliers, now)
             beside = beside or Beside(gates, theta, units, settled, most, known)
             found.append(beside.fate(group))
-        if found and found[-1] == "unknown" and len(group) == 1 and two_layers and not network.shared:
-            every = np.vstack([ends_of.of(gates, settled), now])
-            heard = (every > LEVEL * settled.multipliers.max()).any(axis=0)
+        if found and found[-1] == "unknown" and len(group) == 1 and gates.kinked and not network.shared:
+            heard = settled.margins <= 1.0 + ACTIVE
+            if two_layers:
+                every = np.vstack([multipliers.ends(gates, settled), now])
+                heard = (every > LEVEL * settled.multipliers.max()).any(axis=0)
             last = lasting(gates, theta, network.flat(settled.theta), heard, group[0])
             if last:
                 lasts.append(last)
                 found.pop()
+        if found and found[-1] == "unknown" and len(group) == 1 and gates.kinked:
+            beside = beside or Beside(gates, theta, units, settled, settled.multipliers, known)
+            corners = multipliers.corners(gates, settled)
+            if not known and len(corners):
+                corners = np.vstack([corners, now])
+            if beside.dies_standing(group[0], corners, _room(distance)):
+                found[-1] = "dies"
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies", tuple(lasts)
 
 
@@ -136,7 +121,7 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     """
     zero = np.zeros(gates.gates.shape, dtype=bool)
     for kink in settled.kinks:
-        zero[_pair(gates, kink)] = True
+        zero[pair_of(gates, kink)] = True
     zero &= (watch != 0) & (settled.multipliers > 0.0)[:, None]
     zero[:, units] = False
     if not zero.any():
@@ -150,11 +135,6 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
         if watch[i, u] * (pre[i, u] + FURTHER * speed) < 0.0:
             return True
     return False
-
-
-def _pair(gates: Gates, kink: Kink) -> SampleUnit:
-    """The sample and the unit of a kink, as the flow counts them."""
-    return kink.place.sample, int(gates.net.uptr[kink.place.layer + 1]) + kink.place.neuron
 
 
 def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -> list[int]:
@@ -185,10 +165,15 @@ def _of_the_living(theta: np.ndarray, limit: np.ndarray) -> float:
     return float(np.sqrt(gap @ gap))
 
 
+def _room(distance: float) -> float:
+    """How far from a small neuron, relative to it, those lie that have to end as it does."""
+    return min(max(AROUND * distance, NEAREST), FARTHEST)
+
+
 def _of_unit(
     gates: Gates, subspace: Subspace, theta: np.ndarray, booked: float, unit: int, distance: float, ends: np.ndarray
 ) -> Fate:
-    """That of a unit of depth 2, alone with its weights; ends as of _ends_of_multipliers."""
+    """That of a unit of depth 2, alone with its weights; ends as of Multipliers.ends."""
     net, instance = gates.net, gates.instance
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
     if len(outgoing) != 1 or len(set(net.par[incoming])) < len(incoming):
@@ -207,8 +192,7 @@ def _of_unit(
     mu, own = mu_of[0], theta[parameters]
     balance = float(gates.conserved[unit]) * np.exp(-2.0 * booked)
     own = _balanced(own[None], balance)[0] if np.isfinite(balance) else own
-    room = min(max(AROUND * distance, NEAREST), FARTHEST)
-    near = _around(subspace.basis[parameters], x[state == 2], own, balance, room)
+    near = _around(subspace.at(parameters), x[state == 2], own, balance, _room(distance))
     # the flow knows its kinks better than its weights: neighbours in other cells are none
     near = [own, *(w for w in near if _in_cell(x, w[:-1], state))]
     return of_rates([rate_of(x, mu, w[:-1].copy(), w[-1], state, gates.below) for w in near])
@@ -268,70 +252,3 @@ def _balanced(weights: np.ndarray, balance: float) -> np.ndarray:
 def _directions(dimension: int) -> np.ndarray:
     """The same for every neuron, (NEIGHBOURS, dimension)."""
     return np.random.default_rng(dimension).standard_normal((NEIGHBOURS, dimension))
-
-
-def _ends_of_multipliers(gates: Gates, settled: Point) -> np.ndarray:
-    """The multipliers of the limit, (1, n); where they are not unique, those at the ends of every sample's range.
-
-    theta = sum_i lambda_i grad_i + sum_r nu_r move_r over the active samples and their kinks, 0 <= nu_r <= lambda_i.
-    """
-    active = np.flatnonzero(settled.margins <= 1.0 + ACTIVE)
-    limit = gates.instance.network.flat(settled.theta)
-    gradients, owners, moves = _generators(gates, settled, limit, active)
-    columns = np.vstack([gradients, *moves])
-    lengths = np.linalg.norm(columns, axis=1)
-    if lengths.all() and np.linalg.matrix_rank(columns / lengths[:, None], tol=INDEPENDENT) == len(columns):
-        return settled.multipliers[None]
-    count, kinks = len(active), len(moves)
-    below = np.zeros((kinks, count + kinks))
-    below[np.arange(kinks), count + np.arange(kinks)] = 1.0
-    below[np.arange(kinks), owners] = -1.0
-    found = ends_of_segment(columns, below, limit)
-    if found is None:
-        found = []
-        for k, sign in product(range(count), (1.0, -1.0)):
-            cost = np.zeros(count + kinks)
-            cost[k] = sign
-            end = linprog(cost, below if kinks else None, np.zeros(kinks) if kinks else None, columns.T, limit)
-            found += [end.x] if end.success else []
-    ends = np.zeros((1 + len(found), len(settled.margins)))
-    ends[0] = settled.multipliers
-    ends[1:, active] = [end[:count] for end in found] if found else np.zeros((0, count))
-    return ends if np.ptp(ends, axis=0).max() > SPREAD * settled.multipliers.max() else ends[:1]
-
-
-def ends_of_segment(columns: np.ndarray, below: np.ndarray, limit: np.ndarray) -> list[np.ndarray] | None:
-    """The two ends of {z >= 0 : z columns = limit, below z <= 0} where it is a segment; None where it is not.
-
-    columns (k, N), below (b, k), limit (N,).
-    """
-    lengths = np.linalg.norm(columns, axis=1)
-    if not lengths.all():
-        return None
-    left, values, right = np.linalg.svd((columns / lengths[:, None]).T)
-    rank = int(np.sum(values > NO_DIRECTION * values[0]))
-    if rank != len(columns) - 1:
-        return None
-    one = (right[:rank].T @ ((left[:, :rank].T @ limit) / values[:rank])) / lengths
-    along = right[rank] / lengths
-    along /= np.linalg.norm(along)
-    rest, slope = np.append(one, -below @ one), np.append(along, -below @ along)
-    # what does not change along the segment is rounding, and on its bound its ratio would be anything
-    rising, falling = slope > LEVEL, slope < -LEVEL
-    first = np.max(-rest[rising] / slope[rising], initial=-np.inf)
-    last = np.min(-rest[falling] / slope[falling], initial=np.inf)
-    return [one + first * along, one + last * along] if -np.inf < first <= last < np.inf else None
-
-
-def _generators(
-    gates: Gates, settled: Point, limit: np.ndarray, active: np.ndarray
-) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
-    """Gradients of the active margins with all kinks off; of each kink its sample's place, and what it adds if on."""
-    opened = gates.gates.copy()
-    pairs = [_pair(gates, kink) for kink in settled.kinks]
-    for pair in pairs:
-        opened[pair] = gates.below
-    _, grad, _, delta = evaluate(gates.net, limit, gates.cell.x, gates.cell.seeds, opened)
-    heard = [(i, u) for i, u in pairs if i in active and delta[i, u]]
-    moves = [gates.cell.jump * delta[i, u] * gates.float_normals[i, u - gates.first.start] for i, u in heard]
-    return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves

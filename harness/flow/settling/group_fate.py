@@ -17,12 +17,13 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import expm
 
-from harness.flow.compiled.kernel import Wiring, entries_of
+from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.gates import Gates
+from harness.flow.settling.polytope import gates_of
+from harness.flow.settling.standing import EVEN, dies_standing
 from harness.problem.points import Point
 
 Fate = Literal["dies", "wakes", "unknown"]
-EVEN = 1e-6  # a rate as near to 1 is not told from it
 MOST_PAIRS = 12  # of a point and a unit, whose gate choices are listed
 _STEP = 0.02  # of the time in which it can grow by a factor e
 _STEPS = 6000
@@ -64,7 +65,7 @@ class Beside:
         limit = gates.instance.network.flat(settled.theta)
         self.gates, self.theta, self.dying, self.multipliers, self.known = gates, theta, dying, multipliers, known
         self.heard = [int(i) for i in np.flatnonzero(multipliers > 0.0)]
-        self.h, self.b = _seen(gates, limit, _of_limit(gates, settled), signed=True)
+        self.h, self.b = _seen(gates, limit, gates_of(gates, settled), signed=True)
         # everything small at its present size, with its gates on
         scale = np.linalg.norm(limit) / np.linalg.norm(np.where(limit != 0.0, theta, 0.0))
         present = np.abs(np.where(limit != 0.0, limit, scale * theta))
@@ -74,22 +75,19 @@ class Beside:
 
     def fate(self, group: list[int]) -> Fate:
         """That of hidden units that are zero in the limit, all that share weights with each other."""
-        net, kinked = self.gates.net, self.gates.kinked
-        own, small = members(group, self.h.shape[1]), members(self.dying, self.h.shape[1])
-        trained = net.par >= 0
-        below, above = (members(net.par[own[ends] & trained], len(self.theta)) for ends in (net.row, net.col))
-        if np.any((below | above)[net.par[trained & ~small[net.row] & ~small[net.col]]]):
+        kinked = self.gates.kinked
+        parameters = self._parameters(group)
+        if parameters is None:
             return "unknown"
-        below, above = np.flatnonzero(below), np.flatnonzero(above)
+        below, above = parameters
         pairs = [(i, u) for u in group for i in self.heard]
         if len({(self.gates.rows[i][0], u) for i, u in pairs}) > MOST_PAIRS:
             return "unknown"
-        own_h, own_b = _gathered(net, self.h, self.b, pairs, below, above)
-        small_h, small_b = _gathered(net, self.small_h, self.small_b, pairs, below, above)
+        own_h, own_b = self._gathered(self.h, self.b, pairs, below, above)
+        small_h, small_b = self._gathered(self.small_h, self.small_b, pairs, below, above)
         weights = self.multipliers[[i for i, _ in pairs]]
-        sizes = [np.sqrt((part * part).sum(axis=1)) for part in (own_h, own_b, small_h, small_b)]
-        slack = float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
-        if float(weights @ (sizes[0] * sizes[1])) + slack < 1.0 - EVEN:
+        slack = _slack(weights, own_h, own_b, small_h, small_b)
+        if float(weights @ (np.linalg.norm(own_h, axis=1) * np.linalg.norm(own_b, axis=1))) + slack < 1.0 - EVEN:
             return "dies"
         own_h, matrices = self._by_gate(pairs, own_h, weights[:, None, None] * own_b[:, :, None] * own_h[:, None, :])
         sides = (self.gates.below, 1.0) if kinked else (1.0,)
@@ -104,6 +102,32 @@ class Beside:
             return "unknown"
         return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above], self.gates.below)])
 
+    def dies_standing(self, unit: int, corners: np.ndarray, room: float) -> bool:
+        """Whether a unit dies with the gates that it has, the multipliers being anywhere between corners (c, n)."""
+        parameters = self._parameters([unit])
+        if parameters is None or not len(corners):
+            return False
+        below, above = parameters
+        pairs = [(i, unit) for i in range(len(self.h))]
+        h, b = self._gathered(self.h, self.b, pairs, below, above)
+        small = self._gathered(self.small_h, self.small_b, pairs, below, above)
+        slack = _slack(corners.max(axis=0), h, b, *small)
+        samples = np.array([sample for sample, _ in self.gates.rows])
+        first = np.flatnonzero(np.append(True, samples[1:] != samples[:-1]))
+        betas = np.add.reduceat(corners[:, :, None] * b, first, axis=1)
+        w, v, state = self.theta[below], self.theta[above], self.gates.state(unit)
+        return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack)
+
+    def _parameters(self, group: list[int]) -> tuple[np.ndarray, np.ndarray] | None:
+        """The parameters into and out of the units; None where others that are not small share them."""
+        net = self.gates.net
+        own, small = members(group, self.h.shape[1]), members(self.dying, self.h.shape[1])
+        trained = net.par >= 0
+        below, above = (members(net.par[own[ends] & trained], len(self.theta)) for ends in (net.row, net.col))
+        if np.any((below | above)[net.par[trained & ~small[net.row] & ~small[net.col]]]):
+            return None
+        return np.flatnonzero(below), np.flatnonzero(above)
+
     def _by_gate(
         self, pairs: list[tuple[int, int]], h: np.ndarray, matrices: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -114,28 +138,24 @@ class Beside:
         np.add.at(total, [first.index(gate[self.gates.rows[i][0], u]) for i, u in pairs], matrices)
         return h[first], total
 
+    def _gathered(
+        self, h: np.ndarray, b: np.ndarray, pairs: list[tuple[int, int]], below: np.ndarray, above: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Of every pair (sample, unit) what its input is in the weights below, and how q answers to those above."""
+        net = self.gates.net
+        gathered_h, gathered_b = np.zeros((len(pairs), len(below))), np.zeros((len(pairs), len(above)))
+        for r, (i, u) in enumerate(pairs):
+            for e in np.flatnonzero((net.row == u) & (net.par >= 0)):
+                gathered_h[r, np.searchsorted(below, net.par[e])] += h[i, net.col[e]]
+            for e in np.flatnonzero((net.col == u) & (net.par >= 0)):
+                gathered_b[r, np.searchsorted(above, net.par[e])] += b[i, net.row[e]]
+        return gathered_h, gathered_b
 
-def _gathered(
-    net: Wiring, h: np.ndarray, b: np.ndarray, pairs: list[tuple[int, int]], below: np.ndarray, above: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of every pair (sample, unit) what its input is in the weights below, and how q answers to those above."""
-    gathered_h, gathered_b = np.zeros((len(pairs), len(below))), np.zeros((len(pairs), len(above)))
-    for r, (i, u) in enumerate(pairs):
-        for e in np.flatnonzero((net.row == u) & (net.par >= 0)):
-            gathered_h[r, np.searchsorted(below, net.par[e])] += h[i, net.col[e]]
-        for e in np.flatnonzero((net.col == u) & (net.par >= 0)):
-            gathered_b[r, np.searchsorted(above, net.par[e])] += b[i, net.row[e]]
-    return gathered_h, gathered_b
 
-
-def _of_limit(gates: Gates, settled: Point) -> np.ndarray:
-    """The gates (n, units) of the limit; on its kinks those of the flow."""
-    out = gates.gates.copy()
-    for layer, signs in enumerate(settled.signs, start=1):
-        units = slice(int(gates.net.uptr[layer]), int(gates.net.uptr[layer + 1]))
-        if gates.kinked:
-            out[:, units] = np.where(signs > 0, 1.0, np.where(signs < 0, gates.below, out[:, units]))
-    return out
+def _slack(weights: np.ndarray, h: np.ndarray, b: np.ndarray, small_h: np.ndarray, small_b: np.ndarray) -> float:
+    """A bound on what the other small units add to A."""
+    sizes = [np.sqrt((part * part).sum(axis=1)) for part in (h, b, small_h, small_b)]
+    return float(weights @ (sizes[2] * (sizes[1] + sizes[3]) + sizes[3] * sizes[0]))
 
 
 def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -35,10 +35,11 @@ class Rows(NamedTuple):
 
 
 @compiled
-def rows_of(cell, size, count):
-    """Room for so many rows of the KKT system of a cell, with its gates as they are now."""
+def rows_of(cell, size, count, wide):
+    """Room for so many rows of the KKT system of a cell, with its gates as they are now; no Hessian where `wide`."""
     at = columns_of(cell.net, cell.x, cell.gates)
-    by_column, second = np.empty((size, at.h.shape[1])), np.empty((size, size))
+    square = 0 if wide else size
+    by_column, second = np.empty((size, at.h.shape[1])), np.empty((square, square))
     return Rows(np.empty(count), np.empty((count, size)), by_column, second, at)
 
 

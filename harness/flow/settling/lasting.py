@@ -1,8 +1,8 @@
 """A small neuron that lasts: in the end it feels what a neuron of the limit feels, and keeps its part of it for ever.
 
-At depth 2 a neuron whose gates are those of a live one on all samples that count is moved by what moves that one: once
-it is a multiple of it, it stays the same multiple.  The limit has both, on a face of KKT points of one value.  However
-small, it is alive there, and no dead neuron.
+A neuron whose gates are those of a live one of its layer on all samples that count, and that hears and feeds what that
+one does, is moved by what moves it: once it is a multiple of it, it stays the same multiple.  The limit has both, on a
+face of KKT points of one value.  However small, it is alive there, and no dead neuron.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.flow.kinks.gates import Gates
+from harness.flow.undecided import UNKNOWN_RESIDUAL, Undecided
 from harness.problem.kkt import kkt
 from harness.problem.points import Point
 
@@ -34,9 +35,9 @@ def lasting(gates: Gates, theta: np.ndarray, limit: np.ndarray, heard: np.ndarra
     """
     state = gates.state(unit)
     own = _weights(gates, unit)
-    for like in gates.first:
+    for like in gates.hidden:
         other = _weights(gates, like)
-        if like == unit or not limit[other].any() or len(own) != len(other):
+        if like == unit or gates.layer(like) != gates.layer(unit) or not limit[other].any() or len(own) != len(other):
             continue
         if not np.array_equal(_ends(gates, unit), _ends(gates, like)):
             continue
@@ -54,18 +55,23 @@ def revived(gates: Gates, settled: Point, lasts: tuple[Lasting, ...]) -> Point:
         return settled
     instance = gates.instance
     flat = instance.network.flat(settled.theta).copy()
-    (signs,) = (sign.copy() for sign in settled.signs)
+    signs = tuple(sign.copy() for sign in settled.signs)
     for one in lasts:
         own, other = _weights(gates, one.unit), _weights(gates, one.like)
         # together they add to every margin what the live one did alone
         flat[own], flat[other] = one.share * flat[other], np.sqrt(1.0 - one.share**2) * flat[other]
-        signs[:, one.unit - gates.first.start] = signs[:, one.like - gates.first.start]
+        layer = gates.layer(one.unit)
+        start = int(gates.net.uptr[layer])
+        signs[layer - 1][:, one.unit - start] = signs[layer - 1][:, one.like - start]
     theta = tuple(instance.network.split(flat))
-    found = kkt(instance.network, instance.problem.inputs, instance.problem.seeds, theta, (signs,))
+    try:
+        found = kkt(instance.network, instance.problem.inputs, instance.problem.seeds, theta, signs)
+    except ValueError as why:
+        raise Undecided(UNKNOWN_RESIDUAL.format(why)) from None
     return replace(
         settled,
         theta=theta,
-        signs=(signs,),
+        signs=signs,
         multipliers=found.multipliers,
         residual=found.residual,
         kinks=found.kinks,

@@ -11,6 +11,8 @@ import numpy as np
 
 from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.kernel import dot, lu_factor, lu_solve
+from harness.flow.settling.by_unit import step_by_unit, system_by_unit
+from harness.flow.settling.directions import at_coordinates, coordinates
 from harness.flow.settling.lagrangian import evaluate_rows, lagrangian_hessian
 
 EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
@@ -19,15 +21,23 @@ EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
 SOLVED_AT = 1e-10
 LAST_TRY = 1e-12  # the same: a step refused here is refused by rounding, and a larger damping will not do
 DAMPING, DAMPED_AT_LEAST, MORE_DAMPING = 1e-13, 1e-10, 30.0  # the least; the least after a refusal; its growth
+# By how much a step may raise the residual in a wide network.  Where many neurons nearly die the way down is narrow and
+# bent, (1 - |g|) times the size of each being zero: along it damped steps take hundreds, and a step across it one.
+RISE = 100.0
 NEGATIVE = 1e-10  # of the largest multiplier, as exact as the residual: one below minus this leaves the active set
 VIOLATED = 1e-9  # of a margin of 1: an inactive sample below it joins
 JOINING = 1e-3  # of the largest first multiplier: with it, at least, a sample joins
 
 
 @compiled
-def _system(cell, theta, basis, curved, active, lam, work):
-    """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity."""
-    q, grad = work.q, work.grad
+def _system(cell, theta, directions, curved, active, lam, work):
+    """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity.
+
+    Of wide directions as of `system_by_unit`.
+    """
+    if directions.wide:
+        return system_by_unit(cell, theta, directions, active, lam, work)
+    q, grad, basis = work.q, work.grad, directions.basis
     size, r = basis.shape
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
@@ -71,12 +81,12 @@ def _damped_step(matrix, residual, damping):
 
 
 @part
-def _newton(cell, theta, basis, curved, active, lam, work):
+def _newton(cell, theta, directions, curved, active, lam, work):
     """Solve on a fixed active set in place; the final residual norm relative to ||theta||."""
-    r = basis.shape[1]
-    z = basis.T @ theta
-    theta[:] = basis @ z
-    residual, matrix = _system(cell, theta, basis, curved, active, lam, work)
+    z = coordinates(directions, theta)
+    r = z.shape[0]
+    theta[:] = at_coordinates(directions, z)
+    residual, matrix = _system(cell, theta, directions, curved, active, lam, work)
     error = np.sqrt(dot(residual, residual))
     stalled = 0
     for _ in range(40):
@@ -87,14 +97,18 @@ def _newton(cell, theta, basis, curved, active, lam, work):
             break
         damping = max(DAMPING, min(1.0, error * error / (scale * scale)))
         before = error
+        rise = RISE if directions.wide and error > SOLVED_AT * scale else 1.0
         for _ in range(8):
-            step = _damped_step(matrix, residual, damping)
+            if directions.wide:
+                step = step_by_unit(cell.net, directions, active, matrix, residual, damping)
+            else:
+                step = _damped_step(matrix, residual, damping)
             z_new = z + step[:r]
             lam_new = lam + np.where(active, step[r:], 0.0)
-            theta_new = basis @ z_new
-            residual_new, matrix_new = _system(cell, theta_new, basis, curved, active, lam_new, work)
+            theta_new = at_coordinates(directions, z_new)
+            residual_new, matrix_new = _system(cell, theta_new, directions, curved, active, lam_new, work)
             error_new = np.sqrt(dot(residual_new, residual_new))
-            if error_new < error:
+            if error_new < rise * error:
                 z, lam[:], theta[:] = z_new, lam_new, theta_new
                 residual, matrix, error = residual_new, matrix_new, error_new
                 break
@@ -108,7 +122,7 @@ def _newton(cell, theta, basis, curved, active, lam, work):
 
 
 @part
-def solve_kkt(cell, theta, basis, curved, active, lam, work):
+def solve_kkt(cell, theta, directions, curved, active, lam, work):
     """Newton with changes of the active set, in place; the residual, infinite when the set keeps changing."""
     q = work.q
     n = cell.x.shape[0]
@@ -121,7 +135,7 @@ def solve_kkt(cell, theta, basis, curved, active, lam, work):
         least = JOINING * first[:n].max() if attempt > 0 else -np.inf
         for i in range(n):
             lam[i] = max(first[i], least) if active[i] else 0.0
-        error = _newton(cell, theta, basis, curved, active, lam, work)
+        error = _newton(cell, theta, directions, curved, active, lam, work)
         if not error < SOLVED_AT:
             return error
         evaluate_rows(cell, theta, curved, work)

@@ -11,10 +11,11 @@ import numpy as np
 from harness.flow.compiled.compiling import compiled, part
 from harness.flow.compiled.field import softmax
 from harness.flow.compiled.kernel import dot, forward, margins
+from harness.flow.settling.directions import coordinates, keep_within, narrower, rows_within
 from harness.flow.settling.lagrangian import evaluate_rows, rows_of
 from harness.flow.settling.multipliers import first_multipliers
 from harness.flow.settling.newton import SOLVED_AT, solve_kkt
-from harness.flow.settling.removals import removals, without_units
+from harness.flow.settling.removals import removals, weights_of
 from harness.flow.settling.second_order import is_maximum
 
 SOLVED, FAILED, SADDLE = range(3)
@@ -24,15 +25,15 @@ LATE = 1e4  # min q from which that is tried
 
 
 @part
-def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
-    """Newton's method from theta within the part of the basis; the KKT residual against the whole basis.
+def _polish_within(cell, theta, directions, some, curved, p, late, lam, work):
+    """Newton's method from theta within some of the directions; the KKT residual against all of them.
 
     late: whether to try with the LEADING samples alone.
     """
     net = cell.net
     n = cell.x.shape[0]
     grad = work.grad
-    theta[:] = part @ (np.ascontiguousarray(part.T) @ theta)
+    keep_within(net, some, theta)
     evaluate_rows(cell, theta, curved, work)
     low = work.q[:n].min()
     if not low > 0.0:
@@ -41,7 +42,7 @@ def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
     active = np.ones(lam.shape[0], dtype=np.bool_)
     active[:n] = p > ACTIVE
     evaluate_rows(cell, theta, curved, work)
-    lam[:] = first_multipliers(np.ascontiguousarray(part.T) @ theta, grad @ part, active)
+    lam[:] = first_multipliers(coordinates(some, theta), rows_within(net, some, grad), active)
     first, near = active.copy(), theta.copy()
     error = np.inf
     for attempt in range(3 if late else 2):
@@ -54,31 +55,32 @@ def _polish_within(cell, theta, basis, part, curved, p, late, lam, work):
             lam[n:] = 0.0
             lam[:n] = np.where(active[:n], p, 0.0) * dot(near, near) / net.degree
             theta[:] = near
-        error = solve_kkt(cell, theta, part, curved, active, lam, work)
+        error = solve_kkt(cell, theta, some, curved, active, lam, work)
         if error < SOLVED_AT:
             break
     if not error < SOLVED_AT:
         return error
     lam[:n] = np.maximum(lam[:n], 0.0)
-    rest = np.ascontiguousarray(basis.T) @ (theta - grad.T @ lam)
+    rest = theta - grad.T @ lam
+    keep_within(net, directions, rest)
     return max(error, np.sqrt(dot(rest, rest) / dot(theta, theta)))
 
 
 @compiled
-def polish(cell, theta, basis, curved, q, multipliers):
+def polish(cell, theta, directions, curved, q, multipliers):
     """From a direction of the flow to the KKT point it points at, in place.
 
-    theta (N,), a point of the flow, is scaled to min q = 1 and solved for; basis (N, r) orthonormal, the directions the
-    flow can take; curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here;
-    q, multipliers (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where
-    Newton's method fails, it is tried with one or a few of the small units removed; residual and second-order test are
-    those of the whole.
+    theta (N,), a point of the flow, is scaled to min q = 1 and solved for; directions: those that the flow can take;
+    curved (t, 2): the (sample, unit) pairs on whose curved kinks it slides, equality constraints here; q, multipliers
+    (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where Newton's method
+    fails, it is tried with one or a few of the small units removed; residual and second-order test are those of the
+    whole.
     Returns (code, residual relative to ||theta||).
     """
     net = cell.net
     n = cell.x.shape[0]
     count = n + curved.shape[0]
-    work = rows_of(cell, theta.shape[0], count)
+    work = rows_of(cell, theta.shape[0], count, directions.wide)
     p = np.empty(n)
     forward(net, theta, work.at)
     margins(cell.seeds, work.at, q)
@@ -89,15 +91,18 @@ def polish(cell, theta, basis, curved, q, multipliers):
     removed = removals(net, flow)
     code, error = FAILED, np.inf
     for trial in range(len(removed)):
-        part = basis
+        some = directions
         if trial > 0:
-            part = without_units(net, basis, removed[trial])
-            if part.shape[1] == 0:
+            gone = weights_of(net, removed[trial], theta.shape[0])
+            if not np.any(gone):
+                continue
+            some = narrower(net, directions, gone)
+            if not some.wide and some.basis.shape[1] == 0:
                 continue
         theta[:] = flow
-        error = _polish_within(cell, theta, basis, part, curved, p, late and trial == 0, lam, work)
+        error = _polish_within(cell, theta, directions, some, curved, p, late and trial == 0, lam, work)
         if error < SOLVED_AT:
-            maximum = is_maximum(cell, theta, basis, curved, lam, work)
+            maximum = is_maximum(cell, theta, directions, curved, lam, work)
             q[:] = work.q[:n]
             multipliers[:] = lam[:n]
             if maximum:

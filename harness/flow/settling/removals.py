@@ -40,14 +40,14 @@ def removals(net, theta):
     return out
 
 
-@part
-def without_units(net, basis, removed):
-    """The part of span(basis) in which the weights of the removed units are zero."""
-    small = np.zeros(basis.shape[0], dtype=np.bool_)
+@compiled
+def weights_of(net, units, size):
+    """The weights into and out of these units (units,) bool, as (N,) bool."""
+    out = np.zeros(size, dtype=np.bool_)
     for e in range(net.row.shape[0]):
-        if net.par[e] >= 0 and (removed[net.row[e]] or removed[net.col[e]]):
-            small[net.par[e]] = True
-    return where_zero(basis, small) if np.any(small) else np.zeros((basis.shape[0], 0))
+        if net.par[e] >= 0 and (units[net.row[e]] or units[net.col[e]]):
+            out[net.par[e]] = True
+    return out
 
 
 @compiled

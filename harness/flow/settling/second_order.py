@@ -10,6 +10,8 @@ import numpy as np
 
 from harness.flow.compiled.compiling import part
 from harness.flow.compiled.kernel import dot
+from harness.flow.settling.by_unit import curvature_by_unit
+from harness.flow.settling.directions import rows_within
 from harness.flow.settling.lagrangian import evaluate_rows, lagrangian_hessian
 
 FLAT = 1e-6  # largest curvature that is taken for zero: a symmetry's is zero only up to the error of the point
@@ -19,30 +21,20 @@ PUSHED = 10.0  # times the largest curvature: so far out of the way are directio
 
 
 @part
-def is_maximum(cell, theta, basis, curved, lam, work):
-    """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace inside the basis."""
-    size, r = basis.shape
+def is_maximum(cell, theta, directions, curved, lam, work):
+    """Whether the Lagrangian's Hessian - I has no eigenvalue above FLAT on the critical subspace of the directions."""
     n = cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
-    gb = work.grad @ basis
-    # orthonormalise the active gradients, then push them out of the way by a large positive shift
-    curvature = lagrangian_hessian(cell, curved, lam, basis, work)
-    span = np.zeros((lam.shape[0], r))
-    count = 0
-    top = lam[:n].max()
-    for i in range(lam.shape[0]):
-        if i >= n or lam[i] > POSITIVE * top:
-            v = gb[i].copy()
-            length = np.sqrt(dot(v, v))
-            for _ in range(2):
-                for j in range(count):
-                    v -= dot(v, span[j]) * span[j]
-            rest = np.sqrt(dot(v, v))
-            if rest > INDEPENDENT * length and rest > 0.0:
-                span[count] = v / rest
-                count += 1
+    tight = np.ones(lam.shape[0], dtype=np.bool_)
+    tight[:n] = lam[:n] > POSITIVE * lam[:n].max()
+    span = _orthonormal(rows_within(cell.net, directions, work.grad), tight)
+    if directions.wide:
+        return _positive_definite(curvature_by_unit(cell, directions, lam, span, FLAT, work))
+    count, r = span.shape
     if count == r:
         return True
+    # push the active gradients out of the way by a large positive shift
+    curvature = lagrangian_hessian(cell, curved, lam, directions.basis, work)
     projector = np.eye(r)
     for j in range(count):
         for a in range(r):
@@ -57,6 +49,25 @@ def is_maximum(cell, theta, basis, curved, lam, work):
             unit = 1.0 if a == b else 0.0
             reduced[a, b] = FLAT * unit + shift * (unit - projector[a, b]) - reduced[a, b]
     return _positive_definite(reduced)
+
+
+@part
+def _orthonormal(rows, chosen):
+    """Orthonormal rows that span those of the chosen ones."""
+    span = np.zeros(rows.shape)
+    count = 0
+    for i in range(rows.shape[0]):
+        if chosen[i]:
+            v = rows[i].copy()
+            length = np.sqrt(dot(v, v))
+            for _ in range(2):
+                for j in range(count):
+                    v -= dot(v, span[j]) * span[j]
+            rest = np.sqrt(dot(v, v))
+            if rest > INDEPENDENT * length and rest > 0.0:
+                span[count] = v / rest
+                count += 1
+    return span[:count].copy()
 
 
 @part

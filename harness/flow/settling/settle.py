@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.flow.compiled.kernel import evaluate
 from harness.flow.kinks.gates import Gates
-from harness.flow.undecided import Undecided
+from harness.flow.undecided import UNKNOWN_RESIDUAL, Undecided
 from harness.problem.instances import Instance
 from harness.problem.kkt import kkt
 from harness.problem.places import Kink
@@ -69,7 +69,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
         try:
             found = kkt(network, x, instance.problem.seeds, theta, signs)
         except ValueError as why:
-            raise Undecided(f"the KKT residual of the limit is not known: {why}") from None
+            raise Undecided(UNKNOWN_RESIDUAL.format(why)) from None
         multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
     value = 0.5 * float(scaled @ scaled)
     return Point(instance.problem, tuple(theta), value, margin, multipliers, residual, kinks, tuple(signs), doubt)

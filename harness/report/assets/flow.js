@@ -29,18 +29,27 @@
     shape.setAttribute("height", Math.abs(height));
   }
 
+  function weight(k, size) {
+    const style = size === 0 ? "none" : size > 0 ? "c0" : "c1 dashed";
+    document.querySelectorAll(`[data-weight="${k}"]`).forEach((line) => {
+      line.setAttribute("class", `weight ${style}`);
+      line.setAttribute("stroke-width", Math.max(frames.thin, frames.thick * Math.abs(size)));
+    });
+  }
+
   function show() {
     const t = Number(slider.value);
     const s = frames.log_norm[t];
     (frames.arrows ? frames.arrows[t] : []).forEach(([x, y], j) => arrow(j, x, y));
     (frames.bars ? frames.bars[t] : []).forEach((height, k) => bar(k, height));
+    (frames.weights ? frames.weights[t] : []).forEach((size, k) => weight(k, size));
     document.querySelectorAll(".cursor").forEach((line) => {
       const { low, high, start, end } = line.dataset;
       const x = Number(start) + ((s - low) / (high - low)) * (end - start);
       line.setAttribute("x1", x);
       line.setAttribute("x2", x);
     });
-    const margins = frames.margins[t].map((q, i) => `x${"₀₁₂₃₄₅₆₇₈₉"[i] || i}: ${q.toFixed(4)}`).join(", ");
+    const margins = frames.margins[t].map((q, i) => `${frames.names[i]}: ${q.toFixed(4)}`).join(", ");
     told.textContent = `log ‖θ‖ = ${s.toFixed(2)}; margins at norm 1: ${margins}`;
   }
 

@@ -1,0 +1,118 @@
+"""A small neuron whose gates stand for ever beside a limit, so that it is known to die.
+
+Beside the limit a small neuron z = (w, v) moves by z' = M z, M symmetric with A^T and A off its diagonal blocks, A =
+sum_r c_r beta_r h_r^T over its inputs h_r . w, c_r its gates, beta_r linear in the multipliers lambda.  Where it
+slides, h_r . w stays zero, and M is projected on that.  While the gates stand, z grows at most at the largest
+eigenvalue of M.
+
+They stand while some linear functionals of z are positive: on or off, the input on its side; for a slide, the speeds
+towards the kink on either side of it.  Let e be a unit vector and z = t (e + y), y orthogonal to e.  With m = e . M e,
+r = |M e - m e|, and s the largest eigenvalue of M across e,
+
+    |y|' <= r - (m - s) |y| + r |y|^2,
+
+so that |y| <= k is never left where r (1 + k^2) <= (m - s) k.  Both sides are convex in M, and M is affine in lambda:
+what holds at all corners of the polytope of multipliers holds wherever in it the weights of the samples are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+EVEN = 1e-6  # a rate as near to 1 is not told from it
+EXACT = 1e-9  # of the largest eigenvalue: what is zero by structure comes out smaller, the multipliers being as exact
+ALIKE = 1e-6  # eigenvalues nearer to the largest are not told from it
+ALONG = 1e-6  # of lengths: inputs that are nearly a combination of others
+FAINT = 1e-290  # weights below it have lost their digits
+ROOM = 0.9  # of the way from e to the first functional that vanishes
+
+
+def dies_standing(
+    h: np.ndarray,
+    betas: np.ndarray,
+    gates: np.ndarray,
+    w: np.ndarray,
+    v: np.ndarray,
+    below: float,
+    room: float,
+    slack: float = 0.0,
+) -> bool:
+    """Whether the neuron dies with its gates as they are, whatever the multipliers are in their polytope.
+
+    h (n, d): its inputs.  betas (c, n, k): how the margins answer to each, at every corner.  gates (n,): 1 on, 0 off, 2
+    sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
+    it, the neuron may be.  slack: what else may be added to A, at most.
+    """
+    scale = max(np.abs(w).max(), np.abs(v).max())
+    if scale < FAINT:
+        return False
+    felt = (betas != 0.0).any(axis=(0, 2)) & (h != 0.0).any(axis=1)
+    h, betas, gates = h[felt], betas[:, felt], gates[felt]
+    sliding = gates == 2
+    held = h[sliding]
+    lengths = np.linalg.norm(held, axis=1)
+    if np.linalg.matrix_rank(held / lengths[:, None], tol=ALONG) < len(held):
+        return False
+    onto = np.eye(len(w)) - np.linalg.pinv(held) @ held
+    slopes = np.where(gates == 1, 1.0, below)
+    pulls = np.einsum("n,cnk,nd->ckd", slopes, betas, h)
+    matrices = [_symmetric(pull @ onto) for pull in pulls]
+    values, vectors = np.linalg.eigh(np.mean(matrices, axis=0))
+    if max(float(np.linalg.eigvalsh(matrix)[-1]) for matrix in matrices) + slack >= 1.0 - EVEN:
+        return False
+    z = np.append(onto @ (w / scale), v / scale)
+    top = vectors[:, values > values[-1] - ALIKE]
+    e = top @ (top.T @ z)
+    size = float(np.linalg.norm(e))
+    if not size > 0.0:
+        return False
+    away = float(np.linalg.norm(z / size - e / size)) + room
+    e = e / size
+    reach = _reach(_functionals(h, betas, pulls, gates, below), e)
+    k = max(away, 0.5 * reach)
+    return k <= ROOM * reach and all(_keeps(matrix, e, k, slack) for matrix in matrices)
+
+
+def _symmetric(a: np.ndarray) -> np.ndarray:
+    rows, columns = a.shape
+    return np.block([[np.zeros((columns, columns)), a.T], [a, np.zeros((rows, rows))]])
+
+
+def _functionals(
+    h: np.ndarray, betas: np.ndarray, pulls: np.ndarray, gates: np.ndarray, below: float
+) -> list[np.ndarray]:
+    """What is positive while the gates stand, each (d + k,)."""
+    rows, columns = pulls.shape[1:]
+    found = [
+        np.append((1.0 if gate else -1.0) * x, np.zeros(rows)) for x, gate in zip(h, gates, strict=True) if gate != 2
+    ]
+    held, jumps = h[gates == 2], (1.0 - below) * betas[:, gates == 2]
+    if len(held):
+        inverse = np.linalg.inv(held @ held.T)
+        for pull, jump in zip(pulls, jumps, strict=True):
+            # omega, the factors of the normals that keep the input zero, lie between the jump across the kink and 0
+            omega = -inverse @ held @ pull.T
+            found += [np.append(np.zeros(columns), row) for row in (*-omega, *(omega - jump))]
+    return found
+
+
+def _reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
+    """The largest |y| up to which all of them are positive at e + y."""
+    found = []
+    for one in functionals:
+        own = float(one @ e)
+        across = float(np.linalg.norm(one - own * e))
+        found.append(own / across if across > 0.0 else np.copysign(np.inf, own))
+    return min(found, default=np.inf)
+
+
+def _keeps(matrix: np.ndarray, e: np.ndarray, k: float, slack: float) -> bool:
+    """Whether |y| <= k is not left."""
+    moved = matrix @ e
+    m = float(e @ moved)
+    r = float(np.linalg.norm(moved - m * e))
+    across = np.eye(len(e)) - np.outer(e, e)
+    s = float(np.linalg.eigvalsh(across @ matrix @ across)[-1])
+    return (r + slack) * (1.0 + k * k) <= (m - s - slack + EXACT) * k
