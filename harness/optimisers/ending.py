@@ -108,7 +108,10 @@ def _end(training: Training) -> tuple[Point | None, str]:
     moves = _moves(training)
     if len(moves.sizes) < DOUBLINGS:
         clock = -training.log_loss[-1]
-        return None, f"Separated, but {steps} log(1 / L), {clock:.3g}, has not doubled {DOUBLINGS} times."
+        return (
+            None,
+            f"Separated, but {steps} log(1 / L), {clock:.3g}, has not doubled {DOUBLINGS} times from row to row.",
+        )
     grown = (
         training.log_loss[np.searchsorted(training.step, training.steps / 2, side="right") - 1] - training.log_loss[-1]
     )
@@ -190,7 +193,11 @@ def _moves(training: Training) -> Moves:
         before = np.flatnonzero((clock <= target) & (clock > 0.0) & (training.margin > 0.0))
         if not len(before):
             break
-        found.append(_at(training, int(before[-1]), float(target)))
+        at = _at(training, int(before[-1]), float(target))
+        # rows so far apart that c more than doubled twice between them: nothing is seen of its way in between
+        if at[0] >= found[-1][0]:
+            break
+        found.append(at)
     ends = np.array([direction for _, direction, _ in found])
     sizes = np.linalg.norm(np.diff(ends, axis=0), axis=1).tolist()
     return Moves([c for c, *_ in found], ends, [log_norm for *_, log_norm in found], sizes, rate)

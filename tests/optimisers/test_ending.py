@@ -161,3 +161,17 @@ def test_the_path_is_as_the_flows() -> None:
     np.testing.assert_allclose(np.exp(path["log_norm"]), norms)
     np.testing.assert_allclose(path["direction"] * norms[:, None], training.theta)
     np.testing.assert_allclose(path["sigma"], 0.1 * np.arange(101), atol=1e-12)
+
+
+def test_rows_that_are_far_apart_show_no_rest() -> None:
+    """By long steps along grad log L the norm grows by a factor a step, and c by many doublings from row to row.
+
+    The direction stays where it is for a while, with a residual of 0.19, and leaves.
+    """
+    data = [(-3, -2, -2), (-2, 0, 2), (-2, 2, -3)]
+    start = [[0.59, -0.53, 0.54], [0.26]]
+    instance = Instance.of(fully_connected("linear", (3, 1)), "exponential", data, [1, -1, 1], start)
+    (training,) = train([instance], GradientDescent(Steps(0.1), normalised=True), steps=1500)
+    limit = settle(training)
+    assert limit.status == "undecided"
+    assert "has not doubled" in limit.reason
