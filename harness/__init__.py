@@ -4,9 +4,8 @@
 neither a compiler nor a solver.
 """
 
-from typing import TYPE_CHECKING
-
-from harness.problem.later import at_first_use
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.claims.judge import judge
@@ -35,20 +34,24 @@ __all__ = [
     "register",
 ]
 
-__getattr__ = at_first_use(
-    __name__,
-    {
-        "Claim": "harness.claims.table",
-        "FieldError": "harness.problem.fields",
-        "Instance": "harness.problem.instances",
-        "Limit": "harness.problem.limits",
-        "Network": "harness.problem.networks",
-        "Point": "harness.problem.points",
-        "Problem": "harness.problem.problems",
-        "Verdicts": "harness.oracles",
-        "decide": "harness.oracles",
-        "drive": "harness.flow",
-        "judge": "harness.claims.judge",
-        "register": "harness.claims.table",
-    },
-)
+_HOME = {
+    "Claim": "harness.claims.table",
+    "FieldError": "harness.problem.fields",
+    "Instance": "harness.problem.instances",
+    "Limit": "harness.problem.limits",
+    "Network": "harness.problem.networks",
+    "Point": "harness.problem.points",
+    "Problem": "harness.problem.problems",
+    "Verdicts": "harness.oracles",
+    "decide": "harness.oracles",
+    "drive": "harness.flow",
+    "judge": "harness.claims.judge",
+    "register": "harness.claims.table",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Not harness.problem.later: a project that has the plugin and no claims loads nothing of ours but this."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -202,7 +202,8 @@ def _setup(options: argparse.Namespace) -> Setup | None:
                 raise FieldError(name.replace("_", "-"), "only with --optimiser")
         return None
     steps = {} if options.steps is None else {"steps": options.steps}
-    return Setup(options.optimiser, step_size=options.step_size, decay=options.decay or 0.0, options=given, **steps)
+    setup = Setup(options.optimiser, step_size=options.step_size, decay=options.decay or 0.0, options=given, **steps)
+    return setup.checked()
 
 
 def _add_long_runs(commands: Any) -> None:

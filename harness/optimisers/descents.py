@@ -50,4 +50,5 @@ def read_any(text: str) -> Instance:
     options = {key: float(number(given, f"optimiser.options.{key}")) for key, given in own["options"]}
     size = float(number(own["step_size"], "optimiser.step_size")) if "step_size" in own else None
     name, steps = string(own["name"], "optimiser.name"), integer(own["steps"], "optimiser.steps")
-    return Descent.by(Setup(name, steps, size, float(number(own["decay"], "optimiser.decay")), options), instance)
+    setup = Setup(name, steps, size, float(number(own["decay"], "optimiser.decay")), options)
+    return Descent.by(setup.checked(), instance)

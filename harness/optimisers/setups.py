@@ -31,7 +31,11 @@ class Setup:
     def __post_init__(self) -> None:
         if type(self.steps) is not int or self.steps < 1:
             raise FieldError("steps", "expected a whole number above 0")
+
+    def checked(self) -> Setup:
+        """Itself, if there is such a method.  Raises FieldError.  Not at once: it takes torch."""
         _ = self.method
+        return self
 
     @property
     def method(self) -> Method:
