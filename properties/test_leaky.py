@@ -10,21 +10,26 @@ points with positive products within a class and none positive between classes (
 vector are separated from every start (leaky-separable-separates).
 
 Refuted: limits of fully connected leaky networks are local optima (fc-leaky-local), even where no neuron is zero at the
-start (fc-leaky-started-local).  Open: where none is in the limit (leaky-nonzero-local).
+start (fc-leaky-started-local), or none in the limit (leaky-nonzero-local).
 
 docs/statements.md, section 7.
 """
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 
+from harness.claims.table import CLAIMS
 from harness.problem.predicates import clearly_orthogonal, near_orthogonal
 from harness.problem.sizes import Sizes
+from harness.records.record import RECORD, load
 from harness.testing.check import examples
 from strategies import instances
 from strategies.kinds import LEAKY, SIGNED
 from strategies.predicates import near_orthogonal_instances, orthogonally_separable_instances
 
+REPORTS = Path(__file__).parents[1] / "reports"
 # Just beyond what leaky-equal assumes: outside, unless its predicate is wrong.
 BEYOND = near_orthogonal_instances(near_orthogonal, LEAKY | SIGNED, inside=False)
 
@@ -86,8 +91,9 @@ def test_limits_from_starts_without_zeros_are_not_either(refute):
     refute(Sizes(points=2, neurons=2, dimensions=2), patience=(400, 50))
 
 
-@pytest.mark.claim("leaky-nonzero-local", decided=8)
-@examples(40)
-@given(instance=instances(networks=LEAKY))
-def test_limits_without_zeros_are_locally_optimal(check, instance):
-    check(instance)
+@pytest.mark.claim("leaky-nonzero-local", decided=1)
+def test_limits_without_zeros_are_not_either(check):
+    """Too rare for a hunt in every run: what a harvest found is followed and decided again."""
+    stored = load(REPORTS / "leaky-nonzero-local--kink--fragile" / RECORD)
+    with pytest.raises(CLAIMS["leaky-nonzero-local"].exception):
+        check(stored.instance)

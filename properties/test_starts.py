@@ -9,10 +9,10 @@ filter is zero in the limit (conv-full-nonzero-global), and refuted without that
 number: a global optimum (conv-scalar-global).
 
 Open are claims on almost all starts, of limits that no exact invariance holds: local optima of linear networks
-(linear-generic-local), and of relu networks of depth 2 without dead neurons whose kinks have coefficients strictly
-between the slopes (depth2-relu-inner-kinks-local).  Relu, depth 2: refuted is that no right angles are enough for that
-(depth2-relu-generic-local), and that a small balanced start with a neuron in every cell, of either sign, ends at a
-global optimum (cover-small-global).
+(linear-generic-local), and of relu and leaky networks of depth 2 without zeros whose multipliers are unique and whose
+kinks have coefficients strictly between the slopes (depth2-inner-kinks-local).  Relu, depth 2: refuted is that no
+right angles are enough for that (depth2-relu-generic-local), and that a small balanced start with a neuron in every
+cell, of either sign, ends at a global optimum (cover-small-global).
 
 docs/statements.md, section 7.
 """
@@ -23,7 +23,7 @@ from hypothesis import given
 from harness.problem.sizes import Sizes
 from harness.testing.check import examples
 from strategies import instances, unshared_networks
-from strategies.kinds import ANY_LINEAR, CIRCULANT, SCALAR
+from strategies.kinds import ANY_LINEAR, CIRCULANT, LEAKY, SCALAR
 from strategies.predicates import diagonal_instances
 
 
@@ -72,8 +72,8 @@ def test_relu_limits_that_are_not_held_are_not(refute):
     refute(Sizes(points=3, neurons=2, dimensions=2), patience=(8000, 50))
 
 
-@pytest.mark.claim("depth2-relu-inner-kinks-local", decided=5)
-@examples(60)
-@given(instance=instances(networks=unshared_networks("relu")))
-def test_relu_limits_with_kinks_inside_are_locally_optimal(check, instance):
+@pytest.mark.claim("depth2-inner-kinks-local", decided=8)
+@examples(80)
+@given(instance=instances(networks=unshared_networks("relu") | LEAKY))
+def test_limits_with_kinks_inside_are_locally_optimal(check, instance):
     check(instance)

@@ -157,9 +157,9 @@ _AROUND = {
         assumes=nonzero_weight_vectors,
         data=predicates.no_right_angles,
     ),
-    "depth2-relu-inner-kinks-local": Denial(
-        _unshared_relu,
-        "relu networks of depth 2 without shared weights",
+    "depth2-inner-kinks-local": Denial(
+        _unshared_2,
+        "networks of depth 2 without shared weights",
         "full",
         "local",
         assumes=nonzero_weight_vectors,

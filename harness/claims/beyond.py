@@ -327,16 +327,17 @@ _C = (
         ),
     ),
     Claim(
-        "depth2-relu-inner-kinks-local",
-        "depth 2, no shared weights, relu",
-        f"no exact invariance holds the flow in a smaller subspace, no neuron is dead in the limit, and {_INNER}",
+        "depth2-inner-kinks-local",
+        "depth 2, no shared weights, relu or leaky",
+        "every w_j is nonzero, no exact invariance holds the flow in a smaller subspace, the multipliers (of the "
+        f"active points and of the kinks) are unique, and {_INNER}",
         "local optimum of (P)",
         "open",
         _HERE,
         Decision(
-            Networks("relu", "unshared", (2, 2)),
+            Networks("any", "unshared", (2, 2), slopes=(-1, 1)),
             locally_optimal,
-            (not_held, no_dead_neuron, inner_kinks),
+            ("nonzero_weight_vectors", not_held, inner_kinks, unique_multipliers),
         ),
     ),
     Claim(
@@ -436,7 +437,7 @@ _D = (
         "depth 2, no shared weights, leaky with slope gamma in (0, 1)",
         "every w_j is nonzero, and no exact invariance holds the flow in a smaller subspace",
         "local optimum of (P)",
-        "open",
+        "refuted",
         _HERE,
         Decision(
             Networks("leaky_relu", "unshared", (2, 2), slopes=(0, 1)),

@@ -122,6 +122,9 @@ SPACES = {
     "depth2-relu-generic-local": Space(
         _RELU, (Quarry("kink", patience=(8000, 1000)),), zeros=False, openings=(Sizes(3, 2, 2),)
     ),
+    "leaky-nonzero-local": Space(
+        _LEAKY, (Quarry("kink", patience=(40_000, 1000)),), zeros=False, openings=(Sizes(3, 2, 2),)
+    ),
     "leaky-nearorth-any": Space(_SIGNED, (Quarry("unequal neurons", patience=_SHORT),), zeros=False),
     "fc-leaky-local": Space(_LEAKY, (Quarry("dead neuron", patience=_SHORT),)),
     "fc-leaky-started-local": Space(_LEAKY, (Quarry("dead neuron", patience=_SHORT),), zeros=False),

@@ -165,7 +165,7 @@ AROUND = (
             "dead-local-global",
             "dead-local-global-any",
             "depth2-relu-generic-local",
-            "depth2-relu-inner-kinks-local",
+            "depth2-inner-kinks-local",
             "fc-leaky-local",
             "fc-leaky-started-local",
             "leaky-nonzero-local",
