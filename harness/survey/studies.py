@@ -74,7 +74,7 @@ _NETWORKS: tuple[dict[str, Any], ...] = (
 )
 
 # Those that no paper and no proof of ours has decided.
-_OPEN = tuple(c.id for c in CLAIMS.values() if c.status == "open")
+_OPEN = tuple(c.id for c in CLAIMS.values() if c.status == "open" and c.decided_by.trained is None)
 _ANY: tuple[dict[str, Any], ...] = (
     {"scale": (0.1, 1.0)},
     {"data": "integer"},
