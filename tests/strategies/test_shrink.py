@@ -23,11 +23,11 @@ from strategies import (
 )
 
 
-def minimal(strategy: st.SearchStrategy, condition: Callable[..., object]):
+def minimal(strategy: st.SearchStrategy, condition: Callable[..., object], examples: int = 3000):
     return find(
         strategy,
         lambda value: bool(condition(value)),
-        settings=settings(max_examples=3000, database=None, derandomize=True),
+        settings=settings(max_examples=examples, database=None, derandomize=True),
     )
 
 

@@ -17,6 +17,7 @@ what holds at all corners of the polytope of multipliers holds wherever in it th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,7 +73,8 @@ def dies_standing(
     e = e / size
     reach = _reach(_functionals(h, betas, pulls, gates, below), e)
     k = max(away, 0.5 * reach)
-    return k <= ROOM * reach and all(_keeps(matrix, e, k, slack) for matrix in matrices)
+    # without a wall there is no cone to size: nothing is said
+    return math.isfinite(k) and k <= ROOM * reach and all(_keeps(matrix, e, k, slack) for matrix in matrices)
 
 
 def _symmetric(a: np.ndarray) -> np.ndarray:
