@@ -1,7 +1,8 @@
 """What people train with: discrete methods on many instances at once, and where their directions end."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from harness.problem.later import at_first_use
 
 if TYPE_CHECKING:
     from harness.optimisers.ending import settle
@@ -29,26 +30,23 @@ __all__ = [
     "train",
 ]
 
-# Loaded when first used: torch takes a second.
-_HOME = {
-    "NAMES": "names",
-    "Adam": "methods",
-    "GradientDescent": "methods",
-    "Method": "methods",
-    "Mirror": "methods",
-    "Momentum": "methods",
-    "Own": "own",
-    "Setup": "setups",
-    "Steepest": "methods",
-    "Steps": "steps",
-    "Training": "training",
-    "named": "names",
-    "settle": "ending",
-    "train": "training",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'harness.optimisers' has no attribute {name!r}")
-    return getattr(import_module(f"harness.optimisers.{_HOME[name]}"), name)
+# Torch takes a second.
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "NAMES": "harness.optimisers.names",
+        "Adam": "harness.optimisers.methods",
+        "GradientDescent": "harness.optimisers.methods",
+        "Method": "harness.optimisers.methods",
+        "Mirror": "harness.optimisers.methods",
+        "Momentum": "harness.optimisers.methods",
+        "Own": "harness.optimisers.own",
+        "Setup": "harness.optimisers.setups",
+        "Steepest": "harness.optimisers.methods",
+        "Steps": "harness.optimisers.steps",
+        "Training": "harness.optimisers.training",
+        "named": "harness.optimisers.names",
+        "settle": "harness.optimisers.ending",
+        "train": "harness.optimisers.training",
+    },
+)

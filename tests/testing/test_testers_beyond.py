@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 
 import harness.certificates.statements
 import harness.claims.measures
@@ -25,8 +23,8 @@ import properties.test_starts
 from harness.claims.assumed import dead_neuron
 from harness.claims.beyond import BEYOND
 from harness.claims.table import CLAIMS, Claim, Violation
-from harness.testing.check import Check
 from tests.support import sabotage
+from tests.support.properties import run
 
 MODULES = (
     properties.test_around_the_limit,
@@ -36,38 +34,6 @@ MODULES = (
     properties.test_starts,
 )
 THEOREMS = [claim.id for claim in BEYOND if claim.status == "theorem"]
-
-
-def of_claim(claim: str) -> Any:
-    """The property of a claim."""
-
-    def marked(module: ModuleType) -> list[Any]:
-        return [
-            found
-            for name, found in vars(module).items()
-            if name.startswith("test_")
-            for mark in getattr(found, "pytestmark", ())
-            if mark.name == "claim" and mark.args[0] == claim
-        ]
-
-    (found,) = [test for module in MODULES for test in marked(module)]
-    return found
-
-
-def run(claim: Claim, count: int) -> Check:
-    """The property itself, on few examples, without shrinking.  Raises the claim's exception where it is violated."""
-    test, check = of_claim(claim.id).hypothesis, Check(claim)
-
-    @settings(
-        max_examples=count, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
-    )  # fmt: skip
-    @given(**test._given_kwargs)
-    def few(instance: Any) -> None:
-        test.inner_test(check=check, instance=instance)
-
-    few()
-    return check
 
 
 def changed(claim: str, **fields: Any) -> Claim:
@@ -131,15 +97,15 @@ def test_every_theorem_has_a_fault() -> None:
 @pytest.mark.parametrize("claim", FAULTS)
 def test_a_fault_is_seen(claim: str) -> None:
     with FAULTS[claim](), pytest.raises(CLAIMS[claim].exception):
-        run(CLAIMS[claim], 40)
+        run(CLAIMS[claim], 40, MODULES)
 
 
 @pytest.mark.parametrize("claim", WEAKER)
 def test_a_predicate_that_is_too_weak_is_seen(claim: str) -> None:
     with pytest.raises(Violation):
-        run(changed(claim, **WEAKER[claim]), 120)
+        run(changed(claim, **WEAKER[claim]), 120, MODULES)
 
 
 @pytest.mark.parametrize("claim", WEAKER)
 def test_the_right_one_is_not(claim: str) -> None:
-    assert run(CLAIMS[claim], 25).decided > 0
+    assert run(CLAIMS[claim], 25, MODULES).decided > 0

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
 from torch import Tensor
 
 import properties.test_optimisers
@@ -16,7 +15,7 @@ from harness.claims.optimisers import DESCENTS
 from harness.claims.table import CLAIMS
 from harness.optimisers.batch import Slope
 from harness.optimisers.methods import Norm
-from harness.testing.check import Check
+from tests.support.properties import run
 
 THEOREMS = [claim.id for claim in DESCENTS if claim.status == "theorem"]
 _train = optimisers.train
@@ -66,28 +65,6 @@ FAULTS: dict[str, Callable[[Any], optimisers.Method]] = {
 }
 
 
-def run(claim: str, count: int) -> Check:
-    """The property itself, on few examples, without shrinking.  Raises the claim's exception where it is violated."""
-    (found,) = [
-        test
-        for test in vars(properties.test_optimisers).values()
-        for mark in getattr(test, "pytestmark", ())
-        if mark.args[:1] == (claim,)
-    ]
-    test, check = found.hypothesis, Check(CLAIMS[claim])
-
-    @settings(
-        max_examples=count, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
-        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
-    )  # fmt: skip
-    @given(**test._given_kwargs)
-    def few(instance: Any) -> None:
-        test.inner_test(check=check, instance=instance)
-
-    few()
-    return check
-
-
 def test_every_theorem_has_a_fault() -> None:
     assert FAULTS.keys() == {*THEOREMS}
 
@@ -99,4 +76,4 @@ def test_a_wrong_optimiser_is_seen(claim: str, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(optimisers, "train", train)
     with pytest.raises(CLAIMS[claim].exception):
-        run(claim, 40)
+        run(CLAIMS[claim], 40, [properties.test_optimisers])
