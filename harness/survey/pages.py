@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from harness.report.words import table
 from harness.survey.counts import Counts, Rate, Tally
 
 Measure = Callable[[Tally], Rate]
@@ -58,8 +59,7 @@ class Table:
                 for group in counts.by(*self.rows)
                 for label, measure in self.measures.items()
             ]
-        lines = [f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body)]
-        return f"{self.caption}:\n\n" + "\n".join(lines)
+        return f"{self.caption}:\n\n{table(head, body)}"
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,12 @@ class ClaimTable:
 
     def markdown(self, counts: Counts) -> str:
         """The table, its caption above it."""
-        lines = ["| claim | spoken of | decided | violated | at most, 95 % |", "| --- | ---: | ---: | ---: | ---: |"]
+        total, rows = counts.total, []
         for claim in self.claims:
-            found, rate = counts.total.claims[claim], counts.total.violated_rate(claim)
-            spoken = found.total() - found["outside"]
-            most = f"{_percent(rate.interval[1])} %"
-            lines.append(f"| `{claim}` | {spoken:,} | {rate.n:,} | {rate.k:,} | {most} |")
-        return f"{self.caption}:\n\n" + "\n".join(lines)
+            found, violated = total.claims[claim], total.violated_rate(claim)
+            numbers = (found.total() - found["outside"], violated.n, violated.k)
+            rows.append((f"`{claim}`", *(f"{n:,}" for n in numbers), f"{_percent(violated.interval[1])} %"))
+        return f"{self.caption}:\n\n{table(('claim', 'spoken of', 'decided', 'violated', 'at most, 95 %'), rows)}"
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,9 @@ class Bounds:
     def svg(self, counts: Counts) -> bytes:
         """The figure as SVG."""
         with _canvas(7.0, 1.2 + 0.36 * len(self.claims)) as canvas:
-            place = canvas.subplots()
+            place, total = canvas.subplots(), counts.total
             for row, claim in enumerate(self.claims):
-                found = counts.total.violated_rate(claim)
+                found = total.violated_rate(claim)
                 low, high = (100.0 * end for end in found.interval)
                 place.plot([max(low, 1e-4), high], [row, row], color=_COLOURS[0], linewidth=2.0, solid_capstyle="butt")
                 place.plot([high], [row], marker="|", markersize=9.0, color=_COLOURS[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,8 @@ from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, circulant, diagonal, fully_connected
 from harness.problem.points import Point
-from tests.testing.test_testers_beyond import of_claim
+from tests.support.properties import of_claim
+from tests.testing.test_testers_beyond import MODULES
 
 RELU = fully_connected("relu", (2, 2))
 
@@ -45,7 +47,7 @@ def test_properties_draw_what_the_claim_speaks_of(claim: str) -> None:
     drawn: list[bool] = []
 
     @settings(max_examples=10, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
-    @given(**of_claim(claim).hypothesis._given_kwargs)
+    @given(**of_claim(claim, MODULES).hypothesis._given_kwargs)
     def collect(instance: Instance) -> None:
         drawn.append(CLAIMS[claim].applies(instance.network))
 
@@ -99,6 +101,27 @@ def test_kinks_are_concave_where_the_neuron_is_against_the_point() -> None:
     assert assumed.concave_kinks(convex, words(convex)) is False
     concave = at(RELU, x, (1, -1), [theta[0], [1.0, -1.0]])
     assert assumed.concave_kinks(concave, words(concave)) is True
+
+
+@pytest.mark.parametrize(
+    ("slope", "coefficient", "known"),
+    [(0, 0.5, True), (0, 0.0, False), (0, 1.0, False), (0, 1e-8, None), (Fraction(1, 2), 0.5, False), (-1, 0.0, True)],
+)
+def test_a_kink_is_inside_or_at_an_end_of_its_range_or_it_is_not_known(
+    slope: Any, coefficient: float, known: bool | None
+) -> None:
+    network = fully_connected("leaky_relu" if slope else "relu", (2, 2), negative_slope=slope or None)
+    limit = at(network, ((1, 0), (0, 1)), (1, 1), [[1.0, 0.0, 0.0, 1.0], [1.0, 1.0]])
+    assert limit.point is not None
+    kinks = tuple(replace(kink, coefficient=coefficient) for kink in limit.point.kinks)
+    assert len(kinks) == 2
+    object.__setattr__(limit.point, "kinks", kinks)
+    object.__setattr__(limit.point, "multipliers", np.array([1.0, 1.0]))
+    assert assumed.inner_kinks(limit, words(limit)) is known
+    # of points without a multiplier nothing is asked
+    object.__setattr__(limit.point, "kinks", kinks[:1])
+    object.__setattr__(limit.point, "multipliers", np.eye(2)[1 - kinks[0].place.sample])
+    assert assumed.inner_kinks(limit, words(limit)) is True
 
 
 def test_multipliers_are_unique_unless_a_point_occurs_twice() -> None:

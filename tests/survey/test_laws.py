@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.optimize import linprog
 
 from harness.problem import predicates
 from harness.problem.fields import FieldError
+from harness.problem.predicates import near_orthogonal
 from harness.survey import Cell, drawn, grid
 from harness.survey.laws import AUDIT, draw, stream
 from harness.survey.standard import cells
@@ -46,6 +48,7 @@ def test_a_grid_is_a_product() -> None:
         ({"width": 2, "scale": 0.0}, "cell.scale"),
         ({"width": 2, "outgoing": float("nan")}, "cell.outgoing"),
         ({"width": 2, "data": "near-orthogonal", "n": 3, "d": 2}, "cell.n"),
+        ({"width": 2, "data": "oblique", "n": 3, "d": 2}, "cell.n"),
         ({"family": "convolutional", "depth": 3, "d": 3}, "cell.depth"),
     ],
 )
@@ -77,6 +80,12 @@ def test_near_orthogonal_points() -> None:
     off = products[:, ~np.eye(3, dtype=bool)]
     assert 0.01 < np.abs(off).mean() < 0.15
     assert abs(products[:, range(3), range(3)].mean() - 1.0) < 0.1
+
+
+def test_oblique_points_lie_on_both_sides_of_what_claims_ask() -> None:
+    cell = Cell(width=2, data="oblique", n=3, d=4)
+    meet = Counter(near_orthogonal(draw(cell, stream(1, index)).problem) for index in range(200))
+    assert min(meet[True], meet[False]) > 20
 
 
 def test_clustered_points_lie_about_two_centres() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 import harness
 from harness.cli import main
 from harness.survey import Cell, Plan, Rate, count, drawn, grid, run
-from harness.survey.counts import read_csv
+from harness.survey.counts import Counts, Tally, read_csv
 from harness.survey.features import FEATURES, KEYS
-from harness.survey.pages import rate, with_tables
+from harness.survey.pages import ClaimTable, rate, with_tables
 from harness.survey.studies import COUNTS, FIGURE, PAGE, STUDIES, Study
 from tests.survey.test_survey import Now
 
@@ -80,6 +81,15 @@ def test_rates_are_written_with_their_intervals() -> None:
     assert rate(Rate(7, 7)) == "all of 7"
     assert rate(Rate(123, 1000)) == "12.3 % (10.4 to 14.5)"
     assert rate(Rate(1, 10000)) == "0.01 % (0.0018 to 0.057)"
+
+
+def test_a_row_a_claim_and_what_bounds_it() -> None:
+    found = Counter(holds=999, violated=1, undecided=50, outside=7)
+    tally = Tally(claims={"kkt": found, "sym-global": Counter(holds=1000)})
+    text = ClaimTable("Held against", ("kkt", "sym-global")).markdown(Counts(((Cell(width=2), tally),)))
+    assert text.startswith("Held against:\n\n| claim | spoken of |")
+    assert "| `kkt` | 1,050 | 1,000 | 1 | 0.56 % |" in text
+    assert "| `sym-global` | 1,000 | 1,000 | 0 | 0.38 % |" in text
 
 
 def test_counts_survive_csv(tmp_path: Path) -> None:

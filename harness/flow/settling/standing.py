@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 
 EVEN = 1e-6  # a rate as near to 1 is not told from it
-EXACT = 1e-9  # of the largest eigenvalue: what is zero by structure comes out smaller, the multipliers being as exact
+EXACT = 1e-9  # of the rate 1 of the whole: what is zero by structure comes out smaller, the multipliers being as exact
 ALIKE = 1e-6  # eigenvalues nearer to the largest are not told from it
 ALONG = 1e-6  # of lengths: inputs that are nearly a combination of others
 FAINT = 1e-290  # weights below it have lost their digits
