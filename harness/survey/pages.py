@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.words import table
 from harness.survey.counts import Counts, Rate, Tally
 
 Measure = Callable[[Tally], Rate]
@@ -59,7 +58,7 @@ class Table:
                 for group in counts.by(*self.rows)
                 for label, measure in self.measures.items()
             ]
-        return f"{self.caption}:\n\n{table(head, body)}"
+        return _captioned(self.caption, head, body)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class ClaimTable:
             found, violated = total.claims[claim], total.violated_rate(claim)
             numbers = (found.total() - found["outside"], violated.n, violated.k)
             rows.append((f"`{claim}`", *(f"{n:,}" for n in numbers), f"{_percent(violated.interval[1])} %"))
-        return f"{self.caption}:\n\n{table(('claim', 'spoken of', 'decided', 'violated', 'at most, 95 %'), rows)}"
+        return _captioned(self.caption, ("claim", "spoken of", "decided", "violated", "at most, 95 %"), rows)
 
 
 @dataclass(frozen=True)
@@ -183,6 +182,13 @@ def _draw(place: Any, number: int, label: str, points: Sequence[tuple[float, Rat
         linewidth=1.2,
         capsize=2.5,
     )
+
+
+def _captioned(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    # the room loads matplotlib, which counting does without
+    from harness.report.words import table
+
+    return f"{caption}:\n\n{table(head, rows)}"
 
 
 def rate(found: Rate) -> str:
