@@ -137,8 +137,13 @@ _CITED = re.compile(rf"\b(?:arXiv:(\d{{4}}\.\d{{5}})|({'|'.join(map(re.escape, P
 
 def glossary() -> str:
     """The words as Markdown, under their heading."""
-    lines = "\n".join(f"- **{word}**: {cited(meaning)}" for word, meaning in WORDS.items())
+    lines = "\n".join(f"- **{_plain(word)}**: {cited(_plain(meaning))}" for word, meaning in WORDS.items())
     return f"## {HEADING}\n\n{lines}"
+
+
+def _plain(text: str) -> str:
+    """A star is one, and no Markdown."""
+    return text.replace("*", r"\*")
 
 
 def words_of(text: str) -> dict[str, str]:

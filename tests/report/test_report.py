@@ -439,7 +439,7 @@ def test_every_word_is_defined_once_and_pages_lead_there() -> None:
     ):
         assert sum(word in defined.split(", ") for defined in WORDS) == 1
     for word in WORDS:
-        assert text.count(f"\n- **{word}**: ") == 1
+        assert text.replace("\\*", "*").count(f"\n- **{word}**: ") == 1
     assert "(../README.md#words)" in page(fc_relu_local())
 
 
