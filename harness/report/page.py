@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.claims.table import CLAIMS, Claim
-from harness.problem.places import neuron_name
+from harness.problem.places import layer_name, neuron_name
 from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Exact, Neuron, Record
 from harness.report.inequality import inequality
 from harness.report.mechanism import explain, live_kinks
@@ -112,7 +112,7 @@ def _network(record: Record) -> str:
         else "without shared weights"
     )
     hidden = sum(network.widths[1:-1])
-    fixed = [f"layer {number}" for number, own in enumerate(network.trained, start=1) if not own]
+    fixed = [layer_name(layer) for layer, own in enumerate(network.trained) if not own]
     more = f", {network.outputs} classes" if network.outputs > 1 else ""
     head = (
         f"A {activation(network)} network of depth {network.depth}, {kind}, {count(instance.d, 'input')} "
