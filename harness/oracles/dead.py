@@ -82,7 +82,8 @@ def dead_neurons(near: Expansion) -> list[HiddenNeuron]:
 class Partner:
     """A live neuron that the dead one can be turned into.
 
-    neuron: of the same layer.  tangent: its weights, in the order of the block.  gates: by margin, mixtures at mixed kinks.
+    neuron: of the same layer.  tangent: its weights, in the order of the block.  gates: by margin, mixtures where kinks
+    are mixed.
     """
 
     neuron: HiddenNeuron
