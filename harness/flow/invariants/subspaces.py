@@ -141,7 +141,9 @@ class Invariants:
         self._group = problem.group if instance.loss == "logistic" else 1
         network = problem.network
         self._by_unit = network.depth == network.degree == 2 and not network.shared and network.size >= _WIDE
-        self._seen = np.array([[v != 0 for v in row] for row in self._points])
+        # no float of a number that is not zero is
+        self._seen = problem.inputs != 0.0
+        self._last = (b"", b""), np.zeros(0, dtype=np.bool_)  # the gates and curved slides, and what stands still
         self._cells: dict[int, Residues] = {}
         self._supports: dict[SampleUnit, np.ndarray] = {}
         self._shorts: dict[SampleUnit, bool] = {}
@@ -157,15 +159,18 @@ class Invariants:
             flat = [v for row in self._points for v in row]
             x = residues(flat, prime).reshape(len(self._points), -1)
             value = np.zeros(len(self.net.par), dtype=np.int64)
-            entries = [v for layer in fixed_entries(self._problem.network) for v in layer]
-            value[self.net.par < 0] = residues(entries, prime)
-            seeds = np.array([seed for _, seed in self._problem.rows], dtype=np.int64)
+            if not all(self._problem.network.trained):
+                entries = [v for layer in fixed_entries(self._problem.network) for v in layer]
+                value[self.net.par < 0] = residues(entries, prime)
+            seeds = self._problem.seeds.astype(np.int64)
             self._cells[prime] = Residues(self.net, value, x, seeds, self._group, prime)
         return self._cells[prime]
 
     def _slopes(self, gates: np.ndarray, prime: int) -> np.ndarray:
         """The gates (n, units) modulo a prime.  Raises ZeroDivisionError."""
-        return np.where(gates == 1.0, 1, residues([self._problem.network.slope], prime)[0])
+        slope = self._problem.network.slope
+        # without kinks every gate is on, and those of relu are residues already
+        return gates.astype(np.int64) if slope in (0, 1) else np.where(gates == 1.0, 1, residues([slope], prime)[0])
 
     def start(
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[SampleUnit], curved: Sequence[SampleUnit]
@@ -183,11 +188,10 @@ class Invariants:
             return split(together, q, self._group)
 
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
-            return self._anywhere(len(theta0), prime), together
+            return _anywhere(len(theta0), prime), together
 
         network = self._problem.network
-        long = sum(max(abs(v.numerator), v.denominator) > _LONG for v in theta0) > len(theta0) // 2
-        if self._by_unit and network.slope == 0 and network.outputs == 1 and long and not slides:
+        if self._by_unit and network.slope == 0 and network.outputs == 1 and not slides and _long(theta0):
             _, apart = next(self._candidates(blocks))
             found = self._started_by_unit(theta0, gates, apart) if _apart(apart) else None
             if found is not None:
@@ -198,20 +202,15 @@ class Invariants:
     def usual(self, size: int, gates: np.ndarray) -> int:
         """The dimension of V for a start in general position under these gates, with what they hold still."""
         constant, together = self._still(gates, _array(()), size), np.zeros(len(gates), dtype=np.int64)
-        none = np.zeros((0, size), dtype=np.int64)
 
         def candidate(prime: int) -> _Candidate:
-            rows, slopes = self._anywhere(size, prime), self._slopes(gates, prime)
+            rows, slopes, lines = _anywhere(size, prime), self._slopes(gates, prime), _no_normals(size)
             return _Candidate(
-                *closure(self.cell(prime), rows, slopes, none, _array(()), together, constant, self._seed)
+                *closure(self.cell(prime), rows, slopes, lines, _array(()), together, constant, self._seed)
             )
 
         _, found = next(self._candidates(candidate))
         return len(found.pivots) + int(constant.sum())
-
-    def _anywhere(self, size: int, prime: int) -> np.ndarray:
-        """A start in general position, as a row; the closure splits its blocks."""
-        return np.random.default_rng(self._seed).integers(1, prime, (1, size))
 
     def after(
         self,
@@ -340,7 +339,7 @@ class Invariants:
                 return residues([theta0[k] for k in part.parameters], prime)[None, :]
 
             def anywhere(prime: int, part: Part = part) -> np.ndarray:
-                return self._anywhere(len(part.parameters), prime)
+                return _anywhere(len(part.parameters), prime)
 
             if not self._fills(part, started, anywhere, gates, _array(()), blocks, constant):
                 return None
@@ -387,11 +386,15 @@ class Invariants:
         return np.array_equal(self._still(gates, _array(()), len(old.constant)), old.constant)
 
     def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
-        return still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
+        """Not to be written to: the last is kept."""
+        asked = gates.tobytes(), curved.tobytes()
+        if asked != self._last[0]:
+            self._last = asked, still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
+        return self._last[1]
 
     def _without(self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[SampleUnit]) -> np.ndarray:
         """The coordinates that are constant (N,), with these flat slides."""
-        constant = self._still(gates, curved, size)
+        constant = self._still(gates, curved, size).copy()
         for pair in slides:
             # the projection on a sliding kink moves every weight that the kink depends on
             constant[self._support(pair)] = False
@@ -430,7 +433,7 @@ class Invariants:
 
         def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
             cell = self.cell(prime)
-            lines = flat_normals(self.net, cell.x, flat, size, prime)
+            lines = flat_normals(self.net, cell.x, flat, size, prime) if slides else _no_normals(size)
             slopes = self._slopes(gates, prime)
             basis, pivots, found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
             if basis.shape[1] < size:
@@ -568,9 +571,24 @@ def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
     return rows
 
 
+def _long(numbers: Sequence[Fraction]) -> bool:
+    """Whether most of the numbers are such that no ratio of them is shown by three primes."""
+    return sum(max(abs(v.numerator), v.denominator) > _LONG for v in numbers) > len(numbers) // 2
+
+
+@lru_cache(maxsize=256)
+def _anywhere(size: int, prime: int) -> np.ndarray:
+    """A start in general position, as a row; the closure splits its blocks.  Not to be written to."""
+    return np.random.default_rng(size).integers(1, prime, (1, size))
+
+
 def _apart(blocks: np.ndarray) -> bool:
     """Whether every sample is a block of its own."""
     return len(set(blocks.tolist())) == len(blocks)
+
+
+def _no_normals(size: int) -> np.ndarray:
+    return np.zeros((0, size), dtype=np.int64)
 
 
 def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:

@@ -119,6 +119,8 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     falls back against that rests on what is small now.  watch as of Gates.watch, for the kinks that the flow can cross
     and does not slide on; units: those that are `dying`.
     """
+    if not settled.kinks:
+        return False
     zero = np.zeros(gates.gates.shape, dtype=bool)
     for kink in settled.kinks:
         zero[pair_of(gates, kink)] = True

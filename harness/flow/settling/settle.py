@@ -7,6 +7,7 @@ rounding and clearly nonzero are in doubt, and the limit says so.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     magnitude = np.abs(point)
     small = magnitude <= _ZERO * size
     doubt = ""
-    if (magnitude < _CLEAR * size).sum() > small.sum():
+    if np.count_nonzero(magnitude < _CLEAR * size) > np.count_nonzero(small):
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
     q, grad, pre, _ = evaluate(net, point, gates.cell.x, gates.cell.seeds, gates.gates)
@@ -44,19 +45,17 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     if not lowest > _KEPT:
         return None
     # an input of layer l is compared with the norms that bound it
-    lengths = np.sqrt((x * x).sum(axis=1))
-    signs: list[np.ndarray] = []
-    for layer in range(1, network.depth):
-        units = slice(net.uptr[layer], net.uptr[layer + 1])
-        inputs, scale = pre[:, units], lengths[:, None] * net.gain[units] * max(size, 1.0) ** net.power[units]
-        magnitude = np.abs(inputs)
-        zero = magnitude <= _ZERO * scale
-        if (magnitude < _CLEAR * scale).sum() > zero.sum():
-            doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
-        sign = np.where(zero, 0, np.sign(inputs)).astype(np.int8)
-        if gates.kinked and (sign * gates.sides(units) < 0).any():
-            return None
-        signs.append(sign)
+    hidden = slice(net.uptr[1], net.uptr[-2])
+    inputs, lengths = pre[:, hidden], np.sqrt((x * x).sum(axis=1))
+    scale = lengths[:, None] * net.gain[hidden] * max(size, 1.0) ** net.power[hidden]
+    magnitude = np.abs(inputs)
+    zero = magnitude <= _ZERO * scale
+    if ((magnitude < _CLEAR * scale) & ~zero).any():
+        doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
+    sign = np.where(zero, 0, np.sign(inputs)).astype(np.int8)
+    if gates.kinked and (sign * gates.sides(hidden) < 0).any():
+        return None
+    signs = [sign[:, begin - hidden.start : end - hidden.start] for begin, end in pairwise(net.uptr[1:-1].tolist())]
     scaled = point * lowest ** (-1.0 / network.degree)
     theta = network.split(scaled)
     margin = q / lowest
@@ -65,7 +64,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     rest = point - multipliers @ grad
     residual = math.sqrt(rest @ rest) / size + float(multipliers @ (q - lowest)) / size**2
     multipliers = multipliers * lowest ** (1.0 - 2.0 / network.degree)
-    if residual > _SOLVED or (gates.kinked and any((sign == 0).any() for sign in signs)):
+    if residual > _SOLVED or (gates.kinked and zero.any()):
         try:
             found = kkt(network, x, instance.problem.seeds, theta, signs)
         except ValueError as why:
