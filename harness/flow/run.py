@@ -10,12 +10,12 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from harness.flow.compiled.events import GRAZE, reaches, sway
+from harness.flow.compiled.crowd import crowded
 from harness.flow.compiled.field import field, look, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import wiring
@@ -41,7 +41,6 @@ STANDS_STILL = "the flow tends to a stationary point where the data are not sepa
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
-CROWD = 10.0  # times rtol: kinks farther off than this from an event are not near it, whatever their sway
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
 FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
@@ -137,7 +136,8 @@ class Run:
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
         self.z = theta[subspace.pivots].copy()
-        if np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
+        # coordinates alone are theta itself
+        if subspace.shown and np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace)
@@ -231,24 +231,6 @@ class Run:
             state[GRAZED] = -math.inf
         return code
 
-    def _crowded(self, theta: np.ndarray) -> bool:
-        """Whether another kink is so near to this event, and its input moving, that either may come first."""
-        cell = self.gates.cell
-        now = look(cell, theta)
-        rho = now.rho
-        reach, scale = self._reach, cell.net.gain * rho**cell.net.power
-        near = self.watch * now.pre < CROWD * self._rtol * reach[:, None] * scale
-        for i, u in np.argwhere(near & (self.watch != 0) & ~self.hit).tolist():
-            room = GRAZE * self._rtol * sway(cell.net, theta, rho, cell.x[i], u, reach[i]) * reach[i] * scale[u]
-            speed = float(self.gates.curved_normal((i, u), theta) @ now.f)
-            if abs(now.pre[i, u]) < min(room, abs(speed)):
-                return True
-        return False
-
-    @cached_property
-    def _reach(self) -> np.ndarray:
-        return reaches(self.gates.cell.x)
-
     def _gaps(self, theta: np.ndarray) -> np.ndarray:
         """By how much every margin is larger than the least, relative to that, (n,)."""
         q = look(self.gates.cell, theta).q
@@ -284,7 +266,7 @@ class Run:
             done = "separated, but not converged" if self.separated else "not separated"
             raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
         theta, gates = self.theta, self.gates
-        if self._crowded(theta):
+        if crowded(gates.cell, theta, self.watch, self.hit, float(self._rtol)):
             self.passed_closely(self.log_norm)
         if self.state[BOOKED] > 0.0:
             self.held_events.append((self.log_norm, self._gaps(theta)))
@@ -477,7 +459,7 @@ class Run:
 
 def _require_squares(instance: Instance) -> None:
     """Raises Undecided where the norm of the start or of a point has no square among the normal floats."""
-    start = max(abs(v) for u in instance.theta0_float for v in u)
+    start = max(float(np.abs(u).max(initial=0.0)) for u in instance.theta0_float)
     points = np.abs(instance.x_float).max(axis=1)
     if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
         raise Undecided("the start or a point is so large or so small that its square is beyond the floats")

@@ -30,11 +30,13 @@ _NUMBER = re.compile(
 
 def exact(value: object, field: str) -> Fraction:
     """An int, float or Fraction as a Fraction in the range of nonzero floats."""
-    if isinstance(value, bool) or not isinstance(value, Integral | Fraction | float):
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise FieldError(field, "NaN and infinities are not allowed")
+        return Fraction(value)
+    if isinstance(value, bool) or not isinstance(value, Integral | Fraction):
         raise FieldError(field, f"expected a number, found {kind(value)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise FieldError(field, "NaN and infinities are not allowed")
-    number = Fraction(int(value)) if isinstance(value, Integral) else Fraction(value)
+    number = Fraction(int(value) if isinstance(value, Integral) else value)
     try:
         rounded = nearest(number)
     except OverflowError:

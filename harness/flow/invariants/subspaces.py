@@ -34,6 +34,7 @@ from harness.flow.invariants.modular import (
     Residues,
     closure,
     flat_normals,
+    from_start,
     intersect,
     opened,
     outputs,
@@ -55,7 +56,7 @@ _LONG = 1 << 40  # beyond it no ratio is shown by three primes; most floats in g
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 _CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
-
+_NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 
 T = TypeVar("T")
 
@@ -114,19 +115,26 @@ class _Candidate:
     pivots: np.ndarray
     blocks: np.ndarray
 
+    @classmethod
+    def of(cls, basis: np.ndarray, pivots: np.ndarray, blocks: np.ndarray) -> _Candidate:
+        """The same of a reduced basis in any order."""
+        order = np.argsort(pivots)
+        return cls(basis[order], pivots[order], blocks)
+
 
 @dataclass(frozen=True)
 class _Spanned:
     """A subspace that the flow is in: rows(prime) span it modulo a prime, exact() in integers.
 
     blocks(prime): the samples of equal margins.  anywhere(prime): rows and blocks of a start in general position; None
-    where there is none to compare with.
+    where there is none to compare with.  from_start: whether it is a start where nothing slides.
     """
 
     rows: Callable[[int], np.ndarray]
     exact: Callable[[], list[Vector]]
     blocks: Callable[[int], np.ndarray]
     anywhere: Callable[[int], tuple[np.ndarray, np.ndarray]] | None
+    from_start: bool = False
 
 
 class Invariants:
@@ -176,7 +184,6 @@ class Invariants:
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[SampleUnit], curved: Sequence[SampleUnit]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-
         together = np.zeros(len(self._points), dtype=np.int64)
 
         @lru_cache(maxsize=1)
@@ -196,21 +203,18 @@ class Invariants:
             found = self._started_by_unit(theta0, gates, apart) if _apart(apart) else None
             if found is not None:
                 return found
-        spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
+        spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere, not slides and not curved)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
     def usual(self, size: int, gates: np.ndarray) -> int:
         """The dimension of V for a start in general position under these gates, with what they hold still."""
-        constant, together = self._still(gates, _array(()), size), np.zeros(len(gates), dtype=np.int64)
+        constant = self._still(gates, _NO_PAIRS, size)
+        candidates = self._candidates(lambda prime: self._from_start(_anywhere(size, prime)[0], gates, constant, prime))
+        return len(next(candidates)[1].pivots) + int(constant.sum())
 
-        def candidate(prime: int) -> _Candidate:
-            rows, slopes, lines = _anywhere(size, prime), self._slopes(gates, prime), _no_normals(size)
-            return _Candidate(
-                *closure(self.cell(prime), rows, slopes, lines, _array(()), together, constant, self._seed)
-            )
-
-        _, found = next(self._candidates(candidate))
-        return len(found.pivots) + int(constant.sum())
+    def _from_start(self, row: np.ndarray, gates: np.ndarray, constant: np.ndarray, prime: int) -> _Candidate:
+        """The closure of a start (N,) where nothing slides."""
+        return _Candidate.of(*from_start(self.cell(prime), row, self._slopes(gates, prime), constant, self._seed))
 
     def after(
         self,
@@ -261,7 +265,7 @@ class Invariants:
         None where it is not seen, or where V has a short basis: that one is kept.
         """
         size = theta.shape[0]
-        constant = self._without(gates, _array(()), size, slides)
+        constant = self._without(gates, _NO_PAIRS, size, slides)
         if slides and all(self._short(pair) for pair in slides):
             return None
         # as they are spanned, and as they are to be
@@ -327,7 +331,7 @@ class Invariants:
         moves is one vector of all units; with long numbers there is no small basis of that.
         """
         size = len(theta0)
-        constant = self._still(gates, _array(()), size)
+        constant = self._still(gates, _NO_PAIRS, size)
         hidden = range(int(self.net.uptr[1]), int(self.net.uptr[2]))
         alike: dict[bytes, list[int]] = {}
         for unit in hidden:
@@ -341,7 +345,7 @@ class Invariants:
             def anywhere(prime: int, part: Part = part) -> np.ndarray:
                 return _anywhere(len(part.parameters), prime)
 
-            if not self._fills(part, started, anywhere, gates, _array(()), blocks, constant):
+            if not self._fills(part, started, anywhere, gates, _NO_PAIRS, blocks, constant):
                 return None
         return _everything(constant, blocks)
 
@@ -366,11 +370,10 @@ class Invariants:
         def closed(rows: np.ndarray, prime: int) -> _Candidate:
             cell, slopes = part.cell(self.cell(prime)), self._slopes(gates, prime)[:, part.units]
             lines = part.normals(cell, slides)
-            found = _Candidate(*closure(cell, rows, slopes, lines, _array(()), blocks, held, self._seed))
-            if found.basis.shape[1] < len(held):
+            found = closure(cell, rows, slopes, lines, _NO_PAIRS, blocks, held, self._seed)
+            if found[0].shape[1] < len(held):
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
-            order = np.argsort(found.pivots)
-            return _Candidate(found.basis[order], found.pivots[order], found.blocks)
+            return _Candidate.of(*found)
 
         candidates = self._candidates(lambda prime: closed(spanning(prime), prime))
         prime, first = next(candidates)
@@ -383,7 +386,7 @@ class Invariants:
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
-        return np.array_equal(self._still(gates, _array(()), len(old.constant)), old.constant)
+        return np.array_equal(self._still(gates, _NO_PAIRS, len(old.constant)), old.constant)
 
     def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
         """Not to be written to: the last is kept."""
@@ -433,18 +436,16 @@ class Invariants:
 
         def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
             cell = self.cell(prime)
-            lines = flat_normals(self.net, cell.x, flat, size, prime) if slides else _no_normals(size)
+            lines = flat_normals(self.net, cell.x, flat, size, prime)
             slopes = self._slopes(gates, prime)
-            basis, pivots, found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
-            if basis.shape[1] < size:
+            found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
+            if found[0].shape[1] < size:
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
-            if len(pivots) == free:
-                # everything: which basis it is shown by does not matter
-                return _Candidate(basis, pivots, found)
-            order = np.argsort(pivots)
-            return _Candidate(basis[order], pivots[order], found)
+            return _Candidate.of(*found)
 
         def candidate(prime: int) -> _Candidate:
+            if spanned.from_start:
+                return self._from_start(spanned.rows(prime)[0], gates, constant, prime)
             return closed(spanned.rows(prime), spanned.blocks(prime), prime)
 
         candidates = self._candidates(candidate)
@@ -585,10 +586,6 @@ def _anywhere(size: int, prime: int) -> np.ndarray:
 def _apart(blocks: np.ndarray) -> bool:
     """Whether every sample is a block of its own."""
     return len(set(blocks.tolist())) == len(blocks)
-
-
-def _no_normals(size: int) -> np.ndarray:
-    return np.zeros((0, size), dtype=np.int64)
 
 
 def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:

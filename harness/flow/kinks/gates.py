@@ -66,17 +66,18 @@ class Gates:
         self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
         self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
+        self._conserves = self.kinked and network.depth == network.degree == 2 and not network.shared
         if not self.kinked:
             return
-        if network.depth == network.degree == 2 and not network.shared:
+        if self._conserves:
             self.conserved[list(self.hidden)] = _balances(instance)
         self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
-        for e in range(int(net.ptr[0]), int(net.ptr[1])):
-            self.float_normals[:, net.row[e] - self.first.start, net.par[e]] += self.cell.x[:, net.col[e]]
+        row, col, own = (ends[: int(net.ptr[1])] for ends in (net.row, net.col, net.par))
+        np.add.at(self.float_normals, (slice(None), row - self.first.start, own), self.cell.x[:, col])
         self.lengths = np.abs(self.float_normals).max(axis=2)
         # the parameters of the first layer, (units, d), -1 where there is none; None where some are shared
-        own = net.par[int(net.ptr[0]) : int(net.ptr[1])]
-        self._alone = np.array(network.patterns[0]) if len(set(own)) == len(own) and own.min(initial=0) >= 0 else None
+        alone = len(set(own.tolist())) == len(own) and own.min(initial=0) >= 0
+        self._alone = np.array(network.patterns[0]) if alone else None
 
     @cached_property
     def _blocks(self) -> list[int]:
@@ -500,7 +501,7 @@ class Gates:
         These are the units whose w and v can change in length alone: V, c + the span of the basis, mixes neither with
         anything else, and c is zero there.
         """
-        if not self.kinked or np.isnan(self.conserved).all():
+        if not self._conserves or (subspace.shown is None and not constant.any()):
             return self.conserved
         net, units = self.net, len(self.conserved)
         held = np.zeros(units, dtype=bool)
