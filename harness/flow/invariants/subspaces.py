@@ -149,6 +149,8 @@ class Invariants:
         self._group = problem.group if instance.loss == "logistic" else 1
         network = problem.network
         self._by_unit = network.depth == network.degree == 2 and not network.shared and network.size >= _WIDE
+        # without kinks every gate is on, and those of relu are residues already
+        self._whole_slopes = network.slope in (0, 1)
         # no float of a number that is not zero is
         self._seen = problem.inputs != 0.0
         self._last = (b"", b""), np.zeros(0, dtype=np.bool_)  # the gates and curved slides, and what stands still
@@ -176,9 +178,9 @@ class Invariants:
 
     def _slopes(self, gates: np.ndarray, prime: int) -> np.ndarray:
         """The gates (n, units) modulo a prime.  Raises ZeroDivisionError."""
-        slope = self._problem.network.slope
-        # without kinks every gate is on, and those of relu are residues already
-        return gates.astype(np.int64) if slope in (0, 1) else np.where(gates == 1.0, 1, residues([slope], prime)[0])
+        if self._whole_slopes:
+            return gates.astype(np.int64)
+        return np.where(gates == 1.0, 1, residues([self._problem.network.slope], prime)[0])
 
     def start(
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[SampleUnit], curved: Sequence[SampleUnit]
@@ -589,7 +591,7 @@ def _apart(blocks: np.ndarray) -> bool:
 
 
 def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return _NO_PAIRS if not pairs else np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 @cache
