@@ -128,9 +128,9 @@ def arrived(run: Run, settled: Point) -> Ending:
     the softmax may have been held too early, and one that is held later must lead there, too.
     """
     settings, flat = run.settings, run.instance.network.flat
-    goal = flat(settled.theta)
     if settings.goal is not None:
         return Ending.converged(settled)
+    goal = flat(settled.theta)
     if run.left > -math.inf and settings.rtol > STRICT:
         caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
         again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
