@@ -87,7 +87,7 @@ def polish(cell, theta, directions, curved, q, multipliers):
     softmax(q, cell.logistic, cell.group, p, np.empty(n))
     late = q.min() > LATE
     lam = np.empty(count)
-    flow = theta.copy()
+    flow, saddle = theta.copy(), theta.copy()
     removed = removals(net, flow)
     code, error = FAILED, np.inf
     for trial in range(len(removed)):
@@ -108,6 +108,10 @@ def polish(cell, theta, directions, curved, q, multipliers):
             if maximum:
                 return SOLVED, error
             code = SADDLE
+            saddle[:] = theta
             if trial == 0:
                 break
+    if code == SADDLE:
+        # a later trial may have failed, and has left its own point behind
+        theta[:] = saddle
     return code, error
