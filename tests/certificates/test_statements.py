@@ -12,6 +12,7 @@ import pytest
 from harness.certificates import check, verify
 from harness.certificates.denials import CLAIMS as DENIALS
 from harness.certificates.statements import STATEMENTS
+from harness.claims import assumed
 from harness.claims.beyond import BEYOND
 from harness.claims.conclusions import All
 from harness.claims.stated import Stated
@@ -19,7 +20,7 @@ from harness.claims.table import CLAIMS
 from harness.harvest.finding import proven
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.networks import Network, diagonal, fully_connected
+from harness.problem.networks import Network, circulant, diagonal, fully_connected
 from harness.problem.problems import Problem
 from tests.support import sabotage
 
@@ -231,3 +232,22 @@ def test_what_a_claim_states_is_what_denies_it() -> None:
         for own, other in ((decision.data, denial.data), (decision.start, denial.start)):
             # the two build conditions of theirs from the same predicates
             assert own is None or own is other or own.__name__ == "both", claim.id
+
+
+@pytest.mark.parametrize("claim", [*DENIALS])
+def test_what_no_certificate_shows_is_said(claim: str) -> None:
+    """A claim that assumes something of the flow is denied by a file alone only as far as it says."""
+    denial, assumptions = DENIALS[claim], {*CLAIMS[claim].decided_by.assumptions}
+    assert bool(denial.computed) == bool(assumptions & {assumed.not_held, assumed.unique_multipliers})
+    assert denial.inner_kinks == (assumed.inner_kinks in assumptions)
+
+
+@pytest.mark.parametrize("claim", [*DENIALS])
+@pytest.mark.parametrize("slope", [-2, -1, -HALF, 0, HALF, 1, 2])
+def test_a_denial_is_of_networks_that_the_claim_speaks_of(claim: str, slope: Fraction) -> None:
+    activation: Any = {0: "relu", 1: "linear"}.get(slope, "leaky_relu")
+    own = {"negative_slope": slope} if activation == "leaky_relu" else {}
+    networks = [fully_connected(activation, (2,) * depth, outputs=k, **own) for depth in (1, 2, 3) for k in (1, 3)]
+    networks += [diagonal(activation, 2, 2, **own), circulant(activation, 2, **own)]
+    networks += [fully_connected(activation, (2, 2), fixed={2: (1, v)}, **own) for v in (1, -1, 2)]
+    assert [DENIALS[claim].shape(net) for net in networks] == [CLAIMS[claim].applies(net) for net in networks]
