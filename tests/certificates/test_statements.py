@@ -122,6 +122,20 @@ def test_every_statement_is_tried() -> None:
     assert {says for _, says, _ in REJECTED} == {*STATEMENTS} - {"unequal patterns"}
 
 
+def test_of_several_outputs_only_what_speaks_of_them_is_shown() -> None:
+    """Three points e_i, a class each: the nuclear norm of Y - 1/3 is 2.  W = I costs 3/2 at depth 1, and 3 at depth 2."""
+    basis = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    eye = tuple(c for row in basis for c in row)
+    alpha = {"formula": "classifier", "alpha": [1] * 6, "square": 9}
+    shallow = (fully_connected("linear", (3,), outputs=3), basis, (0, 1, 2), (eye,))
+    assert checked(shallow, "small value", alpha).accepted
+    for false in ({**alpha, "square": 8}, {"formula": "classes", "alpha": [1] * 6}, {**alpha, "alpha": [-1] * 6}):
+        assert not checked(shallow, "small value", false).accepted
+    deep = (fully_connected("linear", (3, 3), outputs=3), basis, (0, 1, 2), (eye, eye))
+    assert not checked(deep, "small value", alpha).accepted
+    assert "with one output" in checked(deep, "other gates", {"sample": 0, "neuron": 0}).reason
+
+
 def test_patterns_are_compared_on_all_points_of_least_margin() -> None:
     """A second point, on which the gates differ; on a third, which has a larger margin, they may."""
     weights = ((1, 1, 1, -1), ("1/2", "1/2"))
