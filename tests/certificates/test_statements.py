@@ -123,7 +123,7 @@ def test_every_statement_is_tried() -> None:
 
 
 def test_of_several_outputs_only_what_speaks_of_them_is_shown() -> None:
-    """Three points e_i, a class each: the nuclear norm of Y - 1/3 is 2.  W = I costs 3/2 at depth 1, and 3 at depth 2."""
+    """Points e_i, a class each: the nuclear norm of Y - 1/3 is 2.  W = I costs 3/2 at depth 1, and 3 at depth 2."""
     basis = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     eye = tuple(c for row in basis for c in row)
     alpha = {"formula": "classifier", "alpha": [1] * 6, "square": 9}
@@ -260,7 +260,7 @@ def test_what_no_certificate_shows_is_said(claim: str) -> None:
 @pytest.mark.parametrize("slope", [-2, -1, -HALF, 0, HALF, 1, 2])
 def test_a_denial_is_of_networks_that_the_claim_speaks_of(claim: str, slope: Fraction) -> None:
     activation: Any = {0: "relu", 1: "linear"}.get(slope, "leaky_relu")
-    own = {"negative_slope": slope} if activation == "leaky_relu" else {}
+    own: Any = {"negative_slope": slope} if activation == "leaky_relu" else {}
     networks = [fully_connected(activation, (2,) * depth, outputs=k, **own) for depth in (1, 2, 3) for k in (1, 3)]
     networks += [diagonal(activation, 2, 2, **own), circulant(activation, 2, **own)]
     networks += [fully_connected(activation, (2, 2), fixed={2: (1, v)}, **own) for v in (1, -1, 2)]
