@@ -259,7 +259,7 @@ def test_what_no_certificate_shows_is_said(claim: str) -> None:
 @pytest.mark.parametrize("claim", [*DENIALS])
 @pytest.mark.parametrize("slope", [-2, -1, -HALF, 0, HALF, 1, 2])
 def test_a_denial_is_of_networks_that_the_claim_speaks_of(claim: str, slope: Fraction) -> None:
-    activation: Any = {0: "relu", 1: "linear"}.get(slope, "leaky_relu")
+    activation: Any = "relu" if slope == 0 else "linear" if slope == 1 else "leaky_relu"
     own: Any = {"negative_slope": slope} if activation == "leaky_relu" else {}
     networks = [fully_connected(activation, (2,) * depth, outputs=k, **own) for depth in (1, 2, 3) for k in (1, 3)]
     networks += [diagonal(activation, 2, 2, **own), circulant(activation, 2, **own)]
