@@ -136,6 +136,19 @@ def test_of_several_outputs_only_what_speaks_of_them_is_shown() -> None:
     assert "with one output" in checked(deep, "other gates", {"sample": 0, "neuron": 0}).reason
 
 
+def test_a_norm_that_is_too_large_by_rounding_alone_is_not() -> None:
+    """|z|^2 = 1 + t^2, and 32/9 is allowed."""
+    for more, accepted in ((Fraction(1, 10**9), False), (Fraction(1, 10**7), True)):
+        t = str(Fraction(23**0.5) / 3 + more)
+        point = (LONG[0], LONG[1], LONG[2], ((1, 0, 0, t), (1, -1)))
+        assert checked(point, "no linear margin", {"point": [1, -1]}).accepted is accepted
+
+
+def test_one_class_alone_is_not_attacked() -> None:
+    point = (relu(2, 2), ((1, 0), (0, 1)), (1, 1), ((1, 0, 0, 1), (1, 1)))
+    assert checked(point, "no attack", {"sample": 0, "steps": None}).reason == "the claim states no step here"
+
+
 def test_patterns_are_compared_on_all_points_of_least_margin() -> None:
     """A second point, on which the gates differ; on a third, which has a larger margin, they may."""
     weights = ((1, 1, 1, -1), ("1/2", "1/2"))
