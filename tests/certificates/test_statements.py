@@ -129,6 +129,7 @@ def test_of_several_outputs_only_what_speaks_of_them_is_shown() -> None:
     alpha = {"formula": "classifier", "alpha": [1] * 6, "square": 9}
     shallow = (fully_connected("linear", (3,), outputs=3), basis, (0, 1, 2), (eye,))
     assert checked(shallow, "small value", alpha).accepted
+    assert checked(shallow, "small value", {**alpha, "alpha": ["1/10"] * 6, "square": "9/100"}).accepted
     for false in ({**alpha, "square": 8}, {"formula": "classes", "alpha": [1] * 6}, {**alpha, "alpha": [-1] * 6}):
         assert not checked(shallow, "small value", false).accepted
     deep = (fully_connected("linear", (3, 3), outputs=3), basis, (0, 1, 2), (eye, eye))
