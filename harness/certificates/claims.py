@@ -99,8 +99,10 @@ class Denial:
 
     shape: which networks it speaks of; says: the same in words.  problem: "full", or "layer" for any layer.  scope: of
     the certificate; "" where the claim is not about an optimum.  assumes: raises Rejected where the limit lacks the
-    property that the claim assumes.  data, start: what it assumes of these.  statements: that it makes of the limit, as
-    in statements.py, each with the formula of values.py that it is about, if it is about one.
+    property that the claim assumes.  data, start: what it assumes of these.  inner_kinks: whether it assumes that
+    every kink of a margin with a multiplier has a coefficient strictly between the slopes.  statements: that it makes
+    of the limit, as in statements.py, each with the formula of values.py that it is about, if it is about one.
+    computed: what else it assumes, in words; nothing here checks that.
     """
 
     shape: Callable[[Network], bool]
@@ -110,7 +112,9 @@ class Denial:
     assumes: Assumption = nothing
     data: Data = _anything
     start: Start = _anything
+    inner_kinks: bool = False
     statements: Mapping[str, str | None] = field(default_factory=dict)
+    computed: str = ""
 
     def denied_by(self, certificate: Mapping[str, Any]) -> bool:
         """Whether a proof of this kind, problem and scope denies the claim."""

@@ -76,6 +76,10 @@ def _unshared_relu(network: Network) -> bool:
     return _unshared_2(network) and network.activation == "relu"
 
 
+def _unshared_kinked(network: Network) -> bool:
+    return _unshared_2(network) and -1 < network.slope < 1
+
+
 def _unshared_leaky(network: Network) -> bool:
     return _unshared_2(network) and 0 < network.slope < 1
 
@@ -101,6 +105,7 @@ def _both_signs(data: Data) -> Data:
 
 _FC2_RELU, _FC2 = f"relu {_ONE}", f"{_ONE}, with a kink and slopes between -1 and 1"
 _FL = f"leaky {_ONE}, the outputs fixed at 1 and -1"
+_NOT_HELD = "no exact invariance holds the flow"
 _MARGIN, _NEURONS, _GATES = {"slack margin": None}, {"unequal neurons": None}, {"other gates": None}
 
 _AROUND = {
@@ -148,7 +153,7 @@ _AROUND = {
     ),
     "conv-full-global": Denial(_circulant, "linear circulant networks of depth 2", "full", "global"),
     "conv-scalar-global": Denial(_scalar, "linear networks of depth 2 with a filter of one number", "full", "global"),
-    "linear-generic-local": Denial(_linear, "linear networks", "full", "local"),
+    "linear-generic-local": Denial(_linear, "linear networks", "full", "local", computed=_NOT_HELD),
     "depth2-relu-generic-local": Denial(
         _unshared_relu,
         "relu networks of depth 2 without shared weights",
@@ -156,13 +161,16 @@ _AROUND = {
         "local",
         assumes=nonzero_weight_vectors,
         data=predicates.no_right_angles,
+        computed=_NOT_HELD,
     ),
     "depth2-inner-kinks-local": Denial(
-        _unshared_2,
-        "networks of depth 2 without shared weights",
+        _unshared_kinked,
+        "networks of depth 2 without shared weights, with a kink and slopes between -1 and 1",
         "full",
         "local",
         assumes=nonzero_weight_vectors,
+        inner_kinks=True,
+        computed=f"{_NOT_HELD}, and the multipliers are unique",
     ),
     "cover-small-global": Denial(_fc2_relu, _FC2_RELU, "full", "global", start=predicates.covering_and_small),
     "leaky-equal": Denial(_signed_or_fc2_leaky, f"leaky {_ONE}", data=predicates.near_orthogonal, statements=_MARGIN),
@@ -195,6 +203,7 @@ _AROUND = {
         "full",
         "local",
         assumes=nonzero_weight_vectors,
+        computed=_NOT_HELD,
     ),
     "fc-leaky-local": Denial(_fc_leaky, "fully connected leaky networks", "full", "local"),
     "fc-leaky-started-local": Denial(
@@ -211,7 +220,11 @@ _AROUND = {
         _classes_2, "fully connected linear networks of depth 2 with several outputs", "full", "global"
     ),
     "mc-linear2-generic-global": Denial(
-        _classes_2, "fully connected linear networks of depth 2 with several outputs", "full", "global"
+        _classes_2,
+        "fully connected linear networks of depth 2 with several outputs",
+        "full",
+        "global",
+        computed=_NOT_HELD,
     ),
 }
 

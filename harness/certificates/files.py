@@ -28,7 +28,8 @@ What is PROVEN when a file is accepted, by exact arithmetic alone:
 
 What is EVIDENCE without "flow": that the gradient flow from theta0 converges in direction to a limit with this
 structure next to theta.  Anyone can run the flow again, as "replay" says; the list then holds for the limit whatever
-its exact digits are.
+its exact digits are.  EVIDENCE in any case is what a claim assumes as `Denial.computed` says: that no exact invariance
+holds the flow, and that multipliers are unique.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from harness.certificates.exists import has_kinks, kkt_point
 from harness.certificates.flow import check_flow
 from harness.certificates.flow_denial import require_limit
 from harness.certificates.flow_start import End
-from harness.certificates.kkt import read_coefficients, residual
+from harness.certificates.kkt import read_coefficients, require_inner, residual
 from harness.certificates.mechanisms import MECHANISMS, require_mechanism
 from harness.certificates.numbers import Rejected, choice, fields, float_up, integer, number, vector
 from harness.certificates.parameters import objective, read_theta
@@ -98,9 +99,10 @@ class Verified:
             return self.reason
         near = f"; an exact KKT point is within {self.exact:.1e} of it" if self.exact is not None else ""
         flow = "proven" if self.end is not None else "computed"
-        return (
-            f"{self.reason}; the limit's KKT residual is at most {self.residual:.1e}{near}; the flow ends there: {flow}"
-        )
+        assumed = CLAIMS[self.claim].computed
+        more = f"; {assumed}: computed" if assumed else ""
+        residual = f"the limit's KKT residual is at most {self.residual:.1e}"
+        return f"{self.reason}; {residual}{near}; the flow ends there: {flow}{more}"
 
 
 def verify_file(path: str | Path) -> Verified:
@@ -137,6 +139,8 @@ def verify(record: object, path: str = "-") -> Verified:
         found = residual(given, signs, point, stored.multipliers, stored.coefficients)
         if not found.at_most(RESIDUAL):
             raise Rejected(f"the KKT residual can only be shown to be at most {found.as_float():.1e}, more than 1e-8")
+        if CLAIMS[claim].inner_kinks:
+            require_inner(given, signs, stored.multipliers, stored.coefficients)
         checked = check(given, certificate)
         if not checked.accepted:
             return Verified(path, False, checked.reason, claim, checked, found.as_float())

@@ -105,7 +105,7 @@ def _activated(network: Network, a: Scaled) -> Scaled:
     if not network.kinked:
         return a
     slope = network.slope
-    numerators = np.where(a.numerators > 0, slope.denominator, slope.numerator) * a.numerators
+    numerators = _either(a.numerators > 0, slope) * a.numerators
     return Scaled(numerators, a.denominator * slope.denominator)
 
 
@@ -115,5 +115,10 @@ def _activated_along(network: Network, a: Scaled, moved: Scaled) -> Scaled:
         return moved
     slope = network.slope
     on = (a.numerators > 0) | ((a.numerators == 0) & (moved.numerators > 0))
-    numerators = np.where(on, slope.denominator, slope.numerator) * moved.numerators
+    numerators = _either(on, slope) * moved.numerators
     return Scaled(numerators, moved.denominator * slope.denominator)
+
+
+def _either(on: np.ndarray, slope: Fraction) -> np.ndarray:
+    """The slopes times their denominator.  Objects, since a float's denominator may be beyond the integers of numpy."""
+    return np.where(on, *(np.array(part, dtype=object) for part in (slope.denominator, slope.numerator)))

@@ -42,6 +42,8 @@ Coefficients = Mapping[Place, Fraction]
 
 # Kinks of one sample whose patterns are gone through.
 MAX_KINKS = 8
+# How far an inner coefficient is from the slopes, of their distance.
+INNER = Fraction(1, 10**6)
 # Normals with a least eigenvalue of their Gram matrix below this share of the largest diagonal are dependent.
 INDEPENDENT = Fraction(1, 10**12)
 
@@ -110,6 +112,17 @@ def residual(
         slope = gradient(network, theta, given.x[sample], gates, network.depth - 1, seed)
         rest = tuple(r - a * s for r, s in zip(rest, slope, strict=True))
     return Residual(squared_norm(rest) / size, slack)
+
+
+def require_inner(given: Problem, signs: Signs | None, multipliers: Vector, coefficients: Coefficients) -> None:
+    """Whether every kink of a margin with a multiplier has a coefficient clear of both slopes.  Raises Rejected."""
+    slope = given.network.slope
+    low, high = sorted((slope, Fraction(1)))
+    room = INNER * (high - low)
+    for i, a in enumerate(multipliers):
+        for layer, j in kinks_of(signs, i) if a else ():
+            if not low + room < coefficients.get(Place(i, layer, j), slope) < high - room:
+                raise Rejected(f"the coefficient of {HiddenNeuron(layer, j)} on sample {i} is at an end")
 
 
 def require_every_pattern(given: Problem, theta: Theta, signs: Signs | None, row: int) -> None:

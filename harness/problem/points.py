@@ -17,12 +17,16 @@ from harness.problem.evaluation import evaluate, signs_of
 from harness.problem.instances import document, labels_of, read_network, require_format
 from harness.problem.kkt import kkt
 from harness.problem.later import later
+from harness.problem.networks import Network
 from harness.problem.numbers import Rows, exact_rows, rows_text
 from harness.problem.places import HiddenNeuron, Kink, Place
 from harness.problem.problems import Problem
 from harness.problem.reading import number_rows, numbers, object_of, parse
 
 Number = float | Fraction
+
+# Squares of what is larger, and sums of them, are not in the floats; a logarithm.
+LARGEST = np.log(1e150)
 
 
 class NotSeparating(ValueError):
@@ -137,12 +141,12 @@ class Point:
         """
         network = problem.network
         vectors = [np.array([float(a) for a in u]) for u in problem.rows_of_theta(theta, "theta")]
+        if _largest(network, vectors, problem.inputs) > LARGEST:
+            raise ValueError("theta or a point is beyond the floats")
         signs = tuple(signs_of(network, vectors, problem.inputs))
         gates = [sign > 0 for sign in signs]
         margins = evaluate(network, vectors, problem.inputs, gates).margins(problem.seeds)
         least = float(margins.min())
-        if not np.isfinite(margins).all() or not all(np.isfinite(u * u).all() for u in vectors):
-            raise ValueError("theta is beyond the floats")
         if not least > 0.0:
             worst = problem.rows[int(margins.argmin())][0]
             raise NotSeparating(f"theta does not separate the data: the least margin is {least:.6g}, of point {worst}")
@@ -179,6 +183,18 @@ class Point:
     def to_json(self) -> str:
         """The point as JSON text; from_json gives it back up to rounding."""
         return document(self.problem, {}, {"theta": rows_text(exact_rows([u.tolist() for u in self.theta], "theta"))})
+
+
+def _largest(network: Network, theta: Sequence[np.ndarray], x: np.ndarray) -> float:
+    """The logarithm of what no weight, no coordinate and no pre-activation exceeds but for the widths."""
+    size = found = float(np.log(np.abs(x).max()))
+    steep = np.log(max(1.0, abs(float(network.slope))))
+    for layer, u in enumerate(theta):
+        largest = np.abs(u).max(initial=0.0)
+        own = float(np.log(largest)) if largest else -np.inf
+        size += own + (steep if layer else 0.0)
+        found = max(found, own, size)
+    return found
 
 
 def read_point(text: str) -> tuple[Problem, Rows]:

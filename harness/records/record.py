@@ -253,6 +253,8 @@ def load(path: Path) -> Record:
     try:
         record = Record(json.loads(path.read_text(encoding="utf-8")))
         _ = record.claim, record.folder, record.kinks
+        # half of a surrogate pair, which JSON lets through, cannot be written to a page
+        json.dumps(record.data, ensure_ascii=False).encode("utf-8")
         for theta in (record.limit, record.better):
             record.instance.problem.margins(theta)
     except OSError as error:

@@ -52,6 +52,15 @@ def test_a_layer_alone() -> None:
     assert "another layer" in check(PROBLEM, both).reason
 
 
+def test_a_slope_whose_denominator_is_beyond_the_integers_of_numpy() -> None:
+    network = fully_connected("leaky_relu", (2, 2), negative_slope=1e-4)
+    given = problem_of(network, [[1, 0], [0, 1]], [1, 1])
+    theta = ((Fraction(2), Fraction(-1), Fraction(0), Fraction(1)), (Fraction(1),) * 2)
+    assert margins(given, theta) == list(given.margins(theta)) == [2, 1 - network.slope]
+    along = ((Fraction(0), Fraction(1), Fraction(0), Fraction(0)), (Fraction(0),) * 2)
+    assert rates(given, theta, along, [1]) == [network.slope]
+
+
 @pytest.mark.parametrize(
     ("d", "reason"),
     [

@@ -14,7 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.certificates import verify, verify_file
+from harness.certificates.kkt import require_inner
+from harness.certificates.numbers import Rejected
 from harness.problem.fields import FieldError
+from harness.problem.instances import Instance
+from harness.problem.places import Place
 from tests.support.certificate_examples import changed
 
 Record = dict[str, Any]
@@ -240,6 +244,31 @@ def test_a_kink_is_not_a_nonzero_input() -> None:
     forged = changed(KINK, ("certificate", "scope"), "global")
     forged.update(claim="depth2-relu-active-global", mechanism="global gap")
     assert "the claim assumes nonzero inputs" in verify(forged).reason
+
+
+def test_a_coefficient_at_an_end_is_no_inner_kink() -> None:
+    """KINK has its kinks from the off side.  What no file shows is said to be computed."""
+    forged = verify({**KINK, "claim": "depth2-inner-kinks-local"})
+    assert forged.reason == "the coefficient of neuron 2 of layer 1 on sample 0 is at an end"
+    loose = verify({**PAIR, "claim": "linear-generic-local"})
+    assert loose.accepted
+    assert loose.sentence.endswith("; no exact invariance holds the flow: computed")
+    assert "exact invariance" not in verify(PAIR).sentence
+
+
+def test_inner_coefficients_are_clear_of_both_slopes() -> None:
+    given = Instance.from_json(json.dumps(KINK["instance"])).problem
+    place, signs = Place(0, 0, 1), (((1, 0), (1, 1)),)
+    for c, inner in ((0, False), (Fraction(1, 10**7), False), (Fraction(1, 2), True), (1 - Fraction(1, 10**7), False)):
+        for multiplier in (0, 1):
+            try:
+                require_inner(given, signs, (Fraction(multiplier), Fraction(1)), {place: Fraction(c)})
+                accepted = True
+            except Rejected:
+                accepted = False
+            assert accepted == (inner or not multiplier)
+    with pytest.raises(Rejected):
+        require_inner(given, signs, (Fraction(1), Fraction(1)), {})
 
 
 def numbers_in(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

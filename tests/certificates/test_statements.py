@@ -12,6 +12,7 @@ import pytest
 from harness.certificates import check, verify
 from harness.certificates.denials import CLAIMS as DENIALS
 from harness.certificates.statements import STATEMENTS
+from harness.claims import assumed
 from harness.claims.beyond import BEYOND
 from harness.claims.conclusions import All
 from harness.claims.stated import Stated
@@ -19,7 +20,7 @@ from harness.claims.table import CLAIMS
 from harness.harvest.finding import proven
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
-from harness.problem.networks import Network, diagonal, fully_connected
+from harness.problem.networks import Network, circulant, diagonal, fully_connected
 from harness.problem.problems import Problem
 from tests.support import sabotage
 
@@ -119,6 +120,34 @@ def test_every_statement_is_tried() -> None:
     assert {says for _, says, _ in ACCEPTED} == {*STATEMENTS}
     # of unequal patterns every part but the gates is that of unequal neurons
     assert {says for _, says, _ in REJECTED} == {*STATEMENTS} - {"unequal patterns"}
+
+
+def test_of_several_outputs_only_what_speaks_of_them_is_shown() -> None:
+    """Points e_i, a class each: the nuclear norm of Y - 1/3 is 2.  W = I costs 3/2 at depth 1, and 3 at depth 2."""
+    basis = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    eye = tuple(c for row in basis for c in row)
+    alpha = {"formula": "classifier", "alpha": [1] * 6, "square": 9}
+    shallow = (fully_connected("linear", (3,), outputs=3), basis, (0, 1, 2), (eye,))
+    assert checked(shallow, "small value", alpha).accepted
+    assert checked(shallow, "small value", {**alpha, "alpha": ["1/10"] * 6, "square": "9/100"}).accepted
+    for false in ({**alpha, "square": 8}, {"formula": "classes", "alpha": [1] * 6}, {**alpha, "alpha": [-1] * 6}):
+        assert not checked(shallow, "small value", false).accepted
+    deep = (fully_connected("linear", (3, 3), outputs=3), basis, (0, 1, 2), (eye, eye))
+    assert not checked(deep, "small value", alpha).accepted
+    assert "with one output" in checked(deep, "other gates", {"sample": 0, "neuron": 0}).reason
+
+
+def test_a_norm_that_is_too_large_by_rounding_alone_is_not() -> None:
+    """|z|^2 = 1 + t^2, and 32/9 is allowed."""
+    for more, accepted in ((Fraction(1, 10**9), False), (Fraction(1, 10**7), True)):
+        t = str(Fraction(23**0.5) / 3 + more)
+        point = (LONG[0], LONG[1], LONG[2], ((1, 0, 0, t), (1, -1)))
+        assert checked(point, "no linear margin", {"point": [1, -1]}).accepted is accepted
+
+
+def test_one_class_alone_is_not_attacked() -> None:
+    point = (relu(2, 2), ((1, 0), (0, 1)), (1, 1), ((1, 0, 0, 1), (1, 1)))
+    assert checked(point, "no attack", {"sample": 0, "steps": None}).reason == "the claim states no step here"
 
 
 def test_patterns_are_compared_on_all_points_of_least_margin() -> None:
@@ -231,3 +260,22 @@ def test_what_a_claim_states_is_what_denies_it() -> None:
         for own, other in ((decision.data, denial.data), (decision.start, denial.start)):
             # the two build conditions of theirs from the same predicates
             assert own is None or own is other or own.__name__ == "both", claim.id
+
+
+@pytest.mark.parametrize("claim", [*DENIALS])
+def test_what_no_certificate_shows_is_said(claim: str) -> None:
+    """A claim that assumes something of the flow is denied by a file alone only as far as it says."""
+    denial, assumptions = DENIALS[claim], {*CLAIMS[claim].decided_by.assumptions}
+    assert bool(denial.computed) == bool(assumptions & {assumed.not_held, assumed.unique_multipliers})
+    assert denial.inner_kinks == (assumed.inner_kinks in assumptions)
+
+
+@pytest.mark.parametrize("claim", [*DENIALS])
+@pytest.mark.parametrize("slope", [-2, -1, -HALF, 0, HALF, 1, 2])
+def test_a_denial_is_of_networks_that_the_claim_speaks_of(claim: str, slope: Fraction) -> None:
+    activation: Any = "relu" if slope == 0 else "linear" if slope == 1 else "leaky_relu"
+    own: Any = {"negative_slope": slope} if activation == "leaky_relu" else {}
+    networks = [fully_connected(activation, (2,) * depth, outputs=k, **own) for depth in (1, 2, 3) for k in (1, 3)]
+    networks += [diagonal(activation, 2, 2, **own), circulant(activation, 2, **own)]
+    networks += [fully_connected(activation, (2, 2), fixed={2: (1, v)}, **own) for v in (1, -1, 2)]
+    assert [DENIALS[claim].shape(net) for net in networks] == [CLAIMS[claim].applies(net) for net in networks]

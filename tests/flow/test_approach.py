@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 import harness
 from benchmarks.families import suite
 from harness.flow import Settings
+from harness.flow.run import Run
 from harness.flow.settling.approach import Approach, vanishing
+from harness.flow.settling.polish import SADDLE
 from harness.problem.instances import Instance
-from harness.problem.networks import Network, diagonal
+from harness.problem.networks import Network, diagonal, fully_connected
 
 Q = np.array([1.0])
 
@@ -109,3 +112,27 @@ def test_multipliers_of_very_different_sizes_are_found() -> None:
     (limit,) = harness.drive([suite(20261125, 695, "generic")[694]])
     assert limit.status == "converged"
     assert limit.value == pytest.approx(54316.0266297, rel=1e-9)
+
+
+def test_a_saddle_is_the_point_that_was_found_and_not_that_of_a_later_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one small neuron removed the polish finds a saddle; with others it fails, and must leave that as it is.
+
+    At a KKT point |theta|^2 = 2 sum_i lambda_i, whatever the gates.
+    """
+    saddles: list[tuple[float, float]] = []
+    offer = Run.offer
+
+    def kept(run: Run, code: int, point: np.ndarray, q: np.ndarray, multipliers: np.ndarray) -> Any:
+        if code == SADDLE:
+            saddles.append((float(point @ point), 2.0 * float(multipliers.sum())))
+        return offer(run, code, point, q, multipliers)
+
+    monkeypatch.setattr(Run, "offer", kept)
+    a, b = Fraction(-1, 5), Fraction(3, 10)
+    network = fully_connected("leaky_relu", (2, 3), negative_slope=Fraction(1, 10))
+    instance = Instance.of(network, "exponential", [[3, -2], [3, -3]], [1, -1], [[a, a, a, b, a, a], [a, b, b]])
+    (limit,) = harness.drive([instance])
+    assert limit.status == "converged"
+    assert saddles
+    for squared, twice in saddles:
+        assert squared == pytest.approx(twice)

@@ -308,6 +308,23 @@ def test_judge_where_the_data_are_not_separated(
     assert "the least margin is -2.25, of point 0" in out
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"theta": [[1e300, 3, 0, 0], [3, 0]]},
+        {"theta": [[1e100, 3, 0, 0], [1e100, 0]]},
+        {"x": [[1e300, 1], [1, 1]]},
+        {"x": [[1e150, 1], [1, 1]]},
+    ],
+)
+def test_judge_beyond_the_floats(change: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A square that overflows would make every pre-activation look like zero, and the data not separated."""
+    code, out, err = run(capsys, tmp_path, text_of(**change), "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["status"] == "undecided"
+    assert "theta or a point is beyond the floats" in out
+
+
 # Those of an instance that a point has too.
 SAME = {name: bad for name, bad in BAD_TEXTS.items() if not bad[1].startswith(("loss", "theta0", "instance", "seed"))}
 

@@ -16,8 +16,9 @@ from harness.certificates import check
 from harness.oracles import decide
 from harness.oracles.pulls import decide_pulls
 from harness.problem.fields import FieldError
-from harness.problem.networks import fully_connected
+from harness.problem.networks import Network, convolutional, fully_connected
 from harness.problem.points import Point
+from harness.problem.problems import Problem
 from tests.support.certificate_examples import changed
 from tests.support.points import active_global, fc_relu_local, margins_of, nonzero_local, point
 
@@ -147,3 +148,21 @@ def test_a_dead_neuron_that_pays_has_no_bound() -> None:
     assert found.residual < 1e-12
     assert decide_pulls(found, "local", certify=True) is None
     assert decide(found).local.status == "not_optimal"
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        fully_connected("linear", (2, 2)),
+        fully_connected("relu", (2, 2, 2)),
+        fully_connected("relu", (2, 2), fixed={2: (1, 1)}),
+        convolutional("relu", 3, 2),
+    ],
+    ids=["linear", "deep", "fixed", "shared"],
+)
+def test_other_networks_are_refused(network: Network) -> None:
+    ones = [[1] * size for size in network.sizes]
+    given = Problem(network, ((Fraction(1),) * network.widths[0],), (1,))
+    certificate: dict[str, Any] = {"kind": "pulls", "problem": "full", "scope": "local", "theta": ones}
+    answer = check(given, certificate | {"signs": None, "alpha": [1], "neurons": []})
+    assert answer.reason.startswith("the bound is for depth 2 with kinks")

@@ -489,6 +489,13 @@ def test_load_refuses_what_is_not_a_counterexample(content: str | bytes, tmp_pat
         load(tmp_path / "nowhere")
 
 
+def test_load_refuses_strings_that_no_page_can_hold(tmp_path: Path) -> None:
+    path = tmp_path / RECORD
+    path.write_text(json.dumps(fc_relu_local().data | {"found": {"software": {"python": "\ud800"}}}))
+    with pytest.raises(FieldError, match="not a stored counterexample"):
+        load(path)
+
+
 @pytest.mark.parametrize("key", ["claim", "mechanism"])
 @pytest.mark.parametrize("value", [0, None, float("nan"), ["kink"], "", "depth2-l", "../../elsewhere"])
 def test_load_refuses_a_claim_or_a_mechanism_that_there_is_not(key: str, value: Any, tmp_path: Path) -> None:
