@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,8 @@ class Gates:
             self.conserved[list(self.hidden)] = _balances(instance)
         self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
         row, col, own = (ends[: int(net.ptr[1])] for ends in (net.row, net.col, net.par))
-        np.add.at(self.float_normals, (slice(None), row - self.first.start, own), self.cell.x[:, col])
+        places: Any = (slice(None), row - self.first.start, own)  # numpy's types know of no slice here
+        np.add.at(self.float_normals, places, self.cell.x[:, col])
         self.lengths = np.abs(self.float_normals).max(axis=2)
         # the parameters of the first layer, (units, d), -1 where there is none; None where some are shared
         alone = len(set(own.tolist())) == len(own) and own.min(initial=0) >= 0
