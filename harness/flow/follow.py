@@ -24,6 +24,7 @@ from harness.problem.points import Point
 DEFAULT = Settings()
 BETWEEN = 20  # steps between two looks at a flow that is watched
 FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
+FIRM = 1e6  # and to the hundredth part of STRICT
 
 
 class NeverSeparates(Exception):
@@ -129,19 +130,26 @@ def arrived(run: Run, settled: Point) -> Ending:
     """
     settings, flat = run.settings, run.instance.network.flat
     goal = flat(settled.theta)
-    if settings.goal is not None:
+
+    def there(again: Limit) -> bool:
+        return again.theta is not None and same_point(flat(again.theta), goal)
+
+    if settings.again:
         return Ending.converged(settled)
-    if run.left > -math.inf and settings.rtol > STRICT:
-        caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
-        again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
-        if again.theta is None:
-            return Ending.undecided(Undecided(NOWHERE))
-        if not same_point(flat(again.theta), goal):
-            return Ending.undecided(Undecided(ELSEWHERE))
+    closely = run.left > -math.inf and settings.rtol > STRICT
     freeze = None if settings.firm else run.firmer(settled)
+    caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
+    smaller = replace(settings, strict=run.left, clock=run.left_at, **caps) if closely else settings
+    # both at once, where the margins are known to the smaller error; if this does not lead there, one by one
+    if closely and freeze is not None and freeze <= FIRM:
+        if there(follow(run.instance, replace(smaller, freeze=freeze, firm=True))):
+            return Ending.converged(settled)
+    if closely:
+        again = follow(run.instance, replace(smaller, goal=goal))
+        if not there(again):
+            return Ending.undecided(Undecided(NOWHERE if again.theta is None else ELSEWHERE))
     if freeze is not None:
-        again = follow(run.instance, replace(settings, freeze=freeze, firm=True)) if freeze <= FIRMEST else None
-        if again is None or again.theta is None or not same_point(flat(again.theta), goal):
+        if freeze > FIRMEST or not there(follow(run.instance, replace(settings, freeze=freeze, firm=True))):
             return Ending.undecided(Undecided(TIE))
     return Ending.converged(settled)
 
