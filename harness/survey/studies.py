@@ -104,8 +104,16 @@ _AROUND_OPEN: tuple[dict[str, Any], ...] = (
     ),
     {"depth": 3, "width": 3, "n": (2, 4), "data": "orthogonally separable", "labels": "sum"},
 )
-# In one batch there is one instance of each.
-_WIDE = tuple(grid(width=(10, 20), n=(10, 20, 50), d=(2, 5, 10), labels="random", scale=(0.1, 0.3, 1.0)))
+# The dearest, some tens of seconds a flow, from one scale alone.
+_WIDE = tuple(
+    cell
+    for width, n, scale in (
+        *((width, n, (0.1, 0.3, 1.0)) for width in (10, 20) for n in (10, 20)),
+        (10, 50, (0.1, 0.3, 1.0)),
+        (20, 50, 0.3),
+    )
+    for cell in grid(width=width, n=n, d=(2, 5, 10), labels="random", scale=scale)
+)
 
 
 def _nonlocal(tally: Tally) -> Rate:
@@ -354,7 +362,7 @@ _ALL = (
             labels=("number of points", "not a local optimum"),
         ),
         verdicts=("local",),
-        batch=len(_WIDE),
+        batch=12,
     ),
     Study(
         "optimisers",
