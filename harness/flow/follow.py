@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -130,27 +131,27 @@ def arrived(run: Run, settled: Point) -> Ending:
     """
     settings, flat = run.settings, run.instance.network.flat
     goal = flat(settled.theta)
-
-    def there(again: Limit) -> bool:
-        return again.theta is not None and same_point(flat(again.theta), goal)
-
     if settings.again:
         return Ending.converged(settled)
+
+    def leads_there(**changes: Any) -> bool | None:
+        """Whether the flow ends there with other settings; None where it has no limit."""
+        again = follow(run.instance, replace(settings, **changes))
+        return None if again.theta is None else same_point(flat(again.theta), goal)
+
     closely = run.left > -math.inf and settings.rtol > STRICT
     freeze = None if settings.firm else run.firmer(settled)
     caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
-    smaller = replace(settings, strict=run.left, clock=run.left_at, **caps) if closely else settings
+    smaller: dict[str, Any] = {"strict": run.left, "clock": run.left_at, **caps}
+    firmer: dict[str, Any] = {"freeze": freeze, "firm": True}
     # both at once, where the margins are known to the smaller error; if this does not lead there, one by one
-    if closely and freeze is not None and freeze <= FIRM:
-        if there(follow(run.instance, replace(smaller, freeze=freeze, firm=True))):
-            return Ending.converged(settled)
-    if closely:
-        again = follow(run.instance, replace(smaller, goal=goal))
-        if not there(again):
-            return Ending.undecided(Undecided(NOWHERE if again.theta is None else ELSEWHERE))
-    if freeze is not None:
-        if freeze > FIRMEST or not there(follow(run.instance, replace(settings, freeze=freeze, firm=True))):
-            return Ending.undecided(Undecided(TIE))
+    if closely and freeze is not None and freeze <= FIRM and leads_there(**smaller, **firmer):
+        return Ending.converged(settled)
+    found = leads_there(**smaller, goal=goal) if closely else True
+    if not found:
+        return Ending.undecided(Undecided(NOWHERE if found is None else ELSEWHERE))
+    if freeze is not None and not (freeze <= FIRMEST and leads_there(**firmer)):
+        return Ending.undecided(Undecided(TIE))
     return Ending.converged(settled)
 
 

@@ -350,7 +350,11 @@ _ALL = (
                 "By mechanism, of the limits decided",
                 ("width", "n"),
                 None,
-                {"by a dead neuron": _mechanism("dead neuron"), "by a kink": _mechanism("kink"), "other": _no_mechanism},
+                {
+                    "by a dead neuron": _mechanism("dead neuron"),
+                    "by a kink": _mechanism("kink"),
+                    "other": _no_mechanism,
+                },
             ),
         ),
         Figure(
