@@ -20,7 +20,7 @@ BOTH = drawn(Cell(width=8, n=8, d=4, labels="random", scale=1.0), 0, 32)[0]
 def followed(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings of every following but the first, as they come."""
     module, settings = sys.modules["harness.flow.follow"], list[Settings]()
-    plain = module.follow  # type: ignore[attr-defined]
+    plain = module.follow
 
     def follow(instance: Any, own: Settings, record: bool = False) -> Limit:
         settings.append(own)
@@ -41,7 +41,7 @@ def test_where_both_at_once_lead_nowhere_each_is_tried_by_itself(
     followed: list[Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = sys.modules["harness.flow.follow"]
-    spied = module.follow  # type: ignore[attr-defined]
+    spied = module.follow
 
     def follow(instance: Any, own: Settings, record: bool = False) -> Limit:
         found = spied(instance, own, record)
