@@ -13,7 +13,7 @@ export NUMBA_NUM_THREADS := 1
 # Keeps pyright from looking for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: .venv test lint format harvest nightly report tables bench clean
+.PHONY: .venv test lint format harvest nightly report tables bench wheel-check clean
 .DEFAULT_GOAL := test
 
 .venv: $(STAMP)
@@ -53,6 +53,10 @@ tables: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run
+
+# In new environments under the temporary folder; at first it fetches some hundred megabytes.
+wheel-check:
+	PYTHON=$(PYTHON) .ci/wheel
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis site

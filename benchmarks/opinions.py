@@ -21,7 +21,7 @@ from harness import drive
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network
-from harness.survey.engines import local
+from harness.tools.processes import pool
 from tests.support.reference import Record, follow
 
 Verdict = Literal["agrees", "differs", "too slow", "reference undecided", "undecided", "not unique"]
@@ -151,8 +151,8 @@ def row(law: Law, seed: int, count: int, processes: int) -> str:
     """One row of the table; what differs is printed with its law and index."""
     counts: Counter[str] = Counter()
     batches = [range(start, min(start + 20, count)) for start in range(0, count, 20)]
-    with local(processes) as pool:
-        for batch in pool.map(partial(judged, law, seed), batches):
+    with pool(processes) as executor:
+        for batch in executor.map(partial(judged, law, seed), batches):
             for index, status, verdict, why in batch:
                 counts[status] += 1
                 counts[f"{status} {verdict}"] += 1

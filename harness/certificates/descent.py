@@ -29,6 +29,7 @@ from harness.certificates.parameters import read_motion, read_theta
 from harness.certificates.signs import Theta
 from harness.problem.networks import Network
 from harness.problem.numbers import dot, squared_norm
+from harness.problem.places import layer_name
 from harness.problem.problems import Problem
 
 
@@ -36,7 +37,7 @@ def check_descent(given: Problem, certificate: object) -> Checked:
     """Raises FieldError on a wrong shape; Rejected where it proves nothing."""
     network = given.network
     found = fields(certificate, "certificate", ("kind", "problem", "scope", "theta", "d"))
-    layers = [f"layer {k}" for k, own in enumerate(network.trained, start=1) if own]
+    layers = [layer_name(layer) for layer, own in enumerate(network.trained) if own]
     problem = choice(found["problem"], "certificate.problem", ("full", *layers))
     choice(found["scope"], "certificate.scope", ("local", "global"))
     theta = read_theta(found["theta"], "certificate.theta", network)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CLASSIFIER = Networks("linear", "fully connected", (1, 1))
 _ANY = Networks("any", trained="any", outputs="any")
-_STEEPEST = "theta' in argmin <u, grad L> over N(u) <= N*(grad L), N = l_2, l_inf or l_1"
+_STEEPEST = "theta' in argmin <u, grad L> over N(u) <= N*(grad L)"
 
 
 def _not_of_flows(limit: Limit, verdicts: Verdicts) -> None:
@@ -78,7 +78,7 @@ DESCENTS = (
     ),
     Claim(
         "steepest-margin",
-        f"any, {_STEEPEST}",
+        f"any, {_STEEPEST}, N = l_2, l_inf or l_1",
         "",
         "from t0 on, loss^{-1}(L) / N(theta)^m never decreases, m the number of trained layers",
         "theorem",
@@ -87,7 +87,7 @@ DESCENTS = (
     ),
     Claim(
         "steepest-kkt",
-        f"any, {_STEEPEST}",
+        f"any, {_STEEPEST}, N = l_2, l_inf or l_1",
         "",
         "every limit point of theta / N(theta), scaled to min q = 1, is a KKT point of: minimise N(theta)^2 / 2 "
         "subject to q >= 1",
@@ -97,7 +97,7 @@ DESCENTS = (
     ),
     Claim(
         "sign-direction",
-        "any, the same with N = l_inf or l_1, the sign of 0 being 0",
+        f"any, {_STEEPEST}, N = l_inf or l_1, the sign of 0 being 0",
         "",
         "theta / N(theta) converges",
         "open",

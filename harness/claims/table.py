@@ -197,7 +197,7 @@ _TABLE = (
     Claim(
         "shared-local",
         "depth 2, shared weights, linear or relu",
-        "every weight vector and every neuron input nonzero",
+        "every weight vector and every neuron input is nonzero",
         "local optimum of (P)",
         "refuted",
         "VSS 4",
@@ -208,7 +208,7 @@ _TABLE = (
     Claim(
         "deep-local",
         "depth >= 3, no shared weights (diagonal is enough), linear or relu",
-        "every weight and every neuron input nonzero",
+        "every weight and every neuron input is nonzero",
         "local optimum of (P)",
         "refuted",
         "VSS 5",

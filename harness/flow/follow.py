@@ -130,9 +130,9 @@ def arrived(run: Run, settled: Point) -> Ending:
     the softmax may have been held too early, and one that is held later must lead there, too.
     """
     settings, flat = run.settings, run.instance.network.flat
-    goal = flat(settled.theta)
     if settings.again:
         return Ending.converged(settled)
+    goal = flat(settled.theta)
 
     def leads_there(**changes: Any) -> bool | None:
         """Whether the flow ends there with other settings; None where it has no limit."""

@@ -10,11 +10,12 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from harness.flow.compiled.events import GRAZE, reaches, sway
+from harness.flow.compiled.crowd import crowded
 from harness.flow.compiled.field import field, look, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import wiring
@@ -40,7 +41,6 @@ STANDS_STILL = "the flow tends to a stationary point where the data are not sepa
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
-CROWD = 10.0  # times rtol: kinks farther off than this from an event are not near it, whatever their sway
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
 FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
@@ -142,7 +142,8 @@ class Run:
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
         self.z = theta[subspace.pivots].copy()
-        if np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
+        # coordinates alone are theta itself
+        if subspace.shown and np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace)
@@ -173,7 +174,9 @@ class Run:
 
     @property
     def log_norm(self) -> float:
-        theta = self.theta
+        return self._log_norm(self.theta)
+
+    def _log_norm(self, theta: np.ndarray) -> float:
         size = math.sqrt(theta @ theta)
         return float(self.state[BOOKED]) + math.log(size) if size else -math.inf
 
@@ -194,7 +197,8 @@ class Run:
     @property
     def _behind(self) -> bool:
         """Whether the kinks and saddles that errors are kept smaller for are behind."""
-        return self.log_norm >= self._strict and self.state[SIGMA] >= self.settings.clock
+        strict = self._strict
+        return (strict == -math.inf or self.log_norm >= strict) and self.state[SIGMA] >= self.settings.clock
 
     def stands_still(self) -> bool:
         """Whether the flow has not separated the data and hardly moves any more."""
@@ -214,37 +218,24 @@ class Run:
 
     def advance(self, target: float, steps: int) -> int:
         """Integrate until something happens; the integrator's code."""
-        rtol = self._rtol
-        if self.log_norm < self._strict:
-            target = min(target, self._strict)
+        settings, state, rtol, strict = self.settings, self.state, self._rtol, self._strict
+        if strict > -math.inf and self.log_norm < strict:
+            target = min(target, strict)
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
         self.ended = np.zeros(len(self.slides.normals), dtype=np.bool_)
-        settings = self.settings
         limits = Limits(float(rtol), float(settings.freeze), float(target), float(settings.polish_from), int(steps))
         basis = np.empty((len(self.constant), 0)) if self.wide else self.subspace.basis
         code = integrate(
             self.gates.cell, self.z, self.constant, basis, self.subspace.pivots, self.watch,
-            self.balance, self.slides, self.state, limits, self.record, self.hit, self.ended,
+            self.balance, self.slides, state, limits, self.record, self.hit, self.ended,
         )  # fmt: skip
-        if rtol < self.settings.rtol and self.state[GRAZED] > -math.inf:
-            raise Undecided(GRAZES)
-        self.passed_closely(float(self.state[GRAZED]))
-        self.state[GRAZED] = -math.inf
+        grazed = float(state[GRAZED])
+        if grazed > -math.inf:
+            if rtol < settings.rtol:
+                raise Undecided(GRAZES)
+            self.passed_closely(grazed)
+            state[GRAZED] = -math.inf
         return code
-
-    def _crowded(self, theta: np.ndarray) -> bool:
-        """Whether another kink is so near to this event, and its input moving, that either may come first."""
-        cell = self.gates.cell
-        now = look(cell, theta)
-        rho = now.rho
-        reach, scale = reaches(cell.x), cell.net.gain * rho**cell.net.power
-        near = self.watch * now.pre < CROWD * self._rtol * reach[:, None] * scale
-        for i, u in np.argwhere(near & (self.watch != 0) & ~self.hit).tolist():
-            room = GRAZE * self._rtol * sway(cell.net, theta, rho, cell.x[i], u, reach[i]) * reach[i] * scale[u]
-            speed = float(self.gates.curved_normal((i, u), theta) @ now.f)
-            if abs(now.pre[i, u]) < min(room, abs(speed)):
-                return True
-        return False
 
     def _gaps(self, theta: np.ndarray) -> np.ndarray:
         """By how much every margin is larger than the least, relative to that, (n,)."""
@@ -281,7 +272,7 @@ class Run:
             done = "separated, but not converged" if self.separated else "not separated"
             raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
         theta, gates = self.theta, self.gates
-        if self._crowded(theta):
+        if crowded(gates.cell, theta, self.watch, self.hit, float(self._rtol)):
             self.passed_closely(self.log_norm)
         if self.state[BOOKED] > 0.0:
             self.held_events.append((self.log_norm, self._gaps(theta)))
@@ -399,20 +390,19 @@ class Run:
 
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
         """
-        theta, log_norm = self.theta, self.log_norm
-        direction = theta / math.sqrt(theta @ theta)
+        theta = self.theta
+        log_norm, direction = self._log_norm(theta), theta / math.sqrt(theta @ theta)
+        value, distance = 0.5 * float(point @ point), math.inf if code == FAILED else distance_to(direction, point)
         # where multipliers are not unique some pass the second-order test and others fail it
-        leaving = code == SADDLE and not self.approach.knows(direction, point, q)
+        leaving = code == SADDLE and not self.approach.knows(distance, value, q)
         if leaving:
             self.approach.forget()
-            self.saddle = point if distance_to(direction, point) < PASSED else self.saddle
+            self.saddle = point if distance < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
             self.passed_closely(log_norm + SPACING)
-        if leaving:
+        if leaving or code == FAILED:
             return None
-        if code == FAILED:
-            return None
-        if not self.approach.arrived(log_norm, direction, point, q) and not self._at_goal(point):
+        if not self.approach.arrived(log_norm, distance, value, q) and not self._at_goal(point):
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > BELIEVED:
@@ -475,7 +465,7 @@ class Run:
 
 def _require_squares(instance: Instance) -> None:
     """Raises Undecided where the norm of the start or of a point has no square among the normal floats."""
-    start = max(abs(v) for u in instance.theta0_float for v in u)
+    start = max(float(np.abs(u).max(initial=0.0)) for u in instance.theta0_float)
     points = np.abs(instance.x_float).max(axis=1)
     if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
         raise Undecided("the start or a point is so large or so small that its square is beyond the floats")
@@ -487,9 +477,15 @@ def _require_room(instance: Instance) -> None:
     first = network.widths[1] if network.depth > 1 else 0
     # the normals of the first layer, the gradients, and some square matrices: bases, Jacobians, factors
     bytes_ = 8 * network.size * (rows * (first + 4) + MATRICES * network.size)
-    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = _memory()
     if bytes_ > most:
         raise Undecided(f"it would take about {bytes_ / 2**30:.0f} GiB of memory, and there are {most / 2**30:.0f}")
+
+
+@cache
+def _memory() -> int:
+    """Of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def same_point(one: np.ndarray, other: np.ndarray) -> bool:

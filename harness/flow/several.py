@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +10,7 @@ from harness.flow.follow import follow
 from harness.flow.run import Settings
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
-from harness.tools.processes import leave_with_parent, one_thread_each
+from harness.tools.processes import pool
 
 PART = 32  # instances at most that a process is given at once: their times differ by a factor of a hundred
 
@@ -24,10 +22,8 @@ def follow_all(instances: Sequence[Instance], settings: Settings, record: bool, 
     first, rest = [follow(instance, settings, record) for instance in instances[:1]], instances[1:]
     if not rest:
         return first
-    with one_thread_each():
-        pool = ProcessPoolExecutor(min(workers, len(rest)), multiprocessing.get_context("spawn"), leave_with_parent)
-        with pool:
-            found = list(pool.map(partial(follow, settings=settings, record=record), rest, chunksize=part))
+    with pool(min(workers, len(rest))) as executor:
+        found = list(executor.map(partial(follow, settings=settings, record=record), rest, chunksize=part))
     return first + [_of(limit, instance) for limit, instance in zip(found, rest, strict=True)]
 
 

@@ -82,10 +82,11 @@ def dead_neurons(near: Expansion) -> list[HiddenNeuron]:
 class Partner:
     """A live neuron that the dead one can be turned into.
 
-    number: from 1.  tangent: its weights, in the order of the block.  gates: by margin, mixtures at mixed kinks.
+    neuron: of the same layer.  tangent: its weights, in the order of the block.  gates: by margin, mixtures where kinks
+    are mixed.
     """
 
-    number: int
+    neuron: HiddenNeuron
     tangent: np.ndarray
     gates: dict[int, float]
 
@@ -122,7 +123,7 @@ class DeadNeuron:
         # A turn needs the gates of every sample used.
         self.samples = list(dict.fromkeys(self.leaders[i] for i in (self.used if self.partners else matter)))
         # Where a partner has a kink, both sides of it are next to the partner: gates are mixed there.
-        self.soft = sorted({i for p in self.partners for i in self.used if not near.signs[layer][i][p.number - 1]})
+        self.soft = sorted({i for p in self.partners for i in self.used if not near.signs[layer][i][p.neuron.neuron]})
         # The side on which the bend lowers the margin.
         self.lowering = int(network.slope > 1)
         self.sides = self._sides(matter)
@@ -172,7 +173,7 @@ class DeadNeuron:
             # Pairs list incoming parameters before outgoing ones, each in order.
             t = np.array(list(of.values()))
             if len(gates) == len(self.used) and t.any() and not any(p.gates == gates for p in found):
-                found.append(Partner(k + 1, t, gates))
+                found.append(Partner(HiddenNeuron(layer, k), t, gates))
         return found
 
     def steepest(self) -> tuple[float, np.ndarray, np.ndarray]:
@@ -249,7 +250,7 @@ class DeadNeuron:
                 least = float(np.linalg.eigvalsh(block)[0])
                 if least > 1e-6:
                     self.least = min(self.least, least)
-                    return self._end(partner.number, mixed, [])
+                    return self._end(partner.neuron, mixed, [])
         mixed, kappa = dict.fromkeys(loose, min(self.near.below, 1.0)), []
         matrix = self._matrix({**given, **mixed})
         if np.linalg.norm(matrix, 2) > CLEAR and (chosen or loose):
@@ -306,10 +307,12 @@ class DeadNeuron:
         l1, l2, l3 = (near.seed_length * float(v) for v in upper)
         return 1e-3 * (p1 * l3 + p3 * l1) + 3.0 * (p1 * l2 + p2 * l1)
 
-    def _end(self, turn: int | None, mixed: Mapping[int, float], kappa: Sequence[tuple[int, int, float]]) -> Any:
+    def _end(
+        self, turn: HiddenNeuron | None, mixed: Mapping[int, float], kappa: Sequence[tuple[int, int, float]]
+    ) -> Any:
         """A leaf as the certificate has it."""
         return {
-            "turn": turn,
+            "turn": None if turn is None else turn.number,
             "mixed": [[i, as_json(between(self.near.network, c))] for i, c in mixed.items()],
             "kappa": [[k, i, as_json(value)] for k, i, value in kappa],
         }

@@ -31,7 +31,7 @@ import numpy as np
 from harness.problem.fields import FieldError
 from harness.problem.later import later
 from harness.problem.networks import Network
-from harness.problem.numbers import Rows, as_class, as_label, number_text, rows_text
+from harness.problem.numbers import Rows, as_class, as_label, nearest, number_text, rows_text
 from harness.problem.problems import Problem, frozen
 from harness.problem.reading import Pairs, array, integer, number, number_rows, numbers, object_of, parse, string
 
@@ -120,7 +120,7 @@ class Instance:
     @cached_property
     def theta0_float(self) -> list[np.ndarray]:
         """The start as float64, one vector a layer, read-only."""
-        return [frozen([float(a) for a in row]) for row in self.theta0]
+        return [frozen([nearest(a) for a in row]) for row in self.theta0]
 
     def __str__(self) -> str:
         return later("harness.show.people", "instance_text", self)

@@ -270,7 +270,8 @@ class Network:
     @cached_property
     def repeated(self) -> tuple[bool, ...]:
         """For every layer whether some parameter occurs twice or more in it."""
-        return tuple(len(order) > len(starts) for order, starts in self.places)
+        used = ([k for row in pattern for k in row if k >= 0] for pattern in self.patterns)
+        return tuple(len(set(own)) < len(own) for own in used)
 
     @cached_property
     def lone(self) -> tuple[frozenset[int], ...]:

@@ -23,13 +23,18 @@ class HiddenNeuron(NamedTuple):
         """From what files have."""
         return cls(layer - 1, neuron - 1)
 
+    @property
+    def number(self) -> int:
+        """From 1, within its layer."""
+        return self.neuron + 1
+
     def as_json(self) -> list[int]:
         """[layer, neuron], from 1."""
-        return [self.layer + 1, self.neuron + 1]
+        return [self.layer + 1, self.number]
 
     def short(self, depth: int) -> str:
         """Its number; with that of its layer in networks of several hidden layers."""
-        return f"{self.neuron + 1}" if depth == 2 else f"{self.layer + 1}.{self.neuron + 1}"
+        return f"{self.number}" if depth == 2 else f"{self.layer + 1}.{self.number}"
 
     def __str__(self) -> str:
         return f"{neuron_name(self.neuron)} of {layer_name(self.layer)}"
@@ -93,4 +98,5 @@ def layer_of(name: str) -> int:
 
 def neuron_name(*neurons: int) -> str:
     """Of one hidden neuron, or of several, from 0, where it is plain of which layer they are."""
-    return f"neuron{'s' * (len(neurons) > 1)} {' and '.join(str(j + 1) for j in neurons)}"
+    *first, last = (str(j + 1) for j in neurons)
+    return f"neurons {', '.join(first)} and {last}" if first else f"neuron {last}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.problem.fields import FieldError
 from harness.problem.networks import Network, preactivations
-from harness.problem.numbers import Rows, as_class, as_label, exact, exact_rows
+from harness.problem.numbers import Rows, as_class, as_label, exact, exact_rows, nearest
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Problem:
     @cached_property
     def x_float(self) -> np.ndarray:
         """The points as float64, shape (n, d), read-only."""
-        return frozen([[float(a) for a in row] for row in self.x])
+        return frozen([[nearest(a) for a in row] for row in self.x])
 
     @cached_property
     def y_float(self) -> np.ndarray:

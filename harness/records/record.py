@@ -21,7 +21,7 @@ from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
-from harness.problem.places import Kink, layer_name, layer_of
+from harness.problem.places import HiddenNeuron, Kink, layer_name, layer_of
 from harness.problem.sizes import rank
 
 Number = int | float | str
@@ -47,7 +47,7 @@ class Neuron:
 
     @property
     def number(self) -> int:
-        return self.index + 1
+        return HiddenNeuron(0, self.index).number
 
     @property
     def zero(self) -> bool:

@@ -9,11 +9,12 @@ from markupsafe import Markup
 
 from harness.claims.table import CLAIMS
 from harness.records.record import Record
-from harness.report.glossary import cited
 from harness.report.inequality import formula
 from harness.report.markdown import inline, typeset
 from harness.report.page import figure_says, title
-from harness.report.words import activation, in_short, short
+from harness.report.words import activation, short
+from harness.show.definition import in_short
+from harness.show.glossary import cited
 from harness.show.lines import count
 
 PICTURE = "networks.svg"

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.problem.places import neuron_name
 from harness.records.record import Exact, Neuron, Record
 from harness.report.drawing import draw_graph, graph_handles, largest_weight
 from harness.report.improving import way
@@ -168,7 +169,7 @@ def _bars(axes: Axes, record: Record, neurons: Sequence[Neuron]) -> None:
             axes.bar(place, height, 0.85 * step, color=colour, edgecolor="white", hatch=hatch)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xlim(0.4, len(neurons) + 0.6)
-    axes.set_xticks([neuron.number for neuron in neurons], [f"neuron {neuron.number}" for neuron in neurons])
+    axes.set_xticks([neuron.number for neuron in neurons], [neuron_name(neuron.index) for neuron in neurons])
     axes.set_xlabel(f"a bar for each of the {d} coordinates" if d > 1 else "one bar: the data have one coordinate")
     axes.set_ylabel("$|v_j|\\,w_j$")
 

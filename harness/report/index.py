@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.records.record import PAGE, Record
-from harness.report.glossary import ANCHOR, glossary
 from harness.report.words import short, table
+from harness.show.glossary import ANCHOR, glossary
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from harness.problem.places import Kink, neuron_name
 from harness.records.record import Neuron, Record
@@ -109,9 +109,8 @@ def _kinks_or_gates(edges: list[str], weights: str) -> str:
     return f"in the limit {_edges(edges)} exactly zero, and tilting {weights} to the other side of an edge pays."
 
 
-def _names(neurons: Iterable[Neuron]) -> str:
-    numbers = [str(n.number) for n in neurons]
-    return ("neuron " if len(numbers) == 1 else "neurons ") + _join(numbers)
+def _names(neurons: Sequence[Neuron]) -> str:
+    return neuron_name(*(n.index for n in neurons)) if neurons else "no neuron"
 
 
 def _join(parts: Iterable[str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.claims.table import CLAIMS, Claim
-from harness.problem.places import neuron_name
+from harness.problem.places import layer_name, neuron_name
 from harness.records.record import FIGURE, INSTANCE, PAGE, RECORD, Exact, Neuron, Record
-from harness.report.glossary import ANCHOR, cited
 from harness.report.inequality import inequality
 from harness.report.mechanism import explain, live_kinks
 from harness.report.proof import is_global, proof
-from harness.report.words import activated, activation, concluded, margin_of, plain, short, table, vector
+from harness.report.words import activated, activation, margin_of, plain, short, table, vector
+from harness.show.definition import sentences
+from harness.show.glossary import ANCHOR, cited
 from harness.show.lines import count
 
 # On the index, seen from a page.
@@ -67,10 +68,6 @@ def _claim(record: Record) -> Claim:
 def statement(record: Record) -> str:
     """What is refuted, with its terms."""
     claim = _claim(record)
-    decision = claim.decided_by
-    where = "" if decision.data or decision.start else ", in the limit,"
-    assumed = f" If{where} {claim.assumption}, then" if claim.assumption else " Then"
-    conclusion = concluded(claim)
     layer = (
         " (P_l) is the same over the parameters u^l of one layer, the others held at the limit."
         if record.layer is not None
@@ -79,8 +76,7 @@ def statement(record: Record) -> str:
     several = record.instance.network.outputs > 1
     margins = "Phi_(y_i) - Phi_k >= 1 for all i and k" if several else "y_i Phi(theta; x_i) >= 1 for all i"
     return (
-        f"The statement, refuted here: take a network that is {claim.setting}, and gradient flow that separates the "
-        f"data.{assumed} {conclusion}. (Source: {cited(claim.source)}.)\n\n"
+        f"The statement, refuted here: {sentences(claim)} (Source: {cited(claim.source)}.)\n\n"
         f"(P) is: minimise 1/2 ||theta||^2 subject to {margins}.{layer} The limit is the "
         "limit of theta(t)/||theta(t)||, scaled so that its least margin is 1. "
         f"[Every word, defined once]({GLOSSARY})."
@@ -116,7 +112,7 @@ def _network(record: Record) -> str:
         else "without shared weights"
     )
     hidden = sum(network.widths[1:-1])
-    fixed = [f"layer {number}" for number, own in enumerate(network.trained, start=1) if not own]
+    fixed = [layer_name(layer) for layer, own in enumerate(network.trained) if not own]
     more = f", {network.outputs} classes" if network.outputs > 1 else ""
     head = (
         f"A {activation(network)} network of depth {network.depth}, {kind}, {count(instance.d, 'input')} "

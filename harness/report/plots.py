@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
+from harness.problem.places import layer_name
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from harness.report.look import BLUE, GREY, VERMILION
@@ -145,9 +146,9 @@ def _margins(axes: Any, point: Point) -> None:
 
 
 def _spectra(axes: Any, point: Point) -> None:
-    for layer, matrix in enumerate(point.problem.network.matrices(point.theta), start=1):
+    for layer, matrix in enumerate(point.problem.network.matrices(point.theta)):
         values = np.linalg.svd(matrix, compute_uv=False)
-        axes.plot(range(1, len(values) + 1), values, "o-", markersize=3, label=f"layer {layer}")
+        axes.plot(range(1, len(values) + 1), values, "o-", markersize=3, label=layer_name(layer))
     axes.set(title="singular values of the layers", xlabel="number", ylim=(0.0, None))
     axes.legend(frameon=False, fontsize=8)
 

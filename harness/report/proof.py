@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness.certificates import check_flow
 from harness.records.record import Record, exact, value
-from harness.report.glossary import cited
 from harness.report.words import plain, short
+from harness.show.glossary import cited
 
 LAST = "whatever the last digits of the limit are."
 

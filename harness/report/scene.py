@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.problem.places import layer_name
 from harness.records.record import Record
 from harness.report.charts import COLOURS
 from harness.report.film import Film, arrows
@@ -86,7 +87,7 @@ def _plane(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
 
 def _bars(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
     network = record.instance.network
-    sizes = {number: size for number, size in enumerate(network.sizes, start=1) if network.trained[number - 1]}
+    sizes = {layer: size for layer, size in enumerate(network.sizes) if network.trained[layer]}
     count, half = network.size, _FAR
     top = float(np.abs(film.direction).max())
     heights = np.round(film.direction * (half / top), 1)
@@ -94,7 +95,9 @@ def _bars(record: Record, film: Film) -> tuple[str, dict[str, Any], str]:
     parts, place = [f'<line class="axis" x1="0" x2="{SIZE:g}" y1="{_MIDDLE}" y2="{_MIDDLE}"/>'], 10.0
     number = 0
     for layer, size in sizes.items():
-        parts.append(f'<text class="middle" x="{place + step * size / 2:.1f}" y="{SIZE - 4:g}">layer {layer}</text>')
+        parts.append(
+            f'<text class="middle" x="{place + step * size / 2:.1f}" y="{SIZE - 4:g}">{layer_name(layer)}</text>'
+        )
         for _ in range(size):
             height = float(heights[-1][number])
             parts.append(

@@ -20,7 +20,6 @@ from harness.records.record import INSTANCE, PAGE, RECORD, Record
 from harness.report.cards import PICTURE, cards
 from harness.report.figure import figure, small
 from harness.report.film import film
-from harness.report.glossary import glossary
 from harness.report.index import mechanism_section
 from harness.report.inequality import inequality
 from harness.report.markdown import html, typeset
@@ -28,6 +27,7 @@ from harness.report.page import figure_says, sections, statement, title
 from harness.report.panels import panels
 from harness.report.surveys import Survey
 from harness.report.words import plain
+from harness.show.glossary import glossary
 
 ASSETS = ("style.css", "flow.js")
 _BELOW = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

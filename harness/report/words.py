@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from harness.claims.table import Claim
 from harness.problem.networks import Network
 from harness.records.record import Record
 
@@ -36,18 +35,6 @@ def short(number: Any, digits: int = 6) -> str:
     if max(abs(exact_number.numerator), exact_number.denominator) < 1000:
         return str(exact_number)
     return f"{float(exact_number):.{digits}g}"
-
-
-def concluded(claim: Claim) -> str:
-    """What a claim says of the limit, as a clause."""
-    optimum = claim.conclusion.startswith(("local", "global"))
-    return f"the limit is a {claim.conclusion}" if optimum else claim.conclusion
-
-
-def in_short(claim: Claim) -> str:
-    """A claim as one clause: of what, if what, and what."""
-    assumed = f", if {claim.assumption}" if claim.assumption else ""
-    return f"{claim.setting}{assumed}: {concluded(claim)}"
 
 
 def activation(network: Network) -> str:

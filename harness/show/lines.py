@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.problem.evaluation import evaluate
 from harness.problem.networks import preactivations
-from harness.problem.places import HiddenNeuron
+from harness.problem.places import HiddenNeuron, layer_name
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 
@@ -123,10 +123,10 @@ def improvement_lines(point: Point, verdicts: Verdicts) -> list[str]:
         return [f"What improves it nearby{mechanism}:", *_certificate(point, local)]
     if everywhere.status == "not_optimal":
         return ["What is better elsewhere:", *_certificate(point, everywhere)]
-    for layer, pair in enumerate(verdicts.layers, start=1):
+    for layer, pair in enumerate(verdicts.layers):
         for verdict, where in ((pair.local, "nearby"), (pair.global_, "elsewhere")) if pair else ():
             if verdict.status == "not_optimal":
-                return [f"What improves layer {layer} alone, {where}:", *_certificate(point, verdict)]
+                return [f"What improves {layer_name(layer)} alone, {where}:", *_certificate(point, verdict)]
     return []
 
 

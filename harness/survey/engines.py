@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Generator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from contextlib import contextmanager
 from typing import Any
 
 from harness.problem.fields import FieldError
-from harness.tools.processes import cores, leave_with_parent, one_thread_each
+from harness.tools.processes import cores, pool
 
 
 @contextmanager
@@ -24,11 +23,11 @@ def engine(name: str, processes: int | None = None) -> Generator[tuple[Executor,
     count = processes or cores()
     kind, _, address = name.partition(":")
     if name == "local":
-        with local(count) as pool:
-            yield pool, count
+        with pool(count) as executor:
+            yield executor, count
     elif kind == "dask" and (address or name == "dask"):
-        with _dask(address, count) as pool:
-            yield pool
+        with _dask(address, count) as cluster:
+            yield cluster
     else:
         raise FieldError("executor", f"there is no {name!r}, but local, dask and dask:ADDRESS")
 
@@ -64,14 +63,3 @@ def local_cluster(processes: int) -> Any:
 def has_died(error: Exception) -> bool:
     """Whether an executor's future failed because workers died, and not by what it computed."""
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
-
-
-@contextmanager
-def local(processes: int) -> Generator[Executor]:
-    """A pool of processes on this machine, of one thread each."""
-    with one_thread_each():
-        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), leave_with_parent)
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -93,7 +93,11 @@ _AROUND_OPEN: tuple[dict[str, Any], ...] = (
         for law in ({"data": "near-orthogonal"}, {"data": "oblique"}, {"data": "integer", "start": "integer"})
     ),
     *(
-        {"data": "mirrored", "width": 3, "n": (2, 4), "d": (2, 3), **law}
+        {**_SOFT, "slope": (0.5, 0.9), "fixed": 2, "width": (2, 4), "d": 6, "n": (2, 3), "data": data}
+        for data in ("near-orthogonal", "oblique")
+    ),
+    *(
+        {"data": "mirrored", "width": (3, 4), "n": (2, 4), "d": (2, 3), **law}
         for law in ({"scale": (0.1, 1.0)}, {"start": "integer"})
     ),
     *({"activation": "linear", "width": 2, "depth": (2, 3), "n": (1, 2), **law} for law in _EITHER),
@@ -102,7 +106,7 @@ _AROUND_OPEN: tuple[dict[str, Any], ...] = (
         {"activation": "linear", "width": (2, 3), "outputs": (2, 3), "n": (2, 3), "start": start}
         for start in ("gaussian", "integer")
     ),
-    {"depth": 3, "width": 3, "n": (2, 4), "data": "orthogonally separable", "labels": "sum"},
+    {"depth": 3, "width": (3, 4), "n": (2, 4), "d": (2, 3), "data": "orthogonally separable", "labels": "sum"},
 )
 # The dearest, some tens of seconds a flow, from one scale alone.
 _WIDE = tuple(

@@ -34,3 +34,13 @@ def write(path: Path, data: dict[str, Any]) -> None:
         replace(path, (json.dumps(data, indent=1) + "\n").encode())
     except OSError as error:
         raise FieldError(str(path), error.strerror or "cannot be written") from None
+
+
+def counted(measured: dict[str, Any] | None, claim: str) -> list[str]:
+    """What became of a claim on random instances, a line a group."""
+    groups = ((measured or {}).get("groups") or {}).items()
+    rows = {name: group["claims"][claim] for name, group in groups if claim in group["claims"]}
+    return [
+        f"{name}: {of['drawn']:,} drawn, {of['holds'] + of['violated']:,} decided, {of['violated']:,} violated"
+        for name, of in rows.items()
+    ]

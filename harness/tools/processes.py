@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Generator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -32,6 +33,17 @@ def one_thread_each() -> Generator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def pool(processes: int) -> Generator[Executor]:
+    """Processes on this machine, of one thread each, that end with this one; what waits is dropped at the end."""
+    with one_thread_each():
+        executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), leave_with_parent)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 def leave_with_parent() -> None:

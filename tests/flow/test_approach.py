@@ -14,15 +14,14 @@ from harness.flow.settling.approach import Approach, vanishing
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal
 
-POINT, Q = np.array([1.0, 0.0]), np.array([1.0])
+Q = np.array([1.0])
 
 
 def offered(distances: list[float], log_norms: list[float]) -> list[bool]:
     approach = Approach(2)
     out = []
     for distance, log_norm in zip(distances, log_norms, strict=True):
-        angle = 2.0 * np.arcsin(0.5 * distance)
-        out.append(approach.arrived(log_norm, np.array([np.cos(angle), np.sin(angle)]), POINT, Q))
+        out.append(approach.arrived(log_norm, distance, 0.5, Q))
     return out
 
 

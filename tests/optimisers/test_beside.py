@@ -11,6 +11,7 @@ import pytest
 import harness
 from harness.cli import main
 from harness.optimisers import Setup, settle, train
+from harness.optimisers.descents import Descent
 from harness.survey import Plan, count, drawn, grid, run
 from harness.survey.beside import kind
 from harness.survey.counts import read_csv
@@ -47,6 +48,24 @@ def test_check_tells_of_the_end(instance_file: Path, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     assert end.reason in text
     assert "The flow from the same start: converged" in text
+
+
+def test_check_reads_an_optimiser_in_the_file(
+    instance_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As --optimiser does; what is kept of a claim about optimisers is such a file."""
+    descent = Descent.by(Setup("l2", 3000), drawn(CELLS[1], 4, 0)[0])
+    (tmp_path / "descent.json").write_text(descent.to_json())
+    assert main(["check", str(tmp_path / "descent.json"), "--json"]) == 0
+    found = capsys.readouterr().out
+    assert main(["check", str(instance_file), "--optimiser", "l2", "--steps", "3000", "--json"]) == 0
+    assert found == capsys.readouterr().out
+    for more in (["--optimiser", "gd"], ["--steps", "5"]):
+        assert main(["check", str(tmp_path / "descent.json"), *more]) == 2
+        assert capsys.readouterr().err.startswith("marginalia: optimiser: ")
+    (tmp_path / "descent.json").write_text(descent.to_json().replace('"l2"', '"sgd"'))
+    assert main(["check", str(tmp_path / "descent.json")]) == 2
+    assert capsys.readouterr().err.startswith("marginalia: optimiser: there is no 'sgd'")
 
 
 def test_check_tells_of_none(instance_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

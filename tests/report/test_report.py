@@ -25,7 +25,6 @@ from harness.records.record import stored as stored_records
 from harness.report import figure_svg, index, labels, page, pages
 from harness.report.drawing import largest_weight
 from harness.report.figure import draw, figure, small, thetas
-from harness.report.glossary import PAPERS, WORDS, cited
 from harness.report.graph import edges, place
 from harness.report.improving import scaled_value, way
 from harness.report.inequality import formula, inequality, saved
@@ -33,6 +32,7 @@ from harness.report.look import BLUE, GREY, VERMILION
 from harness.report.markdown import html
 from harness.report.mechanism import live_kinks
 from harness.report.words import short, table
+from harness.show.glossary import PAPERS, WORDS, cited
 from harness.testing.terminal import in_short, news
 from tests.certificates.test_stored import CASES
 from tests.certificates.test_stored import stored as certified
@@ -439,7 +439,7 @@ def test_every_word_is_defined_once_and_pages_lead_there() -> None:
     ):
         assert sum(word in defined.split(", ") for defined in WORDS) == 1
     for word in WORDS:
-        assert text.count(f"\n- **{word}**: ") == 1
+        assert text.replace("\\*", "*").count(f"\n- **{word}**: ") == 1
     assert "(../README.md#words)" in page(fc_relu_local())
 
 

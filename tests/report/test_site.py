@@ -385,6 +385,23 @@ def test_the_tables_of_the_index_are_not_cut_off(tmp_path: Path, visit: Any) -> 
         assert page.eval_on_selector_all(".scroll", wide) == 0
 
 
+def test_wide_tables_are_whole_on_paper(tmp_path: Path, visit: Any) -> None:
+    """A4 between its margins; a scroll bar is none there."""
+    text = (REPORTS / "surveys" / "robustness" / "README.md").read_text(encoding="utf-8")
+    style = files("harness.report").joinpath("assets", "style.css").read_text(encoding="utf-8")
+    (tmp_path / "style.css").write_text(style, encoding="utf-8")
+    path = tmp_path / "index.html"
+    path.write_text(
+        f'<meta charset="utf-8"><link rel="stylesheet" href="style.css">{html(text, plain=True)}', encoding="utf-8"
+    )
+    page = visit(path, 718)
+    assert page.locator("table").count() >= 3
+    cut = "es => es.filter(e => e.getBoundingClientRect().right > 719).length"
+    assert page.eval_on_selector_all("table", cut) > 0
+    page.emulate_media(media="print")
+    assert page.eval_on_selector_all("table", cut) == 0
+
+
 def test_the_slider_moves_the_picture_and_the_charts(site: Path, visit: Any) -> None:
     for path in counterexamples(site):
         page = visit(path)

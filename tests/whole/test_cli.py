@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -298,6 +299,26 @@ def test_claims_lists_every_claim_once(capsys: pytest.CaptureFixture[str]) -> No
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines() if line and not line.startswith(" ")] == list(CLAIMS)
     assert "depth2-relu-active-local" in out
+
+
+def test_a_claim_is_defined_with_what_is_stored_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "claims", "fc-relu-local")
+    assert (code, err) == (0, "")
+    assert out.startswith("fc-relu-local  (refuted)\n\nTake a network")
+    stored = sorted(str(path) for path in Path("reports").glob("fc-relu-local--*"))
+    assert re.findall(r"reports/\S+", out) == stored
+    assert re.search(r"counted +relu-2: [0-9,]+ drawn, [0-9,]+ decided, [0-9,]+ violated\n", out)
+
+
+def test_where_nothing_is_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "claims", "fc-relu-local", "--reports", tmp_path)
+    assert code == 0
+    assert "none is stored here" in out
+    assert "\ncounted" not in out
+
+
+def test_a_claim_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(run(capsys, "claims", "fc-relu"), "claim")
 
 
 # --- what a person reads ---

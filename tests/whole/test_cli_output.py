@@ -15,8 +15,7 @@ from typing import IO, Any
 
 import pytest
 
-from harness import cli
-from harness.cli import main
+from harness.cli import main, one
 from harness.flow.compiled import keeping
 from tests.support.bad_inputs import good_object
 
@@ -103,7 +102,7 @@ def test_a_disk_that_is_full_is_no_defect(
     def fill(_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *([name] if name else []))
 
-    monkeypatch.setattr(cli, "_claims", fill)
+    monkeypatch.setattr(one, "claims", fill)
     assert main(["claims"]) == 1
     out, err = capsys.readouterr()
     assert out == ""

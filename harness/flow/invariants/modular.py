@@ -353,6 +353,15 @@ def closure(cell, rows, gates, normals, curved, blocks, constant, seed):
 
 
 @compiled
+def from_start(cell, row, gates, constant, seed):
+    """The same of a start (N,) where nothing slides, and no margins are known to be equal but those that are there."""
+    n, size = gates.shape[0], row.shape[0]
+    blocks = split(np.zeros(n, dtype=np.int64), outputs(cell, row, gates), cell.group)
+    lines, curved = np.zeros((0, size), dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
+    return closure(cell, row.copy().reshape(1, size), gates, lines, curved, blocks, constant, seed)
+
+
+@compiled
 def opened(cell, gates, normals, slides, blocks, constant, seed):
     """Whether the closure of what lies on all kinks is all that lies on those that slide, and the blocks then.
 

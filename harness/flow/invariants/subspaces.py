@@ -34,6 +34,7 @@ from harness.flow.invariants.modular import (
     Residues,
     closure,
     flat_normals,
+    from_start,
     intersect,
     opened,
     outputs,
@@ -55,7 +56,7 @@ _LONG = 1 << 40  # beyond it no ratio is shown by three primes; most floats in g
 _LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
 _CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
-
+_NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 
 T = TypeVar("T")
 
@@ -114,19 +115,26 @@ class _Candidate:
     pivots: np.ndarray
     blocks: np.ndarray
 
+    @classmethod
+    def of(cls, basis: np.ndarray, pivots: np.ndarray, blocks: np.ndarray) -> _Candidate:
+        """The same of a reduced basis in any order."""
+        order = np.argsort(pivots)
+        return cls(basis[order], pivots[order], blocks)
+
 
 @dataclass(frozen=True)
 class _Spanned:
     """A subspace that the flow is in: rows(prime) span it modulo a prime, exact() in integers.
 
     blocks(prime): the samples of equal margins.  anywhere(prime): rows and blocks of a start in general position; None
-    where there is none to compare with.
+    where there is none to compare with.  from_start: whether it is a start where nothing slides.
     """
 
     rows: Callable[[int], np.ndarray]
     exact: Callable[[], list[Vector]]
     blocks: Callable[[int], np.ndarray]
     anywhere: Callable[[int], tuple[np.ndarray, np.ndarray]] | None
+    from_start: bool = False
 
 
 class Invariants:
@@ -141,7 +149,11 @@ class Invariants:
         self._group = problem.group if instance.loss == "logistic" else 1
         network = problem.network
         self._by_unit = network.depth == network.degree == 2 and not network.shared and network.size >= _WIDE
-        self._seen = np.array([[v != 0 for v in row] for row in self._points])
+        # without kinks every gate is on, and those of relu are residues already
+        self._whole_slopes = network.slope in (0, 1)
+        # no float of a number that is not zero is
+        self._seen = problem.inputs != 0.0
+        self._last = (b"", b""), np.zeros(0, dtype=np.bool_)  # the gates and curved slides, and what stands still
         self._cells: dict[int, Residues] = {}
         self._supports: dict[SampleUnit, np.ndarray] = {}
         self._shorts: dict[SampleUnit, bool] = {}
@@ -157,21 +169,23 @@ class Invariants:
             flat = [v for row in self._points for v in row]
             x = residues(flat, prime).reshape(len(self._points), -1)
             value = np.zeros(len(self.net.par), dtype=np.int64)
-            entries = [v for layer in fixed_entries(self._problem.network) for v in layer]
-            value[self.net.par < 0] = residues(entries, prime)
-            seeds = np.array([seed for _, seed in self._problem.rows], dtype=np.int64)
+            if not all(self._problem.network.trained):
+                entries = [v for layer in fixed_entries(self._problem.network) for v in layer]
+                value[self.net.par < 0] = residues(entries, prime)
+            seeds = self._problem.seeds.astype(np.int64)
             self._cells[prime] = Residues(self.net, value, x, seeds, self._group, prime)
         return self._cells[prime]
 
     def _slopes(self, gates: np.ndarray, prime: int) -> np.ndarray:
         """The gates (n, units) modulo a prime.  Raises ZeroDivisionError."""
+        if self._whole_slopes:
+            return gates.astype(np.int64)
         return np.where(gates == 1.0, 1, residues([self._problem.network.slope], prime)[0])
 
     def start(
         self, theta0: Sequence[Fraction], gates: np.ndarray, slides: Sequence[SampleUnit], curved: Sequence[SampleUnit]
     ) -> Subspace:
         """V at the start; slides and curved as in `after`."""
-
         together = np.zeros(len(self._points), dtype=np.int64)
 
         @lru_cache(maxsize=1)
@@ -183,35 +197,26 @@ class Invariants:
             return split(together, q, self._group)
 
         def anywhere(prime: int) -> tuple[np.ndarray, np.ndarray]:
-            return self._anywhere(len(theta0), prime), together
+            return _anywhere(len(theta0), prime), together
 
         network = self._problem.network
-        long = sum(max(abs(v.numerator), v.denominator) > _LONG for v in theta0) > len(theta0) // 2
-        if self._by_unit and network.slope == 0 and network.outputs == 1 and long and not slides:
+        if self._by_unit and network.slope == 0 and network.outputs == 1 and not slides and _long(theta0):
             _, apart = next(self._candidates(blocks))
             found = self._started_by_unit(theta0, gates, apart) if _apart(apart) else None
             if found is not None:
                 return found
-        spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere)
+        spanned = _Spanned(rows, lambda: [integers(theta0)], blocks, anywhere, not slides and not curved)
         return self._close(spanned, len(theta0), gates, slides, curved)
 
     def usual(self, size: int, gates: np.ndarray) -> int:
         """The dimension of V for a start in general position under these gates, with what they hold still."""
-        constant, together = self._still(gates, _array(()), size), np.zeros(len(gates), dtype=np.int64)
-        none = np.zeros((0, size), dtype=np.int64)
+        constant = self._still(gates, _NO_PAIRS, size)
+        candidates = self._candidates(lambda prime: self._from_start(_anywhere(size, prime)[0], gates, constant, prime))
+        return len(next(candidates)[1].pivots) + int(constant.sum())
 
-        def candidate(prime: int) -> _Candidate:
-            rows, slopes = self._anywhere(size, prime), self._slopes(gates, prime)
-            return _Candidate(
-                *closure(self.cell(prime), rows, slopes, none, _array(()), together, constant, self._seed)
-            )
-
-        _, found = next(self._candidates(candidate))
-        return len(found.pivots) + int(constant.sum())
-
-    def _anywhere(self, size: int, prime: int) -> np.ndarray:
-        """A start in general position, as a row; the closure splits its blocks."""
-        return np.random.default_rng(self._seed).integers(1, prime, (1, size))
+    def _from_start(self, row: np.ndarray, gates: np.ndarray, constant: np.ndarray, prime: int) -> _Candidate:
+        """The closure of a start (N,) where nothing slides."""
+        return _Candidate.of(*from_start(self.cell(prime), row, self._slopes(gates, prime), constant, self._seed))
 
     def after(
         self,
@@ -262,7 +267,7 @@ class Invariants:
         None where it is not seen, or where V has a short basis: that one is kept.
         """
         size = theta.shape[0]
-        constant = self._without(gates, _array(()), size, slides)
+        constant = self._without(gates, _NO_PAIRS, size, slides)
         if slides and all(self._short(pair) for pair in slides):
             return None
         # as they are spanned, and as they are to be
@@ -328,7 +333,7 @@ class Invariants:
         moves is one vector of all units; with long numbers there is no small basis of that.
         """
         size = len(theta0)
-        constant = self._still(gates, _array(()), size)
+        constant = self._still(gates, _NO_PAIRS, size)
         hidden = range(int(self.net.uptr[1]), int(self.net.uptr[2]))
         alike: dict[bytes, list[int]] = {}
         for unit in hidden:
@@ -340,9 +345,9 @@ class Invariants:
                 return residues([theta0[k] for k in part.parameters], prime)[None, :]
 
             def anywhere(prime: int, part: Part = part) -> np.ndarray:
-                return self._anywhere(len(part.parameters), prime)
+                return _anywhere(len(part.parameters), prime)
 
-            if not self._fills(part, started, anywhere, gates, _array(()), blocks, constant):
+            if not self._fills(part, started, anywhere, gates, _NO_PAIRS, blocks, constant):
                 return None
         return _everything(constant, blocks)
 
@@ -367,11 +372,10 @@ class Invariants:
         def closed(rows: np.ndarray, prime: int) -> _Candidate:
             cell, slopes = part.cell(self.cell(prime)), self._slopes(gates, prime)[:, part.units]
             lines = part.normals(cell, slides)
-            found = _Candidate(*closure(cell, rows, slopes, lines, _array(()), blocks, held, self._seed))
-            if found.basis.shape[1] < len(held):
+            found = closure(cell, rows, slopes, lines, _NO_PAIRS, blocks, held, self._seed)
+            if found[0].shape[1] < len(held):
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
-            order = np.argsort(found.pivots)
-            return _Candidate(found.basis[order], found.pivots[order], found.blocks)
+            return _Candidate.of(*found)
 
         candidates = self._candidates(lambda prime: closed(spanning(prime), prime))
         prime, first = next(candidates)
@@ -384,14 +388,18 @@ class Invariants:
 
     def as_free(self, old: Subspace, gates: np.ndarray) -> bool:
         """Whether the same parameters are constant under other gates, without slides."""
-        return np.array_equal(self._still(gates, _array(()), len(old.constant)), old.constant)
+        return np.array_equal(self._still(gates, _NO_PAIRS, len(old.constant)), old.constant)
 
     def _still(self, gates: np.ndarray, curved: np.ndarray, size: int) -> np.ndarray:
-        return still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
+        """Not to be written to: the last is kept."""
+        asked = gates.tobytes(), curved.tobytes()
+        if asked != self._last[0]:
+            self._last = asked, still(self.net, self._seen, gates, curved, size, self._problem.network.outputs)
+        return self._last[1]
 
     def _without(self, gates: np.ndarray, curved: np.ndarray, size: int, slides: Sequence[SampleUnit]) -> np.ndarray:
         """The coordinates that are constant (N,), with these flat slides."""
-        constant = self._still(gates, curved, size)
+        constant = self._still(gates, curved, size).copy()
         for pair in slides:
             # the projection on a sliding kink moves every weight that the kink depends on
             constant[self._support(pair)] = False
@@ -432,16 +440,14 @@ class Invariants:
             cell = self.cell(prime)
             lines = flat_normals(self.net, cell.x, flat, size, prime)
             slopes = self._slopes(gates, prime)
-            basis, pivots, found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
-            if basis.shape[1] < size:
+            found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
+            if found[0].shape[1] < size:
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
-            if len(pivots) == free:
-                # everything: which basis it is shown by does not matter
-                return _Candidate(basis, pivots, found)
-            order = np.argsort(pivots)
-            return _Candidate(basis[order], pivots[order], found)
+            return _Candidate.of(*found)
 
         def candidate(prime: int) -> _Candidate:
+            if spanned.from_start:
+                return self._from_start(spanned.rows(prime)[0], gates, constant, prime)
             return closed(spanned.rows(prime), spanned.blocks(prime), prime)
 
         candidates = self._candidates(candidate)
@@ -568,13 +574,24 @@ def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
     return rows
 
 
+def _long(numbers: Sequence[Fraction]) -> bool:
+    """Whether most of the numbers are such that no ratio of them is shown by three primes."""
+    return sum(max(abs(v.numerator), v.denominator) > _LONG for v in numbers) > len(numbers) // 2
+
+
+@lru_cache(maxsize=256)
+def _anywhere(size: int, prime: int) -> np.ndarray:
+    """A start in general position, as a row; the closure splits its blocks.  Not to be written to."""
+    return np.random.default_rng(size).integers(1, prime, (1, size))
+
+
 def _apart(blocks: np.ndarray) -> bool:
     """Whether every sample is a block of its own."""
     return len(set(blocks.tolist())) == len(blocks)
 
 
 def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return _NO_PAIRS if not pairs else np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 @cache

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import lcm
 
 import numpy as np
 
 from harness.flow import undecided
-from harness.flow.compiled.field import Slides, cell_of, look, slides_of
+from harness.flow.compiled.field import Slides, cell_of, look, no_slides, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
@@ -66,18 +66,29 @@ class Gates:
         self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
         self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
+        self._conserves = self.kinked and network.depth == network.degree == 2 and not network.shared
         if not self.kinked:
             return
-        if network.depth == network.degree == 2 and not network.shared:
+        if self._conserves:
             self.conserved[list(self.hidden)] = _balances(instance)
-        self._blocks = _blocks(network.patterns[0])
-        self._inputs = {u: net.col[net.row == u] for u in self.hidden}
-        self._outgoing = {u: net.par[(net.col == u) & (net.par >= 0)] for u in self.hidden}
         self._units: dict[tuple[SampleUnit, float], tuple[np.ndarray, np.ndarray, float]] = {}
-        self.lengths = np.column_stack([np.abs(self.float_normals(u)).max(axis=1) for u in self.first])
+        own = net.par[: int(net.ptr[1])]
         # the parameters of the first layer, (units, d), -1 where there is none; None where some are shared
-        own = net.par[int(net.ptr[0]) : int(net.ptr[1])]
-        self._alone = np.array(network.patterns[0]) if len(set(own)) == len(own) and own.min(initial=0) >= 0 else None
+        alone = len(set(own.tolist())) == len(own) and own.min(initial=0) >= 0
+        self._alone = np.array(network.patterns[0]) if alone else None
+        self.lengths = self._largest(np.asarray) if self._alone is None else self._entries(self._alone >= 0)
+
+    @cached_property
+    def _blocks(self) -> list[int]:
+        return _blocks(self.instance.network.patterns[0])
+
+    @cached_property
+    def _inputs(self) -> dict[int, np.ndarray]:
+        return {u: self.net.col[self.net.row == u] for u in self.hidden}
+
+    @cached_property
+    def _outgoing(self) -> dict[int, np.ndarray]:
+        return {u: self.net.par[(self.net.col == u) & (self.net.par >= 0)] for u in self.hidden}
 
     @property
     def gates(self) -> np.ndarray:
@@ -452,6 +463,8 @@ class Gates:
 
     def independent_slides(self) -> list[SampleUnit]:
         """One pair of every flat slide whose normal does not depend on those of earlier ones."""
+        if not self.slides:
+            return []
         blocks: dict[int, list[Line]] = {}
         for line in self.slides:
             # units that share no weights have no part of their normals in common
@@ -474,6 +487,8 @@ class Gates:
 
     def compiled_slides(self) -> Slides:
         """The slides in the form that the integrator takes, flat ones first, with unit normals."""
+        if not self.slides and not self.curved:
+            return _no_slides(self.size)
         flat = len(self.slides)
         normals = np.zeros((flat + len(self.curved), self.size))
         members: list[tuple[int, int, int, float]] = []
@@ -484,7 +499,7 @@ class Gates:
         members += [
             (flat + t, i, u, float(scale)) for t, line in enumerate(self.curved) for i, u, scale in line.members
         ]
-        columns = list(zip(*members, strict=True)) if members else [(), (), (), ()]
+        columns = list(zip(*members, strict=True))
         line, sample, unit = (np.array(c, dtype=np.int64) for c in columns[:3])
         curved = np.array(self.representatives(), dtype=np.int64).reshape(-1, 2)
         return slides_of(normals, curved, line, sample, unit, np.array(columns[3], dtype=np.float64))
@@ -510,8 +525,8 @@ class Gates:
         These are the units whose w and v can change in length alone: V, c + the span of the basis, mixes neither with
         anything else, and c is zero there.
         """
-        if np.isnan(self.conserved).all():
-            return self.conserved.copy()
+        if not self._conserves or (subspace.shown is None and not constant.any()):
+            return self.conserved
         net, units = self.net, len(self.conserved)
         held = np.zeros(units, dtype=bool)
         for ends, entries in ((net.row, slice(0, net.ptr[1])), (net.col, slice(net.ptr[1], None))):
@@ -555,11 +570,18 @@ class Gates:
         if self._alone is None:
             return self._largest(lambda normals: normals[:, subspace.pivots])
         moving = np.append(~subspace.constant, False)[self._alone]
-        return (np.abs(self.cell.x)[:, None, :] * moving).max(axis=2, initial=0.0)
+        return self._entries(moving)
+
+    def _entries(self, there: np.ndarray) -> np.ndarray:
+        """The largest entry of the normals of the first layer among those that are there (units of it, d)."""
+        return (np.abs(self.cell.x)[:, None, :] * there).max(axis=2, initial=0.0)
 
     def _largest(self, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """The largest entry of what is made of the normals of every unit of the first layer, (n, units of it)."""
         return np.column_stack([np.abs(of(self.float_normals(u))).max(axis=1, initial=0.0) for u in self.first])
+
+
+_no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written to
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

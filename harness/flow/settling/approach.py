@@ -47,17 +47,20 @@ class Approach:
         self._value = -1.0
         self.evidence = []
 
-    def knows(self, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
+    def knows(self, distance: float, value: float, q: np.ndarray) -> bool:
         """Whether the last polish found this point too; arguments as of `arrived`."""
-        value = 0.5 * float(point @ point)
+        if not abs(value - self._value) <= SAME_VALUE * value:
+            return False
         # along a face of KKT points of one value the margins that are not active are as uncertain as the direction
-        slack = max(SAME_MARGINS, distance_to(direction, point)) * (1.0 + np.abs(q))
-        return abs(value - self._value) <= SAME_VALUE * value and not np.any(np.abs(q - self._q) > slack)
+        slack = max(SAME_MARGINS, distance) * (1.0 + np.abs(q))
+        return not (np.abs(q - self._q) > slack).any()
 
-    def arrived(self, log_norm: float, direction: np.ndarray, point: np.ndarray, q: np.ndarray) -> bool:
-        """Offer what a polish found: direction (N,) of the flow, point (N,) with margins q (n,), min q = 1."""
-        value, distance = 0.5 * float(point @ point), distance_to(direction, point)
-        if not self.knows(direction, point, q):
+    def arrived(self, log_norm: float, distance: float, value: float, q: np.ndarray) -> bool:
+        """Offer what a polish found: a point of this value with margins q (n,), min q = 1.
+
+        distance: from the direction of the flow to that of the point.
+        """
+        if not self.knows(distance, value, q):
             self.forget()
         self._value, self._q = value, q
         self.evidence.append((log_norm, distance))

@@ -119,6 +119,8 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     falls back against that rests on what is small now.  watch as of Gates.watch, for the kinks that the flow can cross
     and does not slide on; units: those that are `dying`.
     """
+    if not settled.kinks:
+        return False
     zero = np.zeros(gates.gates.shape, dtype=bool)
     for kink in settled.kinks:
         zero[pair_of(gates, kink)] = True
@@ -150,10 +152,11 @@ def dying(gates: Gates, subspace: Subspace, theta: np.ndarray, settled: Point) -
     units = int(net.uptr[-1])
     alive, moving, present = (np.zeros(units, dtype=bool) for _ in range(3))
     own = net.par >= 0
+    lives = np.where(own, limit[net.par], net.value) != 0.0
+    there = own & (theta[net.par] != 0.0)
+    moves = there & ~subspace.constant[net.par]
     for ends in (net.row, net.col):
-        np.logical_or.at(alive, ends, np.where(own, limit[net.par], net.value) != 0.0)
-        np.logical_or.at(present, ends, own & (theta[net.par] != 0.0))
-        np.logical_or.at(moving, ends, own & (~subspace.constant & (theta != 0.0))[net.par])
+        alive[ends[lives]], present[ends[there]], moving[ends[moves]] = True, True, True
     deeper = np.arange(units) >= gates.first.stop
     return [u for u in gates.hidden if (moving[u] or (deeper[u] and present[u])) and not alive[u]]
 

@@ -10,6 +10,7 @@ one rate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Literal
@@ -188,19 +189,24 @@ def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray, bel
     size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
     if size == 0.0:
         return 0.0
-    w, v, since, on = w / size, v / size, 0, h @ w > 0.0
-    turn = _turn(matrices, on, below, step)
-    grown: list[float] = []
+    # thousands of steps, so that each has few calls: the gates are compared as bytes, and sizes are kept for the end
+    state, inputs, since = np.append(w / size, v / size), len(w), 0
+    on = h @ state[:inputs] > 0.0
+    gates, turn = on.tobytes(), _turn(matrices, on, below, step)
+    sizes = np.empty(_STEPS)
     for now in range(_STEPS):
-        if not np.array_equal(h @ w > 0.0, on):
-            on, since = h @ w > 0.0, now
-            turn = _turn(matrices, on, below, step)
-        moved = turn @ np.append(w, v)
-        size = np.sqrt(moved @ moved)
-        w, v = moved[: len(w)] / size, moved[len(w) :] / size
-        grown.append(float(np.log(size)) / step)
-    steady = _STEPS - since > _STEADY and np.ptp(grown[-_LAST:]) <= _EVENLY
-    return grown[-1] if steady else float("nan")
+        on = h @ state[:inputs] > 0.0
+        if on.tobytes() != gates:
+            gates, turn, since = on.tobytes(), _turn(matrices, on, below, step), now
+        moved = turn @ state
+        sizes[now] = size = math.sqrt(moved @ moved)
+        before, state = state, moved / size
+        if now % _LAST == 0 and np.array_equal(state, before):
+            sizes[now:] = size  # it stands, to the last bit
+            break
+    grown = np.log(sizes[-_LAST:]) / step
+    steady = _STEPS - since > _STEADY and np.ptp(grown) <= _EVENLY
+    return float(grown[-1]) if steady else float("nan")
 
 
 def _turn(matrices: np.ndarray, on: np.ndarray, below: float, step: float) -> np.ndarray:

@@ -75,7 +75,7 @@ def polish(cell, theta, directions, curved, q, multipliers):
     (n,): the margins and multipliers found.  Slowly dying units make the system nearly singular: where Newton's method
     fails, it is tried with one or a few of the small units removed; residual and second-order test are those of the
     whole.
-    Returns (code, residual relative to ||theta||).
+    Returns (code, residual relative to ||theta|| of the last try).
     """
     net = cell.net
     n = cell.x.shape[0]
@@ -89,7 +89,7 @@ def polish(cell, theta, directions, curved, q, multipliers):
     lam = np.empty(count)
     flow = theta.copy()
     removed = removals(net, flow)
-    code, error = FAILED, np.inf
+    code, error, saddle = FAILED, np.inf, flow
     for trial in range(len(removed)):
         some = directions
         if trial > 0:
@@ -107,7 +107,10 @@ def polish(cell, theta, directions, curved, q, multipliers):
             multipliers[:] = lam[:n]
             if maximum:
                 return SOLVED, error
-            code = SADDLE
+            code, saddle = SADDLE, theta.copy()
             if trial == 0:
                 break
+    if code == SADDLE:
+        # what was tried after it has left theta anywhere, q and multipliers are its own
+        theta[:] = saddle
     return code, error

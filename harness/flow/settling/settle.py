@@ -7,11 +7,12 @@ rounding and clearly nonzero are in doubt, and the limit says so.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
-from harness.flow.compiled.kernel import evaluate
 from harness.flow.kinks.gates import Gates
+from harness.flow.settling.signs import CLEAR, ZERO, signs_at
 from harness.flow.undecided import UNKNOWN_RESIDUAL, Undecided
 from harness.problem.instances import Instance
 from harness.problem.kkt import kkt
@@ -19,10 +20,7 @@ from harness.problem.places import Kink
 from harness.problem.points import Point
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
-# Relative to ||theta||, and to ||theta|| ||x_i|| for inputs: the polish is exact to 1e-10, and to its square root or so
-# where it has a double root; between the two nothing is known.
-_ZERO, _CLEAR = 1e-10, 1e-6
-_KEPT = 0.5  # min q, which is 1, of a point that has only lost what is below _ZERO
+_KEPT = 0.5  # min q, which is 1, of a point that has only lost what is below ZERO
 
 
 def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates: Gates) -> Point | None:
@@ -31,32 +29,20 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     point: (N,), min q = 1 under the gates; multipliers (n,): those of the polish.
     """
     network, net = instance.network, gates.net
-    x = instance.problem.inputs
     size = math.sqrt(point @ point)
     magnitude = np.abs(point)
-    small = magnitude <= _ZERO * size
+    small = magnitude <= ZERO * size
     doubt = ""
-    if (magnitude < _CLEAR * size).sum() > small.sum():
+    if ((magnitude < CLEAR * size) > small).any():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
-    q, grad, pre, _ = evaluate(net, point, gates.cell.x, gates.cell.seeds, gates.gates)
+    q, grad, every, zero, doubtful, left = signs_at(gates.cell, point, size)
     lowest = float(q.min())
-    if not lowest > _KEPT:
+    if not lowest > _KEPT or (gates.kinked and left):
         return None
-    # an input of layer l is compared with the norms that bound it
-    lengths = np.sqrt((x * x).sum(axis=1))
-    signs: list[np.ndarray] = []
-    for layer in range(1, network.depth):
-        units = slice(net.uptr[layer], net.uptr[layer + 1])
-        inputs, scale = pre[:, units], lengths[:, None] * net.gain[units] * max(size, 1.0) ** net.power[units]
-        magnitude = np.abs(inputs)
-        zero = magnitude <= _ZERO * scale
-        if (magnitude < _CLEAR * scale).sum() > zero.sum():
-            doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
-        sign = np.where(zero, 0, np.sign(inputs)).astype(np.int8)
-        if gates.kinked and (sign * gates.sides(units) < 0).any():
-            return None
-        signs.append(sign)
+    if doubtful:
+        doubt = doubt or "An input of a neuron is too small to tell from zero in the limit."
+    signs = [every[:, begin:end] for begin, end in pairwise((net.uptr[1:-1] - net.uptr[1]).tolist())]
     scaled = point * lowest ** (-1.0 / network.degree)
     theta = network.split(scaled)
     margin = q / lowest
@@ -65,9 +51,9 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     rest = point - multipliers @ grad
     residual = math.sqrt(rest @ rest) / size + float(multipliers @ (q - lowest)) / size**2
     multipliers = multipliers * lowest ** (1.0 - 2.0 / network.degree)
-    if residual > _SOLVED or (gates.kinked and any((sign == 0).any() for sign in signs)):
+    if residual > _SOLVED or (gates.kinked and zero):
         try:
-            found = kkt(network, x, instance.problem.seeds, theta, signs)
+            found = kkt(network, instance.problem.inputs, instance.problem.seeds, theta, signs)
         except ValueError as why:
             raise Undecided(UNKNOWN_RESIDUAL.format(why)) from None
         multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
