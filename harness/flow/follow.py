@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from harness.problem.points import Point
 DEFAULT = Settings()
 BETWEEN = 20  # steps between two looks at a flow that is watched
 FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
+FIRM = 1e6  # and to the hundredth part of STRICT
 
 
 class NeverSeparates(Exception):
@@ -128,21 +130,28 @@ def arrived(run: Run, settled: Point) -> Ending:
     the softmax may have been held too early, and one that is held later must lead there, too.
     """
     settings, flat = run.settings, run.instance.network.flat
-    if settings.goal is not None:
+    if settings.again:
         return Ending.converged(settled)
     goal = flat(settled.theta)
-    if run.left > -math.inf and settings.rtol > STRICT:
-        caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
-        again = follow(run.instance, replace(settings, strict=run.left, clock=run.left_at, goal=goal, **caps))
-        if again.theta is None:
-            return Ending.undecided(Undecided(NOWHERE))
-        if not same_point(flat(again.theta), goal):
-            return Ending.undecided(Undecided(ELSEWHERE))
+
+    def leads_there(**changes: Any) -> bool | None:
+        """Whether the flow ends there with other settings; None where it has no limit."""
+        again = follow(run.instance, replace(settings, **changes))
+        return None if again.theta is None else same_point(flat(again.theta), goal)
+
+    closely = run.left > -math.inf and settings.rtol > STRICT
     freeze = None if settings.firm else run.firmer(settled)
-    if freeze is not None:
-        again = follow(run.instance, replace(settings, freeze=freeze, firm=True)) if freeze <= FIRMEST else None
-        if again is None or again.theta is None or not same_point(flat(again.theta), goal):
-            return Ending.undecided(Undecided(TIE))
+    caps = {key: 10 * getattr(settings, key) for key in ("patience", "separation", "steps")}
+    smaller: dict[str, Any] = {"strict": run.left, "clock": run.left_at, **caps}
+    firmer: dict[str, Any] = {"freeze": freeze, "firm": True}
+    # both at once, where the margins are known to the smaller error; if this does not lead there, one by one
+    if closely and freeze is not None and freeze <= FIRM and leads_there(**smaller, **firmer):
+        return Ending.converged(settled)
+    found = leads_there(**smaller, goal=goal) if closely else True
+    if not found:
+        return Ending.undecided(Undecided(NOWHERE if found is None else ELSEWHERE))
+    if freeze is not None and not (freeze <= FIRMEST and leads_there(**firmer)):
+        return Ending.undecided(Undecided(TIE))
     return Ending.converged(settled)
 
 

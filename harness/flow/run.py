@@ -61,7 +61,8 @@ class Settings:
     raised, since margins nearly tie.
 
     strict, clock, goal: of a flow that is followed again, the log-norm and the sigma up to which, and beside a saddle,
-    rtol is STRICT, and the point (N,) that it is to point at afterwards.  The log-norm alone would not do: it may fall.
+    rtol is STRICT, and the point (N,) that it is to point at afterwards, None where it is to come to the end by itself.
+    The log-norm alone would not do: it may fall.
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
     steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.
@@ -89,6 +90,11 @@ class Settings:
     events: int | None = None
     deadline: float = math.inf
     watch: Callable[[Run], None] | None = None
+
+    @property
+    def again(self) -> bool:
+        """Whether the flow is followed a second time, with a smaller error."""
+        return self.strict > -math.inf
 
     @property
     def watched(self) -> bool:
@@ -181,7 +187,7 @@ class Run:
     @property
     def _strict(self) -> float:
         """The log-norm up to which errors are kept smaller than the settings allow."""
-        return max(self.settings.strict, self.left) if self.settings.goal is not None else -math.inf
+        return max(self.settings.strict, self.left) if self.settings.again else -math.inf
 
     @property
     def _rtol(self) -> float:

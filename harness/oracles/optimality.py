@@ -25,7 +25,7 @@ from harness.oracles.proofs import (
     face,
     structured,
 )
-from harness.oracles.regions import Region, Slope
+from harness.oracles.regions import Region, Slope, climb
 from harness.oracles.verdict import Verdict
 from harness.problem.numbers import as_json
 
@@ -44,10 +44,13 @@ LEAST_GAIN = 1e-9
 def decide_local(problem: Programme, certify: bool) -> Verdict:
     """Whether the limit is a local optimum."""
     regions = local_regions(problem)
+    tried: set[str] = set()
     first = _opening(problem, "local", regions, certify)
     if isinstance(first, Verdict):
-        return first
-    tried: set[str] = set()
+        if first.status == "optimal":
+            return first
+        # too many cases to list, but one direction in which a dead neuron pays is enough
+        return _first_better(problem, "local", [_climbed_cells(problem, regions)], tried, certify) or first
     worst = _worst_cells(problem, first)
     verdict = _first_better(problem, "local", [worst], tried, certify)
     if verdict is not None:
@@ -198,6 +201,16 @@ def _worst_cells(problem: Programme, slopes: list[tuple[Region, Slope]]) -> Cell
     for region, found in sorted(slopes, key=lambda item: item[1].largest):
         for j in region.owners:
             cells[j] = cell_of(problem, j, region.sign, found.direction, local=True)
+    return {j: cells[j] for j in problem.active}
+
+
+def _climbed_cells(problem: Programme, regions: list[Region]) -> Cells:
+    """The same as far as an ascent finds it."""
+    cells: Cells = {}
+    climbed = [(*climb(region, problem.apart.alpha, problem.apart.y), region) for region in regions]
+    for _, direction, region in sorted(climbed, key=lambda item: item[0]):
+        for j in region.owners:
+            cells[j] = cell_of(problem, j, region.sign, direction, local=True)
     return {j: cells[j] for j in problem.active}
 
 

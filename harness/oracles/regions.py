@@ -22,6 +22,8 @@ from scipy.optimize import lsq_linear
 
 # Convex samples of one region beyond which the subsets are not listed: 2^12 cases is a certificate of megabytes.
 MAX_CONVEX = 12
+# Steps to a steep direction; each goes on to the steepest of its cell.
+CLIMB = 30
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,31 @@ def slope(region: Region, alpha: np.ndarray, y: np.ndarray) -> Slope | None:
     if concave:
         _shorten(vectors, steps[concave], c)
     return Slope(convex, concave, subsets, c, vectors, np.sqrt((vectors * vectors).sum(axis=1)))
+
+
+def climb(region: Region, alpha: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+    """psi in the steepest direction found, and this direction, (d,) of length 1; both 0 where psi is nowhere positive.
+
+    From u to the gradient of psi at u, which ascends where psi is convex; from the pull of all that is not free, and
+    with it that of every convex sample, and of all of them.
+    """
+    convex, _ = split_free(region, alpha, y)
+    z = (alpha * y * region.sign)[:, None] * region.patch
+    free = np.zeros(len(z), dtype=bool)
+    free[list(region.free)] = True
+    best, steepest = 0.0, np.zeros(z.shape[1])
+    u = region.start @ z + np.vstack([np.zeros_like(z[:1]), z[convex], z[convex].sum(axis=0, keepdims=True)])
+    for _ in range(CLIMB):
+        u = u[u.any(axis=1)]
+        if not len(u):
+            break
+        u /= np.linalg.norm(u, axis=1, keepdims=True)
+        activity = np.where(free & (u @ region.patch.T > 0.0), 1.0, region.start)
+        u, before = activity @ z, u
+        psi = (u * before).sum(axis=1)
+        if psi.max() > best:
+            best, steepest = float(psi.max()), before[int(psi.argmax())]
+    return best, steepest
 
 
 @lru_cache(maxsize=16)

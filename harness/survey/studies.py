@@ -19,7 +19,8 @@ _SCALES = (0.01, 0.1, 1.0, 10.0)
 
 @dataclass(frozen=True)
 class Study:
-    """name: its folder. question: a sentence. tables, figure: of its page. The others: of its plan."""
+    """name: its folder. question: a sentence. tables, figure: of its page. The others: of its plan; batch: instances a
+    task, few where they are dear."""
 
     name: str
     question: str
@@ -30,6 +31,7 @@ class Study:
     features: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = VERDICTS
     optimisers: tuple[Setup, ...] = ()
+    batch: int = 1000
 
     def plan(self, instances: int, seed: int = 0, device: str = "cpu") -> Plan:
         return Plan(
@@ -41,7 +43,7 @@ class Study:
             self.features,
             self.optimisers,
             device,
-            batch=1000,
+            self.batch,
         )
 
     def blocks(self, counts: Counts) -> list[str]:
@@ -106,6 +108,16 @@ _AROUND_OPEN: tuple[dict[str, Any], ...] = (
     ),
     {"depth": 3, "width": (3, 4), "n": (2, 4), "d": (2, 3), "data": "orthogonally separable", "labels": "sum"},
 )
+# The dearest, some tens of seconds a flow, from one scale alone.
+_WIDE = tuple(
+    cell
+    for width, n, scale in (
+        *((width, n, (0.1, 0.3, 1.0)) for width in (10, 20) for n in (10, 20)),
+        (10, 50, (0.1, 0.3, 1.0)),
+        (20, 50, 0.3),
+    )
+    for cell in grid(width=width, n=n, d=(2, 5, 10), labels="random", scale=scale)
+)
 
 
 def _nonlocal(tally: Tally) -> Rate:
@@ -130,6 +142,11 @@ def _outcome(name: str) -> Measure:
 
 def _mechanism(name: str) -> Measure:
     return lambda tally: tally.mechanism_rate(name)
+
+
+def _no_mechanism(tally: Tally) -> Rate:
+    named = sum(tally.mechanisms[name] for name in ("dead neuron", "kink"))
+    return Rate(tally.local["not_optimal"] - named, tally.nonlocal_rate.n)
 
 
 def _violated(claim: str) -> Measure:
@@ -177,6 +194,10 @@ _OUTCOMES: dict[str, Measure] = {
     ),
     "not unique": _outcome("not unique"),
     "undecided": _outcome("undecided"),
+}
+_VERDICTS: dict[str, Measure] = {
+    name: lambda tally, status=status: Rate(tally.local[status], tally.local.total())
+    for name, status in (("local optimum", "optimal"), ("no local optimum", "not_optimal"), ("undecided", "undecided"))
 }
 _VERTEX = {
     "the largest at the start": _feature("vertex:largest", "1"),
@@ -318,6 +339,38 @@ _ALL = (
         Bounds(_OPEN),
         _OPEN,
         verdicts=(),
+    ),
+    Study(
+        "wide",
+        "Wide relu networks of depth 2: how often is the limit no local optimum, by dimension, width and number of "
+        "points?",
+        _WIDE,
+        (
+            Table("What became of the flows", ("width", "d", "n"), None, _OUTCOMES),
+            Table("The verdicts on the limits", ("width", "d", "n"), None, _VERDICTS),
+            Table("Not a local optimum, of the limits decided", ("width", "d"), "n", {"": _nonlocal}),
+            Table("The same by scale", ("width", "n"), "scale", {"": _nonlocal}),
+            Table(
+                "By mechanism, of the limits decided",
+                ("width", "n"),
+                None,
+                {
+                    "by a dead neuron": _mechanism("dead neuron"),
+                    "by a kink": _mechanism("kink"),
+                    "other": _no_mechanism,
+                },
+            ),
+        ),
+        Figure(
+            ("width", "d", "n"),
+            panel=lambda axes: f"width {axes['width']}",
+            line=lambda axes: f"d = {axes['d']}",
+            x=lambda axes: axes["n"],
+            measure=_nonlocal,
+            labels=("number of points", "not a local optimum"),
+        ),
+        verdicts=("local",),
+        batch=12,
     ),
     Study(
         "optimisers",

@@ -25,8 +25,9 @@ from harness.survey.shards import encoded
 
 # How a flow ends, "not separated" without a proof: it tends to a stationary point, or takes too long.
 Ending = Literal["converged", "never separates", "not separated", "not unique", "undecided"]
-# A thousandth of the integrator's usual tolerance, and a softmax held fifty times sharper.
-STRICT = Settings(rtol=1e-8, freeze=1e6)
+# A thousandth of the integrator's usual tolerance, and a softmax held fifty times sharper: firm enough, since where
+# margins nearly tie the first limit stands on a firmer one already, and much above 1e6 margins are not known to 1e-8.
+STRICT = Settings(rtol=1e-8, freeze=1e6, firm=True)
 # Values of one limit from two flows differ by less.
 SAME = 1e-7
 

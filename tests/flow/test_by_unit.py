@@ -60,7 +60,7 @@ def test_the_reduced_curvature_has_the_sign_of_the_whole(seed: int) -> None:
     cell, net, size, n = gates.cell, gates.net, gates.size, len(gates.gates)
     theta, none = rng.standard_normal(size), np.zeros((0, 2), dtype=np.int64)
     owner = np.array([int(net.uptr[1]), int(net.uptr[1]) + 2])
-    normals = np.array([gates.float_normals[0, u - int(net.uptr[1])] for u in owner])
+    normals = np.array([gates.float_normal(0, u) for u in owner])
     directions = wide_along(net, np.ones(size, dtype=bool), normals, owner)
     wide, dense = rows_of(cell, size, n, True), rows_of(cell, size, n, False)
     evaluate_rows(cell, theta, none, wide)

@@ -8,11 +8,10 @@ is zero without being a kink; it is given a gate when an input switches on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
-from typing import Any
 
 import numpy as np
 
@@ -72,14 +71,12 @@ class Gates:
             return
         if self._conserves:
             self.conserved[list(self.hidden)] = _balances(instance)
-        self.float_normals = np.zeros((len(self.rows), len(self.first), self.size))
-        row, col, own = (ends[: int(net.ptr[1])] for ends in (net.row, net.col, net.par))
-        places: Any = (slice(None), row - self.first.start, own)  # numpy's types know of no slice here
-        np.add.at(self.float_normals, places, self.cell.x[:, col])
-        self.lengths = np.abs(self.float_normals).max(axis=2)
+        self._units: dict[tuple[SampleUnit, float], tuple[np.ndarray, np.ndarray, float]] = {}
+        own = net.par[: int(net.ptr[1])]
         # the parameters of the first layer, (units, d), -1 where there is none; None where some are shared
         alone = len(set(own.tolist())) == len(own) and own.min(initial=0) >= 0
         self._alone = np.array(network.patterns[0]) if alone else None
+        self.lengths = self._largest(np.asarray) if self._alone is None else self._entries(self._alone >= 0)
 
     @cached_property
     def _blocks(self) -> list[int]:
@@ -119,6 +116,22 @@ class Gates:
                     out[k] += value
             self._normals[key] = tuple(out)
         return self._normals[key]
+
+    def float_normals(self, unit: int) -> np.ndarray:
+        """Those of all samples in floats, (n, N)."""
+        out = np.zeros((len(self.rows), self.size))
+        for e in range(int(self.net.into[unit]), int(self.net.into[unit + 1])):
+            out[:, self.net.par[e]] += self.cell.x[:, self.net.col[e]]
+        return out
+
+    def float_normal(self, sample: int, unit: int) -> np.ndarray:
+        """That of one, (N,)."""
+        out, into = np.zeros(self.size), slice(*self.net.into[unit : unit + 2])
+        if self._alone is None:
+            np.add.at(out, self.net.par[into], self.cell.x[sample, self.net.col[into]])
+        else:
+            out[self.net.par[into]] = self.cell.x[sample, self.net.col[into]]
+        return out
 
     def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""
@@ -204,7 +217,7 @@ class Gates:
         delta, p = now.delta, now.p * self._growth(now.rho)
         if not delta[:, unit].any():
             return 0
-        normal = self.float_normals[sample, unit - self.first.start]
+        normal = self.float_normal(sample, unit)
         terms = p @ np.abs(now.grad)
         plus = np.array([p[sample] * delta[pair] * self.cell.jump])
         departure = depart(normal[None, :], now.f, terms, plus, np.zeros(1))
@@ -362,7 +375,7 @@ class Gates:
             raise Undecided(undecided.UNCERTAIN_START)
         drive = np.zeros_like(pre)
         drive[:, unit] = p * (self.cell.seeds @ rates)
-        normals, weights = self.float_normals[felt, unit - self.first.start], drive[felt, unit] * slopes[felt]
+        normals, weights = self.float_normals(unit)[felt], drive[felt, unit] * slopes[felt]
         return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
     def _open_unfed_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> None:
@@ -432,7 +445,17 @@ class Gates:
     def _direction(self, line: Line) -> np.ndarray:
         """The normal (N,) of a flat line, to which the scales of its members refer."""
         sample, unit, scale = line.members[0]
-        return self.float_normals[sample, unit - self.first.start] / float(scale)
+        return self.float_normal(sample, unit) / float(scale)
+
+    def _unit_normal(self, line: Line) -> tuple[np.ndarray, np.ndarray, float]:
+        """Where the normal of a flat line has entries, these entries at length 1, and its length."""
+        sample, unit, scale = line.members[0]
+        key = (sample, unit), float(scale)
+        if key not in self._units:
+            normal = self._direction(line)
+            there, length = np.flatnonzero(normal), float(np.linalg.norm(normal))
+            self._units[key] = there, normal[there] / length, length
+        return self._units[key]
 
     def flat_representatives(self) -> list[SampleUnit]:
         """One pair of every flat slide."""
@@ -470,9 +493,8 @@ class Gates:
         normals = np.zeros((flat + len(self.curved), self.size))
         members: list[tuple[int, int, int, float]] = []
         for h, line in enumerate(self.slides):
-            normal = self._direction(line)
-            length = float(np.linalg.norm(normal))
-            normals[h] = normal / length
+            there, entries, length = self._unit_normal(line)
+            normals[h, there] = entries
             members += [(h, i, u, float(t) * length) for i, u, t in line.members]
         members += [
             (flat + t, i, u, float(scale)) for t, line in enumerate(self.curved) for i, u, scale in line.members
@@ -544,11 +566,19 @@ class Gates:
     def _speeds(self, subspace: Subspace) -> np.ndarray:
         """The largest part of the normals of the first layer along a column of the basis, (n, units of it)."""
         if subspace.shown is not None:
-            return np.abs(self.float_normals @ subspace.basis).max(axis=2, initial=0.0)
+            return self._largest(lambda normals: normals @ subspace.basis)
         if self._alone is None:
-            return np.abs(self.float_normals[:, :, subspace.pivots]).max(axis=2, initial=0.0)
+            return self._largest(lambda normals: normals[:, subspace.pivots])
         moving = np.append(~subspace.constant, False)[self._alone]
-        return (np.abs(self.cell.x)[:, None, :] * moving).max(axis=2, initial=0.0)
+        return self._entries(moving)
+
+    def _entries(self, there: np.ndarray) -> np.ndarray:
+        """The largest entry of the normals of the first layer among those that are there (units of it, d)."""
+        return (np.abs(self.cell.x)[:, None, :] * there).max(axis=2, initial=0.0)
+
+    def _largest(self, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The largest entry of what is made of the normals of every unit of the first layer, (n, units of it)."""
+        return np.column_stack([np.abs(of(self.float_normals(u))).max(axis=1, initial=0.0) for u in self.first])
 
 
 _no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written to
