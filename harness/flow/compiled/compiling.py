@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,18 @@ class _Interrupts:
 _interrupts = _Interrupts()
 
 
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """numba makes objects by the million, and to look for garbage among them takes a tenth of its time and more."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Kernel(Dispatcher):
     """A function that Python and other kernels call: an object of its own for Python, a part of theirs for them."""
 
@@ -102,7 +115,7 @@ class Kernel(Dispatcher):
         return made is not None
 
     def _make(self, types: Any) -> None:
-        with _interrupts.put_off():
+        with _interrupts.put_off(), _uncollected():
             self._cache_misses[types] += 1
             made, lasts = object_of(lowered(self, types, entry=True))
             made = self._kept.save(types, made, self._codegen, lasts=lasts)
@@ -149,7 +162,7 @@ compiled = kernels(_nrt=True)
 # For what is called within steps.  It allocates nothing, the compiler would refuse, so that no references are counted:
 # at a call that passes thirty arrays that costs more than the arithmetic.  It must not return an array.
 bare = kernels(_nrt=False)
-# For what has one caller: compiled as a part of that, and by itself only where Python calls it.
+# For what has one caller: put into its source, so that what is passed costs nothing.
 part = kernels(inline="always")
 # The same, where the call itself would cost as much as what is called.
 inlined = kernels(_nrt=False, forceinline=True)
