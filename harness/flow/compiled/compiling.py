@@ -18,7 +18,7 @@ from numba import config as numba_config
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.core.sigutils import normalize_signature
-from numba.core.typing import make_concrete_template
+from numba.core.typing.templates import make_concrete_template
 
 from harness.flow.compiled import beside
 from harness.flow.compiled.keeping import FIRST, SOURCES, Kept, digest, folders, say_once

@@ -67,7 +67,7 @@ def lowered(dispatcher: Any, types: tuple[Any, ...], *, entry: bool) -> Any:
     entry: whether Python is to call it.
     """
     context, function = dispatcher.targetctx, dispatcher.py_func
-    flags = Flags()
+    flags: Any = Flags()
     dispatcher.targetdescr.options.parse_as_flags(flags, dispatcher.targetoptions)
     flags.no_compile, flags.no_cpython_wrapper = True, not entry
     library = _Loose(context.codegen(), function.__qualname__)

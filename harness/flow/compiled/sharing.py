@@ -5,16 +5,12 @@ Locks are those of flock: the system lets go of them when their holder ends, how
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 PREFIX = "kernels-"
 NEWEST = 3  # folders that stay, beside those in use
@@ -30,7 +26,7 @@ def alone(paths: Sequence[Path]) -> Generator[None]:
     """
     opened = next(filter(None, map(_open, paths)), None)
     try:
-        if opened and fcntl:
+        if opened:
             with suppress(OSError):
                 fcntl.flock(opened[1], fcntl.LOCK_EX)
         yield
@@ -53,7 +49,7 @@ def _open(path: Path) -> tuple[Path, int] | None:
 
 def use(folder: Path) -> None:
     """Note that this process uses the kernels of a folder, and when it began to."""
-    if folder in _held or not fcntl:
+    if folder in _held:
         return
     with suppress(OSError):
         _held[folder] = os.open(folder / _IN_USE, os.O_RDWR | os.O_CREAT, 0o644)
@@ -67,8 +63,6 @@ def sweep(folder: Path) -> None:
     A folder that no process has noted its use of stays.  One that begins to use a folder in this moment has lost
     nothing but kernels, and compiles them again.
     """
-    if not fcntl:
-        return
     notes = [note for note in folder.parent.glob(f"{PREFIX}*/{_IN_USE}") if note.parent != folder]
     with suppress(OSError):
         for old in sorted(notes, key=lambda note: note.stat().st_mtime, reverse=True)[NEWEST:]:
