@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import logging
 import multiprocessing
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from numba import njit
+from llvmlite import binding
+from numba import types
 
-from harness.flow.compiled import integrator, keeping
-from harness.flow.compiled.compiling import keep
+from harness.flow.compiled import integrator, keeping, sharing
+from harness.flow.compiled.compiling import Kernel
 from harness.flow.compiled.keeping import Kept, digest, folders, read, write
+from harness.flow.compiled.linking import lowered, object_of
 
 SOURCES = keeping.SOURCES
 
@@ -32,7 +35,12 @@ def double(a: Any) -> Any:
 
 def kernel(*places: Path, current: Callable[[], bool] = lambda: True) -> Any:
     """As in another process: nothing of it is compiled yet."""
-    return keep(njit(double), Kept(double, places, current))
+    return Kernel(double, {}, Kept(double, places, current))
+
+
+def kept(folder: Path) -> list[Path]:
+    """The kernels in a folder."""
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def hits(dispatcher: Any) -> int:
@@ -50,19 +58,19 @@ def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_kernel_is_compiled_once_for_each_type(tmp_path: Path) -> None:
     first = kernel(tmp_path / "a b")
     assert (first(1), first(1.5)) == (2, 3.0)
-    assert len(list((tmp_path / "a b").iterdir())) == 2
+    assert len(kept(tmp_path / "a b")) == 2
     again = kernel(tmp_path / "a b")
     assert (again(1), again(1.5), hits(first), hits(again)) == (2, 3.0, 0, 2)
 
 
 def test_the_trainer_keeps_its_kernels() -> None:
-    assert isinstance(integrator.integrate._cache, Kept)
+    assert isinstance(integrator.integrate._kept, Kept)
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, -1])
 def test_a_file_that_was_cut_off_is_compiled_again_and_replaced(length: int, tmp_path: Path) -> None:
     kernel(tmp_path)(1)
-    (path,) = tmp_path.iterdir()
+    (path,) = kept(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[:length])
     again = kernel(tmp_path)
@@ -75,7 +83,7 @@ def test_a_file_that_was_cut_off_is_compiled_again_and_replaced(length: int, tmp
 @pytest.mark.parametrize("place", [0, 40, -1])
 def test_a_file_with_a_wrong_bit_is_not_run(place: int, tmp_path: Path) -> None:
     kernel(tmp_path)(1)
-    (path,) = tmp_path.iterdir()
+    (path,) = kept(tmp_path)
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
@@ -85,12 +93,84 @@ def test_a_file_with_a_wrong_bit_is_not_run(place: int, tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kernel(tmp_path)(1)
-    (path,) = tmp_path.iterdir()
+    (path,) = kept(tmp_path)
     path.unlink()
     path.mkdir()
     assert kernel(tmp_path)(1) == 2
     assert "Is a directory" in caplog.text
-    assert [path] == list(tmp_path.iterdir())
+    assert [path] == kept(tmp_path)
+
+
+class Swapped(Kept):
+    """Gives something else than it is given."""
+
+    def save(self, types: Any, made: Any, codegen: Any, *, lasts: bool) -> Any:
+        return object_of(lowered(Kernel(triple, {}, Kept(triple, [], lambda: True)), types, entry=True))[0]
+
+
+def triple(a: Any) -> Any:
+    return 3 * a
+
+
+def test_who_compiles_runs_what_was_kept(tmp_path: Path) -> None:
+    assert Kernel(double, {}, Swapped(double, [tmp_path], lambda: True))(1) == 3
+
+
+def test_nothing_of_an_object_but_its_entry_is_seen_from_outside(tmp_path: Path) -> None:
+    inner = kernel(tmp_path)
+
+    def twice(a: Any) -> Any:
+        return inner(a) + inner(a + 1)
+
+    made = lowered(Kernel(twice, {}, Kept(twice, [tmp_path], lambda: True)), (types.int64,), entry=True)
+    object_of(made)
+    functions = [one for one in made.library._final_module.functions if not one.is_declaration]
+    seen = [one.name for one in functions if one.linkage != binding.Linkage.internal]
+    assert seen == [made.fndesc.llvm_cpython_wrapper_name]
+
+
+# --- folders that are old ---
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Callable[[str, int], Path]:
+    """Makes a folder of kernels that was last used so many seconds after the others."""
+
+    def make(name: str, seconds: int) -> Path:
+        folder = tmp_path / f"kernels-{name}"
+        folder.mkdir()
+        (folder / ".in-use").write_text("")
+        os.utime(folder / ".in-use", (seconds, seconds))
+        return folder
+
+    return make
+
+
+def test_the_newest_folders_stay(used: Callable[[str, int], Path], tmp_path: Path) -> None:
+    old = [used(name, seconds) for seconds, name in enumerate("abcdef")]
+    (tmp_path / "kernels-unknown").mkdir()
+    (tmp_path / "other").mkdir()
+    kernel(tmp_path / "kernels-now")(1)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"kernels-now", "kernels-unknown", "other", *(path.name for path in old[-sharing.NEWEST :])}
+
+
+def test_a_folder_that_a_process_uses_stays(used: Callable[[str, int], Path], tmp_path: Path) -> None:
+    old = [used(name, seconds) for seconds, name in enumerate("abcdef")]
+    held = os.open(old[0] / ".in-use", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    kernel(tmp_path / "kernels-now")(1)
+    os.close(held)
+    assert old[0].exists()
+    assert not old[1].exists()
+
+
+def test_a_process_holds_the_folder_that_it_uses(tmp_path: Path) -> None:
+    kernel(tmp_path)(1)
+    other = os.open(tmp_path / ".in-use", os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
 
 
 # --- not kept ---
@@ -131,7 +211,7 @@ def test_a_full_disk_costs_no_answer_and_leaves_nothing(
 
     monkeypatch.setattr(Path, "write_bytes", fill)
     assert kernel(tmp_path)(1) == 2
-    assert list(tmp_path.iterdir()) == []
+    assert kept(tmp_path) == []
     assert "No space left on device" in caplog.text
 
 
@@ -160,7 +240,7 @@ def test_a_folder_of_another_user_is_left_alone(tmp_path: Path, monkeypatch: pyt
 
 def test_kernels_are_not_kept_under_the_name_of_sources_that_have_changed_since(tmp_path: Path) -> None:
     assert kernel(tmp_path, current=lambda: False)(1) == 2
-    assert list(tmp_path.iterdir()) == []
+    assert kept(tmp_path) == []
 
 
 def test_a_change_in_one_source_gives_another_folder(tmp_path: Path) -> None:
@@ -207,8 +287,10 @@ def package(tmp_path: Path) -> Path:
     """A package like the trainer, with one kernel that calls another one, on whose folder nothing can be written."""
     flow = tmp_path / "harness" / "flow"
     (flow / "compiled").mkdir(parents=True)
-    for name in ("compiling.py", "keeping.py"):
+    for name in ("beside.py", "compiling.py", "keeping.py", "linking.py", "sharing.py"):
         shutil.copy(SOURCES / "compiled" / name, flow / "compiled")
+    (flow.parent / "tools").mkdir()
+    shutil.copy(SOURCES.parent / "tools" / "processes.py", flow.parent / "tools")
     (flow / "caller.py").write_text(CALLER)
     (flow / "compiled" / "callee.py").write_text(
         "from harness.flow.compiled.compiling import compiled\n\n@compiled\ndef two(a):\n    return a + 1\n"
@@ -292,6 +374,23 @@ def _compile(place: Path, number: int) -> None:
         assert dispatcher(argument) == 2 * argument
 
 
+def _double_and_count(place: Path, number: int) -> None:
+    dispatcher = kernel(place)
+    assert dispatcher(1) == 2
+    (place.parent / f"compiled-{number}").write_text(str(sum(dispatcher.stats.cache_misses.values())))
+
+
+def test_one_of_several_processes_compiles(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_double_and_count, args=(tmp_path / "kernels", number)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sum(int(path.read_text()) for path in tmp_path.glob("compiled-*")) == 1
+    assert [path.suffix for path in kept(tmp_path / "kernels")] == [".kernel"]
+
+
 def test_processes_that_compile_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_compile, args=(tmp_path, number)) for number in range(4)]
@@ -301,7 +400,7 @@ def test_processes_that_compile_at_once(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 4
     again = kernel(tmp_path)
-    assert (again(1), again(1.5), hits(again), len(list(tmp_path.iterdir()))) == (2, 3.0, 2, 2)
+    assert (again(1), again(1.5), hits(again), len(kept(tmp_path))) == (2, 3.0, 2, 2)
 
 
 # --- what is said ---
@@ -330,37 +429,45 @@ def interruptible() -> Generator[None]:
 
 
 class Interrupting(Kept):
-    """Ctrl-C as soon as the compilation begins."""
+    """Ctrl-C before the compilation is over."""
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
+    def save(self, types: Any, made: Any, codegen: Any, *, lasts: bool) -> Any:
         signal.raise_signal(signal.SIGINT)
-        return super().load_overload(sig, target_context)
+        return super().save(types, made, codegen, lasts=lasts)
+
+
+class Interrupted(Kernel):
+    """Ctrl-C while it is lowered for another kernel."""
+
+    def _part(self, types: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return super()._part(types)
 
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_until_the_kernel_is_compiled(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    dispatcher = keep(njit(double), Interrupting(double, [tmp_path], lambda: True))
+    dispatcher = Kernel(double, {}, Interrupting(double, [tmp_path], lambda: True))
     with pytest.raises(KeyboardInterrupt):
         dispatcher(1)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(kept(tmp_path)) == 1
     assert signal.getsignal(signal.SIGINT) is handler
     assert dispatcher(1) == 2
 
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_a_kernel_that_another_one_calls(tmp_path: Path) -> None:
-    inner = keep(njit(double), Interrupting(double, [tmp_path], lambda: True))
+    inner = Interrupted(double, {}, Kept(double, [tmp_path], lambda: True))
 
     def twice(a: Any) -> Any:
         return inner(a) + inner(a)
 
-    outer = keep(njit(twice), Kept(twice, [tmp_path], lambda: True))
+    outer = Kernel(twice, {}, Kept(twice, [tmp_path], lambda: True))
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         outer(1)
     # The outer one was not waited for.
-    assert [path.name.split("-")[0].split(".")[-1] for path in tmp_path.iterdir()] == ["double"]
+    assert kept(tmp_path) == []
     assert signal.getsignal(signal.SIGINT) is handler
     assert outer(1) == 4
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -13,10 +15,16 @@ from typing import Any
 # Before numba is imported: one level less compiles a tenth faster, and what it compiles runs as fast.
 os.environ.setdefault("NUMBA_OPT", "2")
 from numba import config as numba_config
-from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+from numba.core.sigutils import normalize_signature
+from numba.core.typing.templates import make_concrete_template
 
-from harness.flow.compiled.keeping import SOURCES, Kept, digest, folders
+from harness.flow.compiled import beside
+from harness.flow.compiled.keeping import FIRST, SOURCES, Kept, digest, folders, say_once
+from harness.flow.compiled.linking import Result, lowered, object_of
 
+Dispatcher: Any = CPUDispatcher
 config: Any = numba_config  # its attributes are made at import
 
 _DIGEST, _FOLDERS = digest(SOURCES), folders(SOURCES)
@@ -60,43 +68,103 @@ class _Interrupts:
 _interrupts = _Interrupts()
 
 
-def keep(dispatcher: Any, kept: Kept) -> Any:
-    """The dispatcher that njit made of a function, with its kernels kept, and Ctrl-C put off while one is compiled."""
-    plain = dispatcher.compile
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """numba makes objects by the million, and to look for garbage among them takes a tenth of its time and more."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
-    def compile(signature: Any) -> Any:
+
+class Kernel(Dispatcher):
+    """A function that Python and other kernels call: an object of its own for Python, a part of theirs for them."""
+
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any], kept: Kept) -> None:
+        super().__init__(function, targetoptions={"nopython": True} | dict(options))
+        self._kept = kept
+        self._parts: dict[tuple[Any, ...], Any] = {}
+
+    def compile(self, sig: Any) -> Any:
+        """What Python calls for these types.  It is always what was kept: who compiles it runs what others load."""
+        types = tuple(normalize_signature(sig)[0])
+        with global_compiler_lock, self._compiling_counter:
+            if types not in self.overloads and not self._load(types):
+                beside.start()
+                say_once(logging.INFO, FIRST)
+                with self._kept.alone(types, self._codegen):
+                    # another process may have made it meanwhile
+                    if not self._load(types):
+                        self._make(types)
+            return self.overloads[types].entry_point
+
+    @property
+    def _codegen(self) -> Any:
+        return self.targetctx.codegen()
+
+    def _load(self, types: Any) -> bool:
         with _interrupts.put_off():
-            return plain(signature)
+            self.targetctx.refresh()
+            made = self._kept.load(types, self._codegen)
+            if made is not None:
+                self._cache_hits[types] += 1
+                self.add_overload(Result._rebuild(self.targetctx, *made))
+        return made is not None
 
-    dispatcher._cache, dispatcher.compile = kept, compile
-    return dispatcher
+    def _make(self, types: Any) -> None:
+        with _interrupts.put_off(), _uncollected():
+            self._cache_misses[types] += 1
+            made, lasts = object_of(lowered(self, types, entry=True))
+            made = self._kept.save(types, made, self._codegen, lasts=lasts)
+            self.add_overload(Result._rebuild(self.targetctx, *made))
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """numba asks for this where another kernel calls this one, and for the next."""
+        signature, args = self._compiler.fold_argument_types(args, kws)
+        if tuple(args) not in self._parts:
+            with _interrupts.put_off():
+                self._parts[tuple(args)] = self._part(tuple(args))
+        known = [part.signature for part in self._parts.values()]
+        return make_concrete_template(self.__name__, key=self.__name__, signatures=known), signature, args, {}
+
+    def _part(self, types: Any) -> Any:
+        part = lowered(self, types, entry=False)._replace(entry_point=object())
+        self.targetctx.insert_user_function(part.entry_point, part.fndesc, [part.library])
+        return part
+
+    def get_overload(self, sig: Any) -> Any:
+        return self._parts[tuple(normalize_signature(sig)[0])].entry_point
 
 
 def _unchanged() -> bool:
     return digest(SOURCES) == _DIGEST
 
 
-def _kept(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def kernels(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """njit with its results kept.  Division by zero gives infinities, which the step control and the polish refuse."""
     # nobody calls kernels from C
     common: dict[str, Any] = {"error_model": "numpy", "no_cfunc_wrapper": True}
 
     def decorate(function: Callable[..., Any]) -> Any:
-        made = njit(**common | options)(function)
-        # With NUMBA_DISABLE_JIT, njit gives back the function.
-        return made if config.DISABLE_JIT else keep(made, Kept(function, _FOLDERS, _unchanged))
+        # With NUMBA_DISABLE_JIT, functions stay as they are.
+        if config.DISABLE_JIT:
+            return function
+        return Kernel(function, common | options, Kept(function, _FOLDERS, _unchanged))
 
     return decorate
 
 
 # Said of each, since a kernel that is compiled on the way to another one would inherit what that says.
-compiled = _kept(_nrt=True)
+compiled = kernels(_nrt=True)
 # For what is called within steps.  It allocates nothing, the compiler would refuse, so that no references are counted:
 # at a call that passes thirty arrays that costs more than the arithmetic.  It must not return an array.
-bare = _kept(_nrt=False)
-# For what has one caller: compiled as a part of that, and by itself only where Python calls it.
-part = _kept(inline="always")
+bare = kernels(_nrt=False)
+# For what has one caller: put into its source, so that what is passed costs nothing.
+part = kernels(inline="always")
 # The same, where the call itself would cost as much as what is called.
-inlined = _kept(_nrt=False, forceinline=True)
+inlined = kernels(_nrt=False, forceinline=True)
 # Sums may be taken in any order, always the same on one machine: inner products then run in vector registers.
-bare_sums = _kept(_nrt=False, fastmath={"reassoc", "nsz"})
+bare_sums = kernels(_nrt=False, fastmath={"reassoc", "nsz"})

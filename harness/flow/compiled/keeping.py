@@ -22,7 +22,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from pickle import loads
 from typing import Any
@@ -30,13 +30,13 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
-from numba.core import compiler
 from numba.core.serialize import dumps
 
-SOURCES = Path(__file__).parents[1]
-FIRST = "compiling the trainer, which takes about a minute, once"
+from harness.flow.compiled.sharing import PREFIX, alone, sweep, use
 
-_CompileResult: Any = compiler.CompileResult  # to make it again from its parts is for numba's caches only
+SOURCES = Path(__file__).parents[1]
+FIRST = "compiling the trainer, which takes about half a minute, once"
+
 _log = logging.getLogger(__name__)
 said = set[str]()
 _DIGEST = hashlib.sha256().digest_size
@@ -78,7 +78,7 @@ def folders(sources: Path) -> list[Path]:
     """The folders that kernels are looked for in, and kept in the first of them that can be written."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     parents = [Path(given)] if given else [*_users(), sources / "__pycache__"]
-    return [parent / f"kernels-{digest(sources)}" for parent in parents]
+    return [parent / f"{PREFIX}{digest(sources)}" for parent in parents]
 
 
 def _users() -> Iterator[Path]:
@@ -98,7 +98,7 @@ def _short(*parts: str) -> str:
 
 
 class Kept:
-    """The kernels of one function, as numba asks its caches for them.
+    """The kernels of one function, by the types of their arguments.
 
     current: whether the sources are still those that the folders are named by.
     """
@@ -109,40 +109,45 @@ class Kept:
         # A function outside this package, say of a benchmark, is in no folder's name.
         self._source = Path(inspect.getfile(function)).read_text(encoding="utf-8")
 
-    @property
-    def cache_path(self) -> str:
-        """For numba's statistics."""
-        return str(self._places[0])
+    def _name(self, types: Any, codegen: Any) -> str:
+        return f"{self._title}-{_short(self._source, str(types), str(codegen.magic_tuple()))}.kernel"
 
-    def _name(self, signature: Any, codegen: Any) -> str:
-        return f"{self._title}-{_short(self._source, str(signature), str(codegen.magic_tuple()))}.kernel"
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
-        name = self._name(sig, target_context.codegen())
+    def load(self, types: Any, codegen: Any) -> Any:
+        """What save was given; None where there is nothing."""
+        name = self._name(types, codegen)
         for place in self._places:
             payload = read(place / name)
             if payload is not None:
-                of, compiled = loads(payload)
-                if of == sig:
-                    return _CompileResult._rebuild(target_context, *compiled)
-        _say_once(logging.INFO, FIRST)
+                of, made = loads(payload)
+                if of == types:
+                    use(place)
+                    return made
         return None
 
-    def save_overload(self, sig: Any, compiled: Any) -> None:
-        # Addresses of this process are of no use to another one.
-        if compiled.library.has_dynamic_globals or not self._current():
-            return
-        payload = dumps((sig, compiled._reduce()))
+    def alone(self, types: Any, codegen: Any) -> AbstractContextManager[None]:
+        """While it is made: other processes wait for it."""
+        name = self._name(types, codegen)
+        return alone([place / name for place in self._places])
+
+    def save(self, types: Any, made: Any, codegen: Any, *, lasts: bool) -> Any:
+        """Keep it for others, and give it as they find it.  lasts: whether no address of this process is in it."""
+        payload = dumps((types, made))
+        if lasts and self._current():
+            self._write(self._name(types, codegen), payload)
+        return loads(payload)[1]
+
+    def _write(self, name: str, payload: bytes) -> None:
         troubles: list[str] = []
         for place in self._places:
             try:
-                write(place / self._name(sig, compiled.codegen), payload)
+                write(place / name, payload)
             except OSError as error:
                 troubles.append(f"{place}: {error.strerror or error}")
             else:
+                use(place)
+                sweep(place)
                 return
-        _say_once(logging.WARNING, f"what is compiled cannot be kept for the next time ({'; '.join(troubles)})")
+        say_once(logging.WARNING, f"what is compiled cannot be kept for the next time ({'; '.join(troubles)})")
 
 
 def read(path: Path) -> bytes | None:
@@ -175,7 +180,7 @@ def _ours(folder: Path) -> bool:
     return status.st_uid in (os.geteuid(), 0, SOURCES.stat().st_uid) and not status.st_mode & stat.S_IWOTH
 
 
-def _say_once(level: int, message: str) -> None:
+def say_once(level: int, message: str) -> None:
     if message not in said:
         said.add(message)
         _log.log(level, message)
