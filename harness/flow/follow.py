@@ -122,7 +122,7 @@ def _look(run: Run) -> None:
 
 
 def held_later(run: Run) -> Point | None:
-    """The limit of a flow with classes that waits for a small neuron, where a softmax that is held later tells its fate.
+    """The limit of a flow with classes that waits for a small neuron, where its fate is told by a softmax held later.
 
     Asked once.
     """

@@ -43,7 +43,7 @@ class Before:
 
 @dataclass(frozen=True)
 class Evened:
-    """The corners (c, n) of the multipliers evened out, and how much else may push a unit of depth 2, relative to it."""
+    """The corners (c, n) of the multipliers evened out, and how much else may push a unit, relative to it."""
 
     corners: np.ndarray
     kick: float
@@ -81,12 +81,12 @@ def evened(gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray,
 
 
 def _together(gates: Gates, before: Before, heard: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """The samples (n,) that are heard by the unit or by what hears one of them, and so on; and these units, (units,)."""
+    """The samples (n,) heard by the unit or by what hears one of them, and so on; and these units, (units,)."""
     passes = np.ones(before.states.shape, dtype=bool) if gates.below else before.states != 0
-    rows = heard & passes[at]
+    rows: np.ndarray = heard & passes[at]
     while True:
-        units = passes[:, rows].any(axis=1)
-        wider = heard & passes[units].any(axis=0)
+        units: np.ndarray = passes[:, rows].any(axis=1)
+        wider: np.ndarray = heard & passes[units].any(axis=0)
         if np.array_equal(wider, rows):
             return rows, units
         rows = wider

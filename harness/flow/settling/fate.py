@@ -85,9 +85,8 @@ def fate(
             corners = multipliers.corners(gates, settled)
             if not known and len(corners):
                 corners = np.vstack([corners, now])
-            if beside.dies_standing(group[0], corners, _room(distance)):
-                found[-1] = "dies"
-            elif before is not None and _dies_evened(gates, before, settled, units, multipliers, group[0]):
+            dies = beside.dies_standing(group[0], corners, _room(distance))
+            if dies or (before and _dies_evened(gates, before, settled, units, multipliers, group[0])):
                 found[-1] = "dies"
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies", tuple(lasts)
 
