@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness import Instance, drive
 from harness.problem.networks import fully_connected
 from tests.support.reference import follow
 
 
-def ending(widths: tuple[int, ...], x, y, theta0) -> tuple[str, str]:
+def ending(widths: tuple[int, ...], x: Any, y: tuple[int, ...], theta0: Any) -> tuple[str, str]:
     """Of the trainer and of the reference."""
     one = Instance.of(fully_connected("relu", widths), "exponential", x, y, theta0)
     (limit,) = drive([one])

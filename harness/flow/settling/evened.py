@@ -83,10 +83,10 @@ def evened(gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray,
 def _together(gates: Gates, before: Before, heard: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
     """The samples (n,) heard by the unit or by what hears one of them, and so on; and these units, (units,)."""
     passes = np.ones(before.states.shape, dtype=bool) if gates.below else before.states != 0
-    rows: np.ndarray = heard & passes[at]
+    rows = np.asarray(heard & passes[at])
     while True:
-        units: np.ndarray = passes[:, rows].any(axis=1)
-        wider: np.ndarray = heard & passes[units].any(axis=0)
+        units = np.asarray(passes[:, rows].any(axis=1))
+        wider = np.asarray(heard & passes[units].any(axis=0))
         if np.array_equal(wider, rows):
             return rows, units
         rows = wider

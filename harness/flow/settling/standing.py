@@ -48,8 +48,8 @@ def dies_standing(
 
     h (n, d): its inputs.  betas (c, n, k): how the margins answer to each, at every corner.  gates (n,): 1 on, 0 off, 2
     sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
-    it, the neuron may be.  slack: what else may be added to A, at most.  kick: what else may push (w, v), relative to it
-    as it is now; walls (c, n, k): then at the corners of all that may be betas, or more.
+    it, the neuron may be.  slack: what else may be added to A, at most.  kick: what else may push (w, v), relative to
+    it as it is now; walls (c, n, k): then at the corners of all that may be betas, or more.
     """
     scale = max(np.abs(w).max(), np.abs(v).max())
     if scale < FAINT:
