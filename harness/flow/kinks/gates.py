@@ -384,7 +384,7 @@ class Gates:
         return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
     def _start_to_answer(self, unit: int, theta: np.ndarray, now: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """The rates at which the margins start to answer to what a unit gives, and the sums of their terms' sizes, (n,).
+        """The rates at which the margins start to answer to what a unit gives, and the sizes of their terms, (n,).
 
         The derivative along the field of delta, which is a sum of products of the weights above the unit.
         """

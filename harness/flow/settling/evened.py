@@ -61,7 +61,7 @@ def evened(gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray,
     heard = (corners > LEVEL * corners.max()).any(axis=0)
     rows, units = _together(gates, before, heard, at)
     seeds = gates.cell.seeds
-    others = ~(seeds[rows] > 0.0).any(axis=0)
+    others = np.asarray(~(seeds[rows] > 0.0).any(axis=0))
     if others.sum() < 2:
         return None
     uneven, ends = (_uneven(gates, theta, others)[units] for theta in (before.theta, limit))
