@@ -24,6 +24,7 @@ from harness.problem.points import Point
 
 DEFAULT = Settings()
 BETWEEN = 20  # steps between two looks at a flow that is watched
+EVEN = 1e9  # the same, at which most flows with classes tell what becomes of small neurons
 FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
 FIRM = 1e6  # and to the hundredth part of STRICT
 
@@ -102,7 +103,7 @@ def _to_the_end(run: Run) -> Ending:
         if code == integrator.EVENT:
             run.cross()
         elif code == integrator.DUE:
-            settled = run.polish()
+            settled = run.polish() or held_later(run)
             if settled:
                 return arrived(run, settled)
             target = run.next_polish()
@@ -120,6 +121,20 @@ def _look(run: Run) -> None:
     if time.monotonic() > run.settings.deadline:
         where = f"log-norm {run.log_norm:.4g}, {len(run.events)} events, {int(run.state[ATTEMPTS])} steps"
         raise Undecided(f"the time that was asked for is over, at {where}")
+
+
+def held_later(run: Run) -> Point | None:
+    """The limit of a flow with classes that waits for a small neuron, where its fate is told by a softmax held later.
+
+    Asked once.
+    """
+    awaited, settings = run.awaited, run.settings
+    if awaited is None or not run.classes or not run.held_back or run.told or settings.freeze >= EVEN:
+        return None
+    run.told = True
+    again = follow(run.instance, replace(settings, freeze=EVEN))
+    flat = run.instance.network.flat
+    return awaited if again.theta is not None and same_point(flat(again.theta), flat(awaited.theta)) else None
 
 
 def arrived(run: Run, settled: Point) -> Ending:

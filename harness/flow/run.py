@@ -26,6 +26,7 @@ from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.rest import at_rest, resting, stand_in
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
+from harness.flow.settling.evened import Before
 from harness.flow.settling.fate import dying, fate, still_turning
 from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
@@ -37,6 +38,7 @@ from harness.problem.points import Point
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives
+SMALL = "a small neuron is still on its way"
 STANDS_STILL = "the flow tends to a stationary point where the data are not separated"
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
@@ -118,6 +120,13 @@ class Run:
         self.approach = Approach(instance.network.degree)
         self.saddle: np.ndarray | None = None  # the last that the direction passed closely
         self.multipliers = Multipliers()
+        network = instance.network
+        self.classes = network.outputs > 2 and network.depth == network.degree == 2 and not network.shared
+        # of a flow with classes, the last look at which the softmax had not been held
+        self.before: Before | None = None
+        self.held_back = False
+        self.told = False  # whether the flow has been followed with a softmax that is held later
+        self.awaited: Point | None = None  # a limit that only waits for a small neuron
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
@@ -377,7 +386,14 @@ class Run:
         now = self.log_norm
         if now > self.settings.farthest:
             raise Undecided(f"{self.waiting or 'separated, but not converged'} at log-norm {now:.0g}")
-        return self.approach.next(now)
+        due = self.approach.next(now)
+        if self.classes and not self.held_back:
+            # the last look before the softmax is held
+            least = float(look(self.gates.cell, self.theta).q.min())
+            self.held_back = self.state[BOOKED] > 0.0 or not 0.0 < least < self.settings.freeze
+            if not self.held_back:
+                due = min(due, now + math.log(self.settings.freeze / least) / self.instance.network.degree)
+        return due
 
     def polish(self) -> Point | None:
         """The limit, if the flow has come close enough to the point that the polish finds."""
@@ -391,6 +407,8 @@ class Run:
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
         """
         theta = self.theta
+        if self.classes and not self.held_back:
+            self.before = Before.of(self.gates, theta)
         log_norm, direction = self._log_norm(theta), theta / math.sqrt(theta @ theta)
         value, distance = 0.5 * float(point @ point), math.inf if code == FAILED else distance_to(direction, point)
         # where multipliers are not unique some pass the second-order test and others fail it
@@ -409,6 +427,7 @@ class Run:
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting, lasts = self._not_yet(theta, settled)
+        self.awaited = settled if self.waiting == SMALL else None
         return None if self.waiting else revived(self.gates, settled, lasts)
 
     def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, tuple[Lasting, ...]]:
@@ -419,14 +438,13 @@ class Run:
         if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
             return "an input that rests on its kink may yet leave it", ()
         small = dying(self.gates, self.subspace, theta, settled)
-        fates, lasts = fate(
-            self.gates, self.subspace, theta, float(self.state[BOOKED]), settled, small, self.multipliers
-        )
+        booked = float(self.state[BOOKED])
+        fates, lasts = fate(self.gates, self.subspace, theta, booked, settled, small, self.multipliers, self.before)
         if fates == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
         if fates != "dies":
-            return "a small neuron is still on its way", ()
+            return SMALL, ()
         gone = [unit for unit in small if unit not in {one.unit for one in lasts}]
         if still_turning(self.gates, self.watch, theta, settled, gone):
             return "an input of a neuron is still on its way to zero", ()

@@ -18,10 +18,9 @@ DEPENDENT = "kinks of several layers that meet in a point are not independent"
 FAINT = "the speed across a kink is too small for the floats"
 
 # To first order both gates of a kink are alike, or its normal is none.
-UNANSWERED = "a kink is degenerate: nothing answers to its neuron, and the weights out of it do not start to move"
+UNANSWERED = "a kink is degenerate: nothing answers to its neuron, or starts to"
 UNANSWERED_BESIDE = "a kink is degenerate: nothing answers to its neuron yet, and other neurons are on their kinks too"
-UNANSWERED_DEEP = "a kink is degenerate: nothing answers to its neuron yet, in a network of more than two layers"
-UNCERTAIN_START = "a kink is degenerate: how the weight out of its neuron starts to move from zero is lost in rounding"
+UNCERTAIN_START = "a kink is degenerate: how the margins start to answer to its neuron is lost in rounding"
 ALIKE = "a kink is degenerate: the flow runs along it, and its two sides add the same"
 NO_NORMAL = "a kink is degenerate: it is a deeper neuron's, whose input has no gradient"
 TOUCHING = "a kink is degenerate: it is a deeper neuron's, and only touches one of the first layer"

@@ -16,10 +16,10 @@ from math import lcm
 import numpy as np
 
 from harness.flow import undecided
-from harness.flow.compiled.field import Slides, cell_of, look, no_slides, slides_of
+from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
+from harness.flow.kinks.departure import ROUGH, Departure, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
@@ -245,7 +245,12 @@ class Gates:
     def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit]) -> None:
         for pair in pairs:
             self.put(pair, -1)
-        self._open_unfed_units(pairs, theta)
+        silent = ""
+        try:
+            self._open_unfed_units(pairs, theta)
+        except Undecided as why:
+            silent = str(why)
+        both_ways = bool(silent)
         now = look(self.cell, theta)
         pre, delta, p, base = now.pre, now.delta, now.p, now.f
         weights = p * self._growth(now.rho)
@@ -256,28 +261,30 @@ class Gates:
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
             hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
+            if both_ways and not hears:
+                continue  # on some face something may answer
             if (self._dead(unit, theta, pre) and not hears) or self._below_what_is_off(unit) or self._unheard(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
             elif hears:
                 # what it hears moves to first order, whatever its gates are
                 unanswered.add(unit)
-            elif not rates.any():
-                raise Undecided(undecided.UNANSWERED)
-            elif self.instance.network.depth > 2:
-                raise Undecided(undecided.UNANSWERED_DEEP)
-            elif {u for _, u in pairs} != {unit}:
-                raise Undecided(undecided.UNANSWERED_BESIDE)
+            elif {u for _, u in pairs} != {unit} or unit not in self.first:
+                # to first order its gates change no velocity, and if the others leave with two the flow is not unique
+                pairs = [pair for pair in pairs if pair[1] != unit]
+                silent = silent or (undecided.UNANSWERED_BESIDE if rates.any() else undecided.UNANSWERED)
             else:
-                drive, base, terms = self._second_order(unit, p, pre, base)
+                drive, base, terms = self._second_order(unit, theta, now)
         lines = gather([pair for pair in pairs if pair[1] in self.first], self._line)
         normals = [self._direction(line) for line in lines]
         for pair in pairs:
             if pair[1] not in self.first:
                 self._gather_curved(pair, theta, lines, normals)
         if not lines:
+            if silent:
+                raise Undecided(silent)
             return
-        if len(lines) > 1 and not all(line.flat for line in lines):
-            departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
+        if both_ways or (len(lines) > 1 and not all(line.flat for line in lines)):
+            departure = self._by_face(theta, lines)
             self._enter_face(theta, lines, departure.sides)
             jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
         else:
@@ -286,6 +293,8 @@ class Gates:
             jumps = plus + minus
         if departure.status != "unique":
             raise Undecided(_TROUBLES[departure.status])
+        if silent:
+            raise Undecided(silent)
         for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
             if side:
                 self.set_side(line, side)
@@ -293,6 +302,25 @@ class Gates:
                 raise Undecided(undecided.ALIKE)
             else:
                 (self.slides if line.flat else self.curved).append(line)
+
+    def _by_face(self, theta: np.ndarray, lines: list[Line]) -> Departure:
+        """The departure of lines of several layers.  Raises Undecided.
+
+        Where a face is not understood two others may still be entered: then the flow is not unique, whatever it is.
+        """
+        open_: list[Undecided] = []
+
+        def on(sides: tuple[int, ...]) -> Face | None:
+            try:
+                return self._on_face(theta, lines, sides)
+            except Undecided as why:
+                open_.append(why)
+                return None
+
+        departure = depart_by_face(len(lines), on)
+        if open_ and departure.status != "not unique":
+            raise open_[0]
+        return departure
 
     def _enter_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
         """Set the gates that hold on a face; a line that slides is off."""
@@ -364,19 +392,40 @@ class Gates:
         lines.append(Line(False, [(*pair, Fraction(1))]))
         normals.append(normal)
 
-    def _second_order(self, unit: int, p, pre, base) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The drive, the field and its terms where a unit's outgoing weights v are zero: w starts to move with v'."""
-        slopes = self.gates[:, unit] if self.below else self.gates[:, unit] * (pre[:, unit] > 0.0)
-        felt = np.flatnonzero(slopes)
-        rates = np.zeros(self.cell.seeds.shape[1])
-        leaving = (self.net.col == unit) & (self.net.par >= 0)
-        rates[self.net.row[leaving] - self.hidden.stop] = base[self.net.par[leaving]]
-        if np.abs(rates).max() <= NO_RATE * float(p[felt] @ np.abs(slopes[felt] * pre[felt, unit])):
+    def _second_order(self, unit: int, theta: np.ndarray, now: Seen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The drive, the field and its terms where nothing answers to a unit of the first layer: it starts to move as
+        something does.
+        """
+        slopes = self.gates[:, unit] if self.below else self.gates[:, unit] * (now.pre[:, unit] > 0.0)
+        starts, size = self._start_to_answer(unit, theta, now)
+        if not starts.any():
+            raise Undecided(undecided.UNANSWERED)
+        if np.abs(starts).max() <= NO_RATE * size.max():
             raise Undecided(undecided.UNCERTAIN_START)
-        drive = np.zeros_like(pre)
-        drive[:, unit] = p * (self.cell.seeds @ rates)
+        drive = np.zeros_like(now.pre)
+        drive[:, unit] = now.p * starts
+        felt = np.flatnonzero(slopes)
         normals, weights = self.float_normals(unit)[felt], drive[felt, unit] * slopes[felt]
         return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
+
+    def _start_to_answer(self, unit: int, theta: np.ndarray, now: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """The rates at which the margins start to answer to what a unit gives, and the sizes of their terms, (n,).
+
+        The derivative along the field of delta, which is a sum of products of the weights above the unit.
+        """
+        net = self.net
+        weights = entries_of(net, theta)
+        parts = np.vstack([now.f, now.p @ np.abs(now.grad) * self._growth(now.rho)])
+        moves, terms = np.where(net.par >= 0, parts[:, net.par], 0.0)
+        answers, rates, sizes = (np.zeros(self.gates.shape) for _ in range(3))
+        answers[:, self.hidden.stop :] = self.cell.seeds
+        for e in reversed(range(int(net.ptr[self.layer(unit)]), len(net.row))):
+            above, below = int(net.row[e]), int(net.col[e])
+            gate = self.gates[:, above] if above in self.hidden else 1.0
+            answers[:, below] += weights[e] * gate * answers[:, above]
+            rates[:, below] += gate * (moves[e] * answers[:, above] + weights[e] * rates[:, above])
+            sizes[:, below] += np.abs(gate) * (terms[e] * np.abs(answers[:, above]) + abs(weights[e]) * sizes[:, above])
+        return rates[:, unit], sizes[:, unit]
 
     def _open_unfed_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> None:
         """Give unfed units above a kink the gates that they have just on its on side.
@@ -402,12 +451,17 @@ class Gates:
                     self.gates[sample, u] = 0.0
 
     def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
-        """Whether a unit gives nothing on all samples and its outgoing weights v are zero.
+        """Whether a unit gives nothing on all samples, and what hears it by weights v other than zero is off on all.
 
-        It stays so, by Gronwall's inequality for (w - w(0), v).
+        It stays so until one of those switches on, by Gronwall's inequality for (w - w(0), v - v(0)).
         """
         given = self.gates[:, unit] * pre[:, unit]
-        return not (given != 0.0 if self.below else given > 0.0).any() and not theta[self._outgoing[unit]].any()
+        leaving = (self.net.col == unit) & (entries_of(self.net, theta) != 0.0)
+        return not (given != 0.0 if self.below else given > 0.0).any() and self._off(self.net.row[leaving])
+
+    def _off(self, units: np.ndarray) -> bool:
+        """Whether these are hidden units that are off on every sample, and so give nothing."""
+        return bool(np.isin(units, self.hidden).all()) and not self.gates[:, units].any()
 
     def _unheard(self, unit: int) -> bool:
         """Whether all that a unit feeds is multiplied by zeros that are fixed."""
@@ -416,10 +470,7 @@ class Gates:
 
     def _below_what_is_off(self, unit: int) -> bool:
         """Whether every hidden unit that a unit feeds is off on every sample, and so gives nothing."""
-        if self.below:
-            return False
-        fed = self.net.row[self.net.col == unit]
-        return bool(np.isin(fed, self.hidden).all()) and not self.gates[:, fed].any()
+        return not self.below and self._off(self.net.row[self.net.col == unit])
 
     def _shares(self, unit: int) -> bool:
         """Whether the incoming weights of a unit are also another's."""

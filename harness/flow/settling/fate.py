@@ -17,6 +17,7 @@ from harness.flow.compiled.field import look
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
+from harness.flow.settling.evened import Before, evened
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.settling.lasting import Lasting, lasting
 from harness.flow.settling.polytope import ACTIVE, LEVEL, NO_DIRECTION, Multipliers, pair_of
@@ -39,11 +40,13 @@ def fate(
     settled: Point,
     units: list[int],
     multipliers: Multipliers,
+    before: Before | None = None,
 ) -> tuple[Fate, tuple[Lasting, ...]]:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
     Where all die but some that last, these are named.
     theta (N,): the flow, which is near the limit, less the log-norm that is booked; units: those that are `dying`.
+    before: of a network with classes the flow before the softmax was held, where it was looked at.
     """
     if not units:
         return "dies", ()
@@ -82,9 +85,22 @@ def fate(
             corners = multipliers.corners(gates, settled)
             if not known and len(corners):
                 corners = np.vstack([corners, now])
-            if beside.dies_standing(group[0], corners, _room(distance)):
+            dies = beside.dies_standing(group[0], corners, _room(distance))
+            if dies or (before and _dies_evened(gates, before, settled, units, multipliers, group[0])):
                 found[-1] = "dies"
     return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies", tuple(lasts)
+
+
+def _dies_evened(
+    gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers, unit: int
+) -> bool:
+    """Whether a unit dies with its gates as they were then, and still are, by multipliers that become even."""
+    limit, corners = gates.instance.network.flat(settled.theta), multipliers.corners(gates, settled)
+    moved = evened(gates, before, limit, corners, unit)
+    if moved is None:
+        return False
+    then = Beside(gates, before.theta, units, settled, settled.multipliers, known=True)
+    return then.dies_standing(unit, corners, _room(_of_the_living(before.theta, limit)), moved)
 
 
 def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:

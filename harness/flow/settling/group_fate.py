@@ -20,6 +20,7 @@ from scipy.linalg import expm
 
 from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.gates import Gates
+from harness.flow.settling.evened import Evened
 from harness.flow.settling.polytope import gates_of
 from harness.flow.settling.standing import EVEN, dies_standing
 from harness.problem.points import Point
@@ -103,8 +104,11 @@ class Beside:
             return "unknown"
         return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above], self.gates.below)])
 
-    def dies_standing(self, unit: int, corners: np.ndarray, room: float) -> bool:
-        """Whether a unit dies with the gates that it has, the multipliers being anywhere between corners (c, n)."""
+    def dies_standing(self, unit: int, corners: np.ndarray, room: float, moved: Evened | None = None) -> bool:
+        """Whether a unit dies with the gates that it has, the multipliers being anywhere between corners (c, n).
+
+        moved: what they become, where that is less than what the corners say.
+        """
         parameters = self._parameters([unit])
         if parameters is None or not len(corners):
             return False
@@ -115,9 +119,11 @@ class Beside:
         slack = _slack(corners.max(axis=0), h, b, *small)
         samples = np.array([sample for sample, _ in self.gates.rows])
         first = np.flatnonzero(np.append(True, samples[1:] != samples[:-1]))
-        betas = np.add.reduceat(corners[:, :, None] * b, first, axis=1)
+        walls = np.add.reduceat(corners[:, :, None] * b, first, axis=1)
+        betas = np.add.reduceat(moved.corners[:, :, None] * b, first, axis=1) if moved else walls
         w, v, state = self.theta[below], self.theta[above], self.gates.state(unit)
-        return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack)
+        kick = moved.kick if moved else 0.0
+        return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack, kick, walls)
 
     def _parameters(self, group: list[int]) -> tuple[np.ndarray, np.ndarray] | None:
         """The parameters into and out of the units; None where others that are not small share them."""

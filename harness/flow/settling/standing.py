@@ -12,7 +12,9 @@ r = |M e - m e|, and s the largest eigenvalue of M across e,
     |y|' <= r - (m - s) |y| + r |y|^2,
 
 so that |y| <= k is never left where r (1 + k^2) <= (m - s) k.  Both sides are convex in M, and M is affine in lambda:
-what holds at all corners of the polytope of multipliers holds wherever in it the weights of the samples are.
+what holds at all corners of the polytope of multipliers holds wherever in it the weights of the samples are.  What
+else may push z by no more than a part `kick` of its present t turns it by kick / (m - r k - kick) at most, altogether:
+t grows at that rate.
 """
 
 from __future__ import annotations
@@ -39,18 +41,23 @@ def dies_standing(
     below: float,
     room: float,
     slack: float = 0.0,
+    kick: float = 0.0,
+    walls: np.ndarray | None = None,
 ) -> bool:
     """Whether the neuron dies with its gates as they are, whatever the multipliers are in their polytope.
 
     h (n, d): its inputs.  betas (c, n, k): how the margins answer to each, at every corner.  gates (n,): 1 on, 0 off, 2
     sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
-    it, the neuron may be.  slack: what else may be added to A, at most.
+    it, the neuron may be.  slack: what else may be added to A, at most.  kick: what else may push (w, v), relative to
+    it as it is now; walls (c, n, k): then at the corners of all that may be betas, or more.
     """
     scale = max(np.abs(w).max(), np.abs(v).max())
     if scale < FAINT:
         return False
     felt = (betas != 0.0).any(axis=(0, 2)) & (h != 0.0).any(axis=1)
-    h, betas, gates = h[felt], betas[:, felt], gates[felt]
+    walls = betas if walls is None else walls
+    felt |= (walls != 0.0).any(axis=(0, 2)) & (h != 0.0).any(axis=1)
+    h, betas, walls, gates = h[felt], betas[:, felt], walls[:, felt], gates[felt]
     sliding = gates == 2
     held = h[sliding]
     lengths = np.linalg.norm(held, axis=1)
@@ -71,10 +78,12 @@ def dies_standing(
         return False
     away = float(np.linalg.norm(z / size - e / size)) + room
     e = e / size
-    reach = _reach(_functionals(h, betas, pulls, gates, below), e)
-    k = max(away, 0.5 * reach)
+    reach = _reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
+    k = max(away, 0.5 * reach) if not kick else ROOM * reach
     # without a wall there is no cone to size: nothing is said
-    return math.isfinite(k) and k <= ROOM * reach and all(_keeps(matrix, e, k, slack) for matrix in matrices)
+    if not math.isfinite(k) or k > ROOM * reach:
+        return False
+    return all(_keeps(matrix, e, k, slack) and _bears(matrix, e, k, away, kick) for matrix in matrices)
 
 
 def _symmetric(a: np.ndarray) -> np.ndarray:
@@ -112,9 +121,26 @@ def _reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
 
 def _keeps(matrix: np.ndarray, e: np.ndarray, k: float, slack: float) -> bool:
     """Whether |y| <= k is not left."""
+    m, r, s = _along_and_across(matrix, e)
+    return (r + slack) * (1.0 + k * k) <= (m - s - slack + EXACT) * k
+
+
+def _bears(matrix: np.ndarray, e: np.ndarray, k: float, away: float, kick: float) -> bool:
+    """Whether the same holds from |y| <= away on if the neuron is pushed."""
+    if not kick:
+        return True
+    m, r, s = _along_and_across(matrix, e)
+    slowest = m - r * k - kick
+    if slowest <= 0.0 or m <= s:
+        return False
+    # from there on |y| falls, but for what is pushed
+    falls = max(away, r * (1.0 + k * k) / (m - s))
+    return falls + (1.0 + k) * kick / slowest <= k
+
+
+def _along_and_across(matrix: np.ndarray, e: np.ndarray) -> tuple[float, float, float]:
+    """m, r and s."""
     moved = matrix @ e
     m = float(e @ moved)
-    r = float(np.linalg.norm(moved - m * e))
     across = np.eye(len(e)) - np.outer(e, e)
-    s = float(np.linalg.eigvalsh(across @ matrix @ across)[-1])
-    return (r + slack) * (1.0 + k * k) <= (m - s - slack + EXACT) * k
+    return m, float(np.linalg.norm(moved - m * e)), float(np.linalg.eigvalsh(across @ matrix @ across)[-1])

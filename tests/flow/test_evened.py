@@ -1,0 +1,111 @@
+"""Classes that no active point has: their weights become even, and small neurons die by even weights."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from benchmarks.kinds import KINDS, draws
+from harness import Instance, drive
+from harness.flow.compiled.kernel import wiring
+from harness.flow.kinks.gates import Gates
+from harness.flow.settling.evened import Before, evened
+from harness.flow.settling.standing import dies_standing
+from harness.problem.networks import fully_connected
+from tests.support.integrations import velocity
+from tests.support.reference import follow
+
+# both points are of class 2
+X, Y = ((1.0, 0.2), (0.8, -0.3)), (2, 2)
+V = (-0.4, -0.4, 0.8, -0.4, -0.4, 0.8, -0.1, 0.2, 0.1)
+
+
+def instance(y: tuple[int, ...] = Y) -> Instance:
+    w = (2.0, 0.1, 0.3, 0.05, 0.2, -0.3)
+    rows = np.array(V).reshape(3, 3)
+    return Instance.of(fully_connected("relu", (2, 3), outputs=3), "exponential", X, y, (w, rows.T.ravel().tolist()))
+
+
+def uneven(theta: np.ndarray) -> float:
+    """|u| over all neurons: the weights into classes 0 and 1 less their mean."""
+    v = theta[6:].reshape(3, 3)[:2]
+    return float(np.linalg.norm(v - v.mean(axis=0)))
+
+
+def test_what_tells_absent_classes_apart_never_grows() -> None:
+    """By the gradient itself, in small steps from a start at which the two classes differ."""
+    one = instance()
+    theta = one.network.flat(one.theta0_float)
+    sizes = [uneven(theta)]
+    for _ in range(1500):
+        theta = theta + 0.001 * velocity(one, theta)
+        sizes.append(uneven(theta))
+    assert np.diff(sizes).max() <= 0.0
+    assert sizes[-1] < sizes[0]
+
+
+def beside(one: Instance) -> tuple[Gates, Before, np.ndarray]:
+    """The gates at the start, the start itself, and a limit in which only the first neuron lives."""
+    gates = Gates(one, wiring(one.network))
+    gates.start()
+    theta = one.network.flat(one.theta0_float)
+    living = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, *([1.0, 0.0, 0.0] * 3)])
+    return gates, Before.of(gates, theta), theta * living
+
+
+def test_multipliers_are_evened_out_and_what_is_uneven_pushes() -> None:
+    gates, before, limit = beside(instance())
+    corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
+    unit = gates.hidden.start + 1
+    found = evened(gates, before, limit, corners, unit)
+    assert found is not None
+    assert found.corners == pytest.approx(np.array([[0.5, 0.5, 0.8, 0.8]] * 2))
+    own = before.theta[[2, 3, 7, 10, 13]]
+    share = 1.0 * np.hypot(1.0, 0.2) + 1.6 * np.hypot(0.8, 0.3)
+    assert found.kick == pytest.approx(share * uneven(before.theta) / float(np.linalg.norm(own)))
+
+
+def test_classes_that_a_point_has_are_not_evened_out() -> None:
+    gates, before, limit = beside(instance((2, 0)))
+    corners = np.array([[0.5, 0.5, 0.5, 0.5]])
+    assert evened(gates, before, limit, corners, gates.hidden.start + 1) is None
+
+
+def test_other_gates_than_then_say_nothing() -> None:
+    gates, before, limit = beside(instance())
+    unit = gates.hidden.start + 1
+    gates.put((0, unit), -1)
+    assert evened(gates, before, limit, np.array([[0.0, 1.0, 1.3, 0.3]]), unit) is None
+
+
+@pytest.mark.parametrize("kick", [0.0, 0.05])
+def test_a_neuron_that_is_pushed_stands_where_it_is_said_to(kick: float) -> None:
+    """Pushed at random by a part of what it was, it stays in its cell; nearer to the wall nothing is said."""
+    rng = np.random.default_rng(5)
+    h, beta = np.array([[1.0, 0.4], [0.6, -0.2]]), np.array([[0.4], [0.4]])
+    w, v = np.array([0.6, 0.1]), np.array([0.65])
+    gates = np.ones(2, dtype=np.int64)
+    assert dies_standing(h, beta[None], gates, w, v, 0.0, 1e-3, kick=kick)
+    size = np.linalg.norm(np.append(w, v))
+    for _ in range(20):
+        z = np.append(w, v)
+        for _ in range(400):
+            pull = (beta.T @ h).ravel()
+            push = rng.standard_normal(3)
+            z = z + 0.01 * (np.append(pull * z[2], pull @ z[:2]) + kick * size * push / np.linalg.norm(push))
+            assert (h @ z[:2] > 0.0).all()
+    assert not dies_standing(h, beta[None], gates, w, v, 0.0, 1e-3, kick=0.6)
+
+
+@pytest.mark.parametrize(("name", "place"), [("3 classes, relu, depth 2", 51), ("3 classes, relu, depth 2", 64)])
+def test_a_limit_is_found_where_multipliers_are_not_unique(name: str, place: int) -> None:
+    """One neuron lives, so that the weights of two margins may be exchanged: small ones were on their way for ever."""
+    kind = next(kind for kind in KINDS if kind.name == name)
+    (limit,) = drive([next(islice(draws(kind, 501, 200, integer=False), place, None))])
+    assert limit.point is not None, limit.reason
+    record = follow(limit.instance, 8.0)
+    assert record.status == "followed", record.reason
+    # small neurons of rates up to 0.88 still add e^(-0.24 * 8) squared to a value at most, and take nothing
+    assert 0.0 <= record.value / limit.point.value - 1.0 <= 0.02

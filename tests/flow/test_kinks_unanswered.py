@@ -1,0 +1,40 @@
+"""Kinks of relu networks of depth 3 beside which nothing answers to their neuron yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness import Instance, drive
+from harness.problem.networks import fully_connected
+from tests.support.reference import follow
+
+
+def ending(widths: tuple[int, ...], x: Any, y: tuple[int, ...], theta0: Any) -> tuple[str, str]:
+    """Of the trainer and of the reference."""
+    one = Instance.of(fully_connected("relu", widths), "exponential", x, y, theta0)
+    (limit,) = drive([one])
+    return "not unique" if "not unique" in limit.reason else limit.status, follow(one, 8.0).status
+
+
+def test_what_starts_to_answer_leaves_with_two_velocities_or_one() -> None:
+    """The weight out of the neuron above is zero and starts to grow.  The lower neuron is asleep but for its kink: it
+    may wake or not.  Where a point beside it holds it on, it wakes.
+    """
+    assert ending((2, 1, 1), ((1.0, 0.0), (0.0, 1.0)), (1, 1), ((0.0, 1.0), (1.0,), (0.0,)))[0] == "not unique"
+    asleep = ending((1, 1, 1), ((1.0,), (-1.0,)), (1, 1), ((0.0,), (1.0,), (0.0,)))
+    assert asleep[0] != "converged"
+
+
+def test_a_neuron_below_one_that_is_off_sleeps_on() -> None:
+    """Neuron 1 is on its kink and only heard by what is off: its gate makes no difference, and the flow has a limit."""
+    theta0 = ((-1.0, 1.0, 1.0, 1.0), (2.0, -3.0, 0.0, 1.0), (1.0, 1.0))
+    found = ending((2, 2, 2), ((1.0, 1.0),), (1,), theta0)
+    assert found == ("converged", "followed")
+
+
+def test_two_ways_out_beside_a_neuron_that_nothing_answers_to() -> None:
+    """A neuron of the second layer hears the first by a weight of zero, and may wake or sleep on, whatever the gate of
+    the other of the first layer is, to which nothing answers yet.
+    """
+    theta0 = ((1.0, 0.0, 1.0, -1.0), (0.0, 0.0), (1.0,))
+    assert ending((2, 2, 1), ((1.0, 1.0), (2.0, 1.0)), (1, 1), theta0)[0] == "not unique"
