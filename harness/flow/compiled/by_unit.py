@@ -62,16 +62,17 @@ class ByUnit(NamedTuple):
 @compiled
 def across(net, normals, owner):
     """Normals (s, N) of flat kinks within their units, made orthonormal; dependent ones are zero, as are zeros."""
-    out = np.zeros(normals.shape)
+    out = normals.copy()
     for h in range(normals.shape[0]):
-        rest, length = normals[h].copy(), np.sqrt(_inner(net, owner[h], normals[h], normals[h]))
+        unit, rest = owner[h], out[h]
+        length = np.sqrt(_inner(net, unit, rest, rest))
         for _ in range(2):
             for j in range(h):
-                if owner[j] == owner[h]:
-                    rest -= _inner(net, owner[h], rest, out[j]) * out[j]
-        left = np.sqrt(_inner(net, owner[h], rest, rest))
-        if left > DEPENDENT * length:
-            out[h] = rest / left
+                if owner[j] == unit:
+                    _take_away(net, unit, _inner(net, unit, rest, out[j]), out[j], rest)
+        left = np.sqrt(_inner(net, unit, rest, rest))
+        for e in range(net.into[unit], net.into[unit + 1]):
+            rest[net.par[e]] = rest[net.par[e]] / left if left > DEPENDENT * length else 0.0
     top = np.full(net.uptr[-1], -1)
     for e in range(net.ptr[1], net.ptr[2]):
         top[net.col[e]] = net.par[e]
@@ -104,13 +105,18 @@ def _inner(net, unit, a, b):
 
 
 @bare
+def _take_away(net, unit, times, a, b):
+    """b -= times a, in place, of the weights into a unit of two vectors (N,)."""
+    for e in range(net.into[unit], net.into[unit + 1]):
+        b[net.par[e]] -= times * a[net.par[e]]
+
+
+@bare
 def keep_along(net, tangent, vector):
     """Take from a vector (N,) what is across the kinks, in place."""
     for h in range(tangent.owner.shape[0]):
         normal, unit = tangent.normals[h], tangent.owner[h]
-        beyond = _inner(net, unit, vector, normal)
-        for e in range(net.into[unit], net.into[unit + 1]):
-            vector[net.par[e]] -= beyond * normal[net.par[e]]
+        _take_away(net, unit, _inner(net, unit, vector, normal), normal, vector)
 
 
 @bare

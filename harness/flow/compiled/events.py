@@ -213,9 +213,8 @@ def sway(net, theta, rho, x, unit, reach):
     if unit >= net.uptr[2] or not net.trained[0]:
         return 1.0
     total = 0.0
-    for e in range(net.ptr[0], net.ptr[1]):
-        if net.row[e] == unit:
-            total += abs(x[net.col[e]]) * (abs(theta[net.par[e]]) + FLOOR * rho)
+    for e in range(net.into[unit], net.into[unit + 1]):
+        total += abs(x[net.col[e]]) * (abs(theta[net.par[e]]) + FLOOR * rho)
     return total / (rho * reach)
 
 

@@ -35,7 +35,7 @@ from numba.core.serialize import dumps
 from harness.flow.compiled.sharing import PREFIX, alone, sweep, use
 
 SOURCES = Path(__file__).parents[1]
-FIRST = "compiling the trainer, which takes about half a minute, once"
+FIRST = "compiling the trainer, which takes about a minute, once"
 
 _log = logging.getLogger(__name__)
 said = set[str]()
