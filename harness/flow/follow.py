@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow.compiled import integrator
-from harness.flow.compiled.state import ATTEMPTS, ROWS, SIGMA
+from harness.flow.compiled.state import ATTEMPTS, BOOKED, ROWS, SIGMA
 from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
@@ -129,12 +129,12 @@ def held_later(run: Run) -> Point | None:
     Asked once.
     """
     awaited, settings = run.awaited, run.settings
-    if awaited is None or not run.classes or not run.held_back or run.told or settings.freeze >= EVEN:
+    if awaited is None or not run.classes or not run.state[BOOKED] or run.told or settings.freeze >= EVEN:
         return None
     run.told = True
-    again = follow(run.instance, replace(settings, freeze=EVEN))
+    again = follow(run.instance, replace(settings, freeze=EVEN)).point
     flat = run.instance.network.flat
-    return awaited if again.theta is not None and same_point(flat(again.theta), flat(awaited.theta)) else None
+    return again if again is not None and same_point(flat(again.theta), flat(awaited.theta)) else None
 
 
 def arrived(run: Run, settled: Point) -> Ending:

@@ -38,6 +38,7 @@ from harness.problem.points import Point
 
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives
+SHORT = 0.1  # of log-norm: so much before the softmax is held a flow with classes is looked at
 SMALL = "a small neuron is still on its way"
 STANDS_STILL = "the flow tends to a stationary point where the data are not separated"
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
@@ -124,7 +125,6 @@ class Run:
         self.classes = network.outputs > 2 and network.depth == network.degree == 2 and not network.shared
         # of a flow with classes, the last look at which the softmax had not been held
         self.before: Before | None = None
-        self.held_back = False
         self.told = False  # whether the flow has been followed with a softmax that is held later
         self.awaited: Point | None = None  # a limit that only waits for a small neuron
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
@@ -387,12 +387,11 @@ class Run:
         if now > self.settings.farthest:
             raise Undecided(f"{self.waiting or 'separated, but not converged'} at log-norm {now:.0g}")
         due = self.approach.next(now)
-        if self.classes and not self.held_back:
-            # the last look before the softmax is held
+        if self.classes and not self.state[BOOKED]:
+            # the last look before the softmax is held, lest the least margin grow faster than a power of the norm
             least = float(look(self.gates.cell, self.theta).q.min())
-            self.held_back = self.state[BOOKED] > 0.0 or not 0.0 < least < self.settings.freeze
-            if not self.held_back:
-                due = min(due, now + math.log(self.settings.freeze / least) / self.instance.network.degree)
+            left = math.log(self.settings.freeze / least) / self.instance.network.degree if least > 0.0 else 0.0
+            due = min(due, now + left - SHORT) if left > 2.0 * SHORT else due
         return due
 
     def polish(self) -> Point | None:
@@ -407,8 +406,9 @@ class Run:
         The polish ended with this code at a point (N,) with margins and multipliers (n,).
         """
         theta = self.theta
-        if self.classes and not self.held_back:
+        if self.classes and not self.state[BOOKED]:
             self.before = Before.of(self.gates, theta)
+        self.awaited = None
         log_norm, direction = self._log_norm(theta), theta / math.sqrt(theta @ theta)
         value, distance = 0.5 * float(point @ point), math.inf if code == FAILED else distance_to(direction, point)
         # where multipliers are not unique some pass the second-order test and others fail it

@@ -4,20 +4,21 @@ Take a set of active points and all neurons that pass something on of them, so t
 point; let C be the classes that none of the points has.  With u_n the weights out of neuron n into the outputs C, less
 their mean, and f_C(x_i) what they add up to at a point,
 
-    d/ds 1/2 sum_n |u_n|^2 = sum_i p_i . f_C(x_i) <= 0,
+    d/ds 1/2 sum_n |u_n|^2 = -sum_i p_i . f_C(x_i) <= 0,
 
-p_i over C less its mean: the weight of the margin over class k falls as output k falls.  So all u_n together never
-grow, and as the sum of what is taken from them is finite, the weights p_ik become equal in k, while all that is said of
-the limit is that they tend to its multipliers, which are not unique.  A small neuron is moved by the multipliers that
-are evened out over C, and pushed beside that by |u| sum_i |c_i h_i| sum_k lambda_ik at most.  It grows, if less than
-what lives; u does not.
+p_i the weights of the margins of x_i over C: the larger output k, the larger p_ik.  So all u_n together never grow,
+while all that is said of the limit is that the weights tend to its multipliers, which are not unique.  Let z be a small
+neuron with its own u left out.  It is moved by the multipliers that are evened out over C, and pushed beside that by |u|
+sum_i |c_i h_i| sum_k lambda_ik at most, |u| that of all neurons.  It grows, if less than what lives; |u| does not.
 
 That holds as long as the softmax is not held.  Held, it makes the weights even at once, and the pushes are not seen;
-so all is asked at a time before.
+so all is asked at a time before.  And it holds while these neurons are all that pass something on of the points: a
+small one that may change its gates is taken to pass on every point.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,23 +44,27 @@ class Before:
 
 @dataclass(frozen=True)
 class Evened:
-    """The corners (c, n) of the multipliers evened out, and how much else may push a unit, relative to it."""
+    """The corners (c, n) of the multipliers evened out, and, relative to a unit, what else may push it, and |u|."""
 
     corners: np.ndarray
     kick: float
+    aside: float
 
 
-def evened(gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray, unit: int) -> Evened | None:
+def evened(
+    gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray, unit: int, free: Sequence[int] = ()
+) -> Evened | None:
     """What moves a small unit; None where that is not more than the corners say.
 
-    limit (N,): that of the flow; corners (c, n): all those of its multipliers.
+    limit (N,): that of the flow; corners (c, n): all those of its multipliers.  free: small units whose gates may
+    change.
     """
     at = unit - gates.hidden.start
-    if not len(corners) or not np.array_equal(before.states[at], gates.state(unit)):
-        return None
     samples = np.array([sample for sample, _ in gates.rows])
     heard = (corners > LEVEL * corners.max()).any(axis=0)
-    rows, units = _together(gates, before, heard, at)
+    passes = (before.states != 0) | (Before.of(gates, before.theta).states != 0) | bool(gates.below)
+    passes[np.array(free, dtype=np.int64) - gates.hidden.start] = True
+    rows, units = _together(passes, heard, at)
     seeds = gates.cell.seeds
     others = np.asarray(~(seeds[rows] > 0.0).any(axis=0))
     if others.sum() < 2:
@@ -77,12 +82,14 @@ def evened(gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray,
     push = float(slopes * np.linalg.norm(gates.cell.x, axis=1) @ share * np.linalg.norm(uneven))
     own = np.append(gates.net.par[gates.net.row == unit], gates.net.par[gates.net.col == unit])
     size = float(np.linalg.norm(before.theta[own]))
-    return Evened(even, push / size) if size > 0.0 else None
+    return Evened(even, push / size, float(np.linalg.norm(uneven)) / size) if size > 0.0 else None
 
 
-def _together(gates: Gates, before: Before, heard: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """The samples (n,) heard by the unit or by what hears one of them, and so on; and these units, (units,)."""
-    passes = np.ones(before.states.shape, dtype=bool) if gates.below else before.states != 0
+def _together(passes: np.ndarray, heard: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """The samples (n,) heard by the unit or by what hears one of them, and so on; and these units, (units,).
+
+    passes (units, n): whether a unit passes something on of a sample.
+    """
     rows = np.asarray(heard & passes[at])
     while True:
         units = np.asarray(passes[:, rows].any(axis=1))

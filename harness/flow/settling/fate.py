@@ -58,6 +58,7 @@ def fate(
     decouples = two_layers and network.outputs == 1
     found: list[Fate] = []
     lasts: list[Lasting] = []
+    waiting: list[int] = []
     beside: Beside | None = None
     ends: np.ndarray | None = None
     for group in _together(gates, units):
@@ -85,22 +86,46 @@ def fate(
             corners = multipliers.corners(gates, settled)
             if not known and len(corners):
                 corners = np.vstack([corners, now])
-            dies = beside.dies_standing(group[0], corners, _room(distance))
-            if dies or (before and _dies_evened(gates, before, settled, units, multipliers, group[0])):
+            if beside.dies_standing(group[0], corners, _room(distance)):
                 found[-1] = "dies"
-    return "wakes" if "wakes" in found else "unknown" if "unknown" in found else "dies", tuple(lasts)
+            else:
+                waiting.append(group[0])
+    if "wakes" in found:
+        return "wakes", ()
+    if "unknown" not in found:
+        return "dies", tuple(lasts)
+    if before is None or found.count("unknown") > len(waiting):
+        return "unknown", ()
+    small = [unit for unit in units if unit not in {one.unit for one in lasts}]
+    stand = _standing(gates, before, settled, small, multipliers)
+    return ("dies", tuple(lasts)) if stand.issuperset(waiting) else ("unknown", ())
 
 
-def _dies_evened(
-    gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers, unit: int
-) -> bool:
-    """Whether a unit dies with its gates as they were then, and still are, by multipliers that become even."""
+def _standing(
+    gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers
+) -> set[int]:
+    """Those of the units that die with their gates as they were then, and still are, by multipliers that become even.
+
+    What is said of each rests on the gates of the others, of all as long as none has changed: so none is the first.
+    """
     limit, corners = gates.instance.network.flat(settled.theta), multipliers.corners(gates, settled)
-    moved = evened(gates, before, limit, corners, unit)
-    if moved is None:
-        return False
+    if not len(corners):
+        return set()
+    corners = np.vstack([corners, _weights(gates, before.theta) * float(settled.multipliers.sum())])
     then = Beside(gates, before.theta, units, settled, settled.multipliers, known=True)
-    return then.dies_standing(unit, corners, _room(_of_the_living(before.theta, limit)), moved)
+    room = _room(_of_the_living(before.theta, limit))
+    states = Before.of(gates, before.theta).states
+    stand = {unit for unit in units if np.array_equal(*(s[unit - gates.hidden.start] for s in (before.states, states)))}
+    while True:
+        free = [unit for unit in units if unit not in stand]
+        still = {
+            unit
+            for unit in stand
+            if then.dies_standing(unit, corners, room, evened(gates, before, limit, corners, unit, free))
+        }
+        if still == stand:
+            return stand
+        stand = still
 
 
 def _weights(gates: Gates, theta: np.ndarray) -> np.ndarray:

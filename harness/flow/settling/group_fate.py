@@ -122,8 +122,8 @@ class Beside:
         walls = np.add.reduceat(corners[:, :, None] * b, first, axis=1)
         betas = np.add.reduceat(moved.corners[:, :, None] * b, first, axis=1) if moved else walls
         w, v, state = self.theta[below], self.theta[above], self.gates.state(unit)
-        kick = moved.kick if moved else 0.0
-        return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack, kick, walls)
+        pushed = (moved.kick, moved.aside) if moved else (0.0, 0.0)
+        return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack, pushed, walls)
 
     def _parameters(self, group: list[int]) -> tuple[np.ndarray, np.ndarray] | None:
         """The parameters into and out of the units; None where others that are not small share them."""

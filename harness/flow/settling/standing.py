@@ -12,9 +12,11 @@ r = |M e - m e|, and s the largest eigenvalue of M across e,
     |y|' <= r - (m - s) |y| + r |y|^2,
 
 so that |y| <= k is never left where r (1 + k^2) <= (m - s) k.  Both sides are convex in M, and M is affine in lambda:
-what holds at all corners of the polytope of multipliers holds wherever in it the weights of the samples are.  What
-else may push z by no more than a part `kick` of its present t turns it by kick / (m - r k - kick) at most, altogether:
-t grows at that rate.
+what holds at all corners of the polytope of multipliers holds wherever in it the weights of the samples are.
+
+What else may push z by no more than a part `kick` of its present t turns it by (1 + k) kick / (m - r k - kick) at most,
+altogether, since t grows at that rate; and a part of y across all that M moves, of the length a in the present t, stays
+one of no more.
 """
 
 from __future__ import annotations
@@ -41,15 +43,15 @@ def dies_standing(
     below: float,
     room: float,
     slack: float = 0.0,
-    kick: float = 0.0,
+    pushed: tuple[float, float] = (0.0, 0.0),
     walls: np.ndarray | None = None,
 ) -> bool:
     """Whether the neuron dies with its gates as they are, whatever the multipliers are in their polytope.
 
     h (n, d): its inputs.  betas (c, n, k): how the margins answer to each, at every corner.  gates (n,): 1 on, 0 off, 2
     sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
-    it, the neuron may be.  slack: what else may be added to A, at most.  kick: what else may push (w, v), relative to
-    it as it is now; walls (c, n, k): then at the corners of all that may be betas, or more.
+    it, the neuron may be.  slack: what else may be added to A, at most.  pushed: kick and a, relative to (w, v) as it is
+    now; walls (c, n, k): then at the corners of all that may be betas, or more.
     """
     scale = max(np.abs(w).max(), np.abs(v).max())
     if scale < FAINT:
@@ -79,11 +81,14 @@ def dies_standing(
     away = float(np.linalg.norm(z / size - e / size)) + room
     e = e / size
     reach = _reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
-    k = max(away, 0.5 * reach) if not kick else ROOM * reach
+    k = ROOM * reach if any(pushed) else max(away, 0.5 * reach)
     # without a wall there is no cone to size: nothing is said
     if not math.isfinite(k) or k > ROOM * reach:
         return False
-    return all(_keeps(matrix, e, k, slack) and _bears(matrix, e, k, away, kick) for matrix in matrices)
+    if any(pushed):
+        kick, aside = np.array(pushed) * float(np.linalg.norm(np.append(w / scale, v / scale))) / size
+        return _bears(matrices, e, k, away, float(kick), float(aside), slack)
+    return all(_keeps(matrix, e, k, slack) for matrix in matrices)
 
 
 def _symmetric(a: np.ndarray) -> np.ndarray:
@@ -125,17 +130,18 @@ def _keeps(matrix: np.ndarray, e: np.ndarray, k: float, slack: float) -> bool:
     return (r + slack) * (1.0 + k * k) <= (m - s - slack + EXACT) * k
 
 
-def _bears(matrix: np.ndarray, e: np.ndarray, k: float, away: float, kick: float) -> bool:
-    """Whether the same holds from |y| <= away on if the neuron is pushed."""
-    if not kick:
-        return True
-    m, r, s = _along_and_across(matrix, e)
-    slowest = m - r * k - kick
-    if slowest <= 0.0 or m <= s:
+def _bears(
+    matrices: Sequence[np.ndarray], e: np.ndarray, k: float, away: float, kick: float, aside: float, slack: float
+) -> bool:
+    """Whether |y| <= k is not left from |y| <= away on if the neuron is pushed, whatever the matrices do between."""
+    m, r, s = np.array([_along_and_across(matrix, e) for matrix in matrices]).T
+    slowest = float((m - r * k).min()) - slack * (1.0 + k) - kick
+    falls = float((m - s).min()) - slack
+    if slowest <= 0.0 or falls <= 0.0:
         return False
     # from there on |y| falls, but for what is pushed
-    falls = max(away, r * (1.0 + k * k) / (m - s))
-    return falls + (1.0 + k) * kick / slowest <= k
+    least = float(((r + slack) * (1.0 + k * k) / (m - s - slack)).max())
+    return max(away, least) + (1.0 + k) * kick / slowest + aside <= k
 
 
 def _along_and_across(matrix: np.ndarray, e: np.ndarray) -> tuple[float, float, float]:
