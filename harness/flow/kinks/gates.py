@@ -19,7 +19,7 @@ from harness.flow import undecided
 from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import ROUGH, Departure, Face, Line, SampleUnit, depart, depart_by_face, gather
+from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
@@ -245,12 +245,7 @@ class Gates:
     def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit]) -> None:
         for pair in pairs:
             self.put(pair, -1)
-        silent = ""
-        try:
-            self._open_unfed_units(pairs, theta)
-        except Undecided as why:
-            silent = str(why)
-        both_ways = bool(silent)
+        self._open_unfed_units(pairs, theta)
         now = look(self.cell, theta)
         pre, delta, p, base = now.pre, now.delta, now.p, now.f
         weights = p * self._growth(now.rho)
@@ -258,11 +253,10 @@ class Gates:
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         unanswered: set[int] = set()
+        silent = ""
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
             hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
-            if both_ways and not hears:
-                continue  # on some face something may answer
             if (self._dead(unit, theta, pre) and not hears) or self._below_what_is_off(unit) or self._unheard(unit):
                 pairs = [pair for pair in pairs if pair[1] != unit]
             elif hears:
@@ -283,8 +277,8 @@ class Gates:
             if silent:
                 raise Undecided(silent)
             return
-        if both_ways or (len(lines) > 1 and not all(line.flat for line in lines)):
-            departure = self._by_face(theta, lines)
+        if len(lines) > 1 and not all(line.flat for line in lines):
+            departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
             self._enter_face(theta, lines, departure.sides)
             jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
         else:
@@ -302,25 +296,6 @@ class Gates:
                 raise Undecided(undecided.ALIKE)
             else:
                 (self.slides if line.flat else self.curved).append(line)
-
-    def _by_face(self, theta: np.ndarray, lines: list[Line]) -> Departure:
-        """The departure of lines of several layers.  Raises Undecided.
-
-        Where a face is not understood two others may still be entered: then the flow is not unique, whatever it is.
-        """
-        open_: list[Undecided] = []
-
-        def on(sides: tuple[int, ...]) -> Face | None:
-            try:
-                return self._on_face(theta, lines, sides)
-            except Undecided as why:
-                open_.append(why)
-                return None
-
-        departure = depart_by_face(len(lines), on)
-        if open_ and departure.status != "not unique":
-            raise open_[0]
-        return departure
 
     def _enter_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
         """Set the gates that hold on a face; a line that slides is off."""
