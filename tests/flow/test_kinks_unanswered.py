@@ -32,9 +32,19 @@ def test_a_neuron_below_one_that_is_off_sleeps_on() -> None:
     assert found == ("converged", "followed")
 
 
-def test_two_ways_out_beside_a_neuron_that_nothing_answers_to() -> None:
-    """A neuron of the second layer hears the first by a weight of zero, and may wake or sleep on, whatever the gate of
-    the other of the first layer is, to which nothing answers yet.
+def test_a_deeper_neuron_below_one_that_switches_on_later_may_wake() -> None:
+    """Neuron 1 of the second layer has no weights into it, and only what is off hears it.  That switches on at log-norm
+    1.3, and from then on neuron 1 may wake at any time.
     """
-    theta0 = ((1.0, 0.0, 1.0, -1.0), (0.0, 0.0), (1.0,))
-    assert ending((2, 2, 1), ((1.0, 1.0), (2.0, 1.0)), (1, 1), theta0)[0] == "not unique"
+    theta0 = ((1.0,), (0.0, 1.0, 1.0), (1.0, 1.0, -1.2, 0.0, 2.0, 0.0), (1.0, 1.0))
+    assert ending((1, 1, 3, 2), ((1.0,),), (1,), theta0)[0] == "undecided"
+
+
+def test_what_may_switch_on_with_a_neuron_by_a_weight_that_is_zero() -> None:
+    """Neuron 1 is on on point 0, which pushes it off its kink on point 1.  What hears it by a weight that grows from
+    zero gets nothing on point 1; it is on with neuron 1 there, and then pushes it on.
+    """
+    theta0 = ((0.0, 1.0, -1.0, 1.0), (0.0, 1.0), (1.0,))
+    one = Instance.of(fully_connected("relu", (2, 2, 1)), "exponential", ((-0.5, 1.0), (1.0, 0.0)), (1, 1), theta0)
+    (limit,) = drive([one])
+    assert "nothing answers to its neuron" in limit.reason

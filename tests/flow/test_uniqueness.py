@@ -236,7 +236,7 @@ def test_a_neuron_below_a_weight_that_only_starts_at_zero_is_not_dead() -> None:
     theta0 = tuple(tuple(map(Fraction, layer)) for layer in ((0, 0, 1), (0, 1, 1), (0,)))
     limit = follow(Instance.of(fully_connected("relu", (1, 3, 1)), "exponential", ((Fraction(1),),), (1,), theta0))
     assert limit.status == "undecided"
-    assert limit.reason.startswith("A kink is degenerate: nothing answers to its neuron, and the weights out of it")
+    assert "not unique" in limit.reason
 
 
 def test_a_neuron_that_is_on_elsewhere_is_not_proven_dead() -> None:

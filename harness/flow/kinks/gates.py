@@ -253,7 +253,6 @@ class Gates:
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
         unanswered: set[int] = set()
-        silent = ""
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
             hears = unit not in self.first and bool(entries_of(self.net, theta)[self.net.row == unit].any())
@@ -262,20 +261,16 @@ class Gates:
             elif hears:
                 # what it hears moves to first order, whatever its gates are
                 unanswered.add(unit)
-            elif {u for _, u in pairs} != {unit} or unit not in self.first:
-                # to first order its gates change no velocity, and if the others leave with two the flow is not unique
-                pairs = [pair for pair in pairs if pair[1] != unit]
-                silent = silent or (undecided.UNANSWERED_BESIDE if rates.any() else undecided.UNANSWERED)
+            elif unit not in self.first or {u for _, u in pairs} != {unit}:
+                raise Undecided(undecided.UNANSWERED_BESIDE if rates.any() else undecided.UNANSWERED)
             else:
-                drive, base, terms = self._second_order(unit, theta, now)
+                drive, base, terms = self._second_order(unit, [i for i, _ in pairs], theta, now)
         lines = gather([pair for pair in pairs if pair[1] in self.first], self._line)
         normals = [self._direction(line) for line in lines]
         for pair in pairs:
             if pair[1] not in self.first:
                 self._gather_curved(pair, theta, lines, normals)
         if not lines:
-            if silent:
-                raise Undecided(silent)
             return
         if len(lines) > 1 and not all(line.flat for line in lines):
             departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
@@ -287,8 +282,6 @@ class Gates:
             jumps = plus + minus
         if departure.status != "unique":
             raise Undecided(_TROUBLES[departure.status])
-        if silent:
-            raise Undecided(silent)
         for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
             if side:
                 self.set_side(line, side)
@@ -367,15 +360,24 @@ class Gates:
         lines.append(Line(False, [(*pair, Fraction(1))]))
         normals.append(normal)
 
-    def _second_order(self, unit: int, theta: np.ndarray, now: Seen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _second_order(
+        self, unit: int, kinks: list[int], theta: np.ndarray, now: Seen
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The drive, the field and its terms where nothing answers to a unit of the first layer: it starts to move as
-        something does.
+        something does.  kinks: the samples on which it is on its kink.
         """
+        zero = (entries_of(self.net, theta) == 0.0) & (self.net.par >= 0)
+        for i in kinks:
+            unfed = [u for u in self.hidden if self.unfed((i, u))]
+            waking = [unit, *(u for u in unfed if self.gates[i, u])]
+            if (zero & np.isin(self.net.row, unfed) & np.isin(self.net.col, waking)).any():
+                # what hears it by weights that start to move from zero may switch on with it, and answer
+                raise Undecided(undecided.UNANSWERED)
         slopes = self.gates[:, unit] if self.below else self.gates[:, unit] * (now.pre[:, unit] > 0.0)
         starts, size = self._start_to_answer(unit, theta, now)
         if not starts.any():
             raise Undecided(undecided.UNANSWERED)
-        if np.abs(starts).max() <= NO_RATE * size.max():
+        if ((starts != 0.0) & (np.abs(starts) <= NO_RATE * size)).any():
             raise Undecided(undecided.UNCERTAIN_START)
         drive = np.zeros_like(now.pre)
         drive[:, unit] = now.p * starts
@@ -426,13 +428,16 @@ class Gates:
                     self.gates[sample, u] = 0.0
 
     def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
-        """Whether a unit gives nothing on all samples, and what hears it by weights v other than zero is off on all.
+        """Whether a unit gives nothing on all samples and its outgoing weights v are zero; or one of the first layer
+        is heard, by weights other than zero, by what is off on all samples.
 
-        It stays so until one of those switches on, by Gronwall's inequality for (w - w(0), v - v(0)).
+        It stays so, by Gronwall's inequality for (w - w(0), v - v(0)): until one of those switches on, which is seen in
+        the first layer alone (rest.py).
         """
         given = self.gates[:, unit] * pre[:, unit]
         leaving = (self.net.col == unit) & (entries_of(self.net, theta) != 0.0)
-        return not (given != 0.0 if self.below else given > 0.0).any() and self._off(self.net.row[leaving])
+        unheard = self._off(self.net.row[leaving]) if unit in self.first else not leaving.any()
+        return not (given != 0.0 if self.below else given > 0.0).any() and unheard
 
     def _off(self, units: np.ndarray) -> bool:
         """Whether these are hidden units that are off on every sample, and so give nothing."""

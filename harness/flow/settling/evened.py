@@ -7,9 +7,10 @@ their mean, and f_C(x_i) what they add up to at a point,
     d/ds 1/2 sum_n |u_n|^2 = -sum_i p_i . f_C(x_i) <= 0,
 
 p_i the weights of the margins of x_i over C: the larger output k, the larger p_ik.  So all u_n together never grow,
-while all that is said of the limit is that the weights tend to its multipliers, which are not unique.  Let z be a small
-neuron with its own u left out.  It is moved by the multipliers that are evened out over C, and pushed beside that by |u|
-sum_i |c_i h_i| sum_k lambda_ik at most, |u| that of all neurons.  It grows, if less than what lives; |u| does not.
+while all that is said of the limit is that the weights tend to its multipliers, which are not unique.  Let z be a
+small neuron with its own u left out.  It is moved by the multipliers that are evened out over C, and pushed beside that
+by |u| sum_i |c_i h_i| sum_k lambda_ik at most, |u| that of all neurons.  It grows, if less than what lives; |u| does
+not.
 
 That holds as long as the softmax is not held.  Held, it makes the weights even at once, and the pushes are not seen;
 so all is asked at a time before.  And it holds while these neurons are all that pass something on of the points: a

@@ -101,9 +101,7 @@ def fate(
     return ("dies", tuple(lasts)) if stand.issuperset(waiting) else ("unknown", ())
 
 
-def _standing(
-    gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers
-) -> set[int]:
+def _standing(gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers) -> set[int]:
     """Those of the units that die with their gates as they were then, and still are, by multipliers that become even.
 
     What is said of each rests on the gates of the others, of all as long as none has changed: so none is the first.

@@ -50,8 +50,8 @@ def dies_standing(
 
     h (n, d): its inputs.  betas (c, n, k): how the margins answer to each, at every corner.  gates (n,): 1 on, 0 off, 2
     sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
-    it, the neuron may be.  slack: what else may be added to A, at most.  pushed: kick and a, relative to (w, v) as it is
-    now; walls (c, n, k): then at the corners of all that may be betas, or more.
+    it, the neuron may be.  slack: what else may be added to A, at most.  pushed: kick and a, relative to (w, v) as it
+    is now; walls (c, n, k): then at the corners of all that may be betas, or more.
     """
     scale = max(np.abs(w).max(), np.abs(v).max())
     if scale < FAINT:
@@ -87,7 +87,7 @@ def dies_standing(
         return False
     if any(pushed):
         kick, aside = np.array(pushed) * float(np.linalg.norm(np.append(w / scale, v / scale))) / size
-        return _bears(matrices, e, k, away, float(kick), float(aside), slack)
+        return bears(matrices, e, k, away, float(kick), float(aside), slack)
     return all(_keeps(matrix, e, k, slack) for matrix in matrices)
 
 
@@ -130,7 +130,7 @@ def _keeps(matrix: np.ndarray, e: np.ndarray, k: float, slack: float) -> bool:
     return (r + slack) * (1.0 + k * k) <= (m - s - slack + EXACT) * k
 
 
-def _bears(
+def bears(
     matrices: Sequence[np.ndarray], e: np.ndarray, k: float, away: float, kick: float, aside: float, slack: float
 ) -> bool:
     """Whether |y| <= k is not left from |y| <= away on if the neuron is pushed, whatever the matrices do between."""
