@@ -27,7 +27,8 @@ from harness.nightly.summary import Summary
 from harness.nightly.violations import again
 from harness.problem.fields import FieldError
 from harness.records.folders import make_writable, store, trusted
-from harness.records.record import RECORD, load
+from harness.records.record import RECORD, Record, load
+from harness.records.same import same
 from harness.records.writing import replace
 
 PROPERTIES, STORED = "properties", "tests/records/test_stored.py"
@@ -82,7 +83,16 @@ class Night:
         files = sorted(Path(PROPERTIES).glob("test_*.py"))
         self._pytest("nightly-hunt", [str(files[seed % len(files)]), f"--hypothesis-seed={seed}"])
         self._conclude()
-        for result in run_harvest(None, self.reports, seed, self.progress):
+        before = {record.folder: record.instance for record in trusted(self.reports)[0]}
+        try:
+            results = run_harvest(None, self.reports, seed, self.progress)
+        except KeyboardInterrupt:
+            # hunts store what they find at once, and have not told of it
+            for record in trusted(self.reports)[0]:
+                if record.folder not in before or not same(before[record.folder], record.instance):
+                    self._new(record, "stored before the night was stopped")
+            raise
+        for result in results:
             self._keep(result)
         self.summary.seeds.append(seed)
         replace(self.state / "next.json", json.dumps({"seed": seed + 1}).encode())
@@ -93,8 +103,11 @@ class Night:
             told = self.summary.failed if result.claim == PAGES else self.summary.notes
             told.append(f"{result.claim}: {result.reason}.")
         for path in result.new:
-            self.summary.new.append((path.name, result.reason))
-            store(load(path / RECORD), self.findings)
+            self._new(load(path / RECORD), result.reason)
+
+    def _new(self, record: Record, reason: str) -> None:
+        self.summary.new.append((record.folder, reason))
+        store(record, self.findings)
 
     def _next_seed(self) -> int:
         """One more than the last that was finished, whenever that was; 1 at first, as 0 is what `make test` hunts."""

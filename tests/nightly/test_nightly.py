@@ -238,6 +238,7 @@ def test_a_night_that_is_stopped_is_summed_up_and_continued(stage: Stage) -> Non
     assert code == FOUND
     assert held.summary.stopped
     assert summary()["seeds"] == []
+    assert summary()["new"] == [fc_relu_local().folder] == [record.folder for record in stored(held.findings)]
     assert signal.getsignal(signal.SIGTERM) is before
     # What it had stored is there, and its round is begun again.
     assert [record.claim for record in stored(Path("reports"))] == ["fc-relu-local"]
