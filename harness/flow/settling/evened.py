@@ -63,7 +63,7 @@ def evened(
     at = unit - gates.hidden.start
     samples = np.array([sample for sample, _ in gates.rows])
     heard = (corners > LEVEL * corners.max()).any(axis=0)
-    passes = (before.states != 0) | (Before.of(gates, before.theta).states != 0) | bool(gates.below)
+    passes = (before.states != 0) | bool(gates.below)
     passes[np.array(free, dtype=np.int64) - gates.hidden.start] = True
     rows, units = _together(passes, heard, at)
     seeds = gates.cell.seeds

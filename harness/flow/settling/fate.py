@@ -102,18 +102,18 @@ def fate(
 
 
 def _standing(gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers) -> set[int]:
-    """Those of the units that die with their gates as they were then, and still are, by multipliers that become even.
+    """Those of the units that die with their gates as they were then, and all still are, by multipliers that become
+    even.
 
     What is said of each rests on the gates of the others, of all as long as none has changed: so none is the first.
     """
     limit, corners = gates.instance.network.flat(settled.theta), multipliers.corners(gates, settled)
-    if not len(corners):
+    if not len(corners) or not np.array_equal(before.states, Before.of(gates, before.theta).states):
         return set()
     corners = np.vstack([corners, _weights(gates, before.theta) * float(settled.multipliers.sum())])
     then = Beside(gates, before.theta, units, settled, settled.multipliers, known=True)
     room = _room(_of_the_living(before.theta, limit))
-    states = Before.of(gates, before.theta).states
-    stand = {unit for unit in units if np.array_equal(*(s[unit - gates.hidden.start] for s in (before.states, states)))}
+    stand = set(units)
     while True:
         free = [unit for unit in units if unit not in stand]
         still = {
