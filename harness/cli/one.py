@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.cli.codes import BAD_INPUT, OK, REJECTED
 from harness.cli.optimiser import setup_of
@@ -21,18 +22,15 @@ if TYPE_CHECKING:
     from harness.problem.instances import Instance
     from harness.records.record import Record
 
+T = TypeVar("T")
+
 
 def check(options: argparse.Namespace) -> int:
     from harness.optimisers.descents import Descent, read_any
 
     text = read_text(options.instance)
     record = stored_record(options.instance, text)
-    try:
-        instance = read_any(text) if record is None else record.instance
-    except FieldError as error:
-        # What is wrong with the whole is wrong with the file.
-        raise FieldError(str(options.instance), error.message) if error.field == "instance" else error from None
-
+    instance = _read_as(read_any, options.instance, text) if record is None else record.instance
     setup = setup_of(options)
     if isinstance(instance, Descent):
         if setup is not None or options.steps is not None:
@@ -119,10 +117,7 @@ class _Telling:
 def judge(options: argparse.Namespace) -> int:
     from harness.problem.points import NotSeparating, Point, read_point
 
-    try:
-        problem, theta = read_point(read_text(options.point))
-    except FieldError as error:
-        raise FieldError(str(options.point), error.message) if error.field == "instance" else error from None
+    problem, theta = _read_as(read_point, options.point, read_text(options.point))
 
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide
@@ -190,6 +185,14 @@ def claims(options: argparse.Namespace) -> int:
     found = [path.parent for path in sorted(options.reports.glob(f"[!.]*/{RECORD}")) if load(path).claim == options.id]
     print(definition(CLAIMS[options.id], list(map(str, found)), counted(read(options.reports / "tables"), options.id)))
     return OK
+
+
+def _read_as(read: Callable[[str], T], path: Path, text: str) -> T:
+    """What a file's text says.  Raises FieldError; what is wrong with the whole is wrong with the file."""
+    try:
+        return read(text)
+    except FieldError as error:
+        raise FieldError(str(path), error.message) if error.field == "instance" else error from None
 
 
 def read_text(path: Path) -> str:

@@ -68,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     hunted = harvest.add_mutually_exclusive_group()
     hunted.add_argument("--claim", action="append", metavar="ID", help="hunt for this claim; may be repeated")
     hunted.add_argument("--stored", action="store_true", help="hunt nothing; simplify the proofs of what is stored")
-    harvest.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
-    harvest.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
+    _folder(harvest, "--out", "reports")
+    _seed(harvest)
     harvest.set_defaults(command=many.harvest, extra="hunt")
 
     verify = _command(commands, "verify", "check stored counterexamples in exact arithmetic")
@@ -77,14 +77,14 @@ def parser() -> argparse.ArgumentParser:
     verify.set_defaults(command=one.verify)
 
     report = _command(commands, "report", "make a site of the stored counterexamples, or one figure")
-    report.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    _folder(report, "--reports", "reports")
     report.add_argument("--out", type=Path, metavar="PATH", help="a folder, default site; a file with --figure")
     report.add_argument("--figure", metavar="ID", help="only the figure of this one: its folder's name, or its claim")
     report.set_defaults(command=many.report, extra="report")
 
     claims = _command(commands, "claims", "list the claims, or define one")
     claims.add_argument("id", nargs="?", metavar="ID", help="what it says, its words, what violates it, what is stored")
-    claims.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    _folder(claims, "--reports", "reports")
     claims.set_defaults(command=one.claims)
 
     _add_long_runs(commands)
@@ -104,11 +104,11 @@ def _add_long_runs(commands: Any) -> None:
     asked.add_argument("--claim", action="append", default=[], metavar="ID", help="judge this claim; may be repeated")
     asked.add_argument("--study", metavar="NAME", help="one of those under reports/surveys, instead of a claim")
     survey.add_argument("--instances", required=True, type=int, metavar="N", help="how many are drawn in all")
-    survey.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
+    _seed(survey)
     survey.add_argument("--device", default="cpu", metavar="D", help="a torch device that screens, default cpu")
     survey.add_argument("--executor", default="local", metavar="E", help="local, dask, or dask:ADDRESS; default local")
-    survey.add_argument("--processes", type=int, metavar="P", help="worker processes, default one a core")
-    survey.add_argument("--out", default=Path("survey"), type=Path, metavar="FOLDER", help="default survey")
+    _processes(survey)
+    _folder(survey, "--out", "survey")
     survey.add_argument("--report", type=Path, metavar="FOLDER", help="of a study: its counts, figure and tables")
     survey.add_argument("--hunt", type=Path, metavar="FOLDER", help="hunt from what violates a claim; store it there")
     survey.add_argument("--steps", type=int, metavar="N", help="of the optimiser, default 20000")
@@ -119,14 +119,8 @@ def _add_long_runs(commands: Any) -> None:
     nightly.add_argument(
         "--minutes", default=30.0, type=float, metavar="M", help="a round is started until then; default 30"
     )
-    nightly.add_argument("--out", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
-    nightly.add_argument(
-        "--state",
-        default=Path(".marginalia"),
-        type=Path,
-        metavar="FOLDER",
-        help="what outlasts it; default .marginalia",
-    )
+    _folder(nightly, "--out", "reports")
+    _folder(nightly, "--state", ".marginalia", "what outlasts it; ")
     nightly.set_defaults(command=many.nightly, extra="test")
 
     tables = _command(commands, "tables", "the tables of the claims, filled in from runs")
@@ -141,17 +135,23 @@ def _add_long_runs(commands: Any) -> None:
     tables.add_argument(
         "--share", default=1.0, type=float, metavar="F", help="of the instances of a full run, default 1"
     )
-    tables.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
-    tables.add_argument("--processes", type=int, metavar="P", help="worker processes, default one a core")
-    tables.add_argument(
-        "--work",
-        default=Path("survey/tables"),
-        type=Path,
-        metavar="FOLDER",
-        help="of the surveys, default survey/tables",
-    )
-    tables.add_argument("--reports", default=Path("reports"), type=Path, metavar="FOLDER", help="default reports")
+    _seed(tables)
+    _processes(tables)
+    _folder(tables, "--work", "survey/tables", "of the surveys, ")
+    _folder(tables, "--reports", "reports")
     tables.set_defaults(command=many.tables, extra="survey")
+
+
+def _folder(command: Any, option: str, default: str, says: str = "") -> None:
+    command.add_argument(option, default=Path(default), type=Path, metavar="FOLDER", help=f"{says}default {default}")
+
+
+def _seed(command: Any) -> None:
+    command.add_argument("--seed", default=0, type=int, metavar="S", help="default 0")
+
+
+def _processes(command: Any) -> None:
+    command.add_argument("--processes", type=int, metavar="P", help="worker processes, default one a core")
 
 
 class _Version(argparse.Action):
