@@ -8,7 +8,7 @@ is zero without being a kink; it is given a gate when an input switches on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
@@ -117,21 +117,16 @@ class Gates:
             self._normals[key] = tuple(out)
         return self._normals[key]
 
-    def float_normals(self, unit: int) -> np.ndarray:
-        """Those of all samples in floats, (n, N)."""
-        out = np.zeros((len(self.rows), self.size))
-        for e in range(int(self.net.into[unit]), int(self.net.into[unit + 1])):
-            out[:, self.net.par[e]] += self.cell.x[:, self.net.col[e]]
+    def float_normals(self, unit: int, samples: Sequence[int] | slice = slice(None)) -> np.ndarray:
+        """Those of samples in floats, (n, N)."""
+        x, into = self.cell.x[samples], slice(*self.net.into[unit : unit + 2])
+        out = np.zeros((len(x), self.size))
+        np.add.at(out.T, self.net.par[into], x[:, self.net.col[into]].T)
         return out
 
     def float_normal(self, sample: int, unit: int) -> np.ndarray:
         """That of one, (N,)."""
-        out, into = np.zeros(self.size), slice(*self.net.into[unit : unit + 2])
-        if self._alone is None:
-            np.add.at(out, self.net.par[into], self.cell.x[sample, self.net.col[into]])
-        else:
-            out[self.net.par[into]] = self.cell.x[sample, self.net.col[into]]
-        return out
+        return self.float_normals(unit, [sample])[0]
 
     def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""
