@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 
 from harness.flow import follow, run
 from harness.flow.settling.decoupled import rate_of
-from harness.flow.settling.group_fate import EVEN, Beside, of_rates
+from harness.flow.settling.group_fate import EVEN, Beside, followed_rate, of_rates
 from harness.flow.settling.polytope import ends_of_segment
 from harness.problem.instances import Instance
 from harness.problem.networks import diagonal, fully_connected
@@ -110,6 +110,31 @@ def test_where_all_kinks_meet_no_rate_is_known() -> None:
     """w slides along one kink into the origin, while v is left."""
     x, mu = np.array([[1.0, 0.0], [-3.0, 2.0]]), np.array([1.0, 0.25])
     assert math.isnan(rate_of(x, mu, np.array([0.0, 1.0]), -2.0, np.array([SLIDING, ON]), 0.0))
+
+
+def test_the_rate_of_a_deeper_neuron_is_that_of_small_steps() -> None:
+    """w' = A^T v, v' = A w, A of the samples that are on; where they stay on it is the largest singular value."""
+    rng = np.random.default_rng(3)
+    compared = 0
+    for _ in range(12):
+        h, matrices = rng.standard_normal((3, 2)), rng.standard_normal((3, 2, 2))
+        start = rng.standard_normal(4)
+        found = followed_rate(h, matrices, start[:2], start[2:], 0.0)
+        if math.isnan(found):
+            continue
+        state, step, grown = start / np.linalg.norm(start), 2e-2 / np.abs(matrices).sum(), 0.0
+        steps = round(40.0 / step)
+        for now in range(steps):
+            a = matrices[h @ state[:2] > 0.0].sum(axis=0)
+            state = state + step * np.append(a.T @ state[2:], a @ state[:2])
+            size = math.sqrt(state @ state)
+            grown += math.log(size) if now >= steps // 2 else 0.0
+            state = state / size
+        assert grown / (step * (steps - steps // 2)) == pytest.approx(found, rel=0.02, abs=0.02)
+        if (h @ state[:2] > 0.0).all():
+            assert found == pytest.approx(np.linalg.norm(matrices.sum(axis=0), 2), rel=1e-6)
+        compared += 1
+    assert compared >= 6
 
 
 def test_a_rate_of_one_is_neither() -> None:

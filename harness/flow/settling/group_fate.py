@@ -102,7 +102,7 @@ class Beside:
             return "dies" if slack < EVEN else "unknown"
         if slack >= EVEN or not self.known:
             return "unknown"
-        return of_rates([_rate(own_h, matrices, self.theta[below], self.theta[above], self.gates.below)])
+        return of_rates([followed_rate(own_h, matrices, self.theta[below], self.theta[above], self.gates.below)])
 
     def dies_standing(self, unit: int, corners: np.ndarray, room: float, moved: Evened | None = None) -> bool:
         """Whether a unit dies with the gates that it has, the multipliers being anywhere between corners (c, n).
@@ -189,7 +189,7 @@ def _seen(gates: Gates, theta: np.ndarray, opened: np.ndarray, *, signed: bool) 
     return h, b
 
 
-def _rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray, below: float) -> float:
+def followed_rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndarray, below: float) -> float:
     """The rate at which a neuron (w, v) grows in the end, NaN if it does not settle; h (n, d), matrices (n, r, d)."""
     step = _STEP / max(np.linalg.svd(matrices, compute_uv=False).sum(), _TINY)
     size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
