@@ -410,7 +410,11 @@ class Run:
             self.before = Before.of(self.gates, theta)
         self.awaited = None
         log_norm, direction = self._log_norm(theta), theta / math.sqrt(theta @ theta)
-        value, distance = 0.5 * float(point @ point), math.inf if code == FAILED else distance_to(direction, point)
+        # what a polish that failed has left is no point, and may overflow
+        failed = code == FAILED
+        value, distance = (
+            (math.inf, math.inf) if failed else (0.5 * float(point @ point), distance_to(direction, point))
+        )
         # where multipliers are not unique some pass the second-order test and others fail it
         leaving = code == SADDLE and not self.approach.knows(distance, value, q)
         if leaving:
@@ -418,7 +422,7 @@ class Run:
             self.saddle = point if distance < PASSED else self.saddle
         if self.saddle is not None and distance_to(direction, self.saddle) < PASSED:
             self.passed_closely(log_norm + SPACING)
-        if leaving or code == FAILED:
+        if leaving or failed:
             return None
         if not self.approach.arrived(log_norm, distance, value, q) and not self._at_goal(point):
             return None

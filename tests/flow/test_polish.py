@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.families import suite
 from harness.flow import run
 from harness.flow.follow import follow
 from harness.flow.settling.polish import FAILED, SADDLE
@@ -40,3 +42,10 @@ def test_a_saddle_that_was_found_with_units_left_out_is_kept(monkeypatch: pytest
     follow(drawn(CELL, 5, 33)[0])
     assert len(off) > 10
     assert max(off) < 1e-6
+
+
+@pytest.mark.parametrize("left", [1e234, float("nan")])
+def test_what_a_polish_that_failed_has_left_is_not_looked_at(left: float) -> None:
+    """Whatever its arrays hold: numpy would warn of it, and warnings are errors here."""
+    one = run.Run(suite(2031, 1, "generic")[0], run.Settings(), record=False)
+    assert one.offer(FAILED, np.full(len(one.theta), left), np.zeros(one.instance.n), np.zeros(one.instance.n)) is None

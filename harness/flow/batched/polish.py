@@ -38,7 +38,7 @@ def polish(
     host = theta.cpu().numpy()
     trials = [removals(net, row[: len(t)].copy()) for net, row, t in zip(wirings, host, tangents, strict=True)]
     codes = np.full(batch, FAILED)
-    points, margins = np.empty_like(host), np.zeros((batch, lanes.samples))
+    points, margins = host.copy(), np.zeros((batch, lanes.samples))
     multipliers = np.zeros_like(margins)
     whole = _stack(list(tangents), theta)
     left = list(range(batch))
