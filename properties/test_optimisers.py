@@ -36,36 +36,36 @@ def test_mirror_descent_tends_to_the_largest_margin(check, instance):
     check(instance)
 
 
-@pytest.mark.claim("gd-svm", decided=12)
-@examples(40)
+@pytest.mark.claim("gd-svm", decided=16)
+@examples(54)
 @given(instance=gradient_descents())
 def test_gradient_descent_tends_to_the_svm(check, instance):
     check(instance)
 
 
-@pytest.mark.claim("adam-linf", decided=8)
-@examples(40)
+@pytest.mark.claim("adam-linf", decided=14)
+@examples(44)
 @given(instance=adam_descents(eps=False))
 def test_adam_tends_to_the_largest_margin_in_l_inf(check, instance):
     check(instance)
 
 
-@pytest.mark.claim("adam-eps-l2", decided=8)
-@examples(40)
+@pytest.mark.claim("adam-eps-l2", decided=14)
+@examples(76)
 @given(instance=adam_descents(eps=True))
 def test_adam_with_eps_tends_to_the_svm(check, instance):
     check(instance)
 
 
-@pytest.mark.claim("steepest-margin", decided=8)
-@examples(30)
+@pytest.mark.claim("steepest-margin", decided=14)
+@examples(56)
 @given(instance=steepest_flows(NETWORKS))
 def test_the_margin_in_the_norm_never_falls(check, instance):
     check(instance)
 
 
-@pytest.mark.claim("steepest-kkt", decided=8)
-@examples(30)
+@pytest.mark.claim("steepest-kkt", decided=14)
+@examples(44)
 @given(instance=steepest_flows(NETWORKS))
 def test_the_direction_tends_to_kkt_points_in_the_norm(check, instance):
     check(instance)
