@@ -76,10 +76,10 @@ TORCH: dict[str, tuple[Method, Any]] = {
 
 @pytest.mark.parametrize("name", TORCH)
 def test_as_torch_steps(name: str) -> None:
-    """Every step of 100 instances: all choices of fixed layers, outputs, slopes and losses, and some of one shape."""
+    """Every step of 64 instances: all choices of fixed layers, outputs and losses, slopes, and some of one shape."""
     ours, theirs = TORCH[name]
-    instances = [*varied(7, 2 * len(KINDS)), *drawn(SMALL, 100)][:100]
-    steps = 40
+    instances = [*varied(7, len(KINDS)), *drawn(SMALL, 10)]
+    steps = 25
     compared = 0
     for training in train(instances, ours, steps=steps, at=range(steps + 1)):
         expected = torch_path(training.instance, theirs, steps)
@@ -89,7 +89,7 @@ def test_as_torch_steps(name: str) -> None:
             scale = 1.0 + np.abs(expected).max()
             np.testing.assert_allclose(training.theta, expected, rtol=0.0, atol=1e-12 * scale)
             compared += 1
-    assert compared >= 80, compared
+    assert compared >= 52, compared
 
 
 def slope_of(instances: Sequence[Instance], theta: np.ndarray) -> Any:

@@ -89,7 +89,8 @@ def test_what_is_asked_for_is_drawn_and_mostly_separated(kind: str) -> None:
     ],
 )
 def test_every_kind_of_it_is_drawn(kind: str, feature: Callable[[Instance], object], least: float) -> None:
-    found = drawn(instances(networks=KINDS[kind][0]), 300)
+    # draws resemble their neighbours, so what is rare takes more of them
+    found = drawn(instances(networks=KINDS[kind][0]), 300 if least > 0.01 else 1000)
     assert sum(bool(feature(i)) for i in found) >= least * len(found)
 
 
