@@ -89,7 +89,7 @@ def _require_layer(
     gates = signs if certificate["scope"] == "local" else None
     for i, (sample, seed) in enumerate(given.rows):
         inputs = _forward(given, rows, given.x[sample])
-        margin = _dot([(Fraction(s), Fraction(s)) for s in seed], inputs[-1])
+        margin = inner_product([(Fraction(s), Fraction(s)) for s in seed], inputs[-1])
         if margin[0] < 1:
             raise Rejected(f"the better row of the layer is not shown to be feasible for the limit on sample {sample}")
         for at, block in enumerate(gates or ()):
@@ -105,23 +105,25 @@ def _forward(given: Problem, rows: Sequence[Sequence[Interval]], x: Vector) -> l
     found: list[list[Interval]] = []
     for layer, pattern in enumerate(network.patterns):
         if layer and network.kinked:
-            h = [_activated(a, network.slope) for a in h]
+            h = [activated(a, network.slope) for a in h]
         h = [
-            _dot([rows[layer][k] for k in line if k >= 0], [a for k, a in zip(line, h, strict=True) if k >= 0])
+            inner_product([rows[layer][k] for k in line if k >= 0], [a for k, a in zip(line, h, strict=True) if k >= 0])
             for line in pattern
         ]
         found.append(h)
     return found
 
 
-def _activated(a: Interval, slope: Fraction) -> Interval:
+def activated(a: Interval, slope: Fraction) -> Interval:
+    """What an activation makes of the numbers between two bounds."""
     ends = [b if b > 0 else slope * b for b in a]
     if a[0] < 0 < a[1]:
         ends.append(Fraction(0))
     return min(ends), max(ends)
 
 
-def _dot(a: Sequence[Interval], b: Sequence[Interval]) -> Interval:
+def inner_product(a: Sequence[Interval], b: Sequence[Interval]) -> Interval:
+    """Bounds on a sum of products."""
     low = high = Fraction(0)
     for p, q in zip(a, b, strict=True):
         ends = [s * t for s in p for t in q]

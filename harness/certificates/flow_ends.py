@@ -82,7 +82,7 @@ def require_end(given: Problem, region: Region, theta: Theta, alpha: Vector, siz
     share = (1 / root_up(high ** (m - 2), m), 1 / root_down(low ** (m - 2), m)) if m > 2 else (Fraction(1), Fraction(1))
     radius = sqrt_up(squared_norm(flat(given.network, _dead(theta, live))))
     for unit, d, size, error in zip(live, directions, t, tau, strict=True):
-        radius += _distance(unit, theta, d, (size - error, size + error), share, epsilon)
+        radius += distance(unit, theta, d, (size - error, size + error), share, epsilon)
     for (weight,) in theta[2:]:
         radius += max(root_up(high, m) - weight, weight - root_down(low, m))
     values = ", ".join(
@@ -115,7 +115,7 @@ def _apart(b: list[list[Fraction]], spread: list[Fraction | None]) -> list[Fract
     ]
 
 
-def _distance(
+def distance(
     unit: Unit,
     theta: Theta,
     d: Vector,
