@@ -329,6 +329,15 @@ def test_deep_trees_do_not_hang_it(name: str) -> None:
         assert refused(instance, forged)
 
 
+def test_a_bound_by_pulls_is_the_sum_of_its_multipliers() -> None:
+    """Smaller ones pull no neuron further, and bound less: every condition but the value holds."""
+    instance, certificate = made("pulls")
+    less = {**certificate, "alpha": [str(Fraction(a) * Fraction(9, 10)) for a in certificate["alpha"]]}
+    found = check(instance, less)
+    assert not found.accepted
+    assert "times the value" in found.reason
+
+
 def test_large_networks_do_not_hang_it() -> None:
     """Exact Hessians of thousands of parameters are refused, not computed."""
     found = point(diagonal("linear", 100, 3), [[1] * 100], [1], [[1.0] + [0.0] * 99] * 3)
