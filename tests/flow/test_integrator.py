@@ -109,7 +109,7 @@ class Setting:
         theta = self.c + self.basis @ self.z
         rho, out = field(self.cell, theta, work), np.empty_like(self.basis)
         bends = bends_of(self.size, len(self.cell.x), len(self.z))
-        jacobian(self.cell, theta, self.slides, work, rho, self.basis, bends, out)
+        jacobian(self.cell, theta, self.slides, work, rho, self.basis, self.pivots, bends, out)
         return out
 
     def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:
