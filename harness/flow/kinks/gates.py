@@ -18,11 +18,13 @@ import numpy as np
 from harness.flow import undecided
 from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
+from harness.flow.invariants.proving import integers
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
+from harness.problem.numbers import nearest
 
 # Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
 # some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
@@ -62,7 +64,7 @@ class Gates:
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
         self._normals: dict[SampleUnit, tuple[Fraction, ...]] = {}
-        self._named: dict[tuple[tuple[int, Fraction], ...], int] = {}  # the lines that normals span
+        self._named: dict[tuple[int, ...], int] = {}  # the lines that normals span
         self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
         self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
@@ -113,7 +115,7 @@ class Gates:
             row = self.instance.network.patterns[0][unit - self.first.start]
             for value, k in zip(self.instance.x[self.rows[sample][0]], row, strict=True):
                 if k >= 0:
-                    out[k] += value
+                    out[k] = out[k] + value if out[k] else value
             self._normals[key] = tuple(out)
         return self._normals[key]
 
@@ -133,8 +135,9 @@ class Gates:
         if pair not in self._lines:
             normal = self.normal(*pair)
             scale = next((v for v in normal if v), None)
-            direction = tuple((k, v / scale) for k, v in enumerate(normal) if v) if scale else ()
-            self._lines[pair] = (self._named.setdefault(direction, len(self._named)), scale) if scale else None
+            # in integers without a common factor: fractions would look for one number by number
+            direction = integers([-v for v in normal] if scale and scale < 0 else normal)
+            self._lines[pair] = (self._named.setdefault(tuple(direction), len(self._named)), scale) if scale else None
         return self._lines[pair]
 
     def curved_normal(self, pair: SampleUnit, theta: np.ndarray) -> np.ndarray:
@@ -471,12 +474,12 @@ class Gates:
     def _direction(self, line: Line) -> np.ndarray:
         """The normal (N,) of a flat line, to which the scales of its members refer."""
         sample, unit, scale = line.members[0]
-        return self.float_normal(sample, unit) / float(scale)
+        return self.float_normal(sample, unit) / nearest(scale)
 
     def _unit_normal(self, line: Line) -> tuple[np.ndarray, np.ndarray, float]:
         """Where the normal of a flat line has entries, these entries at length 1, and its length."""
         sample, unit, scale = line.members[0]
-        key = (sample, unit), float(scale)
+        key = (sample, unit), nearest(scale)
         if key not in self._units:
             normal = self._direction(line)
             there, length = np.flatnonzero(normal), float(np.linalg.norm(normal))
@@ -521,7 +524,7 @@ class Gates:
         for h, line in enumerate(self.slides):
             there, entries, length = self._unit_normal(line)
             normals[h, there] = entries
-            members += [(h, i, u, float(t) * length) for i, u, t in line.members]
+            members += [(h, i, u, nearest(t) * length) for i, u, t in line.members]
         members += [
             (flat + t, i, u, float(scale)) for t, line in enumerate(self.curved) for i, u, scale in line.members
         ]
@@ -612,8 +615,8 @@ _no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the pairs of every line add on either side, as factors of its normal (departure.depart)."""
-    plus = [sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines]
-    minus = [-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines]
+    plus = [sum(drive[i, u] * nearest(t) for i, u, t in line.members if t > 0) for line in lines]
+    minus = [-sum(drive[i, u] * nearest(t) for i, u, t in line.members if t < 0) for line in lines]
     return np.array(plus), np.array(minus)
 
 
