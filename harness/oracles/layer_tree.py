@@ -9,6 +9,8 @@ not zero in the limit are given from the start.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,27 @@ def _decide(forms: LayerForms, scope: str, certify: bool) -> Verdict:
     return attested(forms.point.problem, Verdict("optimal", value, bound, reason, certificate), certify)
 
 
+@dataclass(frozen=True)
+class _Forms:
+    """What gates make of one sample: the rows whose margins are known, the places of walls, and the forms of both.
+
+    unclear: the open gates.
+    """
+
+    margins: list[tuple[int, np.ndarray]]
+    walls: list[tuple[Place, np.ndarray]]
+    unclear: list[Place]
+
+    @classmethod
+    def of(cls, forms: LayerForms, sample: int, gates: Mapping[Place, int]) -> _Forms:
+        margins, known, unclear = forms.forms(sample, gates)
+        return cls(
+            [(row, q) for row, q in zip(forms.rows[sample], margins, strict=True) if q is not None],
+            [(p, form if gates[p] else -form) for p, form in known.items() if p in gates and form.any()],
+            unclear,
+        )
+
+
 class _Search:
     def __init__(self, forms: LayerForms, scope: str, value: float) -> None:
         self.forms = forms
@@ -74,8 +97,13 @@ class _Search:
         self.nodes = 0
         self.own = forms.given()
 
-    def node(self, gates: dict[Place, int]) -> tuple[dict[str, Any], float]:
-        """The tree below these gates and the bound it proves.  Raises _Better or _Open."""
+    def node(
+        self, gates: dict[Place, int], above: Sequence[_Forms] = (), changed: int = -1
+    ) -> tuple[dict[str, Any], float]:
+        """The tree below these gates and the bound it proves.  Raises _Better or _Open.
+
+        above: the forms of every sample one choice of gates before, which was one of the sample `changed`.
+        """
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise _Open(f"more than {MAX_NODES} choices of gates")
@@ -83,14 +111,12 @@ class _Search:
         margins: list[tuple[int, np.ndarray]] = []
         walls: list[tuple[Place, np.ndarray]] = []
         unclear: dict[int, list[Place]] = {}
-        for i in range(forms.n):
-            forms_of_rows, known, loose = forms.forms(i, gates)
-            for row, q in zip(forms.rows[i], forms_of_rows, strict=True):
-                if q is not None:
-                    margins.append((row, q))
-                else:
-                    unclear[i] = loose
-            walls += [(p, form if gates[p] else -form) for p, form in known.items() if p in gates and form.any()]
+        own = [above[i] if above and i != changed else _Forms.of(forms, i, gates) for i in range(forms.n)]
+        for i, one in enumerate(own):
+            margins += one.margins
+            walls += one.walls
+            if len(one.margins) < len(forms.rows[i]):
+                unclear[i] = one.unclear
         a = np.array([q for _, q in margins] + [w for _, w in walls]).reshape(-1, forms.size)
         b = np.append(np.ones(len(margins)), np.zeros(len(walls)))
         # Walls are scaled to the length of a margin's form, for the solver's sake.
@@ -116,9 +142,9 @@ class _Search:
         if not unclear:
             raise _Open("a cell has neither a proof nor a clearly better point")
         place = self._split(gates, unclear, found)
-        on, above = self.node({**gates, place: 1})
-        off, below = self.node({**gates, place: 0})
-        return {"split": place.as_json(), "on": on, "off": off}, min(above, below)
+        on, bound = self.node({**gates, place: 1}, own, place.sample)
+        off, other = self.node({**gates, place: 0}, own, place.sample)
+        return {"split": place.as_json(), "on": on, "off": off}, min(bound, other)
 
     def _glance(self, z: np.ndarray) -> None:
         """Raises _Better where z, scaled up to feasible margins, is better than the limit."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness.certificates.integers import margins
 from harness.oracles.apart import Apart
 from harness.oracles.exact import header, rounded, stated
 from harness.oracles.programmes import Programme
@@ -117,7 +118,7 @@ def better_points(
             exact = _exact_value(problem, theta)
             if bits is not None and float(exact) > value + 0.1 * (low - value):
                 break
-            if exact < low * (1.0 - 1e-14) and min(apart.problem.margins(theta)) >= 1:
+            if exact < low * (1.0 - 1e-14) and min(margins(apart.problem, tuple(map(tuple, theta)))) >= 1:
                 yield theta, exact
                 break
 

@@ -111,8 +111,7 @@ def number_text(number: Fraction) -> str:
 
 def as_json(number: float | Fraction) -> int | str:
     """A number, a float at its exact value, as certificates have it: an integer or "p/q"."""
-    exact_value = number if isinstance(number, Fraction) else Fraction(float(number))
-    p, q = exact_value.numerator, exact_value.denominator
+    p, q = (number if isinstance(number, Fraction) else float(number)).as_integer_ratio()
     return p if q == 1 else f"{p}/{q}"
 
 
