@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.oracles.exact import header, rounded, stated
 from harness.oracles.layer_forms import LayerForms
-from harness.oracles.least_distance import LeastNorm, least_norm
+from harness.oracles.least_distance import least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.problem.numbers import as_json
@@ -137,31 +137,30 @@ class _Search:
                 if weight > 0.0
             ]
             return {"alpha": [as_json(v) for v in alpha], "nu": nu}, found.bound
-        if found.z is not None:
-            self._glance(found.z)
+        q = forms.evaluate(forms.z)[0] if found.z is None else self._glance(found.z)
         if not unclear:
             raise _Open("a cell has neither a proof nor a clearly better point")
-        place = self._split(gates, unclear, found)
+        place = self._split(gates, unclear, q)
         on, bound = self.node({**gates, place: 1}, own, place.sample)
         off, other = self.node({**gates, place: 0}, own, place.sample)
         return {"split": place.as_json(), "on": on, "off": off}, min(bound, other)
 
-    def _glance(self, z: np.ndarray) -> None:
-        """Raises _Better where z, scaled up to feasible margins, is better than the limit."""
+    def _glance(self, z: np.ndarray) -> np.ndarray:
+        """The margins at z (R,).  Raises _Better where z, scaled up to feasible ones, is better than the limit."""
         q, inputs = self.forms.evaluate(z)
         lowest = float(q.min())
         if not lowest > 0.0 or 0.5 * float(z @ z) / min(lowest, 1.0) ** 2 >= self.value * (1.0 - LEAST_GAIN):
-            return
+            return q
         if self.scope == "local":
             size = float(np.abs(z).max())
-            if any(inputs[p] * (1 if gate else -1) < -1e-9 * size for p, gate in self.own.items()):
-                return
+            sides = [(inputs[p.layer - self.forms.layer][p.sample, p.neuron], gate) for p, gate in self.own.items()]
+            if any(value * (1 if gate else -1) < -1e-9 * size for value, gate in sides):
+                return q
         raise _Better(z / min(lowest, 1.0))
 
-    def _split(self, gates: dict[Place, int], unclear: dict[int, list[Place]], found: LeastNorm) -> Place:
-        """The lowest open gate that is felt by the sample with the least margin at the point found."""
+    def _split(self, gates: dict[Place, int], unclear: dict[int, list[Place]], q: np.ndarray) -> Place:
+        """The lowest open gate that is felt by the sample with the least of these margins (R,)."""
         forms = self.forms
-        q, _ = forms.evaluate(found.z if found.z is not None else forms.z)
         for i in sorted(unclear, key=lambda i: float(q[forms.rows[i]].min())):
             heard = forms.heard(i, gates)
             for place in unclear[i]:

@@ -18,7 +18,7 @@ from harness.oracles.exact import header, rounded, stated
 from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
-from harness.problem.numbers import as_json
+from harness.problem.numbers import as_json, squared_norm
 from harness.problem.problems import Problem
 
 Theta = list[list[Fraction]]
@@ -131,7 +131,7 @@ def _value(problem: Programme, u: Sequence[np.ndarray]) -> float:
 
 def _exact_value(problem: Programme, theta: Theta) -> Fraction:
     layers = theta if problem.name == "full" else theta[:1]
-    return sum((a * a for u in layers for a in u), start=Fraction(0)) / 2
+    return sum((squared_norm(u) for u in layers), start=Fraction(0)) / 2
 
 
 def _theta(problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, stretch: float, bits: int | None) -> Theta:

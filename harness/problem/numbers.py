@@ -121,8 +121,10 @@ def rows_text(rows: Rows) -> str:
 
 def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
     """a . b, exactly."""
-    # to look for zeros is cheap beside a product of fractions
-    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))
+    parts = [(p.numerator * q.numerator, p.denominator * q.denominator) for p, q in zip(a, b, strict=True) if p and q]
+    # over one denominator: fractions would look for common divisors after every sum
+    common = math.lcm(*(denominator for _, denominator in parts))
+    return Fraction(sum(numerator * (common // denominator) for numerator, denominator in parts), common)
 
 
 def squared_norm(a: Sequence[Fraction]) -> Fraction:
