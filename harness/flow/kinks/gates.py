@@ -8,6 +8,7 @@ is zero without being a kink; it is given a gate when an input switches on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -64,7 +65,8 @@ class Gates:
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
         self._normals: dict[SampleUnit, tuple[Fraction, ...]] = {}
-        self._named: dict[tuple[int, ...], int] = {}  # the lines that normals span
+        self._begins: list[int] = net.uptr.tolist()  # where layers begin
+        self._named: dict[tuple[tuple[int, int], ...], int] = {}  # the lines that normals span
         self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
         self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
@@ -105,7 +107,7 @@ class Gates:
         return bool(self.gates[pair] == 1.0)
 
     def layer(self, unit: int) -> int:
-        return int(np.searchsorted(self.net.uptr, unit, side="right")) - 1
+        return bisect_right(self._begins, unit) - 1
 
     def normal(self, sample: int, unit: int) -> tuple[Fraction, ...]:
         """The exact gradient (N,) of the pre-activation of a unit of the first hidden layer."""
@@ -128,16 +130,17 @@ class Gates:
 
     def float_normal(self, sample: int, unit: int) -> np.ndarray:
         """That of one, (N,)."""
-        return self.float_normals(unit, [sample])[0]
+        into, out = slice(*self.net.into[unit : unit + 2]), np.zeros(self.size)
+        np.add.at(out, self.net.par[into], self.cell.x[sample, self.net.col[into]])
+        return out
 
     def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""
         if pair not in self._lines:
-            normal = self.normal(*pair)
-            scale = next((v for v in normal if v), None)
-            # in integers without a common factor: fractions would look for one number by number
-            direction = integers([-v for v in normal] if scale and scale < 0 else normal)
-            self._lines[pair] = (self._named.setdefault(tuple(direction), len(self._named)), scale) if scale else None
+            entries = [(k, v) for k, v in enumerate(self.normal(*pair)) if v]
+            self._lines[pair] = (
+                (self._named.setdefault(_span(entries), len(self._named)), entries[0][1]) if entries else None
+            )
         return self._lines[pair]
 
     def curved_normal(self, pair: SampleUnit, theta: np.ndarray) -> np.ndarray:
@@ -611,6 +614,16 @@ class Gates:
 
 
 _no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written to
+
+
+def _span(entries: list[tuple[int, Fraction]]) -> tuple[tuple[int, int], ...]:
+    """The same for all vectors of a line: integers without a common factor, of which the first is positive.
+
+    In fractions a common factor would be looked for number by number.
+    """
+    whole = integers([v for _, v in entries])
+    sign = 1 if whole[0] > 0 else -1
+    return tuple((k, sign * v) for (k, _), v in zip(entries, whole, strict=True))
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
