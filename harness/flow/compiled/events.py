@@ -290,8 +290,8 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
     lift(c, basis, pivots, z, theta)
     rho = np.sqrt(dot(theta, theta))
     unit_sizes(net, theta, sizes)
-    # no sway is larger, and so no dip that counts is farther off
-    most = 1.01 * graze * (1.0 + FLOOR * np.sqrt(x.shape[1]))
+    # no sway is larger, a weight may count for every input, and so no dip that counts is farther off
+    most = 1.01 * graze * (1.0 + FLOOR) * np.sqrt(x.shape[1])
     for u in range(net.uptr[1], net.uptr[-2]):
         if sizes[u] == 0.0:
             continue
