@@ -15,7 +15,7 @@ from benchmarks.families import Kind, suite
 from harness.flow import follow
 from harness.flow.batched.follow import follow_batch
 from harness.flow.batched.integrator import lowest as batched_lowest
-from harness.flow.compiled.events import _above, lowest
+from harness.flow.compiled.events import above, lowest
 from harness.flow.run import Run
 from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected, sparse
@@ -53,9 +53,9 @@ def test_what_is_said_to_be_above_a_floor_has_no_lowest_point_below_it() -> None
         least = min(value, *values) if place < 1.0 else min(values)
         looks = values.reshape(4, 1, 1)
         for floor in least + np.array([-1.0, -0.1, -1e-3, 0.0, 1e-3]) * np.ptp(values):
-            said += _above(looks, 0, 0, 1, floor)
-            assert not _above(looks, 0, 0, 1, floor) or least > floor
-            assert _above(looks, 0, 0, 1, floor) == _above(-looks, 0, 0, -1, floor)
+            said += above(looks, 0, 0, 1, floor)
+            assert not above(looks, 0, 0, 1, floor) or least > floor
+            assert above(looks, 0, 0, 1, floor) == above(-looks, 0, 0, -1, floor)
     assert said > 2000
 
 

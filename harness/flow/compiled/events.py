@@ -228,7 +228,7 @@ def lowest(a, b, c, d):
 
 
 @part
-def _above(looks, u, i, side, floor):
+def above(looks, u, i, side, floor):
     """Whether a cubic with these values at 0, 1/3, 2/3, 1 is above the floor on all of (0, 1), as nearly all are.
 
     Between its values it goes beyond them by no more than 0.316 of their range: Lebesgue's constant is 1.632.
@@ -299,7 +299,7 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
         own = rho / sizes[u]
         for i in range(watch.shape[0]):
             if watch[i, u] != 0:
-                if _above(looks, u, i, watch[i, u], most * reach[i] * power):
+                if above(looks, u, i, watch[i, u], most * reach[i] * power):
                     continue
                 scale = watch[i, u] / (reach[i] * power)
                 start = scale * looks[0, u, i]

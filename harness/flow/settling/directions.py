@@ -31,14 +31,16 @@ class Directions(NamedTuple):
 def spanned_by(basis: np.ndarray) -> Directions:
     """Those of an orthonormal basis (N, r)."""
     none = np.zeros(0, dtype=np.int64)
-    across = Across(np.zeros((0, len(basis))), none, none)
-    return Directions(False, basis, *units_of(basis), np.zeros(0, dtype=np.bool_), across)
+    tangent = Across(np.zeros((0, len(basis))), none, none)
+    picks, signs = units_of(basis)
+    return Directions(False, basis, picks, signs, np.zeros(0, dtype=np.bool_), tangent)
 
 
 def wide_along(net, free: np.ndarray, normals: np.ndarray, owner: np.ndarray) -> Directions:
     """The coordinates `free` (N,) bool along flat kinks with these normals (s, N), each of a unit."""
     basis = np.zeros((len(free), 0))
-    return Directions(True, basis, *units_of(basis), free, across(net, np.where(free, normals, 0.0), owner))
+    picks, signs = units_of(basis)
+    return Directions(True, basis, picks, signs, free, across(net, np.where(free, normals, 0.0), owner))
 
 
 @compiled
