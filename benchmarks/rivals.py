@@ -186,7 +186,7 @@ def _bdf(instance: Instance, polished: bool, plain: bool = False) -> Reached:
         take_gates(gates, work.at)
         rho = flow_field(cell, theta, work)
         out = np.empty_like(whole)
-        jacobian(cell, theta, no_slides(len(theta)), work, rho, whole, bends, out)
+        jacobian(cell, theta, no_slides(len(theta)), work, rho, whole, np.arange(len(theta)), bends, out)
         return out
 
     start = time.process_time()

@@ -39,7 +39,8 @@ def drive(
     if device == "cpu" and workers > 1:
         return follow_all(instances, settings or Settings(), record, workers)
     if device == "cpu":
-        return [follow(instance, settings or Settings(), record=record) for instance in instances]
+        settings = settings or Settings()
+        return [follow(instance, settings, record=record) for instance in instances]
     check_device(device)
     # torch takes a second to import, and the compiled trainer does without
     from harness.flow.batched.follow import follow_batch

@@ -150,7 +150,7 @@ class Run:
     def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
-        self.z = theta[subspace.pivots].copy()
+        self.z = theta[subspace.pivots]
         # coordinates alone are theta itself
         if subspace.shown and np.abs(self.theta - theta).max() > CONTAINED * np.linalg.norm(theta):
             raise Undecided("the invariant subspace does not contain the flow")
@@ -259,6 +259,8 @@ class Run:
         inverse.  None where no margin was so near, in the end or at a kink met on the way.
         """
         loose = settled.margins - 1.0 > TIED
+        if not loose.any():
+            return None
         # the log-norm at which the least margin of the limit's direction is the inverse temperature
         begin = math.log(self.settings.freeze) / self.instance.network.degree + 0.5 * math.log(2.0 * settled.value)
         found: list[float] = []
@@ -285,7 +287,7 @@ class Run:
             self.passed_closely(self.log_norm)
         if self.state[BOOKED] > 0.0:
             self.held_events.append((self.log_norm, self._gaps(theta)))
-        pairs = [(int(i), int(u)) for i, u in np.argwhere(self.hit & (self.watch != 0))]
+        pairs = _where(self.hit & (self.watch != 0))
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
@@ -304,7 +306,7 @@ class Run:
             # where slides of several layers lie on a point, what one leaves turns the others' kinks
             gates.resolve(theta, pairs)
         sliding = gates.sliding_pairs()
-        changed = {(int(i), int(u)) for i, u in np.argwhere(before != gates.gates)} | (sliding ^ sliding_before)
+        changed = set(_where(before != gates.gates)) | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):
             self._tell((i, u), "sliding" if (i, u) in sliding else "on" if gates.on((i, u)) else "off")
         self._enter(
@@ -409,7 +411,8 @@ class Run:
         if self.classes and not self.state[BOOKED]:
             self.before = Before.of(self.gates, theta)
         self.awaited = None
-        log_norm, direction = self._log_norm(theta), theta / math.sqrt(theta @ theta)
+        size = math.sqrt(theta @ theta)
+        log_norm, direction = float(self.state[BOOKED]) + math.log(size), theta / size
         # what a polish that failed has left is no point, and may overflow
         failed = code == FAILED
         value, distance = (
@@ -485,9 +488,15 @@ class Run:
         return settled if settled is not None and settled.residual <= EXACT and not settled.doubt else None
 
 
+def _where(mask: np.ndarray) -> list[SampleUnit]:
+    """The pairs that a mask (n, units) has."""
+    rows, units = mask.nonzero()
+    return list(zip(rows.tolist(), units.tolist(), strict=True))
+
+
 def _require_squares(instance: Instance) -> None:
     """Raises Undecided where the norm of the start or of a point has no square among the normal floats."""
-    start = max(float(np.abs(u).max(initial=0.0)) for u in instance.theta0_float)
+    start = float(np.abs(np.concatenate(instance.theta0_float)).max(initial=0.0))
     points = np.abs(instance.x_float).max(axis=1)
     if max(start, points.max()) > LARGEST or 0.0 < min(start or 1.0, points.min()) < 1.0 / LARGEST:
         raise Undecided("the start or a point is so large or so small that its square is beyond the floats")

@@ -11,6 +11,7 @@ and without shared weights, no outgoing weight can take the sign that some sampl
 from __future__ import annotations
 
 from fractions import Fraction
+from math import lcm
 
 import numpy as np
 from scipy.optimize import linprog
@@ -72,8 +73,9 @@ def _wrong_for_ever(instance: Instance) -> int | None:
     for row, k in zip(hidden, output[0], strict=True):
         if k < 0:
             continue
-        incoming = sum((w[p] ** 2 for p in row if p >= 0), start=Fraction(0))
-        kept = not network.trained[1] or (network.trained[0] and v[k] != 0 and v[k] ** 2 >= incoming)
+        kept = not network.trained[1] or (
+            network.trained[0] and v[k] != 0 and _outweighs(v[k], [w[p] for p in row if p >= 0])
+        )
         helpers.append((v[k] if kept else Fraction(0), [(c, p) for c, p in enumerate(row) if p >= 0]))
     for i, (x, y) in enumerate(zip(instance.x, instance.y, strict=True)):
         if all(
@@ -82,6 +84,13 @@ def _wrong_for_ever(instance: Instance) -> int | None:
         ):
             return i
     return None
+
+
+def _outweighs(v: Fraction, w: list[Fraction]) -> bool:
+    """Whether |v| >= ||w||, in integers: fractions would look for common divisors after every sum."""
+    common = lcm(v.denominator, *(a.denominator for a in w))
+    squares = [(a.numerator * (common // a.denominator)) ** 2 for a in (v, *w)]
+    return squares[0] >= sum(squares[1:])
 
 
 def gordan(instance: Instance) -> tuple[Fraction, ...] | None:

@@ -106,13 +106,13 @@ class LayerForms:
             out.insert(0, (self.matrices[k][above] != 0.0).any(axis=0))
         return out[:-1]
 
-    def evaluate(self, z: np.ndarray) -> tuple[np.ndarray, dict[Place, float]]:
-        """q (R,) and every pre-activation of layers layer..m-2 at z."""
+    def evaluate(self, z: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """q (R,) and the pre-activations of layers layer..m-2 at z, (n, width) each."""
         # Not by evaluate(): from this layer on, whose forms are there already.
         a = self.own @ z
-        inputs: dict[Place, float] = {}
+        inputs: list[np.ndarray] = []
         for k in range(self.layer, self.hidden):
-            inputs |= {Place(i, k, j): value for i, row in enumerate(a.tolist()) for j, value in enumerate(row)}
+            inputs.append(a)
             a = (activated(self.point.problem.network, a, a > 0.0) if self.kinked else a) @ self.matrices[k + 1].T
         samples = [sample for sample, _ in self.point.problem.rows]
         return (self.seeds * a[samples]).sum(axis=1), inputs

@@ -9,13 +9,15 @@ not zero in the limit are given from the start.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from harness.oracles.exact import header, rounded, stated
 from harness.oracles.layer_forms import LayerForms
-from harness.oracles.least_distance import LeastNorm, least_norm
+from harness.oracles.least_distance import least_norm
 from harness.oracles.proofs import SAFE_GAP, attested
 from harness.oracles.verdict import LayerVerdicts, Verdict
 from harness.problem.numbers import as_json
@@ -66,6 +68,27 @@ def _decide(forms: LayerForms, scope: str, certify: bool) -> Verdict:
     return attested(forms.point.problem, Verdict("optimal", value, bound, reason, certificate), certify)
 
 
+@dataclass(frozen=True)
+class _Forms:
+    """What gates make of one sample: the rows whose margins are known, the places of walls, and the forms of both.
+
+    unclear: the open gates.
+    """
+
+    margins: list[tuple[int, np.ndarray]]
+    walls: list[tuple[Place, np.ndarray]]
+    unclear: list[Place]
+
+    @classmethod
+    def of(cls, forms: LayerForms, sample: int, gates: Mapping[Place, int]) -> _Forms:
+        margins, known, unclear = forms.forms(sample, gates)
+        return cls(
+            [(row, q) for row, q in zip(forms.rows[sample], margins, strict=True) if q is not None],
+            [(p, form if gates[p] else -form) for p, form in known.items() if p in gates and form.any()],
+            unclear,
+        )
+
+
 class _Search:
     def __init__(self, forms: LayerForms, scope: str, value: float) -> None:
         self.forms = forms
@@ -74,8 +97,13 @@ class _Search:
         self.nodes = 0
         self.own = forms.given()
 
-    def node(self, gates: dict[Place, int]) -> tuple[dict[str, Any], float]:
-        """The tree below these gates and the bound it proves.  Raises _Better or _Open."""
+    def node(
+        self, gates: dict[Place, int], above: Sequence[_Forms] = (), changed: int = -1
+    ) -> tuple[dict[str, Any], float]:
+        """The tree below these gates and the bound it proves.  Raises _Better or _Open.
+
+        above: the forms of every sample one choice of gates before, which was one of the sample `changed`.
+        """
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise _Open(f"more than {MAX_NODES} choices of gates")
@@ -83,14 +111,12 @@ class _Search:
         margins: list[tuple[int, np.ndarray]] = []
         walls: list[tuple[Place, np.ndarray]] = []
         unclear: dict[int, list[Place]] = {}
-        for i in range(forms.n):
-            forms_of_rows, known, loose = forms.forms(i, gates)
-            for row, q in zip(forms.rows[i], forms_of_rows, strict=True):
-                if q is not None:
-                    margins.append((row, q))
-                else:
-                    unclear[i] = loose
-            walls += [(p, form if gates[p] else -form) for p, form in known.items() if p in gates and form.any()]
+        own = [above[i] if above and i != changed else _Forms.of(forms, i, gates) for i in range(forms.n)]
+        for i, one in enumerate(own):
+            margins += one.margins
+            walls += one.walls
+            if len(one.margins) < len(forms.rows[i]):
+                unclear[i] = one.unclear
         a = np.array([q for _, q in margins] + [w for _, w in walls]).reshape(-1, forms.size)
         b = np.append(np.ones(len(margins)), np.zeros(len(walls)))
         # Walls are scaled to the length of a margin's form, for the solver's sake.
@@ -111,31 +137,30 @@ class _Search:
                 if weight > 0.0
             ]
             return {"alpha": [as_json(v) for v in alpha], "nu": nu}, found.bound
-        if found.z is not None:
-            self._glance(found.z)
+        q = forms.evaluate(forms.z)[0] if found.z is None else self._glance(found.z)
         if not unclear:
             raise _Open("a cell has neither a proof nor a clearly better point")
-        place = self._split(gates, unclear, found)
-        on, above = self.node({**gates, place: 1})
-        off, below = self.node({**gates, place: 0})
-        return {"split": place.as_json(), "on": on, "off": off}, min(above, below)
+        place = self._split(gates, unclear, q)
+        on, bound = self.node({**gates, place: 1}, own, place.sample)
+        off, other = self.node({**gates, place: 0}, own, place.sample)
+        return {"split": place.as_json(), "on": on, "off": off}, min(bound, other)
 
-    def _glance(self, z: np.ndarray) -> None:
-        """Raises _Better where z, scaled up to feasible margins, is better than the limit."""
+    def _glance(self, z: np.ndarray) -> np.ndarray:
+        """The margins at z (R,).  Raises _Better where z, scaled up to feasible ones, is better than the limit."""
         q, inputs = self.forms.evaluate(z)
         lowest = float(q.min())
         if not lowest > 0.0 or 0.5 * float(z @ z) / min(lowest, 1.0) ** 2 >= self.value * (1.0 - LEAST_GAIN):
-            return
+            return q
         if self.scope == "local":
             size = float(np.abs(z).max())
-            if any(inputs[p] * (1 if gate else -1) < -1e-9 * size for p, gate in self.own.items()):
-                return
+            sides = [(inputs[p.layer - self.forms.layer][p.sample, p.neuron], gate) for p, gate in self.own.items()]
+            if any(value * (1 if gate else -1) < -1e-9 * size for value, gate in sides):
+                return q
         raise _Better(z / min(lowest, 1.0))
 
-    def _split(self, gates: dict[Place, int], unclear: dict[int, list[Place]], found: LeastNorm) -> Place:
-        """The lowest open gate that is felt by the sample with the least margin at the point found."""
+    def _split(self, gates: dict[Place, int], unclear: dict[int, list[Place]], q: np.ndarray) -> Place:
+        """The lowest open gate that is felt by the sample with the least of these margins (R,)."""
         forms = self.forms
-        q, _ = forms.evaluate(found.z if found.z is not None else forms.z)
         for i in sorted(unclear, key=lambda i: float(q[forms.rows[i]].min())):
             heard = forms.heard(i, gates)
             for place in unclear[i]:

@@ -47,12 +47,10 @@ def decide_second(apart: Apart, certify: bool) -> LayerVerdicts:
         return LayerVerdicts(verdict, verdict)
     reason = "multipliers prove a lower bound that equals the value"
     out = []
+    stated = {**structured(apart, "bound", "layer 2", "global"), "alpha": [as_json(a) for a in apart.alpha.tolist()]}
     for scope in ("global", "local"):
-        certificate = {
-            **structured(apart, "bound", "layer 2", scope),
-            "alpha": [as_json(a) for a in apart.alpha.tolist()],
-        }
-        out.append(attested(apart.problem, Verdict("optimal", value, bound, reason, certificate), certify))
+        verdict = Verdict("optimal", value, bound, reason, {**stated, "scope": scope})
+        out.append(attested(apart.problem, verdict, certify))
     return LayerVerdicts(*out)
 
 

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness.certificates.integers import margins
 from harness.oracles.apart import Apart
 from harness.oracles.exact import header, rounded, stated
 from harness.oracles.programmes import Programme
 from harness.oracles.regions import Region, Slope
 from harness.oracles.verdict import Verdict
-from harness.problem.numbers import as_json
+from harness.problem.numbers import as_json, squared_norm
 from harness.problem.problems import Problem
 
 Theta = list[list[Fraction]]
@@ -117,7 +118,7 @@ def better_points(
             exact = _exact_value(problem, theta)
             if bits is not None and float(exact) > value + 0.1 * (low - value):
                 break
-            if exact < low * (1.0 - 1e-14) and min(apart.problem.margins(theta)) >= 1:
+            if exact < low * (1.0 - 1e-14) and min(margins(apart.problem, tuple(map(tuple, theta)))) >= 1:
                 yield theta, exact
                 break
 
@@ -130,7 +131,7 @@ def _value(problem: Programme, u: Sequence[np.ndarray]) -> float:
 
 def _exact_value(problem: Programme, theta: Theta) -> Fraction:
     layers = theta if problem.name == "full" else theta[:1]
-    return sum((a * a for u in layers for a in u), start=Fraction(0)) / 2
+    return sum((squared_norm(u) for u in layers), start=Fraction(0)) / 2
 
 
 def _theta(problem: Programme, u: Sequence[np.ndarray], sign: np.ndarray, stretch: float, bits: int | None) -> Theta:

@@ -177,7 +177,7 @@ class Network:
 
     def split(self, flat: np.ndarray) -> list[np.ndarray]:
         """A flat vector (..., N) as one vector (..., size) a layer, views of it; the fixed layers stand between."""
-        layers = np.split(flat, self.offsets[1:-1], axis=-1)
+        layers = [flat[..., begin:end] for begin, end in pairwise(self.offsets)]
         if self.degree == self.depth:
             return layers
         return [

@@ -111,8 +111,7 @@ def number_text(number: Fraction) -> str:
 
 def as_json(number: float | Fraction) -> int | str:
     """A number, a float at its exact value, as certificates have it: an integer or "p/q"."""
-    exact_value = number if isinstance(number, Fraction) else Fraction(float(number))
-    p, q = exact_value.numerator, exact_value.denominator
+    p, q = (number if isinstance(number, Fraction) else float(number)).as_integer_ratio()
     return p if q == 1 else f"{p}/{q}"
 
 
@@ -122,8 +121,10 @@ def rows_text(rows: Rows) -> str:
 
 def dot(a: Sequence[Fraction], b: Sequence[Fraction]) -> Fraction:
     """a . b, exactly."""
-    # to look for zeros is cheap beside a product of fractions
-    return sum((p * q for p, q in zip(a, b, strict=True) if p and q), start=Fraction(0))
+    parts = [(p.numerator * q.numerator, p.denominator * q.denominator) for p, q in zip(a, b, strict=True) if p and q]
+    # over one denominator: fractions would look for common divisors after every sum
+    common = math.lcm(*(denominator for _, denominator in parts))
+    return Fraction(sum(numerator * (common // denominator) for numerator, denominator in parts), common)
 
 
 def squared_norm(a: Sequence[Fraction]) -> Fraction:

@@ -103,12 +103,12 @@ class Problem:
     @cached_property
     def inputs(self) -> np.ndarray:
         """The point of every margin as float64, (R, d), read-only; with one output these are the points."""
-        return frozen(self.x_float[[sample for sample, _ in self.rows]])
+        return self.x_float if self.network.outputs == 1 else frozen(self.x_float[[sample for sample, _ in self.rows]])
 
     @cached_property
     def seeds(self) -> np.ndarray:
         """What the outputs are multiplied by in every margin, as float64, (R, K), read-only."""
-        return frozen([seed for _, seed in self.rows])
+        return self.y_float[:, None] if self.network.outputs == 1 else frozen([seed for _, seed in self.rows])
 
     def margins(self, theta: Sequence[Sequence[Fraction]]) -> list[Fraction]:
         """q of every row, exactly."""

@@ -295,7 +295,8 @@ def _velocities(flows: list[Run]) -> int:
         if rho > 0.0:
             expected = np.empty_like(run.subspace.basis)
             bends = compiled.bends_of(size, len(cell.x), expected.shape[1])
-            compiled.jacobian(cell, run.theta, run.slides, work, rho, run.subspace.basis, bends, expected)
+            basis, pivots = run.subspace.basis, run.subspace.pivots
+            compiled.jacobian(cell, run.theta, run.slides, work, rho, basis, pivots, bends, expected)
             found = changes[b, :size, : expected.shape[1]].numpy()
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max(initial=1.0))
             compared += 1

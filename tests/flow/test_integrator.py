@@ -109,7 +109,11 @@ class Setting:
         theta = self.c + self.basis @ self.z
         rho, out = field(self.cell, theta, work), np.empty_like(self.basis)
         bends = bends_of(self.size, len(self.cell.x), len(self.z))
-        jacobian(self.cell, theta, self.slides, work, rho, self.basis, bends, out)
+        jacobian(self.cell, theta, self.slides, work, rho, self.basis, self.pivots, bends, out)
+        # the basis is one of unit vectors, which may be left out
+        rho, again = field(self.cell, theta, work), np.empty_like(out)
+        jacobian(self.cell, theta, self.slides, work, rho, self.basis[:, :0].copy(), self.pivots, bends, again)
+        np.testing.assert_array_equal(again, out)
         return out
 
     def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:

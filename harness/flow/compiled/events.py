@@ -119,6 +119,29 @@ def _past(frame, shift, slides, guard, time, z, work):
     return violation(frame.cell, slides, guard, guard.there, work)
 
 
+@part
+def _beyond(cell, guard, theta, work):
+    """Whether theta, where nothing slides, is past an event, by more than LANDED: the signs alone say that it is not.
+
+    Fills pre of work.
+    """
+    net, pre = cell.net, work.at.pre
+    watch, reach, sizes = guard.watch, guard.reach, guard.sizes
+    forward(net, theta, work.at)
+    rho = -1.0
+    for u in range(net.uptr[1], net.uptr[-2]):
+        for i in range(watch.shape[0]):
+            over = -watch[i, u] * pre[u, i]
+            if over > 0.0:
+                if rho < 0.0:
+                    rho = np.sqrt(dot(theta, theta))
+                    unit_sizes(net, theta, sizes)
+                size = sizes[u] * (net.gain[u] * _power(rho, net.power[u] - 1.0))
+                if size > 0.0 and over / (reach[i] * size) > LANDED:
+                    return True
+    return False
+
+
 @compiled
 def locate(frame, linear, guard, z, h, work, stages, end):
     """The step h* <= h that lands on the first event, its end in place; regula falsi (Illinois) on the step size.
@@ -204,6 +227,19 @@ def lowest(a, b, c, d):
     return s, a + s * (first + s * (second + s * third))
 
 
+@part
+def above(looks, u, i, side, floor):
+    """Whether a cubic with these values at 0, 1/3, 2/3, 1 is above the floor on all of (0, 1), as nearly all are.
+
+    Between its values it goes beyond them by no more than 0.316 of their range: Lebesgue's constant is 1.632.
+    """
+    low = high = side * looks[0, u, i]
+    for k in range(1, 4):
+        value = side * looks[k, u, i]
+        low, high = min(low, value), max(high, value)
+    return low - 0.32 * (high - low) > floor
+
+
 @bare
 def sway(net, theta, rho, x, unit, reach):
     """How far a pre-activation moves with the error that a step is allowed in theta, relative to both and to rtol.
@@ -243,12 +279,19 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
             interpolate(z, z_new, stages, s, guard.z)
         else:
             put(guard.z, z_new)
-        if _past(frame, linear.shift, slides, guard, s * h, guard.z, work) > LANDED:
+        _later(frame, linear.shift, s * h, guard.z, guard.there)
+        if slides.normals.shape[0] > 0:
+            past = violation(cell, slides, guard, guard.there, work) > LANDED
+        else:
+            past = _beyond(cell, guard, guard.there, work)
+        if past:
             place = min(place, s)
         keep_look(work.at.pre, looks, look)
     lift(c, basis, pivots, z, theta)
     rho = np.sqrt(dot(theta, theta))
     unit_sizes(net, theta, sizes)
+    # no sway is larger, a weight may count for every input, and so no dip that counts is farther off
+    most = 1.01 * graze * (1.0 + FLOOR) * np.sqrt(x.shape[1])
     for u in range(net.uptr[1], net.uptr[-2]):
         if sizes[u] == 0.0:
             continue
@@ -256,6 +299,8 @@ def first_event(frame, linear, guard, z, z_new, h, graze, work, stages):
         own = rho / sizes[u]
         for i in range(watch.shape[0]):
             if watch[i, u] != 0:
+                if above(looks, u, i, watch[i, u], most * reach[i] * power):
+                    continue
                 scale = watch[i, u] / (reach[i] * power)
                 start = scale * looks[0, u, i]
                 s, value = lowest(start, scale * looks[1, u, i], scale * looks[2, u, i], scale * looks[3, u, i])

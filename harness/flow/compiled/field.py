@@ -347,12 +347,16 @@ def velocity(cell, theta, slides, work):
 
 
 @part
-def jacobian(cell, theta, slides, work, rho, basis, bends, out):
-    """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work, of which delta is lost."""
+def jacobian(cell, theta, slides, work, rho, basis, pivots, bends, out):
+    """out (N, r) = (d velocity / d theta) @ basis, from the state that `field` left in work, of which delta is lost.
+
+    A basis without columns is the identity in the rows `pivots` (r,).
+    """
     net, at = cell.net, work.at
     grad, p, f, second, bent = work.grad, work.p, work.f, bends.second, bends.rows
     n = p.shape[0]
-    size, r = basis.shape
+    size, r = out.shape
+    units = basis.shape[1] < r
     factor = growth(rho, net.degree)
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
@@ -367,7 +371,11 @@ def jacobian(cell, theta, slides, work, rho, basis, bends, out):
         at.seeds[slides.curved[t, 1], slides.curved[t, 0]] = 0.0
     # so small products cost less by hand than a library call each
     bent[:, :] = 0.0
-    for a in range(size):
+    for k in range(r if units else 0):
+        for i in range(n):
+            bent[i, k] = grad[pivots[k], i]
+        bent[n + 1, k] = theta[pivots[k]]
+    for a in range(0 if units else size):
         for i in range(n):
             g = grad[a, i]
             if g != 0.0:
@@ -387,7 +395,9 @@ def jacobian(cell, theta, slides, work, rho, basis, bends, out):
         radial = (2 - net.degree) * f[a] / (rho * rho)
         for k in range(r):
             out[a, k] = radial * bent[n + 1, k]
-        for b in range(size):
+        for k in range(r if units else 0):
+            out[a, k] += factor * second[a, pivots[k]]
+        for b in range(0 if units else size):
             g = factor * second[a, b]
             if g != 0.0:
                 for k in range(r):
@@ -398,7 +408,7 @@ def jacobian(cell, theta, slides, work, rho, basis, bends, out):
                 for k in range(r):
                     out[a, k] -= g * bent[i, k]
     if s > 0:
-        _keep_tangent(cell, slides, f, basis, work, second, out)
+        _keep_tangent(cell, slides, f, basis, pivots, work, second, out)
 
 
 @part
@@ -417,12 +427,12 @@ def _bend(slope, group, gb, n, r):
 
 
 @compiled
-def _keep_tangent(cell, slides, f, basis, work, second, out):
+def _keep_tangent(cell, slides, f, basis, pivots, work, second, out):
     """Take from the derivative out (N, r) of the velocity what would leave the slides; f (N,) and `pull` as there.
 
     Tangency n_h . v = 0, differentiated: n_h . dv = -(d n_h) . v.
     """
-    size, r = basis.shape
+    size, r = out.shape
     at = work.at
     s = slides.normals.shape[0]
     flat = s - slides.curved.shape[0]
@@ -437,6 +447,9 @@ def _keep_tangent(cell, slides, f, basis, work, second, out):
         at.seeds[u, i] = 0.0
         turn = second @ v
         for k in range(r):
+            if basis.shape[1] < r:
+                right[flat + t, k] += turn[pivots[k]]
+                continue
             for a in range(size):
                 right[flat + t, k] += turn[a] * basis[a, k]
     for k in range(r):

@@ -20,7 +20,7 @@ from harness.flow.compiled.by_unit import by_unit_of, linearise
 from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.events import GRAZE, Guard, first_event, keep_look, reaches
 from harness.flow.compiled.field import Bends, add_multiples, bends_of, field, jacobian, loss_below, pull, workspace
-from harness.flow.compiled.kernel import dot, largest, least, lift, put, scale
+from harness.flow.compiled.kernel import dot, largest, least, lift, put, scale, unit_sizes
 from harness.flow.compiled.rodas import (
     UNIT_ERROR,
     Frame,
@@ -108,7 +108,8 @@ def _accepted(frame, linear, z, rho, state, limits, work, stages, room):
         lift(c, basis, pivots, room.z_new, theta_new)
         error = step_error(work.grad, room.weight, room.theta, theta_new, err_theta, rho, limits.rtol)
         if not error > 1.0:
-            error = max(error, unit_error(net, theta_new, err_theta, sizes, errors))
+            unit_sizes(net, theta_new, sizes)
+            error = max(error, unit_error(net, err_theta, sizes, errors))
         if room.balanced and not error > 1.0:
             balance_gaps(net, theta_new, room.balance, state[BOOKED] + linear.shift * h, sizes, errors)
             error = max(error, largest(errors) / UNIT_ERROR)
@@ -130,6 +131,7 @@ def _keep_balance(net, theta, booked, pivots, z, room):
     v change its sign where it cannot.
     """
     gaps = room.errors
+    unit_sizes(net, theta, room.sizes)
     balance_gaps(net, theta, room.balance, booked, room.sizes, gaps)
     for e in range(net.ptr[1]):
         theta[net.par[e]] *= 1.0 + 0.5 * gaps[net.row[e]]
@@ -165,9 +167,19 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
         not np.all(np.isnan(balance)),
     )  # fmt: skip
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
-    frame = Frame(cell, c, basis, pivots, slides, wide)
+    frame = Frame(cell, c, np.empty((size, 0)) if _units(basis, pivots) else basis, pivots, slides, wide)
     linear = Linear(np.empty(r), np.empty((columns, columns)), by_unit_of(cell.net, slides, size, n, wide), 0.0)
     return _steps(frame, linear, z, guard, state, limits, record, work, stages_of(size, r, wide), room, eventful)
+
+
+@part
+def _units(basis, pivots):
+    """Whether there is nothing in a basis (N, r) but ones, in the rows `pivots` (r,)."""
+    for a in range(basis.shape[0]):
+        for k in range(basis.shape[1]):
+            if basis[a, k] != (1.0 if a == pivots[k] else 0.0):
+                return False
+    return True
 
 
 @part
@@ -177,7 +189,7 @@ def _linearise(frame, theta, rho, work, linear, room):
         linearise(frame.cell, work, linear.own)
         return
     jac, pivots = linear.jac, frame.pivots
-    jacobian(frame.cell, theta, frame.slides, work, rho, frame.basis, room.bends, room.along)
+    jacobian(frame.cell, theta, frame.slides, work, rho, frame.basis, pivots, room.bends, room.along)
     for a in range(jac.shape[0]):
         for b in range(jac.shape[0]):
             jac[a, b] = room.along[pivots[a], b]

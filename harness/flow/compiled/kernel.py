@@ -157,8 +157,8 @@ def forward(net, theta, at):
 
 @inlined
 def backward(net, at):
-    """Fill delta and back from the seeds, after `forward`."""
-    col, into = net.col, net.into
+    """Fill delta, but for inputs, and back from the seeds, after `forward`."""
+    col, into, second = net.col, net.into, net.uptr[2]
     w, slopes, seeds, delta, back = at.w, at.slopes, at.seeds, at.delta, at.back
     delta[:, :] = 0.0
     for u in range(delta.shape[0] - 1, net.uptr[1] - 1, -1):
@@ -168,6 +168,8 @@ def backward(net, at):
             t2 = slopes[u, b + 2] * delta[u, b + 2] + seeds[u, b + 2]
             t3 = slopes[u, b + 3] * delta[u, b + 3] + seeds[u, b + 3]
             back[u, b], back[u, b + 1], back[u, b + 2], back[u, b + 3] = t0, t1, t2, t3
+            if u < second:
+                continue
             for e in range(into[u], into[u + 1]):
                 c, v = col[e], w[e]
                 delta[c, b] += v * t0
@@ -417,12 +419,12 @@ def put(a, b):
 def lift(c, basis, pivots, z, theta):
     """theta (N,) = c + basis @ z, in place: for so small a product a library call costs more than the sums.
 
-    A basis without columns is the identity in the rows `pivots` (r,), and c is zero there.
+    A basis without columns is the identity in the rows `pivots` (r,).
     """
     if basis.shape[1] < z.shape[0]:
         put(theta, c)
         for a in range(z.shape[0]):
-            theta[pivots[a]] = z[a]
+            theta[pivots[a]] += z[a]
         return
     for a in range(theta.shape[0]):
         total = 0.0

@@ -52,7 +52,7 @@ DENSE = np.array(
 class Frame(NamedTuple):
     """The coordinates z of theta = c + basis z, basis (N, r) with the identity in the rows `pivots` (r,).
 
-    wide: whether there is nothing else in it; then it is left out, (N, 0), and the Jacobian is kept by units.
+    Where there is nothing else in it, it is left out, (N, 0).  wide: whether the Jacobian is kept by units; then too.
     """
 
     cell: Cell
@@ -190,12 +190,11 @@ def interpolate(z0, z1, stages, s, out):
 
 
 @part
-def unit_error(net, theta_new, err_theta, sizes, errors):
+def unit_error(net, err_theta, sizes, errors):
     """The error of a step in the unit where it is largest for its size, 1 where it is just allowed.
 
-    sizes, errors (units,): overwritten.
+    sizes (units,): those at theta_new.  errors (units,): overwritten.
     """
-    unit_sizes(net, theta_new, sizes)
     unit_sizes(net, err_theta, errors)
     worst = 0.0
     for u in range(net.uptr[1], net.uptr[-2]):
@@ -209,9 +208,8 @@ def balance_gaps(net, theta, balance, booked, sizes, gaps):
     """How far each unit of depth 2 is from the v^2 - ||w||^2 that it conserves, relative to v^2 + ||w||^2, (units,).
 
     0 where nothing is conserved, balance (units,) is NaN there, and where the unit is not looked at.  booked: the
-    log-norm by which theta is smaller than on the path.
+    log-norm by which theta is smaller than on the path.  sizes (units,): those at theta.
     """
-    unit_sizes(net, theta, sizes)
     shrunk = np.exp(-2.0 * booked)
     for u in range(gaps.shape[0]):
         gaps[u] = -shrunk * balance[u]

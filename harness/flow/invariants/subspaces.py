@@ -188,9 +188,12 @@ class Invariants:
         """V at the start; slides and curved as in `after`."""
         together = np.zeros(len(self._points), dtype=np.int64)
 
-        @lru_cache(maxsize=1)
+        known: dict[int, np.ndarray] = {}
+
         def rows(prime: int) -> np.ndarray:
-            return residues(theta0, prime)[None, :]
+            if prime not in known:
+                known[prime] = residues(theta0, prime)[None, :]
+            return known[prime]
 
         def blocks(prime: int) -> np.ndarray:
             q = outputs(self.cell(prime), rows(prime)[0], self._slopes(gates, prime))

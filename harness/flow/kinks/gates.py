@@ -8,6 +8,7 @@ is zero without being a kink; it is given a gate when an input switches on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -18,11 +19,13 @@ import numpy as np
 from harness.flow import undecided
 from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, slides_of
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
+from harness.flow.invariants.proving import integers
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
+from harness.problem.numbers import nearest
 
 # Relative to the longest of the normals, or of their entries: a few thousand times what rounding leaves of products of
 # some weights, so that normals that are parallel, or within the subspace zero, are seen to be.
@@ -62,7 +65,8 @@ class Gates:
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
         self._normals: dict[SampleUnit, tuple[Fraction, ...]] = {}
-        self._named: dict[tuple[tuple[int, Fraction], ...], int] = {}  # the lines that normals span
+        self._begins: list[int] = net.uptr.tolist()  # where layers begin
+        self._named: dict[tuple[tuple[int, int], ...], int] = {}  # the lines that normals span
         self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
         self._ranked: dict[tuple[SampleUnit, ...], list[SampleUnit]] = {}
         self.conserved = np.full(int(net.uptr[-1]), np.nan)
@@ -103,7 +107,7 @@ class Gates:
         return bool(self.gates[pair] == 1.0)
 
     def layer(self, unit: int) -> int:
-        return int(np.searchsorted(self.net.uptr, unit, side="right")) - 1
+        return bisect_right(self._begins, unit) - 1
 
     def normal(self, sample: int, unit: int) -> tuple[Fraction, ...]:
         """The exact gradient (N,) of the pre-activation of a unit of the first hidden layer."""
@@ -113,7 +117,7 @@ class Gates:
             row = self.instance.network.patterns[0][unit - self.first.start]
             for value, k in zip(self.instance.x[self.rows[sample][0]], row, strict=True):
                 if k >= 0:
-                    out[k] += value
+                    out[k] = out[k] + value if out[k] else value
             self._normals[key] = tuple(out)
         return self._normals[key]
 
@@ -126,15 +130,17 @@ class Gates:
 
     def float_normal(self, sample: int, unit: int) -> np.ndarray:
         """That of one, (N,)."""
-        return self.float_normals(unit, [sample])[0]
+        into, out = slice(*self.net.into[unit : unit + 2]), np.zeros(self.size)
+        np.add.at(out, self.net.par[into], self.cell.x[sample, self.net.col[into]])
+        return out
 
     def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""
         if pair not in self._lines:
-            normal = self.normal(*pair)
-            scale = next((v for v in normal if v), None)
-            direction = tuple((k, v / scale) for k, v in enumerate(normal) if v) if scale else ()
-            self._lines[pair] = (self._named.setdefault(direction, len(self._named)), scale) if scale else None
+            entries = [(k, v) for k, v in enumerate(self.normal(*pair)) if v]
+            self._lines[pair] = (
+                (self._named.setdefault(_span(entries), len(self._named)), entries[0][1]) if entries else None
+            )
         return self._lines[pair]
 
     def curved_normal(self, pair: SampleUnit, theta: np.ndarray) -> np.ndarray:
@@ -471,12 +477,12 @@ class Gates:
     def _direction(self, line: Line) -> np.ndarray:
         """The normal (N,) of a flat line, to which the scales of its members refer."""
         sample, unit, scale = line.members[0]
-        return self.float_normal(sample, unit) / float(scale)
+        return self.float_normal(sample, unit) / nearest(scale)
 
     def _unit_normal(self, line: Line) -> tuple[np.ndarray, np.ndarray, float]:
         """Where the normal of a flat line has entries, these entries at length 1, and its length."""
         sample, unit, scale = line.members[0]
-        key = (sample, unit), float(scale)
+        key = (sample, unit), nearest(scale)
         if key not in self._units:
             normal = self._direction(line)
             there, length = np.flatnonzero(normal), float(np.linalg.norm(normal))
@@ -521,7 +527,7 @@ class Gates:
         for h, line in enumerate(self.slides):
             there, entries, length = self._unit_normal(line)
             normals[h, there] = entries
-            members += [(h, i, u, float(t) * length) for i, u, t in line.members]
+            members += [(h, i, u, nearest(t) * length) for i, u, t in line.members]
         members += [
             (flat + t, i, u, float(scale)) for t, line in enumerate(self.curved) for i, u, scale in line.members
         ]
@@ -610,10 +616,20 @@ class Gates:
 _no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written to
 
 
+def _span(entries: list[tuple[int, Fraction]]) -> tuple[tuple[int, int], ...]:
+    """The same for all vectors of a line: integers without a common factor, of which the first is positive.
+
+    In fractions a common factor would be looked for number by number.
+    """
+    whole = integers([v for _, v in entries])
+    sign = 1 if whole[0] > 0 else -1
+    return tuple((k, sign * v) for (k, _), v in zip(entries, whole, strict=True))
+
+
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the pairs of every line add on either side, as factors of its normal (departure.depart)."""
-    plus = [sum(drive[i, u] * float(t) for i, u, t in line.members if t > 0) for line in lines]
-    minus = [-sum(drive[i, u] * float(t) for i, u, t in line.members if t < 0) for line in lines]
+    plus = [sum(drive[i, u] * nearest(t) for i, u, t in line.members if t > 0) for line in lines]
+    minus = [-sum(drive[i, u] * nearest(t) for i, u, t in line.members if t < 0) for line in lines]
     return np.array(plus), np.array(minus)
 
 

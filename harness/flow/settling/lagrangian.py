@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.compiling import bare, compiled
 from harness.flow.compiled.kernel import (
     Columns,
     backward,
@@ -19,6 +19,7 @@ from harness.flow.compiled.kernel import (
     unit_gradient,
     weigh_outputs,
 )
+from harness.flow.settling.directions import by_units
 
 
 class Rows(NamedTuple):
@@ -43,7 +44,7 @@ def rows_of(cell, size, count, wide):
     return Rows(np.empty(count), np.empty((count, size)), by_column, second, at)
 
 
-@compiled
+@bare
 def evaluate_rows(cell, theta, curved, work):
     """Fill q and grad at theta (N,)."""
     q, grad, at = work.q, work.grad, work.at
@@ -62,21 +63,47 @@ def evaluate_rows(cell, theta, curved, work):
         q[n + t] = at.pre[u, i]
 
 
-@compiled
-def lagrangian_hessian(cell, curved, lam, basis, work):
-    """basis^T (sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t)) basis, where the rows have been evaluated last.
+@bare
+def fill_hessian(cell, curved, lam, work):
+    """Fill second with sum lambda_i Hessian(q_i) + sum mu_t Hessian(pre_t), where the rows have been evaluated last.
 
     lam (n + t,) holds lambda, mu.
     """
-    at, second = work.at, work.second
+    at = work.at
     n = cell.x.shape[0]
     weigh_outputs(cell.seeds, lam[:n], 1.0, at)
     for t in range(curved.shape[0]):
         i, u = curved[t]
         at.seeds[u, i] += lam[n + t]
     backward(cell.net, at)
-    hessian(cell.net, at, second)
+    hessian(cell.net, at, work.second)
     for t in range(curved.shape[0]):
         i, u = curved[t]
         at.seeds[u, i] = 0.0
-    return basis.T @ (second @ basis)
+
+
+@compiled
+def multiply(a, b, out):
+    """out = a @ b, in place."""
+    np.dot(a, b, out)
+
+
+@bare
+def within(directions, grad, second, rest, rows, along, curvature, stationary):
+    """With the basis (N, r) of the directions grad basis (c, r), basis^T second basis (r, r) and basis^T rest (r,), in
+    place.  along (N, r): room.
+    """
+    basis, picks, signs = directions.basis, directions.picks, directions.signs
+    if not by_units(directions):
+        multiply(grad, basis, rows)
+        multiply(second, basis, along)
+        multiply(basis.T, along, curvature)
+        multiply(basis.T, rest, stationary)
+        return
+    for a in range(picks.shape[0]):
+        p = picks[a]
+        stationary[a] = signs[a] * rest[p]
+        for i in range(grad.shape[0]):
+            rows[i, a] = grad[i, p] * signs[a]
+        for b in range(picks.shape[0]):
+            curvature[a, b] = signs[a] * (second[p, picks[b]] * signs[b])

@@ -39,5 +39,8 @@ def first_multipliers(target, grad, active):
         for _ in range(REFINED):
             step = right - gram @ found
             lu_solve(factors, piv, step)
+            before = found.copy()
             found += step
+            if np.all(found == before):
+                break
     return found

@@ -7,13 +7,15 @@ so steps are Levenberg-Marquardt steps that leave those directions alone; a pseu
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from harness.flow.compiled.compiling import compiled, part
+from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.kernel import dot, lu_factor, lu_solve
 from harness.flow.settling.by_unit import step_by_unit, system_by_unit
 from harness.flow.settling.directions import at_coordinates, coordinates
-from harness.flow.settling.lagrangian import evaluate_rows, lagrangian_hessian
+from harness.flow.settling.lagrangian import evaluate_rows, fill_hessian, multiply, within
 
 EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
 # The same.  Newton's method converges quadratically, or, where the point is a double root, by halves down to the square
@@ -29,64 +31,88 @@ VIOLATED = 1e-9  # of a margin of 1: an inactive sample below it joins
 JOINING = 1e-3  # of the largest first multiplier: with it, at least, a sample joins
 
 
-@compiled
-def _system(cell, theta, directions, curved, active, lam, work):
-    """Residual (r + n + t,) and its symmetric matrix; rows of inactive samples are the identity.
-
-    Of wide directions as of `system_by_unit`.
+class Room(NamedTuple):
+    """Room for a system of r + c rows: weights (c,), rest (N,), rows (c, r), along (N, r), curvature (r, r); normal
+    (r + c, r + c) and piv, step (r + c,).
     """
-    if directions.wide:
-        return system_by_unit(cell, theta, directions, active, lam, work)
-    q, grad, basis = work.q, work.grad, directions.basis
-    size, r = basis.shape
-    n = cell.x.shape[0]
+
+    weights: np.ndarray
+    rest: np.ndarray
+    rows: np.ndarray
+    along: np.ndarray
+    curvature: np.ndarray
+    normal: np.ndarray
+    piv: np.ndarray
+    step: np.ndarray
+
+
+@compiled
+def _room_of(size, r, count):
+    total = r + count
+    return Room(
+        np.empty(count), np.empty(size), np.empty((count, r)), np.empty((size, r)), np.empty((r, r)),
+        np.empty((total, total)), np.empty(total, dtype=np.int64), np.empty(total),
+    )  # fmt: skip
+
+
+@bare
+def _fill(cell, theta, directions, curved, active, lam, work, room, residual, matrix):
+    """Residual (r + n + t,) and its symmetric matrix, in place; rows of inactive samples are the identity."""
+    q, grad, basis, rows, curvature = work.q, work.grad, directions.basis, room.rows, room.curvature
+    r, count, n = basis.shape[1], lam.shape[0], cell.x.shape[0]
     evaluate_rows(cell, theta, curved, work)
-    weights = np.where(active, lam, 0.0)
-    gb = grad @ basis
-    count = lam.shape[0]
-    residual = np.zeros(r + count)
-    matrix = np.zeros((r + count, r + count))
-    stationary = basis.T @ (theta - grad.T @ weights)
-    curvature = lagrangian_hessian(cell, curved, weights, basis, work)
+    for i in range(count):
+        room.weights[i] = lam[i] if active[i] else 0.0
+    multiply(grad.T, room.weights, room.rest)
+    for a in range(theta.shape[0]):
+        room.rest[a] = theta[a] - room.rest[a]
+    fill_hessian(cell, curved, room.weights, work)
+    within(directions, grad, work.second, room.rest, rows, room.along, curvature, residual[:r])
+    matrix[:, :] = 0.0
     for a in range(r):
-        residual[a] = stationary[a]
         for b in range(r):
             matrix[a, b] = -curvature[a, b]
         matrix[a, a] += 1.0
     for i in range(count):
+        residual[r + i] = 0.0
         if active[i]:
             residual[r + i] = (1.0 if i < n else 0.0) - q[i]
             for a in range(r):
-                matrix[a, r + i] = -gb[i, a]
-                matrix[r + i, a] = -gb[i, a]
+                matrix[a, r + i] = -rows[i, a]
+                matrix[r + i, a] = -rows[i, a]
         else:
             matrix[r + i, r + i] = 1.0
-    return residual, matrix
 
 
-@compiled
-def _damped_step(matrix, residual, damping):
+@bare
+def _damped_step(matrix, residual, damping, room):
     """Minimise |matrix s + residual|^2 + damping |s|^2."""
-    size = matrix.shape[0]
-    normal = matrix @ matrix
-    for a in range(size):
+    normal, step = room.normal, room.step
+    multiply(matrix, matrix, normal)
+    multiply(matrix, residual, step)
+    for a in range(step.shape[0]):
         normal[a, a] += damping
-    step = -(matrix @ residual)
-    piv = np.empty(size, dtype=np.int64)
-    if not lu_factor(normal, piv):
+        step[a] = -step[a]
+    if lu_factor(normal, room.piv):
+        lu_solve(normal, room.piv, step)
+    else:
         step[:] = np.nan
-        return step
-    lu_solve(normal, piv, step)
-    return step
 
 
 @part
 def _newton(cell, theta, directions, curved, active, lam, work):
     """Solve on a fixed active set in place; the final residual norm relative to ||theta||."""
     z = coordinates(directions, theta)
-    r = z.shape[0]
+    r, count, wide = z.shape[0], lam.shape[0], directions.wide
     theta[:] = at_coordinates(directions, z)
-    residual, matrix = _system(cell, theta, directions, curved, active, lam, work)
+    room = _room_of(0 if wide else theta.shape[0], 0 if wide else r, 0 if wide else count)
+    residual, matrix = np.empty(r + count), np.empty(room.normal.shape)
+    residual_new, matrix_new = np.empty(r + count), np.empty(room.normal.shape)
+    lam_new, z_new = np.empty(count), np.empty(r)
+    if wide:
+        residual, matrix = system_by_unit(cell, theta, directions, active, lam, work)
+    else:
+        _fill(cell, theta, directions, curved, active, lam, work, room, residual, matrix)
     error = np.sqrt(dot(residual, residual))
     stalled = 0
     for _ in range(40):
@@ -97,20 +123,27 @@ def _newton(cell, theta, directions, curved, active, lam, work):
             break
         damping = max(DAMPING, min(1.0, error * error / (scale * scale)))
         before = error
-        rise = RISE if directions.wide and error > SOLVED_AT * scale else 1.0
+        rise = RISE if wide and error > SOLVED_AT * scale else 1.0
         for _ in range(8):
-            if directions.wide:
+            if wide:
                 step = step_by_unit(cell.net, directions, active, matrix, residual, damping)
             else:
-                step = _damped_step(matrix, residual, damping)
-            z_new = z + step[:r]
-            lam_new = lam + np.where(active, step[r:], 0.0)
+                step = room.step
+                _damped_step(matrix, residual, damping, room)
+            for a in range(r):
+                z_new[a] = z[a] + step[a]
+            for i in range(count):
+                lam_new[i] = lam[i] + (step[r + i] if active[i] else 0.0)
             theta_new = at_coordinates(directions, z_new)
-            residual_new, matrix_new = _system(cell, theta_new, directions, curved, active, lam_new, work)
+            if wide:
+                residual_new, matrix_new = system_by_unit(cell, theta_new, directions, active, lam_new, work)
+            else:
+                _fill(cell, theta_new, directions, curved, active, lam_new, work, room, residual_new, matrix_new)
             error_new = np.sqrt(dot(residual_new, residual_new))
             if error_new < rise * error:
-                z, lam[:], theta[:] = z_new, lam_new, theta_new
-                residual, matrix, error = residual_new, matrix_new, error_new
+                z, lam[:], theta[:] = z_new.copy(), lam_new, theta_new
+                residual, residual_new, matrix, matrix_new = residual_new, residual, matrix_new, matrix
+                error = error_new
                 break
             damping = max(damping * MORE_DAMPING, DAMPED_AT_LEAST)
             if error < LAST_TRY * scale:
