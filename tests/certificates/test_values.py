@@ -9,6 +9,7 @@ import pytest
 
 from harness.certificates.answer import GAP, proven
 from harness.certificates.numbers import Rejected
+from harness.certificates.statements import Ball
 from harness.certificates.values import bounded
 from harness.problem.networks import Network, diagonal, fully_connected
 from harness.problem.problems import Problem
@@ -77,6 +78,18 @@ def test_an_orthant_costs_the_least_of_its_l1_norms() -> None:
             {"formula": "orthant", "points": points, "signs": signs},
         )
         assert low == high == expected
+
+
+@pytest.mark.parametrize("size", [Fraction(1, 10), Fraction(1), Fraction(7)])
+def test_a_ball_is_a_billionth_of_its_centre(size: Fraction) -> None:
+    """theta = size (3, 4, 12), of norm 13 size."""
+    theta = ((3 * size, 4 * size), (12 * size,))
+    ball = Ball(problem(leaky(HALF, 2, 1), ((1, 1),), (1,)), theta)
+    assert float(ball.norm) == pytest.approx(float(13 * size), rel=1e-15)
+    assert float(ball.radius) == pytest.approx(float(13 * size) * 1e-9, rel=1e-15)
+    low, high = ball.value
+    assert low < 169 * size * size / 2 < high
+    assert float(high - low) == pytest.approx(2.0 * float(169 * size * size) * 1e-9, rel=1e-6)
 
 
 def test_what_a_bound_leaves_open_is_said() -> None:
