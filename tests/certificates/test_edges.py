@@ -49,6 +49,14 @@ def test_an_outgoing_weight_has_its_sign_clear_of_rounding() -> None:
     assert (
         check(instance.problem, certificate).reason == "the sign of the outgoing weight of neuron 2 is not 1 in theta"
     )
+    # A hundred-billionth of neuron 1 is a part of it, of another that sees other coordinates it is none.
+    certificate |= {"theta": [[1, 0, "1/100000000000", 0], [1, "1/100000000000"]]}
+    certificate["structure"] = {"outgoing": [1, 1], "gates": [[1, 1]]}
+    said = "the sign of the outgoing weight of neuron 2 is not 1 in theta"
+    for patterns, part in (([[0, 1], [2, 3]], True), ([[0, 1, -1], [2, -1, 3]], False)):
+        network = sparse("relu", [[[int(a >= 0) for a in row] for row in patterns], [[1, 1]]])
+        apart = instance_of(network, [[1, 0, 1][: len(patterns[0])]], [1])
+        assert (check(apart.problem, certificate).reason != said) is part
     # As large as its neuron: a kink that turns on without a gain.
     certificate["structure"] = {"outgoing": [1, 0], "gates": [[1, 1]]}
     certificate["theta"] = [[1, 0, 0, 0], [1, 0]]
