@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness.flow.compiled.crowd import crowded
-from harness.flow.compiled.field import field, look, slide_coefficients, velocity, workspace
+from harness.flow.compiled.field import look, rate, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import wiring
 from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
@@ -362,9 +362,9 @@ class Run:
 
     def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         work = workspace(self.gates.cell)
-        rho = field(self.gates.cell, theta, work)
+        rate(self.gates.cell, theta, work)
         coefficients, jumps = np.empty(len(self.slides.normals)), np.empty(len(self.slides.normals))
-        slide_coefficients(self.slides, self.gates.cell, theta, work, rho, coefficients, jumps)
+        slide_coefficients(self.slides, self.gates.cell, theta, work, coefficients, jumps)
         return coefficients, jumps
 
     def directions(self) -> Directions:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiled.compiling import bare, compiled, part
-from harness.flow.compiled.field import field, slide_coefficients
+from harness.flow.compiled.field import rate, slide_coefficients
 from harness.flow.compiled.kernel import dot, forward, lift, put, unit_sizes
 from harness.flow.compiled.rodas import FLOOR, interpolate, rosenbrock_step
 
@@ -78,7 +78,7 @@ def violation(cell, slides, guard, theta, work):
         forward(net, theta, work.at)
         rho = np.sqrt(dot(theta, theta))
     else:
-        rho = field(cell, theta, work)
+        rho = rate(cell, theta, work)
     unit_sizes(net, theta, sizes)
     worst = -np.inf
     for u in range(net.uptr[1], net.uptr[-2]):
@@ -91,7 +91,7 @@ def violation(cell, slides, guard, theta, work):
                 guard.hit[i, u] = value >= -LANDED
     if s > 0:
         coefficients, jumps = slides.shares, slides.jumps
-        slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps)
+        slide_coefficients(slides, cell, theta, work, coefficients, jumps)
         for h in range(s):
             value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)

@@ -481,16 +481,16 @@ def _keep_tangent(cell, slides, f, basis, pivots, work, second, out):
 
 
 @compiled
-def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
+def slide_coefficients(slides, cell, theta, work, coefficients, jumps):
     """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
 
-    work is the state that `field` left at theta.  The jumps are relative to what their pairs can contribute:
+    work is the state that `rate` left at theta.  The jumps are relative to what their pairs can contribute:
     p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
     negative.  The coefficients are shares of the positive side.
     """
     s = slides.normals.shape[0]
     pull(slides, cell, theta, work.f)
-    _shares(slides, cell, theta, work.p, work.at.delta, rho, coefficients, jumps)
+    _shares(slides, cell, theta, work, coefficients, jumps)
     flat = s - slides.curved.shape[0]
     if 0 < flat < s:
         # what a kink of the first layer adds depends on how far those above it are on
@@ -502,18 +502,18 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
                 gates[slides.sample[e], slides.unit[e]] += cell.jump * (share if along else 1.0 - share)
         above = Cell(cell.net, cell.x, cell.seeds, gates, cell.logistic, cell.jump, cell.group)
         beyond = workspace(above)
-        field(above, theta, beyond)
+        rate(above, theta, beyond)
         others = np.empty(s), np.empty(s)
         pull(slides, above, theta, beyond.f)
-        _shares(slides, above, theta, beyond.p, beyond.at.delta, rho, others[0], others[1])
+        _shares(slides, above, theta, beyond, others[0], others[1])
         coefficients[:flat] = others[0][:flat]
         jumps[:flat] = others[1][:flat]
 
 
 @compiled
-def _shares(slides, cell, theta, p, delta, rho, coefficients, jumps):
-    """The same from the factors omega of the normals, with delta (units, columns) as it is."""
-    factor = growth(rho, cell.net.degree)
+def _shares(slides, cell, theta, work, coefficients, jumps):
+    """The same from the factors omega of the normals."""
+    p, delta = work.p, work.at.delta
     s = slides.normals.shape[0]
     plus = np.zeros(s)
     minus = np.zeros(s)
@@ -529,7 +529,7 @@ def _shares(slides, cell, theta, p, delta, rho, coefficients, jumps):
             normal = slides.normals[slides.line[e]]
             unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, own)
             scale = dot(own, normal) / dot(normal, normal)
-        weight = factor * p[i] * delta[u, i] * scale * cell.jump
+        weight = delta[u, i] * scale * cell.jump
         # what leads from the unit to the output is bounded by its own size and ||theta||^(m - 2)
         bound[slides.line[e]] += p[i] * abs(scale * cell.jump) * sizes[u]
         if scale > 0.0:
