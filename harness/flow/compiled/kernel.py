@@ -82,7 +82,7 @@ class Columns(NamedTuple):
     """One evaluation, all but w (E,) of shape (units, columns): w the entries of all layers, slopes the gates.
 
     pre: pre-activations.  h: what a unit gives.  seeds: what the pre-activations are multiplied by in the sum that is
-    differentiated.  delta, back: its derivatives by h and by pre, 0 for inputs.  along: room for tangents.
+    differentiated.  delta, back: its derivatives by h and by pre.  along: room for tangents.
     """
 
     w: np.ndarray
