@@ -276,13 +276,13 @@ class Invariants:
         # as they are spanned, and as they are to be
         if (old.constant & (theta == 0.0) & ~constant).any():
             return None
-        pairs = list(slides)
-        for pair in kinks:
+        pairs = dict.fromkeys(slides)
+        for pair in (pair for pair in kinks if pair not in pairs):
             support = self._support(pair)
-            if pair not in pairs and (support & ~constant).any():
+            if (support & ~constant).any():
                 if (support & constant).any():
                     return None
-                pairs.append(pair)
+                pairs[pair] = None
         if not set(slides) <= set(kinks):
             return None
         if self._by_unit and _apart(old.blocks):
@@ -290,7 +290,7 @@ class Invariants:
 
         def candidate(prime: int) -> tuple[bool, np.ndarray]:
             cell = self.cell(prime)
-            lines, slopes = flat_normals(self.net, cell.x, _array(pairs), size, prime), self._slopes(gates, prime)
+            lines, slopes = flat_normals(self.net, cell.x, _array(list(pairs)), size, prime), self._slopes(gates, prime)
             return opened(cell, slopes, lines, len(slides), old.blocks, constant, self._seed)
 
         for k in range(_TRIES):
