@@ -279,8 +279,9 @@ class Invariants:
         pairs = dict.fromkeys(slides)
         for pair in (pair for pair in kinks if pair not in pairs):
             support = self._support(pair)
-            if (support & ~constant).any():
-                if (support & constant).any():
+            still = constant[support]
+            if not still.all():
+                if still.any():
                     return None
                 pairs[pair] = None
         if not set(slides) <= set(kinks):
@@ -409,15 +410,14 @@ class Invariants:
         return constant
 
     def _support(self, pair: SampleUnit) -> np.ndarray:
-        """Where the normal of a flat kink is not zero, (N,)."""
+        """The places where the normal of a flat kink is not zero."""
         if pair not in self._supports:
             if self._by_unit:
                 sample, unit = pair
                 entries = np.flatnonzero(self.net.row == unit)
-                self._supports[pair] = np.zeros(self._problem.network.size, dtype=np.bool_)
-                self._supports[pair][self.net.par[entries]] = self._seen[sample, self.net.col[entries]]
+                self._supports[pair] = self.net.par[entries][self._seen[sample, self.net.col[entries]]]
             else:
-                self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
+                self._supports[pair] = np.array([k for k, v in enumerate(self._normal(*pair)) if v], dtype=np.int64)
         return self._supports[pair]
 
     def _short(self, pair: SampleUnit) -> bool:
