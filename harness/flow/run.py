@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from harness.flow.compiled.crowd import crowded
-from harness.flow.compiled.field import field, look, slide_coefficients, velocity, workspace
+from harness.flow.compiled.field import look, rate, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import wiring
-from harness.flow.compiled.state import BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
+from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
@@ -129,6 +129,7 @@ class Run:
         self.awaited: Point | None = None  # a limit that only waits for a small neuron
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
+        self.still = 0  # events in a row at which it has stood still
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
         self.left = self.left_at = -math.inf
@@ -282,6 +283,8 @@ class Run:
         if len(self.events) >= most:
             done = "separated, but not converged" if self.separated else "not separated"
             raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
+        if self._only_rounds():
+            raise Undecided(STANDS_STILL)
         theta, gates = self.theta, self.gates
         if crowded(gates.cell, theta, self.watch, self.hit, float(self._rtol)):
             self.passed_closely(self.log_norm)
@@ -316,6 +319,13 @@ class Run:
             theta,
         )
         self._changed()
+
+    def _only_rounds(self) -> bool:
+        """Whether the flow has stood still for as many events as there are kinks: at rest rounding alone meets any."""
+        if self.separated or self.state[ATTEMPTS] < self.settings.patience:
+            return False
+        self.still = self.still + 1 if self.stands_still() else 0
+        return self.still > len(self.gates.gates) * len(self.gates.hidden)
 
     def _passes(self, pair: SampleUnit, theta: np.ndarray) -> bool:
         """Go through a kink of which both sides point the same way, if nothing but its gate changes.
@@ -362,9 +372,9 @@ class Run:
 
     def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         work = workspace(self.gates.cell)
-        rho = field(self.gates.cell, theta, work)
+        rate(self.gates.cell, theta, work)
         coefficients, jumps = np.empty(len(self.slides.normals)), np.empty(len(self.slides.normals))
-        slide_coefficients(self.slides, self.gates.cell, theta, work, rho, coefficients, jumps)
+        slide_coefficients(self.slides, self.gates.cell, theta, work, coefficients, jumps)
         return coefficients, jumps
 
     def directions(self) -> Directions:

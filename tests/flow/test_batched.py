@@ -301,9 +301,9 @@ def _velocities(flows: list[Run]) -> int:
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max(initial=1.0))
             compared += 1
         s, curved = len(run.slides.normals), len(run.slides.curved)
-        compiled.field(cell, run.theta, work)  # the Jacobian leaves other derivatives in it
+        compiled.rate(cell, run.theta, work)  # the Jacobian leaves other derivatives in it
         own, sizes = np.empty(s), np.empty(s)
-        compiled.slide_coefficients(run.slides, cell, run.theta, work, rho, own, sizes)
+        compiled.slide_coefficients(run.slides, cell, run.theta, work, own, sizes)
         places = [*range(s - curved), *range(flat, flat + curved)]
         np.testing.assert_allclose(coefficients[b, places].numpy(), own, rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(jumps[b, places].numpy(), sizes, rtol=1e-10, atol=1e-10)

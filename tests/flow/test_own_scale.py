@@ -12,6 +12,7 @@ from benchmarks.uniqueness import balanced
 from harness.flow import Settings, follow
 from harness.flow.kinks import departure
 from harness.problem.instances import Instance
+from harness.problem.networks import fully_connected
 
 CASES = Path(__file__).parents[1] / "cases"
 VALUES = {
@@ -104,3 +105,18 @@ def test_a_kink_right_behind_another_is_not_met_late() -> None:
         np.testing.assert_allclose(np.concatenate(limit.theta), np.concatenate(exact.theta), rtol=0, atol=1e-3)
     else:
         assert limit.reason.startswith("The flow passes a saddle or a kink")
+
+
+@pytest.mark.parametrize(("last", "doubt"), [(1.0, False), (2.0**-12, True)])
+def test_a_weight_is_told_from_zero_by_the_size_of_its_neuron(last: float, doubt: bool) -> None:
+    """Nine neurons point at (1, 4e-6): a small weight is 7e-7 of all weights, and 3e-6 of its neuron.
+
+    Where the last neuron is 2^-12 of the others its size is no longer clear.
+    """
+    sizes = [1.0] * 8 + [last]
+    w = [a * s for j, s in enumerate(sizes) for a in (1.0 + j / 16, j / 64)]
+    v = [(1.0 + j / 8) * s for j, s in enumerate(sizes)]
+    limit = follow(Instance.of(fully_connected("relu", (2, 9)), "exponential", [[1, 4e-6]], [1], [w, v]))
+    assert limit.point is not None
+    assert limit.value == pytest.approx(1.0 / math.hypot(1.0, 4e-6), rel=1e-14)
+    assert bool(limit.point.doubt) == doubt

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiled.compiling import bare, compiled, part
-from harness.flow.compiled.field import field, slide_coefficients
+from harness.flow.compiled.field import rate, slide_coefficients
 from harness.flow.compiled.kernel import dot, forward, lift, put, unit_sizes
 from harness.flow.compiled.rodas import FLOOR, interpolate, rosenbrock_step
 
@@ -20,6 +20,7 @@ LANDED = 1e-11  # a pre-activation this small relative to its unit and its sampl
 GRAZE = 3.0
 ENDED = 0.01  # a coefficient or a jump that is so far past its end counts like one whole relative pre-activation
 LOOKED = 1e-6  # of the step: how near the dense output says where an event is; the rest is its error
+ASIDE = 0.8  # of it: two looks that far to the left and to the right of an event have it between them
 SHORTEST = 1e-14  # of the step: no trial lies between two this near to each other
 TRIALS = 80  # bisections alone would need half as many, and every fourth is one
 OFF = 1e-9  # a dip counts from here, since a slide is left along its kink, and if it is deeper: the rest is rounding
@@ -78,7 +79,7 @@ def violation(cell, slides, guard, theta, work):
         forward(net, theta, work.at)
         rho = np.sqrt(dot(theta, theta))
     else:
-        rho = field(cell, theta, work)
+        rho = rate(cell, theta, work)
     unit_sizes(net, theta, sizes)
     worst = -np.inf
     for u in range(net.uptr[1], net.uptr[-2]):
@@ -91,7 +92,7 @@ def violation(cell, slides, guard, theta, work):
                 guard.hit[i, u] = value >= -LANDED
     if s > 0:
         coefficients, jumps = slides.shares, slides.jumps
-        slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps)
+        slide_coefficients(slides, cell, theta, work, coefficients, jumps)
         for h in range(s):
             value = ENDED * max(max(-coefficients[h], coefficients[h] - 1.0), jumps[h])
             worst = max(worst, value)
@@ -156,7 +157,7 @@ def locate(frame, linear, guard, z, h, work, stages, end):
     z_s = np.empty_like(z)
     lift(c, basis, pivots, z, guard.theta)
     g_lo = violation(cell, slides, guard, guard.theta, work)
-    level = min(max(g_lo, 0.0), LANDED)
+    level = min(max(g_lo, 0.0), OFF)
     g_lo -= level
     rosenbrock_step(frame, linear, z, hi, work, stages, end)
     g_hi = _past(frame, shift, slides, guard, hi, end, work) - level
@@ -164,8 +165,14 @@ def locate(frame, linear, guard, z, h, work, stages, end):
         return hi, False
     weight_lo, weight_hi, near = 1.0, 1.0, 0.0
     first, last, behind, ahead = 0.0, 1.0, g_lo, g_hi
+    look = 0
     while last - first > LOOKED:
+        # bisections, and after each two secants that end a hair to either side of where they meet zero
         s = 0.5 * (first + last)
+        if look % 3 > 0:
+            s = first + (last - first) * behind / (behind - ahead) + (look % 3 - 1.5) * ASIDE * LOOKED
+            s = s if first < s < last else 0.5 * (first + last)
+        look += 1
         interpolate(z, end, stages, s, z_s)
         g = _past(frame, shift, slides, guard, s * h, z_s, work) - level
         if g > 0.0:

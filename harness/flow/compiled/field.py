@@ -140,7 +140,8 @@ class Slides(NamedTuple):
     refilled at every theta, and `curved` (t, 2) holds their (sample, unit) pairs.  Outside begin..end (s,) they are 0.
     line, sample, unit, scale: members; the pair's own normal is scale * normals[line] (on curved ones the scale
     is found anew at every theta).
-    gram (s, s), piv (s,): the factored Gram matrix of the normals (`factor_gram`), refilled with them.
+    blocks (b + 1,): lines blocks[t] .. blocks[t + 1] have parameters in common with no others.
+    gram (s, s), piv (s,): the Gram matrix of the normals, factored block by block (`factor_gram`), refilled with them.
     omega, shares, jumps (s,): room, for `pull` and `slide_coefficients`.
     """
 
@@ -152,6 +153,7 @@ class Slides(NamedTuple):
     sample: np.ndarray
     unit: np.ndarray
     scale: np.ndarray
+    blocks: np.ndarray
     gram: np.ndarray
     piv: np.ndarray
     omega: np.ndarray
@@ -167,9 +169,17 @@ def slides_of(normals, curved, line, sample, unit, scale) -> Slides:
         there = normals[:flat] != 0.0
         begin[:flat], end[:flat] = there.argmax(axis=1), size - there[:, ::-1].argmax(axis=1)
     gram, piv, room = np.zeros((count, count)), np.zeros(count, dtype=np.int64), np.zeros((3, count))
-    slides = Slides(normals, begin, end, curved, line, sample, unit, scale, gram, piv, *room)
+    slides = Slides(normals, begin, end, curved, line, sample, unit, scale, _blocks(begin, end), gram, piv, *room)
     factor_gram(slides)
     return slides
+
+
+def _blocks(begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Where lines with entries in begin..end (s,) are cut into blocks, (b + 1,)."""
+    count = len(begin)
+    meet = (begin[:, None] < end) & (begin < end[:, None])
+    last = np.maximum.accumulate(count - 1 - meet[:, ::-1].argmax(axis=1)) if count else begin
+    return np.append(0, np.flatnonzero(last == np.arange(count)) + 1)
 
 
 def no_slides(size: int) -> Slides:
@@ -298,24 +308,34 @@ def pull(slides, cell, theta, f):
         factor_gram(slides)
     for h in range(s):
         slides.omega[h] = -along(slides, h, f)
-    lu_solve(slides.gram, slides.piv, slides.omega)
+    solve_gram(slides, slides.omega)
 
 
 @bare
 def factor_gram(slides):
     """Fill and factor the Gram matrix of the normals; dependent ones leave its solutions the same velocity."""
-    normals, gram, piv = slides.normals, slides.gram, slides.piv
-    s = normals.shape[0]
+    normals, gram, blocks = slides.normals, slides.gram, slides.blocks
     trace = 0.0
-    for h in range(s):
-        for j in range(h + 1):
-            apart = slides.begin[h] >= slides.end[j] or slides.begin[j] >= slides.end[h]
-            gram[h, j] = gram[j, h] = 0.0 if apart else along(slides, h, normals[j])
-        trace += gram[h, h]
-    # a tiny ridge picks one of the solutions
-    for h in range(s):
-        gram[h, h] += RIDGE * trace
-    lu_factor(gram, piv)
+    for t in range(blocks.shape[0] - 1):
+        for h in range(blocks[t], blocks[t + 1]):
+            for j in range(blocks[t], h + 1):
+                apart = slides.begin[h] >= slides.end[j] or slides.begin[j] >= slides.end[h]
+                gram[h, j] = gram[j, h] = 0.0 if apart else along(slides, h, normals[j])
+            trace += gram[h, h]
+    for t in range(blocks.shape[0] - 1):
+        a, b = blocks[t], blocks[t + 1]
+        # a tiny ridge picks one of the solutions
+        for h in range(a, b):
+            gram[h, h] += RIDGE * trace
+        lu_factor(gram[a:b, a:b], slides.piv[a:b])
+
+
+@bare
+def solve_gram(slides, right):
+    """Solve in place with the factored Gram matrix."""
+    for t in range(slides.blocks.shape[0] - 1):
+        a, b = slides.blocks[t], slides.blocks[t + 1]
+        lu_solve(slides.gram[a:b, a:b], slides.piv[a:b], right[a:b])
 
 
 @bare_sums
@@ -454,23 +474,23 @@ def _keep_tangent(cell, slides, f, basis, pivots, work, second, out):
                 right[flat + t, k] += turn[a] * basis[a, k]
     for k in range(r):
         column = right[:, k].copy()
-        lu_solve(slides.gram, slides.piv, column)
+        solve_gram(slides, column)
         for h in range(s):
             for a in range(size):
                 out[a, k] -= slides.normals[h, a] * column[h]
 
 
 @compiled
-def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
+def slide_coefficients(slides, cell, theta, work, coefficients, jumps):
     """Clarke coefficients that keep the flow on its sliding kinks, and the jumps across them.
 
-    work is the state that `field` left at theta.  The jumps are relative to what their pairs can contribute:
+    work is the state that `rate` left at theta.  The jumps are relative to what their pairs can contribute:
     p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
     negative.  The coefficients are shares of the positive side.
     """
     s = slides.normals.shape[0]
     pull(slides, cell, theta, work.f)
-    _shares(slides, cell, theta, work.p, work.at.delta, rho, coefficients, jumps)
+    _shares(slides, cell, theta, work, coefficients, jumps)
     flat = s - slides.curved.shape[0]
     if 0 < flat < s:
         # what a kink of the first layer adds depends on how far those above it are on
@@ -482,18 +502,18 @@ def slide_coefficients(slides, cell, theta, work, rho, coefficients, jumps):
                 gates[slides.sample[e], slides.unit[e]] += cell.jump * (share if along else 1.0 - share)
         above = Cell(cell.net, cell.x, cell.seeds, gates, cell.logistic, cell.jump, cell.group)
         beyond = workspace(above)
-        field(above, theta, beyond)
+        rate(above, theta, beyond)
         others = np.empty(s), np.empty(s)
         pull(slides, above, theta, beyond.f)
-        _shares(slides, above, theta, beyond.p, beyond.at.delta, rho, others[0], others[1])
+        _shares(slides, above, theta, beyond, others[0], others[1])
         coefficients[:flat] = others[0][:flat]
         jumps[:flat] = others[1][:flat]
 
 
 @compiled
-def _shares(slides, cell, theta, p, delta, rho, coefficients, jumps):
-    """The same from the factors omega of the normals, with delta (units, columns) as it is."""
-    factor = growth(rho, cell.net.degree)
+def _shares(slides, cell, theta, work, coefficients, jumps):
+    """The same from the factors omega of the normals."""
+    p, delta = work.p, work.at.delta
     s = slides.normals.shape[0]
     plus = np.zeros(s)
     minus = np.zeros(s)
@@ -509,7 +529,7 @@ def _shares(slides, cell, theta, p, delta, rho, coefficients, jumps):
             normal = slides.normals[slides.line[e]]
             unit_gradient(cell.net, theta, cell.x[i], cell.gates[i], u, own)
             scale = dot(own, normal) / dot(normal, normal)
-        weight = factor * p[i] * delta[u, i] * scale * cell.jump
+        weight = delta[u, i] * scale * cell.jump
         # what leads from the unit to the output is bounded by its own size and ||theta||^(m - 2)
         bound[slides.line[e]] += p[i] * abs(scale * cell.jump) * sizes[u]
         if scale > 0.0:

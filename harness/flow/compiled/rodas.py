@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.flow.compiled.by_unit import ByUnit, factor_by_unit, solve_by_unit
 from harness.flow.compiled.compiling import bare, compiled, part
-from harness.flow.compiled.field import Cell, Slides, add_multiples, along, factor_gram, velocity
+from harness.flow.compiled.field import Cell, Slides, add_multiples, along, factor_gram, solve_gram, velocity
 from harness.flow.compiled.kernel import forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
@@ -168,7 +168,7 @@ def _return_to_kinks(frame, z, work, err):
             gap[flat + t] = work.at.pre[u, i]
         if flat < slides.normals.shape[0]:
             factor_gram(slides)
-        lu_solve(slides.gram, slides.piv, gap)
+        solve_gram(slides, gap)
         step = np.zeros(theta.shape[0])
         add_multiples(slides, gap, step)
         for a in range(z.shape[0]):

@@ -276,13 +276,14 @@ class Invariants:
         # as they are spanned, and as they are to be
         if (old.constant & (theta == 0.0) & ~constant).any():
             return None
-        pairs = list(slides)
-        for pair in kinks:
+        pairs = dict.fromkeys(slides)
+        for pair in (pair for pair in kinks if pair not in pairs):
             support = self._support(pair)
-            if pair not in pairs and (support & ~constant).any():
-                if (support & constant).any():
+            still = constant[support]
+            if not still.all():
+                if still.any():
                     return None
-                pairs.append(pair)
+                pairs[pair] = None
         if not set(slides) <= set(kinks):
             return None
         if self._by_unit and _apart(old.blocks):
@@ -290,7 +291,7 @@ class Invariants:
 
         def candidate(prime: int) -> tuple[bool, np.ndarray]:
             cell = self.cell(prime)
-            lines, slopes = flat_normals(self.net, cell.x, _array(pairs), size, prime), self._slopes(gates, prime)
+            lines, slopes = flat_normals(self.net, cell.x, _array(list(pairs)), size, prime), self._slopes(gates, prime)
             return opened(cell, slopes, lines, len(slides), old.blocks, constant, self._seed)
 
         for k in range(_TRIES):
@@ -409,15 +410,14 @@ class Invariants:
         return constant
 
     def _support(self, pair: SampleUnit) -> np.ndarray:
-        """Where the normal of a flat kink is not zero, (N,)."""
+        """The places where the normal of a flat kink is not zero."""
         if pair not in self._supports:
             if self._by_unit:
                 sample, unit = pair
                 entries = np.flatnonzero(self.net.row == unit)
-                self._supports[pair] = np.zeros(self._problem.network.size, dtype=np.bool_)
-                self._supports[pair][self.net.par[entries]] = self._seen[sample, self.net.col[entries]]
+                self._supports[pair] = self.net.par[entries][self._seen[sample, self.net.col[entries]]]
             else:
-                self._supports[pair] = np.array([bool(v) for v in self._normal(*pair)])
+                self._supports[pair] = np.array([k for k, v in enumerate(self._normal(*pair)) if v], dtype=np.int64)
         return self._supports[pair]
 
     def _short(self, pair: SampleUnit) -> bool:

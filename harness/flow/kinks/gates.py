@@ -64,7 +64,7 @@ class Gates:
         self.kinked = network.kinked
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
-        self._normals: dict[SampleUnit, tuple[Fraction, ...]] = {}
+        self._normals: dict[SampleUnit, dict[int, Fraction]] = {}
         self._begins: list[int] = net.uptr.tolist()  # where layers begin
         self._named: dict[tuple[tuple[int, int], ...], int] = {}  # the lines that normals span
         self._lines: dict[SampleUnit, tuple[int, Fraction] | None] = {}
@@ -111,15 +111,22 @@ class Gates:
 
     def normal(self, sample: int, unit: int) -> tuple[Fraction, ...]:
         """The exact gradient (N,) of the pre-activation of a unit of the first hidden layer."""
-        key = (sample, unit)
-        if key not in self._normals:
-            out = [Fraction(0)] * self.size
+        out = [Fraction(0)] * self.size
+        for k, value in self._normal_entries((sample, unit)).items():
+            out[k] = value
+        return tuple(out)
+
+    def _normal_entries(self, pair: SampleUnit) -> dict[int, Fraction]:
+        """Those of it that are not zero, in order: there may be as many kinks as parameters."""
+        if pair not in self._normals:
+            sample, unit = pair
+            out: dict[int, Fraction] = {}
             row = self.instance.network.patterns[0][unit - self.first.start]
             for value, k in zip(self.instance.x[self.rows[sample][0]], row, strict=True):
-                if k >= 0:
-                    out[k] = out[k] + value if out[k] else value
-            self._normals[key] = tuple(out)
-        return self._normals[key]
+                if k >= 0 and value:
+                    out[k] = out[k] + value if k in out else value
+            self._normals[pair] = {k: out[k] for k in sorted(out) if out[k]}
+        return self._normals[pair]
 
     def float_normals(self, unit: int, samples: Sequence[int] | slice = slice(None)) -> np.ndarray:
         """Those of samples in floats, (n, N)."""
@@ -137,7 +144,7 @@ class Gates:
     def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""
         if pair not in self._lines:
-            entries = [(k, v) for k, v in enumerate(self.normal(*pair)) if v]
+            entries = list(self._normal_entries(pair).items())
             self._lines[pair] = (
                 (self._named.setdefault(_span(entries), len(self._named)), entries[0][1]) if entries else None
             )

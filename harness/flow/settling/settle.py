@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from harness.flow.compiled.kernel import unit_sizes
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.signs import CLEAR, ZERO, signs_at
 from harness.flow.undecided import UNKNOWN_RESIDUAL, Undecided
@@ -20,6 +21,7 @@ from harness.problem.places import Kink
 from harness.problem.points import Point
 
 _SOLVED = 1e-11  # a KKT residual that needs no better multipliers
+_PRESENT = 1e-3  # of the norm: a neuron that is there, however exactly its own size is known
 _KEPT = 0.5  # min q, which is 1, of a point that has only lost what is below ZERO
 
 
@@ -33,7 +35,7 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
     magnitude = np.abs(point)
     small = magnitude <= ZERO * size
     doubt = ""
-    if ((magnitude < CLEAR * size) > small).any():
+    if ((magnitude < CLEAR * _scales(gates, point, size)) > small).any():
         doubt = "A parameter of the limit is too small to tell from zero."
     point = np.where(small, 0.0, point)
     q, grad, every, zero, doubtful, left = signs_at(gates.cell, point, size)
@@ -59,3 +61,20 @@ def settle(instance: Instance, point: np.ndarray, multipliers: np.ndarray, gates
         multipliers, residual, kinks = found.multipliers, found.residual, found.kinks
     value = 0.5 * float(scaled @ scaled)
     return Point(instance.problem, tuple(theta), value, margin, multipliers, residual, kinks, tuple(signs), doubt)
+
+
+def _scales(gates: Gates, point: np.ndarray, size: float) -> np.ndarray | float:
+    """What parameters have to be clear of, a number or (N,): the norm; with two layers the size of their own neuron.
+
+    There the weights of a neuron are its size times what the multipliers say, and of many weights that share the norm
+    some are small by chance.  The size itself may be a double root, and is compared with the norm where it is small.
+    """
+    net = gates.net
+    if not (gates.kinked and gates.by_unit):
+        return size
+    sizes, scales = np.empty(int(net.uptr[-1])), np.full(len(point), size)
+    unit_sizes(net, point, sizes)
+    hidden = np.where(np.arange(len(net.par)) < net.ptr[1], net.row, net.col)
+    own, there = sizes[hidden], net.par >= 0
+    scales[net.par[there]] = np.where(own > _PRESENT * size, own, size)[there]
+    return scales
