@@ -63,9 +63,10 @@ def _again(measured: dict[str, Any] | None) -> list[str]:
         agreement.update(group.get("agreement", {}))
     if not agreement:
         return []
-    other = agreement.total() - agreement["agree"]
+    other, open_ = agreement["contradict"], agreement["unproven"]
     return [
-        f"Of {agreement.total():,} limits that were followed further and decided exactly, {other:,} had another answer."
+        f"Of {agreement.total():,} limits that were followed further and decided exactly, "
+        f"{other:,} had another answer, and {open_:,} none that is proven."
     ]
 
 
