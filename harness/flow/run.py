@@ -299,15 +299,17 @@ class Run:
             raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
+        left: dict[SampleUnit, int] = {}
         if self.ended.any():
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
                 if jumps[h] > -SLIGHT:
                     raise Undecided(SLIDE_FADES)
-                gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
-        if pairs or (gates.curved and self.ended.any()):
+                line = gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
+                left |= {(i, u): 1 if gates.on((i, u)) else -1 for i, u, _ in line.members}
+        if pairs or (gates.curved and left):
             # where slides of several layers lie on a point, what one leaves turns the others' kinks
-            gates.resolve(theta, pairs)
+            gates.resolve(theta, pairs, left if gates.curved else {})
         sliding = gates.sliding_pairs()
         changed = set(_where(before != gates.gates)) | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):

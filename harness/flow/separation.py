@@ -10,6 +10,7 @@ and without shared weights, no outgoing weight can take the sign that some sampl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 
@@ -20,6 +21,7 @@ from harness.problem.elimination import echelon
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
 
+RAYS, FARTHEST = 100, 9  # directions that are tried, of integers up to this size
 _SUPPORT = 1e-9  # of weights that sum to 1: what the linear program means by zero; the proof itself is exact
 _TINY = 1e-300  # keeps a divisor from zero
 
@@ -42,9 +44,54 @@ def proof_of_no_separation(instance: Instance) -> str | None:
 
 def stationary_start(instance: Instance) -> bool:
     """Whether grad q_i(theta0) = 0 exactly for all i, with every gate at zero pre-activations off."""
+    network, theta0 = instance.network, instance.theta0
+    off = [[[a > 0 for a in layer] for layer in preactivations(network, theta0, x)] for x in instance.x]
+    return _vanish(instance, off)
+
+
+def may_rest(instance: Instance) -> bool:
+    """Whether one solution stays at the start for ever, beside others that there may be.
+
+    One does where 0 is in the Clarke subdifferential of the loss.  It is where all grad q_i(theta0) vanish with the
+    gates of points as near to the start as one likes: then it is a limit of gradients.  Some rays from the start are
+    tried for such points.
+    """
+    rng = np.random.default_rng(instance.network.size)
+    for _ in range(RAYS):
+        ray = [rng.integers(-FARTHEST, FARTHEST + 1, size).tolist() for size in instance.network.sizes]
+        gates = [_gates_along(instance, x, ray) for x in instance.x]
+        if all(gates) and _vanish(instance, [on for on in gates if on]):
+            return True
+    return False
+
+
+def _gates_along(instance: Instance, x: Sequence[Fraction], ray: list[list[int]]) -> list[list[bool]] | None:
+    """The gates on a point just beside the start in a direction, and around there; None where they are not known.
+
+    Along the ray a pre-activation is a polynomial, and has the sign of its first coefficient that is not zero.
+    """
+    network, slope = instance.network, instance.network.slope
+    h, gates = [[v] for v in x], list[list[bool]]()
+    for trained, pattern, u, d in zip(network.trained, network.patterns, instance.theta0, ray, strict=True):
+        pre = [[Fraction(0)] * (len(h[0]) + 1) for _ in pattern]
+        for row, total in zip(pattern, pre, strict=True):
+            heard = [(k, given) for k, given in zip(row, h, strict=True) if k >= 0 and any(given)]
+            for k, given in heard:
+                for power, value in enumerate(given):
+                    total[power] += u[k] * value
+                    total[power + 1] += d[k] * value if trained else 0
+            if heard and not any(total):
+                return None
+        gates.append([next((value for value in total if value), 0) > 0 for total in pre])
+        h = [total if on else [slope * value for value in total] for on, total in zip(gates[-1], pre, strict=True)]
+    return gates
+
+
+def _vanish(instance: Instance, gates: list[list[list[bool]]]) -> bool:
+    """Whether grad q_i(theta0) = 0 exactly for all i with the gates that every point has in every layer."""
     network, slope = instance.network, instance.network.slope
     for sample, seed in instance.problem.rows:
-        x = instance.x[sample]
+        x, on = instance.x[sample], gates[sample]
         pre = preactivations(network, instance.theta0, x)
         inputs = [list(x), *([a if a > 0 else slope * a for a in layer] for layer in pre[:-1])]
         back = [Fraction(s) for s in seed]
@@ -60,7 +107,7 @@ def stationary_start(instance: Instance) -> bool:
             if network.trained[depth] and any(grad):
                 return False
             if depth:
-                back = [b if a > 0 else slope * b for b, a in zip(below, pre[depth - 1], strict=True)]
+                back = [b if gate else slope * b for b, gate in zip(below, on[depth - 1], strict=True)]
     return True
 
 

@@ -10,6 +10,7 @@ class Undecided(Exception):
 # More than one solution.  Tables count these by the words "not unique".
 TWO_VELOCITIES = "the flow is not unique: it can leave a kink with two velocities"
 SLIDE_FADES = "the flow is not unique: a slide ends where the two sides of its kink have become alike"
+RESTS = "the flow is not unique, or never separates: one solution stays at the start, and others may leave it"
 
 # No face of the kinks that meet is known to be the one that the flow enters.
 CROWDED = "too many kinks meet in one point to try all of their faces"

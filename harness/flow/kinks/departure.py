@@ -114,11 +114,15 @@ def _only(found: list[tuple[np.ndarray, tuple[int, ...]]]) -> Departure:
 
 @dataclass(frozen=True)
 class Face:
-    """The normals (L, N), the velocity (N,) on a face, and the sums of the absolute values of its terms (N,)."""
+    """The normals (L, N), the velocity (N,) on a face, and the sums of the absolute values of its terms (N,).
+
+    along: whether the velocity runs along the kinks that slide, as it is to; else rounding has grown.
+    """
 
     normals: np.ndarray
     velocity: np.ndarray
     terms: np.ndarray
+    along: bool
 
 
 def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> Departure:
@@ -137,8 +141,12 @@ def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> 
         own = np.where((np.abs(slope) <= small) | (np.array(sides) == 0), 0, np.sign(slope)).astype(int)
         if any(t != 0 and s not in (0, t) for t, s in zip(sides, own, strict=True)):
             continue
-        if not any((np.abs(face.velocity - other) <= _SAME * face.terms).all() for other, _ in found):
-            found.append((face.velocity, tuple(int(s) for s in own)))
+        if not face.along:
+            return Departure("faint")
+        # with the same sides two velocities differ along normals of kinks to which both are tangent: not at all
+        sides = tuple(int(s) for s in own)
+        if not any(sides == of or (np.abs(face.velocity - other) <= _SAME * face.terms).all() for other, of in found):
+            found.append((face.velocity, sides))
     return _only(found)
 
 

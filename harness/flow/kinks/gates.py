@@ -9,7 +9,7 @@ is zero without being a kink; it is given a gate when an input switches on.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
@@ -34,12 +34,18 @@ NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them 
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
 SECOND_ORDER = 1e-9
 
+NONE: Mapping[SampleUnit, int] = {}
+
 _TROUBLES = {
     "not unique": undecided.TWO_VELOCITIES,
     "faint": undecided.FAINT,
     "crowded": undecided.CROWDED,
     "closed": undecided.CLOSED,
 }
+
+
+class _Apart(Exception):
+    """Kinks that were one line are not parallel on every face."""
 
 
 class Gates:
@@ -195,12 +201,13 @@ class Gates:
             start += h.shape[1]
         return np.flatnonzero(~sure).tolist()
 
-    def resolve(self, theta: np.ndarray, zero: Iterable[SampleUnit]) -> None:
+    def resolve(self, theta: np.ndarray, zero: Iterable[SampleUnit], left: Mapping[SampleUnit, int] = NONE) -> None:
         """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
 
-        Raises Undecided.
+        left: pairs that have just come to the end of a slide, and the sides to which they leave along their kinks, if
+        nothing else says more.  Raises Undecided.
         """
-        pairs = set(zero)
+        pairs = set(zero) | set(left)
         for pair in pairs:
             self.put(pair, -1)
         # the kink of a unit whose inputs have just gone off is theirs
@@ -212,7 +219,7 @@ class Gates:
         else:
             groups = self._by_block(pairs)
         for group in groups:
-            self._resolve_together(theta, group)
+            self._resolve_together(theta, group, left)
 
     def crossing(self, pair: SampleUnit, theta: np.ndarray) -> int:
         """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
@@ -250,16 +257,18 @@ class Gates:
         self.slides = [line for line in self.slides if block(line.members[0][1]) not in groups]
         return [sorted(groups[key]) for key in sorted(groups)]
 
-    def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit]) -> None:
+    def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int]) -> None:
         for pair in pairs:
             self.put(pair, -1)
-        self._open_unfed_units(pairs, theta)
+        opened = self._open_unfed_units(pairs, theta)
         now = look(self.cell, theta)
         pre, delta, p, base = now.pre, now.delta, now.p, now.f
         weights = p * self._growth(now.rho)
         drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
         # units whose gates make no difference yet: their incoming weights stand still
         unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        if unmoved and not opened:
+            raise Undecided(undecided.BOTH_WAYS)
         unanswered: set[int] = set()
         for unit in sorted(unmoved):
             rates = base[self._outgoing[unit]]
@@ -273,30 +282,39 @@ class Gates:
                 raise Undecided(undecided.UNANSWERED_BESIDE if rates.any() else undecided.UNANSWERED)
             else:
                 drive, base, terms = self._second_order(unit, [i for i, _ in pairs], theta, now)
-        lines = gather([pair for pair in pairs if pair[1] in self.first], self._line)
-        normals = [self._direction(line) for line in lines]
-        for pair in pairs:
-            if pair[1] not in self.first:
-                self._gather_curved(pair, theta, lines, normals)
+        lines = self._gathered(pairs, theta)
         if not lines:
             return
-        if len(lines) > 1 and not all(line.flat for line in lines):
-            departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, lines, sides))
+        normals = [self._normal_of(line, theta) for line in lines]
+        if len(lines) > 1 and not (opened and all(line.flat for line in lines)):
+            try:
+                departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, weights, lines, sides))
+            except _Apart:
+                lines = [part for line in lines for part in ([line] if line.flat else self._singly(line))]
+                departure = depart_by_face(len(lines), lambda sides: self._on_face(theta, weights, lines, sides))
             self._enter_face(theta, lines, departure.sides)
             jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
+        elif not opened:
+            raise Undecided(undecided.BOTH_WAYS)
         else:
             plus, minus = _factors(lines, drive * self.cell.jump)
             departure = depart(np.array(normals), base, terms, plus, minus)
             jumps = plus + minus
         if departure.status != "unique":
             raise Undecided(_TROUBLES[departure.status])
+        slides: list[Line] = []
         for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
             if side:
                 self.set_side(line, side)
+            elif all((i, u) in left for i, u, _ in line.members):
+                for i, u, _ in line.members:
+                    self.put((i, u), left[i, u])
             elif jump == 0.0:
                 raise Undecided(undecided.ALIKE)
             else:
-                (self.slides if line.flat else self.curved).append(line)
+                slides.append(line)
+        for line in self._as_one(slides, theta):
+            (self.slides if line.flat else self.curved).append(line)
 
     def _enter_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
         """Set the gates that hold on a face; a line that slides is off."""
@@ -307,66 +325,97 @@ class Gates:
         on: set[SampleUnit] = set()
         for line, side in zip(lines, sides, strict=False):
             on |= {(i, u) for i, u, t in line.members if side and (t > 0) == (side > 0)}
-        self._open_unfed_units([pair for pair in pairs if pair in on | beside], theta)
+        # what slides gives next to nothing beside what is on
+        opened = self._open_unfed_units(sorted(on), theta)
         for pair in on:
             self.put(pair, 1)
+        if not (opened and self._open_unfed_units(sorted(beside), theta)):
+            raise Undecided(undecided.BOTH_WAYS)
 
-    def _on_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> Face | None:
+    def _on_face(
+        self, theta: np.ndarray, weights: np.ndarray, lines: list[Line], sides: tuple[int, ...]
+    ) -> Face | None:
         """The field where the lines have these sides; None where no coefficients keep the flow there.
+
+        weights (n,): of the gradients.  They are those of all faces, at the kink; a little beside it, where theta is,
+        the gates would make a difference.
 
         What a deeper kink adds depends on no coefficient of a kink below it, and its normal only along that one's, so
         that the coefficients are found from the deepest layer down.
         """
         self._enter_face(theta, lines, sides)
-        slides = [h for h, side in enumerate(sides) if not side]
+        if any(len(self._as_one(self._singly(line), theta)) > 1 for line in lines if not line.flat):
+            raise _Apart
+        slides, largest = [h for h, side in enumerate(sides) if not side], 0.0
         layers = sorted({self.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
         for layer in (*layers, None):
             now = look(self.cell, theta)
-            weights = now.p * self._growth(now.rho)
-            normals = [self._direction(line) if line.flat else self._normal_of(line, theta) for line in lines]
+            field = weights @ now.grad
+            normals = [self._normal_of(line, theta) for line in lines]
             if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
                 return None
             matrix = np.array(normals)
             if layer is None:
-                return Face(matrix, now.f, weights @ np.abs(now.grad))
-            sliding = matrix[slides]
+                terms = weights @ np.abs(now.grad)
+                room = ROUGH * (largest + float((np.abs(matrix) @ terms).max()))
+                return Face(matrix, field, terms, bool(np.all(np.abs(matrix[slides] @ field) <= room)))
+            together = self._as_one([lines[h] for h in slides], theta)
+            sliding = np.array([self._normal_of(line, theta) for line in together])
             gram = sliding @ sliding.T
-            if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(slides):
+            if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(together):
                 raise Undecided(undecided.DEPENDENT)
-            omega = -np.linalg.solve(gram, sliding @ now.f)
-            plus, minus = _factors(lines, weights[:, None] * now.delta * self.cell.jump)
-            for h, factor in zip(slides, omega.tolist(), strict=True):
-                if self.layer(lines[h].members[0][1]) != layer:
+            omega = -np.linalg.solve(gram, sliding @ field)
+            plus, minus = _factors(together, weights[:, None] * now.delta * self.cell.jump)
+            largest = max(largest, float((np.abs(gram) @ (np.abs(plus) + np.abs(minus))).max()))
+            for h, factor in enumerate(omega.tolist()):
+                if self.layer(together[h].members[0][1]) != layer:
                     continue
                 jump = float(plus[h] + minus[h])
                 share = (factor + float(minus[h])) / jump if jump else 0.5
-                room = ROUGH * float(np.abs(matrix[h]) @ (weights @ np.abs(now.grad)) / gram.diagonal().max())
+                room = ROUGH * float(np.abs(sliding[h]) @ (weights @ np.abs(now.grad)) / gram.diagonal().max())
                 if not -room <= share * abs(jump) <= abs(jump) + room or (not jump and abs(factor) > room):
                     return None
-                for i, u, t in lines[h].members:
+                for i, u, t in together[h].members:
                     own = share if t > 0 else 1.0 - share
                     self.gates[i, u] = self.below + self.cell.jump * own
         raise AssertionError("the last round returns")
 
     def _normal_of(self, line: Line, theta: np.ndarray) -> np.ndarray:
-        """That of a curved line, to which the scales of its members refer."""
-        return self.curved_normal(line.members[0][:2], theta)
+        """That of a line, to which the scales of its members refer."""
+        return self._direction(line) if line.flat else self.curved_normal(line.members[0][:2], theta)
 
-    def _gather_curved(self, pair: SampleUnit, theta: np.ndarray, lines: list[Line], normals: list[np.ndarray]) -> None:
-        """Add a deeper pair to the line whose normal is parallel to its own, or as a line of its own."""
-        normal = self.curved_normal(pair, theta)
-        length = float(np.linalg.norm(normal))
-        if length == 0.0:
-            raise Undecided(undecided.NO_NORMAL)
-        for line, other in zip(lines, normals, strict=True):
-            scale = float(normal @ other) / float(other @ other)
-            if np.abs(normal - scale * other).max() <= PARALLEL * length:
-                if line.flat:
-                    raise Undecided(undecided.TOUCHING)
-                line.members.append((*pair, Fraction(scale)))
-                return
-        lines.append(Line(False, [(*pair, Fraction(1))]))
-        normals.append(normal)
+    def _gathered(self, pairs: list[SampleUnit], theta: np.ndarray) -> list[Line]:
+        """The lines that pairs on their kinks belong to.  Raises Undecided."""
+        lines = gather([pair for pair in pairs if pair[1] in self.first], self._line)
+        curved = [Line(False, [(*pair, Fraction(1))]) for pair in pairs if pair[1] not in self.first]
+        for line in curved:
+            normal = self._normal_of(line, theta)
+            length = float(np.linalg.norm(normal))
+            if length == 0.0:
+                raise Undecided(undecided.NO_NORMAL)
+            if any(_multiple(normal, self._direction(flat)) is not None for flat in lines):
+                raise Undecided(undecided.TOUCHING)
+        return lines + self._as_one(curved, theta)
+
+    def _as_one(self, lines: list[Line], theta: np.ndarray) -> list[Line]:
+        """The same with those of deeper layers in one whose normals are parallel with the gates of the moment."""
+        found, normals = list[Line](), list[np.ndarray]()
+        for line in lines:
+            normal = self._normal_of(line, theta)
+            for h, (one, other) in enumerate(zip(found, normals, strict=True)):
+                scale = None if line.flat or one.flat else _multiple(normal, other)
+                if scale is not None:
+                    found[h] = Line(False, [*one.members, *((i, u, t * scale) for i, u, t in line.members)])
+                    break
+            else:
+                found.append(line)
+                normals.append(normal)
+        return found
+
+    @staticmethod
+    def _singly(line: Line) -> list[Line]:
+        """Its members, each as a line of its own."""
+        return [Line(False, [(i, u, Fraction(1))]) for i, u, _ in line.members]
 
     def _second_order(
         self, unit: int, kinks: list[int], theta: np.ndarray, now: Seen
@@ -412,28 +461,32 @@ class Gates:
             sizes[:, below] += np.abs(gate) * (terms[e] * np.abs(answers[:, above]) + abs(weights[e]) * sizes[:, above])
         return rates[:, unit], sizes[:, unit]
 
-    def _open_unfed_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> None:
-        """Give unfed units above a kink the gates that they have just on its on side.
+    def _open_unfed_units(self, pairs: list[SampleUnit], theta: np.ndarray) -> bool:
+        """Give unfed units above a kink the gates that they have just on its on side; whether these are known.
 
-        What the kink's pair adds to the field there depends on them; on its off side they stay so.
+        What the kink's pair adds to the field there depends on them; on its off side they stay so.  Where several pairs
+        of a sample push one both ways, it is on.
         """
+        known = True
         if self.instance.network.depth == 2 or self.below:
-            return
+            return known
         every = entries_of(self.net, theta)
         for sample in {i for i, _ in pairs}:
-            unfed = [u for u in self.hidden if self.unfed((sample, u))]
-            waking = {u for i, u in pairs if i == sample}
-            for u in unfed:
-                # only signs are known: of the weights, and that what wakes is positive
-                entries = self.net.row == u
-                awake = [w for w, c in zip(every[entries], self.net.col[entries], strict=True) if c in waking]
-                if any(w > 0 for w in awake) and any(w < 0 for w in awake):
+            waking = sorted({u for i, u in pairs if i == sample})
+            # what a unit gives for each that wakes: what these give is positive, and more is not known
+            given = dict(zip(waking, np.eye(len(waking)), strict=True))
+            for u in [u for u in self.hidden if self.unfed((sample, u))]:
+                entries = [e for e in np.flatnonzero(self.net.row == u).tolist() if self.net.col[e] in given]
+                terms = np.array([every[e] * given[int(self.net.col[e])] for e in entries]).reshape(-1, len(waking))
+                total, size = terms.sum(axis=0), np.abs(terms).sum(axis=0)
+                lost = (np.abs(total) <= NO_RATE * size) & (size > 0.0)
+                if lost.any():
                     raise Undecided(undecided.BOTH_WAYS)
-                if any(w > 0 for w in awake):
-                    self.gates[sample, u] = 1.0
-                    waking.add(u)
-                else:
-                    self.gates[sample, u] = 0.0
+                known = known and not total.min() < 0.0 < total.max()
+                self.gates[sample, u] = float(total.max() > 0.0)
+                if self.gates[sample, u]:
+                    given[u] = total
+        return known
 
     def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
         """Whether a unit gives nothing on all samples and its outgoing weights v are zero; or one of the first layer
@@ -476,10 +529,12 @@ class Gates:
         """Put one pair on its positive (1) or negative (-1) side."""
         self.gates[pair] = 1.0 if side > 0 else self.below
 
-    def end_slide(self, index: int, side: int) -> None:
-        """Leave a slide, counted as in compiled_slides, to one side."""
+    def end_slide(self, index: int, side: int) -> Line:
+        """Leave a slide, counted as in compiled_slides, to one side; it is returned."""
         flat = index < len(self.slides)
-        self.set_side(self.slides.pop(index) if flat else self.curved.pop(index - len(self.slides)), side)
+        line = self.slides.pop(index) if flat else self.curved.pop(index - len(self.slides))
+        self.set_side(line, side)
+        return line
 
     def _direction(self, line: Line) -> np.ndarray:
         """The normal (N,) of a flat line, to which the scales of its members refer."""
@@ -631,6 +686,13 @@ def _span(entries: list[tuple[int, Fraction]]) -> tuple[tuple[int, int], ...]:
     whole = integers([v for _, v in entries])
     sign = 1 if whole[0] > 0 else -1
     return tuple((k, sign * v) for (k, _), v in zip(entries, whole, strict=True))
+
+
+def _multiple(normal: np.ndarray, other: np.ndarray) -> Fraction | None:
+    """What a normal (N,) is another multiplied by; None where they are not parallel."""
+    square, length = float(other @ other), float(np.linalg.norm(normal))
+    scale = float(normal @ other) / square if square else 0.0
+    return Fraction(scale) if scale and np.abs(normal - scale * other).max() <= PARALLEL * length else None
 
 
 def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
