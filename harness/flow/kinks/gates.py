@@ -212,7 +212,8 @@ class Gates:
             self.put(pair, -1)
         # the kink of a unit whose inputs have just gone off is theirs
         pairs = {pair for pair in pairs if not self.unfed(pair)}
-        if self.curved or any(unit not in self.first for _, unit in pairs):
+        deeper = self.curved or any(unit not in self.first for _, unit in pairs)
+        if deeper or not self._open_unfed_units(sorted(pairs), theta):
             pairs |= self.sliding_pairs()
             groups = [sorted(pairs)] if pairs else []
             self.slides, self.curved = [], []
