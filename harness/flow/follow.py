@@ -75,13 +75,13 @@ def follow(instance: Instance, settings: Settings = DEFAULT, record: bool = Fals
     except NeverSeparates as why:
         ending = Ending("never_separates", str(why))
     except Undecided as why:
-        ending = _unknown(folded, run, why)
+        ending = Ending.undecided(why) if run else unknown_start(folded, why)
     return ending.limit(folded, run, run.record[: int(run.state[ROWS])] if run and record else None)
 
 
-def _unknown(folded: Folded, run: Run | None, why: Undecided) -> Ending:
-    """How a flow ends that cannot be followed further; before its first step, where run is None, it may rest."""
-    rests = run is None and folded.instance is not None and "not unique" not in str(why) and may_rest(folded.instance)
+def unknown_start(folded: Folded, why: Undecided) -> Ending:
+    """How a flow ends that cannot leave its start for this reason; one solution may stay there."""
+    rests = folded.instance is not None and "not unique" not in str(why) and may_rest(folded.instance)
     return Ending.undecided(Undecided(RESTS) if rests else why)
 
 
