@@ -26,6 +26,7 @@ ALIKE = "a kink is degenerate: the flow runs along it, and its two sides add the
 NO_NORMAL = "a kink is degenerate: it is a deeper neuron's, whose input has no gradient"
 TOUCHING = "a kink is degenerate: it is a deeper neuron's, and only touches one of the first layer"
 BOTH_WAYS = "a kink is degenerate: neurons that switch on there push an idle one above them both ways"
+HEARD = "a kink is degenerate: a neuron above starts to hear the one that slides on it"
 RESTING = "a kink is degenerate: an input that cannot leave it has a gate that makes a difference"
 
 # Errors of the integrator, however small, decide.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,37 @@ def test_starts_that_no_solution_is_known_to_rest_at() -> None:
     assert not may_rest(both)
     # a start that separates its data
     assert not may_rest(line((1,), (1,), (2,), (2,), (2,)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "x", "y", "theta0"),
+    [
+        # from starts 1e-6 and 1e-10 away flows end in two directions, 0.18 apart
+        ("logistic", ((1, 2), (-2, 0)), (-1, -1), ((2, -1, -2, -2, 2, 0), (1, 2, 2, 2, 1, -2), (0, -2))),
+        # at the values 2.343 and 2.323
+        (
+            "exponential",
+            ((-2, 1), (0, -2), (1, 0)),
+            (-1, -1, -1),
+            ((1, 1, -1, -2, -1, 1), (1, -1, -2, 1, 1, 1), (2, 0)),
+        ),
+    ],
+)
+def test_a_neuron_is_answered_only_where_it_is_on(loss: Any, x: Any, y: Any, theta0: Any) -> None:
+    """The margin of another sample answers to it, but there it is off: its weights stand still to first order."""
+    (limit,) = drive([Instance.of(fully_connected("relu", (2, 3, 2)), loss, x, y, theta0)])
+    assert limit.status == "undecided"
+    assert "not unique" in limit.reason
+
+
+def test_what_starts_to_hear_a_neuron_that_slides() -> None:
+    """By a weight that is zero and grows: the flow leaves the kink like t^4, and ends 0.069 from where it slides to."""
+    theta0 = ((0, 1, 1, 1), (1, -1, 1, 0, -1, -1), (1, 0, -1))
+    x = ((1, -1), (1, 2), (-2, 2))
+    (limit,) = drive([Instance.of(fully_connected("relu", (2, 2, 3)), "exponential", x, (1, 1, 1), theta0)])
+    assert "starts to hear" in limit.reason
+    # where the weight is there already, however small, it is followed
+    ((w, u, v), small) = (theta0, 2.0**-20)
+    near = (w, (*u[:3], small, *u[4:]), v)
+    (beside,) = drive([Instance.of(fully_connected("relu", (2, 2, 3)), "exponential", x, (1, 1, 1), near)])
+    assert beside.status == "converged"

@@ -266,8 +266,11 @@ class Gates:
         pre, delta, p, base = now.pre, now.delta, now.p, now.f
         weights = p * self._growth(now.rho)
         drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
-        # units whose gates make no difference yet: their incoming weights stand still
-        unmoved = {u for _, u in pairs if not delta[:, u].any() and not self._shares(u)}
+        # units whose gates make no difference yet: their incoming weights stand still, as where they are off
+        felt = self.gates != 0.0
+        for pair in pairs:
+            felt[pair] = True
+        unmoved = {u for _, u in pairs if not delta[felt[:, u], u].any() and not self._shares(u)}
         if unmoved and not opened:
             raise Undecided(undecided.BOTH_WAYS)
         unanswered: set[int] = set()
@@ -312,10 +315,24 @@ class Gates:
                     self.put((i, u), left[i, u])
             elif jump == 0.0:
                 raise Undecided(undecided.ALIKE)
+            elif any(self._starts_to_be_heard((i, u), theta) for i, u, _ in line.members):
+                raise Undecided(undecided.HEARD)
             else:
                 slides.append(line)
         for line in self._as_one(slides, theta):
             (self.slides if line.flat else self.curved).append(line)
+
+    def _starts_to_be_heard(self, pair: SampleUnit, theta: np.ndarray) -> bool:
+        """Whether a closed unit that nothing else reaches hears the pair by a trained weight that is zero.
+
+        As soon as the weight grows, what slides there opens it, and that is not looked for during a slide.
+        """
+        if self.below:
+            return False
+        sample, unit = pair
+        silent = (self.net.col == unit) & (self.net.par >= 0) & (entries_of(self.net, theta) == 0.0)
+        above = [u for u in self.net.row[silent].tolist() if u in self.hidden]
+        return any(self.unfed((sample, u)) and not self.gates[sample, u] for u in above)
 
     def _enter_face(self, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
         """Set the gates that hold on a face; a line that slides is off."""
