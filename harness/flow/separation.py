@@ -21,6 +21,7 @@ from harness.problem.elimination import echelon
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
 
+EXACT = 2000  # weights times points: beyond that rays in fractions take too long
 RAYS, FARTHEST = 100, 9  # directions that are tried, of integers up to this size
 _SUPPORT = 1e-9  # of weights that sum to 1: what the linear program means by zero; the proof itself is exact
 _TINY = 1e-300  # keeps a divisor from zero
@@ -56,6 +57,8 @@ def may_rest(instance: Instance) -> bool:
     gates of points as near to the start as one likes: then it is a limit of gradients.  Some rays from the start are
     tried for such points.
     """
+    if instance.network.size * instance.n > EXACT:
+        return False
     rng = np.random.default_rng(instance.network.size)
     for _ in range(RAYS):
         ray = [rng.integers(-FARTHEST, FARTHEST + 1, size).tolist() for size in instance.network.sizes]
