@@ -16,8 +16,8 @@ from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, ROWS, SIGMA
 from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
-from harness.flow.separation import may_rest, proof_of_no_separation, stationary_start
-from harness.flow.undecided import ELSEWHERE, NOWHERE, RESTS, TIE, Undecided
+from harness.flow.separation import proof_of_no_separation, stationary_start
+from harness.flow.undecided import ELSEWHERE, NOWHERE, TIE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
 from harness.problem.points import Point
@@ -75,14 +75,8 @@ def follow(instance: Instance, settings: Settings = DEFAULT, record: bool = Fals
     except NeverSeparates as why:
         ending = Ending("never_separates", str(why))
     except Undecided as why:
-        ending = Ending.undecided(why) if run else unknown_start(folded, why)
+        ending = Ending.undecided(why)
     return ending.limit(folded, run, run.record[: int(run.state[ROWS])] if run and record else None)
-
-
-def unknown_start(folded: Folded, why: Undecided) -> Ending:
-    """How a flow ends that cannot leave its start for this reason; one solution may stay there."""
-    rests = folded.instance is not None and "not unique" not in str(why) and may_rest(folded.instance)
-    return Ending.undecided(Undecided(RESTS) if rests else why)
 
 
 def started(folded: Folded) -> Instance:

@@ -24,6 +24,7 @@ from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.rest import at_rest, resting, stand_in
+from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
 from harness.flow.settling.evened import Before
@@ -32,7 +33,7 @@ from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import GRAZES, RESTING, SLIDE_FADES, Undecided
+from harness.flow.undecided import GRAZES, RESTING, RESTS, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -136,9 +137,20 @@ class Run:
         theta0 = instance.network.flat(instance.theta0_float)
         self.state = at_start(float(np.linalg.norm(theta0)))
         self.invariants = Invariants(instance, net, self.gates.normal)
+        try:
+            self._begin(theta0)
+        except Undecided as why:
+            # where no way on is known one solution may stay there
+            if "not unique" not in str(why) and may_rest(instance):
+                raise Undecided(RESTS) from None
+            raise
+
+    def _begin(self, theta0: np.ndarray) -> None:
+        """Gates and subspace at the start theta0 (N,).  Raises Undecided."""
         zero = self.gates.start() if self.gates.kinked else []
         if zero:
             self.gates.resolve(theta0, zero)
+        instance = self.instance
         exact = [v for row, own in zip(instance.theta0, instance.network.trained, strict=True) if own for v in row]
         subspace = self.invariants.start(
             exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()

@@ -21,7 +21,7 @@ from harness.flow.batched.polish import polish
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_NORM, SEPARATED, SIGMA, STEP_SIZE
 from harness.flow.folding import Folded, fold
-from harness.flow.follow import Ending, NeverSeparates, arrived, started, unknown_start, without_limit
+from harness.flow.follow import Ending, NeverSeparates, arrived, started, without_limit
 from harness.flow.run import Run, Settings
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -69,7 +69,7 @@ def follow_batch(
         except NeverSeparates as why:
             limits[place] = Ending("never_separates", str(why)).limit(folded, None, None)
         except Undecided as why:
-            limits[place] = unknown_start(folded, why).limit(folded, None, None)
+            limits[place] = Ending.undecided(why).limit(folded, None, None)
     where = torch.device(device)
     look = look or (4 if where.type == "cpu" else 16)
     with torch.inference_mode():
