@@ -143,9 +143,7 @@ class Gates:
 
     def float_normal(self, sample: int, unit: int) -> np.ndarray:
         """That of one, (N,)."""
-        into, out = slice(*self.net.into[unit : unit + 2]), np.zeros(self.size)
-        np.add.at(out, self.net.par[into], self.cell.x[sample, self.net.col[into]])
-        return out
+        return self.float_normals(unit, [sample])[0]
 
     def _line(self, pair: SampleUnit) -> tuple[int, Fraction] | None:
         """As of `gather`, of a pair of the first hidden layer."""

@@ -89,15 +89,11 @@ def multiply(a, b, out):
 
 
 @bare
-def within(directions, grad, second, rest, rows, along, curvature, stationary):
-    """With the basis (N, r) of the directions grad basis (c, r), basis^T second basis (r, r) and basis^T rest (r,), in
-    place.  along (N, r): room.
-    """
+def within(directions, grad, rest, rows, stationary):
+    """With the basis (N, r) of the directions grad basis (c, r) and basis^T rest (r,), in place."""
     basis, picks, signs = directions.basis, directions.picks, directions.signs
     if not by_units(directions):
         multiply(grad, basis, rows)
-        multiply(second, basis, along)
-        multiply(basis.T, along, curvature)
         multiply(basis.T, rest, stationary)
         return
     for a in range(picks.shape[0]):
@@ -105,5 +101,16 @@ def within(directions, grad, second, rest, rows, along, curvature, stationary):
         stationary[a] = signs[a] * rest[p]
         for i in range(grad.shape[0]):
             rows[i, a] = grad[i, p] * signs[a]
+
+
+@bare
+def curvature_within(directions, second, along, curvature):
+    """basis^T second basis (r, r) with the basis (N, r) of the directions, in place.  along (N, r): room."""
+    basis, picks, signs = directions.basis, directions.picks, directions.signs
+    if not by_units(directions):
+        multiply(second, basis, along)
+        multiply(basis.T, along, curvature)
+        return
+    for a in range(picks.shape[0]):
         for b in range(picks.shape[0]):
-            curvature[a, b] = signs[a] * (second[p, picks[b]] * signs[b])
+            curvature[a, b] = signs[a] * (second[picks[a], picks[b]] * signs[b])

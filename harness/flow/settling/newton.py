@@ -15,7 +15,7 @@ from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.kernel import dot, lu_factor, lu_solve
 from harness.flow.settling.by_unit import step_by_unit, system_by_unit
 from harness.flow.settling.directions import at_coordinates, coordinates
-from harness.flow.settling.lagrangian import evaluate_rows, fill_hessian, multiply, within
+from harness.flow.settling.lagrangian import curvature_within, evaluate_rows, fill_hessian, multiply, within
 
 EXACT = 4e-15  # of the KKT residual relative to ||theta||: rounding
 # The same.  Newton's method converges quadratically, or, where the point is a double root, by halves down to the square
@@ -67,7 +67,8 @@ def _fill(cell, theta, directions, curved, active, lam, work, room, residual, ma
     for a in range(theta.shape[0]):
         room.rest[a] = theta[a] - room.rest[a]
     fill_hessian(cell, curved, room.weights, work)
-    within(directions, grad, work.second, room.rest, rows, room.along, curvature, residual[:r])
+    within(directions, grad, room.rest, rows, residual[:r])
+    curvature_within(directions, work.second, room.along, curvature)
     matrix[:, :] = 0.0
     for a in range(r):
         for b in range(r):

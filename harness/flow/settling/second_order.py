@@ -12,7 +12,7 @@ from harness.flow.compiled.compiling import part
 from harness.flow.compiled.kernel import dot
 from harness.flow.settling.by_unit import curvature_by_unit
 from harness.flow.settling.directions import rows_within
-from harness.flow.settling.lagrangian import evaluate_rows, fill_hessian, within
+from harness.flow.settling.lagrangian import curvature_within, evaluate_rows, fill_hessian
 
 FLAT = 1e-6  # largest curvature that is taken for zero: a symmetry's is zero only up to the error of the point
 POSITIVE = 1e-9  # of the largest multiplier: a margin with less is not tight
@@ -35,9 +35,8 @@ def is_maximum(cell, theta, directions, curved, lam, work):
         return True
     # push the active gradients out of the way by a large positive shift
     fill_hessian(cell, curved, lam, work)
-    grad, none = work.grad[:0], np.empty((0, r))
-    curvature, along, rest = np.empty((r, r)), np.empty((work.second.shape[0], r)), np.empty(r)
-    within(directions, grad, work.second, theta, none, along, curvature, rest)
+    curvature, along = np.empty((r, r)), np.empty((work.second.shape[0], r))
+    curvature_within(directions, work.second, along, curvature)
     projector = np.eye(r)
     for j in range(count):
         for a in range(r):
