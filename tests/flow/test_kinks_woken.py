@@ -44,6 +44,10 @@ def test_one_neuron_that_wakes_pushes_by_the_sum_of_its_ways() -> None:
 
 def test_ways_that_cancel_say_nothing() -> None:
     assert followed(waking((1.0, -1.0))).status == "undecided"
+    # point 1, on which those above hear another neuron too, wakes it; on point 0 their sums cancel
+    theta0 = ((0.0, 1.0, -1.0, 2.0), (1.0, 1.0, 1.0, -0.5), (1.0, -1.0, 1.0, 0.25), (1.0, 1.0))
+    beside = followed(Instance.of(fully_connected("relu", (2, 2, 2, 2)), "exponential", X, Y, theta0))
+    assert "both ways" in beside.reason
 
 
 def test_two_neurons_that_wake_and_push_both_ways() -> None:
@@ -82,7 +86,8 @@ def test_velocities_with_the_same_sides_are_one() -> None:
     def on(sides: tuple[int, ...]) -> Face | None:
         if sides not in ((1, 0), (1, -1)):
             return None
-        return Face(np.eye(2), np.array([1.0, -1e-14 if sides[1] else 0.0]), np.array([1.0, 1e-3]), True)
+        beside = 1e-12 if sides[1] else 0.0
+        return Face(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, -1.0 - beside]), np.array([1.0, 1e-4]), True)
 
     assert depart_by_face(2, on).sides == (1, 0)
 
