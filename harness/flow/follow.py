@@ -91,10 +91,10 @@ def _to_the_end(run: Run) -> Ending:
     while True:
         # one that is watched is looked at every few steps, and one with inputs at rest on kinks after every one: it is
         # cut at the same places, and nothing else changes
-        stride = 1 if run.standing else BETWEEN if run.settings.watched else steps
+        stride = 1 if run.standing or run.guarded else BETWEEN if run.settings.watched else steps
         until = min(steps, int(run.state[ATTEMPTS]) + stride)
         code = run.advance(target, until)
-        if run.standing:
+        if run.standing or run.guarded:
             run.look_at_rest(run.theta)
         if run.settings.watched:
             _look(run)

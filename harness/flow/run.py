@@ -175,9 +175,11 @@ class Run:
         self.look_at_rest(theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
-        """Note whether inputs rest on kinks that they do not leave.  Raises Undecided where they may."""
+        """Note whether inputs rest on kinks that they do not leave, unseen.  Raises Undecided where they may."""
         rest = resting(self.gates, theta, self.watch)
-        if rest == "leave" or (rest and self.batched):
+        self.guarded = bool(self.gates.idle) and self.instance.network.outputs > 2
+        leaves = rest == "leave" or (self.guarded and not self.gates.idle_attract(theta))
+        if leaves or ((rest or self.guarded) and self.batched):
             raise Undecided(RESTING)
         self.standing = bool(rest)
 
@@ -315,6 +317,10 @@ class Run:
         if self.ended.any():
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
+                together = gates.on_idle_ones(int(h))
+                if together:
+                    pairs += together
+                    continue
                 if jumps[h] > -SLIGHT:
                     raise Undecided(SLIDE_FADES)
                 line = gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
@@ -477,7 +483,7 @@ class Run:
         if fates != "dies":
             return SMALL, ()
         gone = [unit for unit in small if unit not in {one.unit for one in lasts}]
-        if still_turning(self.gates, self.watch, theta, settled, gone):
+        if still_turning(self.gates, self.watch, self.slides, theta, settled, gone):
             return "an input of a neuron is still on its way to zero", ()
         return None, lasts
 

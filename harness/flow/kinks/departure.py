@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import product
 
 import numpy as np
-from scipy.optimize import lsq_linear
+from scipy.optimize import linprog, lsq_linear
 
 SampleUnit = tuple[int, int]
 """A pre-activation as the flow counts them: the row of the margin, and the unit, all layers in one count."""
@@ -148,6 +148,30 @@ def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> 
         if not any(sides == of or (np.abs(face.velocity - other) <= _SAME * face.terms).all() for other, of in found):
             found.append((face.velocity, sides))
     return _only(found)
+
+
+def evened(normals: np.ndarray, velocity: np.ndarray, jumps: np.ndarray) -> tuple[np.ndarray, float]:
+    """Shares (s,) of the positive sides that keep the flow on kinks, as far from 0 and 1 as can be; and how far.
+
+    normals (s, N), which may depend on each other; velocity (N,) on their negative sides; jumps (s,): the factors of
+    the normals that their positive sides add to it.
+    """
+    _, values, right = np.linalg.svd(normals, full_matrices=False)
+    along = right[values > _DEPENDENT * values[0]]
+    matrix, target = (along @ normals.T) * jumps, -along @ velocity
+    scale = np.abs(matrix).max(axis=1, keepdims=True)
+    # the last unknown is how far; it is negative where there are no such shares
+    count = len(jumps)
+    rows = np.vstack([np.eye(count), -np.eye(count)])
+    found = linprog(
+        np.append(np.zeros(count), -1.0),
+        A_ub=np.hstack([rows, np.ones((2 * count, 1))]),
+        b_ub=np.repeat([1.0, 0.0], count),
+        A_eq=np.hstack([matrix / scale, np.zeros((len(along), 1))]),
+        b_eq=target / scale[:, 0],
+        bounds=(None, None),
+    )
+    return (found.x[:-1], float(found.x[-1])) if found.status == 0 else (np.full(count, np.nan), -np.inf)
 
 
 def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:

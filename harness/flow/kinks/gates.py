@@ -21,7 +21,7 @@ from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, 
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.invariants.proving import integers
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather
+from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, evened, gather
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
@@ -33,6 +33,9 @@ PARALLEL = 1e-9
 NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
 SECOND_ORDER = 1e-9
+
+# Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or over.
+NARROW, OVER = 0.05, 1e-6
 
 NONE: Mapping[SampleUnit, int] = {}
 
@@ -52,7 +55,9 @@ class Gates:
     """The cell that the flow is in, of which this is the owner, and the kinks on which it slides.
 
     cell: for the kernel; its gates are changed here and nowhere else.
-    slides: flat ones.  curved: of deeper layers, whose scales are those at the point where they began.
+    slides: flat ones.  curved: of deeper layers, whose scales are those at the point where they began.  idle: flat ones
+    whose normals depend on those of slides, as where a neuron's weights are zero: the flow stays on them as long as it
+    does on these, with coefficients that stand.
     """
 
     def __init__(self, instance: Instance, net: Wiring) -> None:
@@ -67,6 +72,7 @@ class Gates:
         self.cell = cell_of(instance, net)
         self.slides: list[Line] = []
         self.curved: list[Line] = []
+        self.idle: list[Line] = []
         self.kinked = network.kinked
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
@@ -214,7 +220,7 @@ class Gates:
         if deeper or not self._open_unfed_units(sorted(pairs), theta):
             pairs |= self.sliding_pairs()
             groups = [sorted(pairs)] if pairs else []
-            self.slides, self.curved = [], []
+            self.slides, self.curved, self.idle = [], [], []
         else:
             groups = self._by_block(pairs)
         for group in groups:
@@ -244,17 +250,21 @@ class Gates:
     def _by_block(self, pairs: set[SampleUnit]) -> list[list[SampleUnit]]:
         """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
 
-        def block(unit: int) -> int:
-            return self._blocks[unit - self.first.start]
-
         groups: dict[int, set[SampleUnit]] = {}
-        for pair in pairs:
-            groups.setdefault(block(pair[1]), set()).add(pair)
-        for line in self.slides:
-            if block(line.members[0][1]) in groups:
-                groups[block(line.members[0][1])].update((i, u) for i, u, _ in line.members)
-        self.slides = [line for line in self.slides if block(line.members[0][1]) not in groups]
+        for _, unit in pairs:
+            groups.setdefault(self._block(unit), set())
+        for i, u in pairs | {(i, u) for line in (*self.slides, *self.idle) for i, u, _ in line.members}:
+            if self._block(u) in groups:
+                groups[self._block(u)].add((i, u))
+        self.slides, self.idle = (
+            [line for line in lines if self._block(line.members[0][1]) not in groups]
+            for lines in (self.slides, self.idle)
+        )
         return [sorted(groups[key]) for key in sorted(groups)]
+
+    def _block(self, unit: int) -> int:
+        """That of a unit of the first layer."""
+        return self._blocks[unit - self.first.start]
 
     def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int]) -> None:
         for pair in pairs:
@@ -304,7 +314,7 @@ class Gates:
             jumps = plus + minus
         if departure.status != "unique":
             raise Undecided(_TROUBLES[departure.status])
-        slides: list[Line] = []
+        slides, alike = list[Line](), list[Line]()
         for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
             if side:
                 self.set_side(line, side)
@@ -312,13 +322,76 @@ class Gates:
                 for i, u, _ in line.members:
                     self.put((i, u), left[i, u])
             elif jump == 0.0:
-                raise Undecided(undecided.ALIKE)
+                alike.append(line)
             elif any(self._starts_to_be_heard((i, u), theta) for i, u, _ in line.members):
                 raise Undecided(undecided.HEARD)
             else:
                 slides.append(line)
-        for line in self._as_one(slides, theta):
+        slides = self._as_one(slides, theta)
+        # in a deeper relu network a gate that is between would feed what is unfed
+        if self.instance.network.depth == 2 or self.below:
+            slides = self._without_idle(slides, theta, alike)
+        elif alike:
+            raise Undecided(undecided.ALIKE)
+        for line in slides:
             (self.slides if line.flat else self.curved).append(line)
+
+    def _without_idle(self, slides: list[Line], theta: np.ndarray, alike: list[Line]) -> list[Line]:
+        """Those of flat lines that attract by which the flow stays on all of them; the rest becomes idle.
+
+        alike: those that add nothing now, since their samples no longer count.  Raises Undecided.
+
+        Where their normals depend on each other there is a choice of coefficients: one that lasts, as far from the ends
+        of their ranges as can be; or, towards the end of it, the one that is left last.  At the end the lines are left
+        that are at an end of their range.
+        """
+        for line in alike:
+            depends = (
+                line.flat
+                and all(other.flat for other in slides)
+                and len(self._independent([*slides, line])) == len(self._independent(slides))
+            )
+            if not (depends and self._attracts(line, look(self.cell, theta))):
+                raise Undecided(undecided.ALIKE)
+        self.idle += alike
+        if not all(line.flat for line in slides) or len(self._independent(slides)) == len(slides):
+            return slides
+        now, normals = look(self.cell, theta), np.array([self._direction(line) for line in slides])
+        plus, minus = _factors(slides, (now.p * self._growth(now.rho))[:, None] * now.delta * self.cell.jump)
+        if (plus + minus >= 0.0).any():
+            return slides
+        shares, room = evened(normals, now.f - minus @ normals, plus + minus)
+        if room == -np.inf:
+            return slides
+        if room <= NARROW:
+            shares = np.where(
+                shares <= 2.0 * room + OVER, 0.0, np.where(shares >= 1.0 - 2.0 * room - OVER, 1.0, shares)
+            )
+        inner = np.minimum(shares, 1.0 - shares)
+        if room <= OVER:
+            for line, share in zip(slides, shares, strict=True):
+                self.set_side(line, 1 if share > 0.5 else -1)
+            return [line for line, depth in zip(slides, inner, strict=True) if depth > 0.0]
+        # what has the most to give balances the rest
+        order = np.argsort(-inner * np.abs(plus + minus) * np.linalg.norm(normals, axis=1), kind="stable")
+        kept = self._independent([slides[h] for h in order])
+        for line, share in zip(slides, shares.tolist(), strict=True):
+            if line.members[0][:2] not in kept:
+                self.idle.append(line)
+                for i, u, t in line.members:
+                    self.gates[i, u] = self.below + self.cell.jump * (share if t > 0 else 1.0 - share)
+        return [line for line in slides if line.members[0][:2] in kept]
+
+    def _attracts(self, line: Line, now: Seen) -> bool:
+        """Whether the two sides of a line push towards it, or would, if its samples counted."""
+        answers = np.array([(now.p[i] * now.delta[i, u], now.delta[i, u]) for i, u, _ in line.members])
+        jump, without = self.cell.jump * (np.abs([nearest(t) for _, _, t in line.members]) @ answers)
+        return bool(jump < 0.0 or (jump == 0.0 and without < 0.0))
+
+    def idle_attract(self, theta: np.ndarray) -> bool:
+        """Whether all idle lines still do.  With classes that may end while none of the slides does."""
+        now = look(self.cell, theta)
+        return all(self._attracts(line, now) for line in self.idle)
 
     def _starts_to_be_heard(self, pair: SampleUnit, theta: np.ndarray) -> bool:
         """Whether a closed unit that nothing else reaches hears the pair by a trained weight that is zero.
@@ -578,7 +651,7 @@ class Gates:
         blocks: dict[int, list[Line]] = {}
         for line in self.slides:
             # units that share no weights have no part of their normals in common
-            blocks.setdefault(self._blocks[line.members[0][1] - self.first.start], []).append(line)
+            blocks.setdefault(self._block(line.members[0][1]), []).append(line)
         chosen = {pair for lines in blocks.values() for pair in self._independent(lines)}
         return [pair for pair in self.flat_representatives() if pair in chosen]
 
@@ -623,7 +696,15 @@ class Gates:
         return state
 
     def sliding_pairs(self) -> set[SampleUnit]:
-        return {(i, u) for line in (*self.slides, *self.curved) for i, u, _ in line.members}
+        return {(i, u) for line in (*self.slides, *self.curved, *self.idle) for i, u, _ in line.members}
+
+    def on_idle_ones(self, index: int) -> list[SampleUnit]:
+        """The pairs of a slide, counted as in compiled_slides, if idle ones may depend on it."""
+        if index >= len(self.slides):
+            return []
+        members = self.slides[index].members
+        beside = any(self._block(line.members[0][1]) == self._block(members[0][1]) for line in self.idle)
+        return [(i, u) for i, u, _ in members] if beside else []
 
     def representatives(self) -> list[SampleUnit]:
         """One pair of every curved slide."""

@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from harness.flow.compiled.field import look
+from harness.flow.compiled.field import Slides, look, velocity, workspace
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
@@ -150,7 +150,9 @@ def _together(gates: Gates, units: list[int]) -> list[list[int]]:
     return [sorted(members) for _, members in groups]
 
 
-def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: Point, units: list[int]) -> bool:
+def still_turning(
+    gates: Gates, watch: np.ndarray, slides: Slides, theta: np.ndarray, settled: Point, units: list[int]
+) -> bool:
     """Whether an input that is zero in the limit may yet change its side on the way: it is moving to its kink.
 
     What moves it wears off like a power of the norm, so that it goes on for a few times its present speed at most.  An
@@ -168,11 +170,14 @@ def still_turning(gates: Gates, watch: np.ndarray, theta: np.ndarray, settled: P
     if not zero.any():
         return False
     now = look(gates.cell, theta)
-    pre, delta, velocity = now.pre, now.delta, now.f
-    growth = float(velocity @ theta) / now.rho**2
-    for i, u in np.argwhere(zero & (delta != 0.0)).tolist():
+    work = workspace(gates.cell)
+    # where other inputs of its neuron slide, these turn it, too
+    rho = velocity(gates.cell, theta, slides, work)
+    growth = float(work.v @ theta) / rho**2
+    pre = now.pre
+    for i, u in np.argwhere(zero & (now.delta != 0.0)).tolist():
         still = (gates.net.power[u] - 1.0) * pre[i, u]
-        speed = float(gates.curved_normal((i, u), theta) @ velocity) / growth - still
+        speed = float(gates.curved_normal((i, u), theta) @ work.v) / growth - still
         if watch[i, u] * (pre[i, u] + FURTHER * speed) < 0.0:
             return True
     return False
