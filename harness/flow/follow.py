@@ -24,7 +24,7 @@ from harness.problem.points import Point
 
 DEFAULT = Settings()
 BETWEEN = 20  # steps between two looks at a flow that is watched
-EVEN = 1e9  # the same, at which most flows with classes tell what becomes of small neurons
+EVEN = 1e6, 1e9  # the same, at which most flows with classes tell what becomes of small neurons
 FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
 FIRM = 1e6  # and to the hundredth part of STRICT
 
@@ -128,13 +128,15 @@ def held_later(run: Run) -> Point | None:
 
     Asked once.
     """
-    awaited, settings = run.awaited, run.settings
-    if awaited is None or not run.classes or not run.state[BOOKED] or run.told or settings.freeze >= EVEN:
+    awaited, settings, flat = run.awaited, run.settings, run.instance.network.flat
+    if awaited is None or not run.classes or not run.state[BOOKED] or run.told or settings.freeze >= EVEN[0]:
         return None
     run.told = True
-    again = follow(run.instance, replace(settings, freeze=EVEN)).point
-    flat = run.instance.network.flat
-    return again if again is not None and same_point(flat(again.theta), flat(awaited.theta)) else None
+    for freeze in EVEN:
+        again = follow(run.instance, replace(settings, freeze=freeze)).point
+        if again is not None and same_point(flat(again.theta), flat(awaited.theta)):
+            return again
+    return None
 
 
 def arrived(run: Run, settled: Point) -> Ending:

@@ -311,6 +311,8 @@ class Run:
         if self.standing and any(at_rest(gates, theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
             # what it would leave with changes at this moment
             raise Undecided(RESTING)
+        if self.before:
+            self.before = self.before.since(gates, theta, float(self.state[BOOKED]))
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         left: dict[SampleUnit, int] = {}
@@ -440,6 +442,8 @@ class Run:
         theta = self.theta
         if self.classes and not self.state[BOOKED]:
             self.before = Before.of(self.gates, theta)
+        elif self.before:
+            self.before = self.before.since(self.gates, theta, float(self.state[BOOKED]))
         self.awaited = None
         size = math.sqrt(theta @ theta)
         log_norm, direction = float(self.state[BOOKED]) + math.log(size), theta / size

@@ -60,7 +60,7 @@ def test_multipliers_are_evened_out_and_what_is_uneven_pushes() -> None:
     gates, before, limit = beside(instance())
     corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
     unit = gates.hidden.start + 1
-    found = evened(gates, before, limit, corners, unit)
+    found = evened(gates, before, before.theta, 0.0, limit, corners, unit)
     assert found is not None
     assert found.corners == pytest.approx(np.array([[0.5, 0.5, 0.8, 0.8]] * 2))
     own = before.theta[[2, 3, 7, 10, 13]]
@@ -69,10 +69,35 @@ def test_multipliers_are_evened_out_and_what_is_uneven_pushes() -> None:
     assert found.kick == pytest.approx(share * found.aside)
 
 
+def test_what_has_pushed_a_neuron_since_has_turned_it() -> None:
+    """Later, when all have grown, pushes count for less; but it may have been turned while the softmax was held."""
+    gates, before, limit = beside(instance())
+    corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
+    unit = gates.hidden.start + 1
+    first = evened(gates, before, before.theta, 0.0, limit, corners, unit)
+    later = before.since(gates, before.theta, 2.0)
+    found = evened(gates, later, before.theta, 2.0, limit, corners, unit)
+    assert first is not None
+    assert found is not None
+    assert (first.turned, found.kick) == (0.0, pytest.approx(first.kick * np.exp(-2.0)))
+    # over two units of log-norm at the least of its sizes
+    assert found.turned == pytest.approx(2.0 * first.kick)
+    assert np.array_equal(later.since(gates, before.theta, 2.0).exposure, later.exposure)
+
+
+def test_gates_that_have_been_open_since_count() -> None:
+    gates, before, _ = beside(instance())
+    gates.put((0, gates.hidden.start + 2), -1)
+    shut = before.since(gates, before.theta, 1.0)
+    assert np.array_equal(shut.passes, before.passes)
+    gates.put((0, gates.hidden.start + 2), 1)
+    assert shut.since(gates, before.theta, 1.0).passes[2, 0]
+
+
 def test_classes_that_a_point_has_are_not_evened_out() -> None:
     gates, before, limit = beside(instance((2, 0)))
     corners = np.array([[0.5, 0.5, 0.5, 0.5]])
-    assert evened(gates, before, limit, corners, gates.hidden.start + 1) is None
+    assert evened(gates, before, before.theta, 0.0, limit, corners, gates.hidden.start + 1) is None
 
 
 def test_a_neuron_that_may_change_its_gates_is_taken_to_pass_on_every_point() -> None:
@@ -85,10 +110,10 @@ def test_a_neuron_that_may_change_its_gates_is_taken_to_pass_on_every_point() ->
     gates, before, limit = beside(one)
     corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
     unit = gates.hidden.start + 1
-    found = evened(gates, before, limit, corners, unit)
+    found = evened(gates, before, before.theta, 0.0, limit, corners, unit)
     assert found is not None
     assert found.corners[:, :2] == pytest.approx(0.5)
-    assert evened(gates, before, limit, corners, unit, free=[unit + 1]) is None
+    assert evened(gates, before, before.theta, 0.0, limit, corners, unit, free=[unit + 1]) is None
 
 
 @pytest.mark.parametrize("kick", [0.0, 0.05])
@@ -116,6 +141,13 @@ def test_what_turns_a_neuron_at_one_corner_adds_to_what_pushes_it_at_another() -
     assert bears([turning], e, 0.4, 0.0, 0.04, 0.0, 0.0)
     assert bears([slow], e, 0.4, 0.0, 0.04, 0.0, 0.0)
     assert not bears([turning, slow], e, 0.4, 0.0, 0.04, 0.0, 0.0)
+
+
+def test_the_softmax_may_be_held_when_gates_still_change() -> None:
+    """Two neurons that live at first die only later, when one that was small has grown (explicit steps: 2.61406)."""
+    kind = next(kind for kind in KINDS if kind.name == "3 classes, leaky 1/2, depth 2")
+    (limit,) = drive([next(islice(draws(kind, 1201, 200, integer=True), 120, None))])
+    assert limit.value == pytest.approx(2.6140645235597), limit.reason
 
 
 @pytest.mark.parametrize("place", [51, 64])

@@ -251,6 +251,15 @@ def test_an_input_that_falls_back_against_the_norm_is_waited_for() -> None:
     assert limit.reason.startswith("An input of a neuron is still on its way to zero")
 
 
+def test_what_turns_an_input_is_the_flow_along_its_slides() -> None:
+    """One input slides, another is zero in the limit as well: without the slide the kinks would seem to come nearer."""
+    x, y = ((2, 2, 1), (2, -2, 0), (0, 3, 1), (1, 1, 2)), (2, 2, 0, 0)
+    theta0 = ((0, -3, -1, 0, -1, 1, 0, -2, -3, 0, 1, -1), (0, -2, 1, 1, -1, 0, 2, -1, 1, -1, -2, 2))
+    network = fully_connected("leaky_relu", (3, 4), outputs=3, negative_slope=Fraction(1, 2))
+    limit = follow(Instance.of(network, "exponential", x, y, theta0))
+    assert limit.value == pytest.approx(1.5755404417877, rel=1e-9)
+
+
 def test_what_dies_beside_a_limit_of_three_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second neuron in either layer, small and against the label: it is asked about, and dies."""
     asked: list[str] = []

@@ -150,7 +150,7 @@ def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> 
     return _only(found)
 
 
-def evened(normals: np.ndarray, velocity: np.ndarray, jumps: np.ndarray) -> tuple[np.ndarray, float]:
+def inmost(normals: np.ndarray, velocity: np.ndarray, jumps: np.ndarray) -> tuple[np.ndarray, float]:
     """Shares (s,) of the positive sides that keep the flow on kinks, as far from 0 and 1 as can be; and how far.
 
     normals (s, N), which may depend on each other; velocity (N,) on their negative sides; jumps (s,): the factors of

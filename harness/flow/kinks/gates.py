@@ -21,7 +21,7 @@ from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, 
 from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
 from harness.flow.invariants.proving import integers
 from harness.flow.invariants.subspaces import Subspace
-from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, evened, gather
+from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather, inmost
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
@@ -360,7 +360,7 @@ class Gates:
         plus, minus = _factors(slides, (now.p * self._growth(now.rho))[:, None] * now.delta * self.cell.jump)
         if (plus + minus >= 0.0).any():
             return slides
-        shares, room = evened(normals, now.f - minus @ normals, plus + minus)
+        shares, room = inmost(normals, now.f - minus @ normals, plus + minus)
         if room == -np.inf:
             return slides
         if room <= NARROW:

@@ -12,13 +12,16 @@ small neuron with its own u left out.  It is moved by the multipliers that are e
 by |u| sum_i |c_i h_i| sum_k lambda_ik at most, |u| that of all neurons.  It grows, if less than what lives; |u| does
 not.
 
-That holds as long as the softmax is not held.  Held, it makes the weights even at once, and the pushes are not seen;
-so all is asked at a time before.  And it holds while these neurons are all that pass something on of the points: a
-small one that may change its gates is taken to pass on every point.
+That holds while these neurons are all that pass something on of the points: a small one that may change its gates is
+taken to pass on every point, as each one on those on which it once did.
+
+A softmax that is held makes the weights even at once, and the pushes are not seen.  So |u| is taken from the time
+before, and a neuron may have been turned since by what they amount to beside the sizes that it had.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,50 +31,76 @@ from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.polytope import LEVEL
 
+LEAST, LARGEST = 1e-300, 500.0  # keep a divisor from zero, and what is exponentiated from overflow
 NONE = 1e-9  # of the norm of a limit: differences of its weights that are rounding
 
 
 @dataclass(frozen=True)
 class Before:
-    """A flow of two layers before its softmax was held: theta (N,) and the state of its neurons, (units, n)."""
+    """A flow of two layers before its softmax was held, and what has become of its neurons since.
+
+    theta (N,): then.  passes (units, n): whether a neuron has passed something on of a sample since.  exposure
+    (units,): the integral over the log-norm of 1 / the size of each.  log_norm, sizes (units,): those seen last.
+    """
 
     theta: np.ndarray
-    states: np.ndarray
+    passes: np.ndarray
+    exposure: np.ndarray
+    log_norm: float
+    sizes: np.ndarray
 
     @classmethod
     def of(cls, gates: Gates, theta: np.ndarray) -> Before:
-        return cls(theta, np.array([gates.state(unit) for unit in gates.hidden]))
+        return cls(theta, _passes(gates), np.zeros(len(gates.hidden)), *_sizes(gates, theta, 0.0))
+
+    def since(self, gates: Gates, theta: np.ndarray, booked: float) -> Before:
+        """The same a little later, at theta (N,) less the log-norm that is booked."""
+        log_norm, sizes = _sizes(gates, theta, booked)
+        least = np.minimum(self.sizes, sizes)
+        more = max(log_norm - self.log_norm, 0.0) / np.maximum(least, LEAST)
+        return Before(self.theta, self.passes | _passes(gates), self.exposure + more, log_norm, sizes)
 
 
 @dataclass(frozen=True)
 class Evened:
-    """The corners (c, n) of the multipliers evened out, and, relative to a unit, what else may push it, and |u|."""
+    """The corners (c, n) of the multipliers evened out, and, relative to a unit, what else may push it, and |u|.
+
+    turned: by how much it may have been turned already.
+    """
 
     corners: np.ndarray
     kick: float
     aside: float
+    turned: float
 
 
 def evened(
-    gates: Gates, before: Before, limit: np.ndarray, corners: np.ndarray, unit: int, free: Sequence[int] = ()
+    gates: Gates,
+    before: Before,
+    theta: np.ndarray,
+    booked: float,
+    limit: np.ndarray,
+    corners: np.ndarray,
+    unit: int,
+    free: Sequence[int] = (),
 ) -> Evened | None:
     """What moves a small unit; None where that is not more than the corners say.
 
-    limit (N,): that of the flow; corners (c, n): all those of its multipliers.  free: small units whose gates may
-    change.
+    theta (N,): the flow, less the log-norm that is booked; limit (N,): its own; corners (c, n): all those of its
+    multipliers.  free: small units whose gates may change.
     """
     at = unit - gates.hidden.start
     samples = np.array([sample for sample, _ in gates.rows])
     heard = (corners > LEVEL * corners.max()).any(axis=0)
-    passes = (before.states != 0) | bool(gates.below)
+    passes = before.passes.copy()
     passes[np.array(free, dtype=np.int64) - gates.hidden.start] = True
     rows, units = _together(passes, heard, at)
     seeds = gates.cell.seeds
     others = np.asarray(~(seeds[rows] > 0.0).any(axis=0))
     if others.sum() < 2:
         return None
-    uneven, ends = (_uneven(gates, theta, others)[units] for theta in (before.theta, limit))
-    if np.abs(ends).max() > NONE * np.linalg.norm(limit):
+    uneven, ends = (float(np.linalg.norm(_uneven(gates, z, others)[units])) for z in (before.theta, limit))
+    if ends > NONE * np.linalg.norm(limit):
         return None
     over = rows & (seeds @ others < 0.0)
     even, share = corners.copy(), np.zeros(len(rows))
@@ -79,11 +108,30 @@ def evened(
         own = over & (samples == sample)
         even[:, own] = corners[:, own].mean(axis=1, keepdims=True)
         share[np.flatnonzero(own)[0]] = corners[:, own].sum(axis=1).max()
-    slopes = np.where(before.states[at] == 2, max(abs(gates.below), 1.0), np.abs(gates.gates[:, unit]))
-    push = float(slopes * np.linalg.norm(gates.cell.x, axis=1) @ share * np.linalg.norm(uneven))
-    own = np.append(gates.net.par[gates.net.row == unit], gates.net.par[gates.net.col == unit])
-    size = float(np.linalg.norm(before.theta[own]))
-    return Evened(even, push / size, float(np.linalg.norm(uneven)) / size) if size > 0.0 else None
+    slopes = np.where(gates.state(unit) == 2, max(abs(gates.below), 1.0), np.abs(gates.gates[:, unit]))
+    lengths = np.linalg.norm(gates.cell.x, axis=1)
+    push, most = (float(s * lengths @ share) * uneven for s in (slopes, np.full(len(rows), max(abs(gates.below), 1.0))))
+    size = float(_sizes(gates, theta, 0.0)[1][at])
+    if not size > 0.0:
+        return None
+    now = math.exp(-booked) / size
+    return Evened(even, push * now, uneven * now, most * float(before.exposure[at]))
+
+
+def _passes(gates: Gates) -> np.ndarray:
+    """Whether a hidden unit passes something on of a sample, (units, n)."""
+    states = np.array([gates.state(unit) for unit in gates.hidden])
+    return (states != 0) | bool(gates.below)
+
+
+def _sizes(gates: Gates, theta: np.ndarray, booked: float) -> tuple[float, np.ndarray]:
+    """The log-norm, and the norms of the weights into and out of every hidden unit, in full, (units,)."""
+    net = gates.net
+    squares = np.zeros(int(net.uptr[-1]))
+    for ends in (net.row, net.col):
+        np.add.at(squares, ends, entries_of(net, theta) ** 2)
+    hidden = slice(gates.hidden.start, gates.hidden.stop)
+    return booked + math.log(np.linalg.norm(theta)), np.sqrt(squares[hidden]) * math.exp(min(booked, LARGEST))
 
 
 def _together(passes: np.ndarray, heard: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:

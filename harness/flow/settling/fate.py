@@ -97,29 +97,38 @@ def fate(
     if before is None or found.count("unknown") > len(waiting):
         return "unknown", ()
     small = [unit for unit in units if unit not in {one.unit for one in lasts}]
-    stand = _standing(gates, before, settled, small, multipliers)
+    stand = _standing(gates, before.since(gates, theta, booked), theta, booked, settled, small, multipliers)
     return ("dies", tuple(lasts)) if stand.issuperset(waiting) else ("unknown", ())
 
 
-def _standing(gates: Gates, before: Before, settled: Point, units: list[int], multipliers: Multipliers) -> set[int]:
-    """Those of the units that die with their gates as they were then, and all still are, by multipliers that become
-    even.
+def _standing(
+    gates: Gates,
+    before: Before,
+    theta: np.ndarray,
+    booked: float,
+    settled: Point,
+    units: list[int],
+    multipliers: Multipliers,
+) -> set[int]:
+    """Those of the units that die with their gates as they are by multipliers that become even.
 
     What is said of each rests on the gates of the others, of all as long as none has changed: so none is the first.
     """
     limit, corners = gates.instance.network.flat(settled.theta), multipliers.corners(gates, settled)
-    if not len(corners) or not np.array_equal(before.states, Before.of(gates, before.theta).states):
+    if not len(corners):
         return set()
-    corners = np.vstack([corners, _weights(gates, before.theta) * float(settled.multipliers.sum())])
-    then = Beside(gates, before.theta, units, settled, settled.multipliers, known=True)
-    room = _room(_of_the_living(before.theta, limit))
+    corners = np.vstack([corners, _weights(gates, theta) * float(settled.multipliers.sum())])
+    beside = Beside(gates, theta, units, settled, settled.multipliers, known=True)
+    room = _room(_of_the_living(theta, limit))
     stand = set(units)
     while True:
         free = [unit for unit in units if unit not in stand]
         still = {
             unit
             for unit in stand
-            if then.dies_standing(unit, corners, room, evened(gates, before, limit, corners, unit, free))
+            if beside.dies_standing(
+                unit, corners, room, evened(gates, before, theta, booked, limit, corners, unit, free)
+            )
         }
         if still == stand:
             return stand

@@ -122,7 +122,7 @@ class Beside:
         walls = np.add.reduceat(corners[:, :, None] * b, first, axis=1)
         betas = np.add.reduceat(moved.corners[:, :, None] * b, first, axis=1) if moved else walls
         w, v, state = self.theta[below], self.theta[above], self.gates.state(unit)
-        pushed = (moved.kick, moved.aside) if moved else (0.0, 0.0)
+        pushed, room = ((moved.kick, moved.aside), room + moved.turned) if moved else ((0.0, 0.0), room)
         return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack, pushed, walls)
 
     def _parameters(self, group: list[int]) -> tuple[np.ndarray, np.ndarray] | None:

@@ -120,7 +120,7 @@ def _reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
     for one in functionals:
         own = float(one @ e)
         across = float(np.linalg.norm(one - own * e))
-        found.append(own / across if across > 0.0 else np.copysign(np.inf, own))
+        found.append(own / across if across > 0.0 else np.inf if own >= 0.0 else -np.inf)
     return min(found, default=np.inf)
 
 
