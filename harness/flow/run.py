@@ -153,11 +153,11 @@ class Run:
         instance = self.instance
         exact = [v for row, own in zip(instance.theta0, instance.network.trained, strict=True) if own for v in row]
         subspace = self.invariants.start(
-            exact, self.gates.gates, self.gates.independent_slides(), self.gates.representatives()
+            exact, self.gates.beside, self.gates.independent_slides(), self.gates.representatives()
         )
         size = len(subspace.pivots) + int(subspace.constant.sum())
         # less than any start with these gates
-        self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.gates)
+        self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.beside)
         self._enter(subspace, theta0)
 
     def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
@@ -336,7 +336,7 @@ class Run:
             self._tell((i, u), "sliding" if (i, u) in sliding else "on" if gates.on((i, u)) else "off")
         self._enter(
             self.invariants.after(
-                self.subspace, theta, gates.gates, flat, gates.independent_slides(), gates.representatives()
+                self.subspace, theta, gates.beside, flat, gates.independent_slides(), gates.representatives()
             ),
             theta,
         )
@@ -363,7 +363,7 @@ class Run:
             return False
         before = 1 if self.gates.on(pair) else -1
         self.gates.put(pair, side)
-        if not self.invariants.as_free(self.subspace, self.gates.gates):
+        if not self.invariants.as_free(self.subspace, self.gates.beside):
             self.gates.put(pair, before)
             return False
         self.watch[pair] = side

@@ -9,7 +9,7 @@ is zero without being a kink; it is given a gate when an input switches on.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import lcm
@@ -110,6 +110,11 @@ class Gates:
     def gates(self) -> np.ndarray:
         """Those of the cell, (n, units): slopes."""
         return self.cell.gates
+
+    @property
+    def beside(self) -> np.ndarray:
+        """The same with all that slides off, (n, units)."""
+        return np.where(self.gates == 1.0, 1.0, self.below) if self.idle else self.gates
 
     def sides(self, units: slice = slice(None)) -> np.ndarray:
         """1 where a gate is on, -1 where it is off, (n, units)."""
@@ -216,6 +221,7 @@ class Gates:
             self.put(pair, -1)
         # the kink of a unit whose inputs have just gone off is theirs
         pairs = {pair for pair in pairs if not self.unfed(pair)}
+        idle = {(i, u) for line in self.idle for i, u, _ in line.members}
         deeper = self.curved or any(unit not in self.first for _, unit in pairs)
         if deeper or not self._open_unfed_units(sorted(pairs), theta):
             pairs |= self.sliding_pairs()
@@ -224,7 +230,7 @@ class Gates:
         else:
             groups = self._by_block(pairs)
         for group in groups:
-            self._resolve_together(theta, group, left)
+            self._resolve_together(theta, group, left, idle)
 
     def crossing(self, pair: SampleUnit, theta: np.ndarray) -> int:
         """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
@@ -266,7 +272,10 @@ class Gates:
         """That of a unit of the first layer."""
         return self._blocks[unit - self.first.start]
 
-    def _resolve_together(self, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int]) -> None:
+    def _resolve_together(
+        self, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int], idle: Set[SampleUnit]
+    ) -> None:
+        """idle: those that were so far."""
         for pair in pairs:
             self.put(pair, -1)
         opened = self._open_unfed_units(pairs, theta)
@@ -330,13 +339,15 @@ class Gates:
         slides = self._as_one(slides, theta)
         # in a deeper relu network a gate that is between would feed what is unfed
         if self.instance.network.depth == 2 or self.below:
-            slides = self._without_idle(slides, theta, alike)
+            slides = self._without_idle(slides, theta, alike, idle)
         elif alike:
             raise Undecided(undecided.ALIKE)
         for line in slides:
             (self.slides if line.flat else self.curved).append(line)
 
-    def _without_idle(self, slides: list[Line], theta: np.ndarray, alike: list[Line]) -> list[Line]:
+    def _without_idle(
+        self, slides: list[Line], theta: np.ndarray, alike: list[Line], idle: Set[SampleUnit]
+    ) -> list[Line]:
         """Those of flat lines that attract by which the flow stays on all of them; the rest becomes idle.
 
         alike: those that add nothing now, since their samples no longer count.  Raises Undecided.
@@ -361,7 +372,7 @@ class Gates:
         if (plus + minus >= 0.0).any():
             return slides
         shares, room = inmost(normals, now.f - minus @ normals, plus + minus)
-        if room == -np.inf:
+        if room == -np.inf or (room <= OVER and not any((i, u) in idle for line in slides for i, u, _ in line.members)):
             return slides
         if room <= NARROW:
             shares = np.where(
