@@ -143,11 +143,27 @@ def test_what_depends_on_the_others_is_idle() -> None:
     assert len(gates.idle) == 1
 
 
-def test_with_classes_an_idle_kink_may_begin_to_repel() -> None:
-    """Its margins have weights of their own: a flow that was on it is not followed further."""
-    x, theta0 = ((2, -1), (-1, -1), (-1, 1)), ((1, 1, -2, 0, -3, -1), (-2, -1, 3, 0, 2, 3, -3, 3, 3))
-    (limit,) = drive([leaky("1/2", (2, 3, 3), x, (0, 0, 0), theta0)])
+THREE_CLASSES = leaky(
+    "1/2",
+    (2, 3, 3),
+    ((2, -1), (-1, -1), (-1, 1)),
+    (0, 0, 0),
+    ((1, 1, -2, 0, -3, -1), (-2, -1, 3, 0, 2, 3, -3, 3, 3)),
+)
+
+
+def test_a_neuron_that_is_held_for_ever_is_known_to_die() -> None:
+    """The same limit as by explicit steps, whose directions end within 1e-4 of it."""
+    assert followed(THREE_CLASSES).value == pytest.approx(2.2359246371723)
+
+
+def test_with_classes_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its margins have weights of their own: it is looked at after every step, and not followed any further then."""
+    answers = [True] * 20 + [False]
+    monkeypatch.setattr(Gates, "idle_attract", lambda *_: answers.pop(0))
+    (limit,) = drive([THREE_CLASSES])
     assert "cannot leave" in limit.reason
+    assert not answers
 
 
 def test_an_idle_kink_attracts_by_the_sum_over_its_margins() -> None:

@@ -149,3 +149,17 @@ def test_beside_a_limit_the_gates_of_its_slides_are_their_coefficients(monkeypat
     limits("leaky 1/2, depth 3", [29, 35, 160], integer=False)
     assert len(apart) >= 3
     assert all(own < 1e-8 < 0.1 < off for own, off in apart)
+
+
+def test_a_neuron_held_on_all_sides_stays() -> None:
+    """Three inputs in the plane, all sliding; with a fourth of them turned round it would be pulled away."""
+    h = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
+    w, v, gates = np.zeros(2), np.array([1.0]), np.full(3, 2)
+    held = np.array([[[-1.0], [-1.0], [-1.0]], [[-1.2], [-1.0], [-1.1]]])
+    assert dies_standing(h, held, gates, w, v, 0.5, 1e-3)
+    assert not dies_standing(h, held, gates, w, v, 0.5, 1e-3, slack=0.1)
+    # at one corner a point pulls harder than the others can hold
+    assert not dies_standing(h, np.vstack([held, [[[-1.0], [-1.0], [-2.5]]]]), gates, w, v, 0.5, 1e-3)
+    # or does not attract
+    assert not dies_standing(h, np.vstack([held, [[[-1.0], [-1.0], [0.1]]]]), gates, w, v, 0.5, 1e-3)
+    assert not dies_standing(h, held, np.array([2, 2, 1]), w, v, 0.5, 1e-3)

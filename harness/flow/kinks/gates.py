@@ -400,9 +400,18 @@ class Gates:
         return bool(jump < 0.0 or (jump == 0.0 and without < 0.0))
 
     def idle_attract(self, theta: np.ndarray) -> bool:
-        """Whether all idle lines still do.  With classes that may end while none of the slides does."""
-        now = look(self.cell, theta)
-        return all(self._attracts(line, now) for line in self.idle)
+        """Whether all idle lines still do.  With classes that may end while none of the slides does.
+
+        Of units whose outgoing weights are small enough to be rounding nothing is asked.
+        """
+        now, rounding = look(self.cell, theta), NO_RATE * np.linalg.norm(theta)
+        heard = [line for line in self.idle if self._out_of(line, theta) > rounding]
+        return all(self._attracts(line, now) for line in heard)
+
+    def _out_of(self, line: Line, theta: np.ndarray) -> float:
+        """The largest of the weights out of the units of a line."""
+        leaving = np.isin(self.net.col, [u for _, u, _ in line.members])
+        return float(np.abs(entries_of(self.net, theta)[leaving]).max())
 
     def _starts_to_be_heard(self, pair: SampleUnit, theta: np.ndarray) -> bool:
         """Whether a closed unit that nothing else reaches hears the pair by a trained weight that is zero.

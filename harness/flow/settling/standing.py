@@ -26,10 +26,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from harness.flow.kinks.departure import inmost
+
 EVEN = 1e-6  # a rate as near to 1 is not told from it
 EXACT = 1e-9  # of the rate 1 of the whole: what is zero by structure comes out smaller, the multipliers being as exact
 ALIKE = 1e-6  # eigenvalues nearer to the largest are not told from it
 ALONG = 1e-6  # of lengths: inputs that are nearly a combination of others
+INSIDE = 1e-3  # of a coefficient, from the ends of its range
 FAINT = 1e-290  # weights below it have lost their digits
 ROOM = 0.9  # of the way from e to the first functional that vanishes
 
@@ -64,7 +67,8 @@ def dies_standing(
     held = h[sliding]
     lengths = np.linalg.norm(held, axis=1)
     if np.linalg.matrix_rank(held / lengths[:, None], tol=ALONG) < len(held):
-        return False
+        size = float(np.linalg.norm(v / scale))
+        return bool(sliding.all()) and all(_pinned(h, beta @ (v / scale), below, slack * size) for beta in walls)
     onto = np.eye(len(w)) - np.linalg.pinv(held) @ held
     slopes = np.where(gates == 1, 1.0, below)
     pulls = np.einsum("n,cnk,nd->ckd", slopes, betas, h)
@@ -89,6 +93,21 @@ def dies_standing(
         kick, aside = np.array(pushed) * float(np.linalg.norm(np.append(w / scale, v / scale))) / size
         return bears(matrices, e, k, away, float(kick), float(aside), slack)
     return all(_keeps(matrix, e, k, slack) for matrix in matrices)
+
+
+def _pinned(h: np.ndarray, drive: np.ndarray, below: float, slack: float) -> bool:
+    """Whether a neuron that slides on all of its inputs h (n, d) goes on with that: then nothing of it moves.
+
+    drive (n,): how the loss falls with what it gives; slack: what else may push its weights.  While all kinks attract,
+    and there are coefficients inside their ranges by which its weights stand still, these cannot leave: what they would
+    gain is negative in every direction, and linear in the multipliers.
+    """
+    jumps = (1.0 - below) * drive
+    if (jumps >= 0.0).any():
+        return False
+    _, room = inmost(h, below * drive @ h, jumps)
+    values = np.linalg.svd(jumps[:, None] * h, compute_uv=False)
+    return room > INSIDE and slack <= 0.5 * room * float(values[values > ALONG * values[0]].min())
 
 
 def _symmetric(a: np.ndarray) -> np.ndarray:
