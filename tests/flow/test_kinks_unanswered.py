@@ -48,3 +48,15 @@ def test_what_may_switch_on_with_a_neuron_by_a_weight_that_is_zero() -> None:
     one = Instance.of(fully_connected("relu", (2, 2, 1)), "exponential", ((-0.5, 1.0), (1.0, 0.0)), (1, 1), theta0)
     (limit,) = drive([one])
     assert "nothing answers to its neuron" in limit.reason
+
+
+def test_a_neuron_to_which_no_class_answers_sleeps() -> None:
+    """Its outgoing weights are alike, and it gives nothing: it neither moves nor is moved."""
+    network, x = fully_connected("relu", (2, 2), outputs=3), ((0, 1), (0, 3))
+
+    def status(v: tuple[int, ...]) -> str:
+        return drive([Instance.of(network, "exponential", x, (0, 1), ((3, 0, 0, 2), v))])[0].status
+
+    assert status((-1, 2, -1, -3, -1, -2)) == "never_separates"
+    # point 1, which is three times as far out, pulls it to its on side
+    assert status((-1, 2, 0, -3, -1, -2)) != "never_separates"

@@ -598,8 +598,8 @@ class Gates:
         return known
 
     def _dead(self, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
-        """Whether a unit gives nothing on all samples and its outgoing weights v are zero; or one of the first layer
-        is heard, by weights other than zero, by what is off on all samples.
+        """Whether a unit gives nothing on all samples and its outgoing weights v are zero, or, into the outputs, alike;
+        or one of the first layer is heard, by weights other than zero, by what is off on all samples.
 
         It stays so, by Gronwall's inequality for (w - w(0), v - v(0)): until one of those switches on, which is seen in
         the first layer alone (rest.py).
@@ -607,7 +607,17 @@ class Gates:
         given = self.gates[:, unit] * pre[:, unit]
         leaving = (self.net.col == unit) & (entries_of(self.net, theta) != 0.0)
         unheard = self._off(self.net.row[leaving]) if unit in self.first else not leaving.any()
-        return not (given != 0.0 if self.below else given > 0.0).any() and unheard
+        return not (given != 0.0 if self.below else given > 0.0).any() and (unheard or self._alike(unit, theta))
+
+    def _alike(self, unit: int, theta: np.ndarray) -> bool:
+        """Whether a unit feeds the outputs alone, by weights of its own, and no margin answers to it."""
+        leaving, outputs = self.net.col == unit, self.hidden.stop
+        own = self.net.par[leaving]
+        if (self.net.row[leaving] < outputs).any() or np.isin(self.net.par[~leaving], own[own >= 0]).any():
+            return False
+        v = np.zeros(self.cell.seeds.shape[1])
+        v[self.net.row[leaving] - outputs] = entries_of(self.net, theta)[leaving]
+        return not (self.cell.seeds @ v).any()
 
     def _off(self, units: np.ndarray) -> bool:
         """Whether these are hidden units that are off on every sample, and so give nothing."""
