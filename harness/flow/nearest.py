@@ -80,7 +80,7 @@ def _faces(instance: Instance) -> Iterator[np.ndarray]:
         row, unit = divmod(int(place), near.shape[1])
         if not near[row, unit] <= BESIDE:
             return
-        normals.append(np.array([float(a) for a in gates.normal(row, gates.first[unit])]))
+        normals.append(np.array([float(a) for a in gates.normals.normal(row, gates.first[unit])]))
         _, sizes, directions = np.linalg.svd(np.array(normals))
         yield directions[np.count_nonzero(sizes > DEPENDENT * sizes[0]) :].T.copy()
 

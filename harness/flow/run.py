@@ -23,6 +23,7 @@ from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SE
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.resolve import crossing, resolve
 from harness.flow.kinks.rest import at_rest, resting, stand_in
 from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
@@ -136,7 +137,7 @@ class Run:
         self.left = self.left_at = -math.inf
         theta0 = instance.network.flat(instance.theta0_float)
         self.state = at_start(float(np.linalg.norm(theta0)))
-        self.invariants = Invariants(instance, net, self.gates.normal)
+        self.invariants = Invariants(instance, net, self.gates.normals.normal)
         try:
             self._begin(theta0)
         except Undecided as why:
@@ -149,7 +150,7 @@ class Run:
         """Gates and subspace at the start theta0 (N,).  Raises Undecided."""
         zero = self.gates.start() if self.gates.kinked else []
         if zero:
-            self.gates.resolve(theta0, zero)
+            resolve(self.gates, theta0, zero)
         instance = self.instance
         exact = [v for row, own in zip(instance.theta0, instance.network.trained, strict=True) if own for v in row]
         subspace = self.invariants.start(
@@ -329,7 +330,7 @@ class Run:
                 left |= {(i, u): 1 if gates.on((i, u)) else -1 for i, u, _ in line.members}
         if pairs or (gates.curved and left):
             # where slides of several layers lie on a point, what one leaves turns the others' kinks
-            gates.resolve(theta, pairs, left if gates.curved else {})
+            resolve(gates, theta, pairs, left if gates.curved else {})
         sliding = gates.sliding_pairs()
         changed = set(_where(before != gates.gates)) | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):
@@ -358,7 +359,7 @@ class Run:
         blocks = self.subspace.blocks
         if not self.subspace.whole or np.count_nonzero(blocks == blocks[pair[0]]) > 1:
             return False
-        side = self.gates.crossing(pair, theta)
+        side = crossing(self.gates, pair, theta)
         if side == 0:
             return False
         before = 1 if self.gates.on(pair) else -1

@@ -60,7 +60,7 @@ def test_the_reduced_curvature_has_the_sign_of_the_whole(seed: int) -> None:
     cell, net, size, n = gates.cell, gates.net, gates.size, len(gates.gates)
     theta, none = rng.standard_normal(size), np.zeros((0, 2), dtype=np.int64)
     owner = np.array([int(net.uptr[1]), int(net.uptr[1]) + 2])
-    normals = np.array([gates.float_normal(0, u) for u in owner])
+    normals = np.array([gates.normals.float_normal(0, u) for u in owner])
     directions = wide_along(net, np.ones(size, dtype=bool), normals, owner)
     wide, dense = rows_of(cell, size, n, True), rows_of(cell, size, n, False)
     evaluate_rows(cell, theta, none, wide)
@@ -87,7 +87,7 @@ def _subspace(instance: Instance) -> tuple[Subspace, Gates]:
     gates = Gates(instance, wiring(instance.network))
     gates.start()
     exact = [v for row in instance.theta0 for v in row]
-    return Invariants(instance, gates.net, gates.normal).start(exact, gates.gates, [], []), gates
+    return Invariants(instance, gates.net, gates.normals.normal).start(exact, gates.gates, [], []), gates
 
 
 def _starts() -> list[Instance]:

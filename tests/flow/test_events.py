@@ -16,6 +16,7 @@ from harness.flow import follow
 from harness.flow.batched.follow import follow_batch
 from harness.flow.batched.integrator import lowest as batched_lowest
 from harness.flow.compiled.events import above, lowest
+from harness.flow.kinks.resolve import crossing
 from harness.flow.run import Run
 from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected, sparse
@@ -142,7 +143,7 @@ def test_a_clean_crossing_is_what_any_event_comes_to(kind: Kind, monkeypatch: py
 
     def refuse(run: Run, pair: tuple[int, int], theta: np.ndarray) -> bool:
         nonlocal passed
-        passed += run.subspace.whole and run.gates.crossing(pair, theta) != 0
+        passed += run.subspace.whole and crossing(run.gates, pair, theta) != 0
         return False
 
     monkeypatch.setattr(Run, "_passes", refuse)

@@ -13,6 +13,7 @@ from harness import Instance, drive
 from harness.flow.compiled.kernel import wiring
 from harness.flow.kinks.departure import inmost
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.resolve import resolve
 from harness.flow.run import Run, Settings
 from harness.problem.limits import Limit
 from harness.problem.networks import fully_connected
@@ -131,14 +132,14 @@ def test_what_depends_on_the_others_is_idle() -> None:
     x, theta0 = ((1, 0), (0, 1), (-1, -1)), ((0, 0, 1, 2), (-1, 0))
     gates = Gates(one := leaky("1/2", (2, 2, 1), x, (1, 1, 1), theta0), wiring(one.network))
     zero = gates.start()
-    gates.resolve(one.network.flat(one.theta0_float), zero)
+    resolve(gates, one.network.flat(one.theta0_float), zero)
     assert len(gates.slides) == 2
     (idle,) = gates.idle
     sample, unit, _ = idle.members[0]
     assert 0.5 < gates.gates[sample, unit] < 1.0
     assert gates.sliding_pairs() == set(zero)
     # what it is left with when the flow leaves is known anew
-    gates.resolve(one.network.flat(one.theta0_float), zero[:1])
+    resolve(gates, one.network.flat(one.theta0_float), zero[:1])
     assert gates.sliding_pairs() == set(zero)
     assert len(gates.idle) == 1
 

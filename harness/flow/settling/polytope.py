@@ -192,7 +192,7 @@ def _generators(
         opened[pair] = gates.below
     _, grad, _, delta = evaluate(gates.net, limit, gates.cell.x, gates.cell.seeds, opened)
     heard = [(i, u) for i, u in pairs if i in active and delta[i, u]]
-    moves = [gates.cell.jump * delta[i, u] * gates.float_normal(i, u) for i, u in heard]
+    moves = [gates.cell.jump * delta[i, u] * gates.normals.float_normal(i, u) for i, u in heard]
     return grad[active], [int(np.searchsorted(active, i)) for i, _ in heard], moves
 
 

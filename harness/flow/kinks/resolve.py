@@ -1,0 +1,331 @@
+"""The sides that gates take where the flow meets kinks, together with the slides that it disturbs.
+
+Flat kinks of one block are resolved together (departure.depart); where kinks of several layers meet, the field is
+looked at face by face, and the coefficients are found from the deepest layer down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from fractions import Fraction
+
+import numpy as np
+
+from harness.flow import undecided
+from harness.flow.compiled.field import look
+from harness.flow.compiled.kernel import entries_of
+from harness.flow.kinks.answers import (
+    below_what_is_off,
+    open_unfed_units,
+    second_order,
+    shares_weights,
+    sleeps,
+    starts_to_be_heard,
+    unheard,
+)
+from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather, inmost
+from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.normals import PARALLEL, multiple
+from harness.flow.undecided import Undecided
+from harness.problem.numbers import nearest
+
+# Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or over.
+NARROW, OVER = 0.05, 1e-6
+
+NONE: Mapping[SampleUnit, int] = {}
+
+_TROUBLES = {
+    "not unique": undecided.TWO_VELOCITIES,
+    "faint": undecided.FAINT,
+    "crowded": undecided.CROWDED,
+    "closed": undecided.CLOSED,
+}
+
+
+class _Apart(Exception):
+    """Kinks that were one line are not parallel on every face."""
+
+
+def resolve(gates: Gates, theta: np.ndarray, zero: Iterable[SampleUnit], left: Mapping[SampleUnit, int] = NONE) -> None:
+    """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
+
+    left: pairs that have just come to the end of a slide, and the sides to which they leave along their kinks, if
+    nothing else says more.  Raises Undecided.
+    """
+    pairs = set(zero) | set(left)
+    for pair in pairs:
+        gates.put(pair, -1)
+    # the kink of a unit whose inputs have just gone off is theirs
+    pairs = {pair for pair in pairs if not gates.unfed(pair)}
+    idle = {(i, u) for line in gates.idle for i, u, _ in line.members}
+    deeper = gates.curved or any(unit not in gates.first for _, unit in pairs)
+    if deeper or not open_unfed_units(gates, sorted(pairs), theta):
+        pairs |= gates.sliding_pairs()
+        groups = [sorted(pairs)] if pairs else []
+        gates.slides, gates.curved, gates.idle = [], [], []
+    else:
+        groups = _by_block(gates, pairs)
+    for group in groups:
+        _together(gates, theta, group, left, idle)
+
+
+def crossing(gates: Gates, pair: SampleUnit, theta: np.ndarray) -> int:
+    """The side, 1 or -1, to which the flow crosses the flat kink of a pair at depth 2, without slides; 0 if not."""
+    if gates.instance.network.depth != 2 or gates.slides:
+        return 0
+    sample, unit = pair
+    before, gates.gates[pair] = gates.gates[pair], gates.below
+    now = look(gates.cell, theta)
+    gates.gates[pair] = before
+    delta, p = now.delta, now.p * gates.growth(now.rho)
+    if not delta[:, unit].any():
+        return 0
+    normal = gates.normals.float_normal(sample, unit)
+    terms = p @ np.abs(now.grad)
+    plus = np.array([p[sample] * delta[pair] * gates.cell.jump])
+    departure = depart(normal[None, :], now.f, terms, plus, np.zeros(1))
+    return departure.sides[0] if departure.status == "unique" else 0
+
+
+def _by_block(gates: Gates, pairs: set[SampleUnit]) -> list[list[SampleUnit]]:
+    """Flat kinks interact only where their units share weights; slides of the blocks concerned are taken in."""
+    groups: dict[int, set[SampleUnit]] = {}
+    for _, unit in pairs:
+        groups.setdefault(gates.normals.block(unit), set())
+    for i, u in pairs | {(i, u) for line in (*gates.slides, *gates.idle) for i, u, _ in line.members}:
+        if gates.normals.block(u) in groups:
+            groups[gates.normals.block(u)].add((i, u))
+    gates.slides, gates.idle = (
+        [line for line in lines if gates.normals.block(line.members[0][1]) not in groups]
+        for lines in (gates.slides, gates.idle)
+    )
+    return [sorted(groups[key]) for key in sorted(groups)]
+
+
+def _together(
+    gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int], idle: Set[SampleUnit]
+) -> None:
+    """The same for pairs that may interact; idle: those that were so far."""
+    for pair in pairs:
+        gates.put(pair, -1)
+    opened = open_unfed_units(gates, pairs, theta)
+    now = look(gates.cell, theta)
+    pre, delta, p, base = now.pre, now.delta, now.p, now.f
+    weights = p * gates.growth(now.rho)
+    drive, terms = weights[:, None] * delta, weights @ np.abs(now.grad)
+    # units whose gates make no difference yet: their incoming weights stand still, as where they are off
+    felt = gates.gates != 0.0
+    for pair in pairs:
+        felt[pair] = True
+    unmoved = {u for _, u in pairs if not delta[felt[:, u], u].any() and not shares_weights(gates, u)}
+    if unmoved and not opened:
+        raise Undecided(undecided.BOTH_WAYS)
+    unanswered: set[int] = set()
+    for unit in sorted(unmoved):
+        rates = base[gates.outgoing[unit]]
+        hears = unit not in gates.first and bool(entries_of(gates.net, theta)[gates.net.row == unit].any())
+        if (sleeps(gates, unit, theta, pre) and not hears) or below_what_is_off(gates, unit) or unheard(gates, unit):
+            pairs = [pair for pair in pairs if pair[1] != unit]
+        elif hears:
+            # what it hears moves to first order, whatever its gates are
+            unanswered.add(unit)
+        elif unit not in gates.first or {u for _, u in pairs} != {unit}:
+            raise Undecided(undecided.UNANSWERED_BESIDE if rates.any() else undecided.UNANSWERED)
+        else:
+            drive, base, terms = second_order(gates, unit, [i for i, _ in pairs], theta, now)
+    lines = _gathered(gates, pairs, theta)
+    if not lines:
+        return
+    normals = [gates.normal_of(line, theta) for line in lines]
+    if len(lines) > 1 and not (opened and all(line.flat for line in lines)):
+        try:
+            departure = depart_by_face(len(lines), lambda sides: _on_face(gates, theta, weights, lines, sides))
+        except _Apart:
+            lines = [part for line in lines for part in ([line] if line.flat else _singly(line))]
+            departure = depart_by_face(len(lines), lambda sides: _on_face(gates, theta, weights, lines, sides))
+        _enter_face(gates, theta, lines, departure.sides)
+        jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
+    elif not opened:
+        raise Undecided(undecided.BOTH_WAYS)
+    else:
+        plus, minus = _factors(lines, drive * gates.cell.jump)
+        departure = depart(np.array(normals), base, terms, plus, minus)
+        jumps = plus + minus
+    if departure.status != "unique":
+        raise Undecided(_TROUBLES[departure.status])
+    slides, alike = list[Line](), list[Line]()
+    for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
+        if side:
+            gates.set_side(line, side)
+        elif all((i, u) in left for i, u, _ in line.members):
+            for i, u, _ in line.members:
+                gates.put((i, u), left[i, u])
+        elif jump == 0.0:
+            alike.append(line)
+        elif any(starts_to_be_heard(gates, (i, u), theta) for i, u, _ in line.members):
+            raise Undecided(undecided.HEARD)
+        else:
+            slides.append(line)
+    slides = _as_one(gates, slides, theta)
+    # in a deeper relu network a gate that is between would feed what is unfed
+    if gates.instance.network.depth == 2 or gates.below:
+        slides = _without_idle(gates, slides, theta, alike, idle)
+    elif alike:
+        raise Undecided(undecided.ALIKE)
+    for line in slides:
+        (gates.slides if line.flat else gates.curved).append(line)
+
+
+def _without_idle(
+    gates: Gates, slides: list[Line], theta: np.ndarray, alike: list[Line], idle: Set[SampleUnit]
+) -> list[Line]:
+    """Those of flat lines that attract by which the flow stays on all of them; the rest becomes idle.
+
+    alike: those that add nothing now, since their samples no longer count.  Raises Undecided.
+
+    Where their normals depend on each other there is a choice of coefficients: one that lasts, as far from the ends
+    of their ranges as can be; or, towards the end of it, the one that is left last.  At the end the lines are left
+    that are at an end of their range.
+    """
+    for line in alike:
+        depends = (
+            line.flat
+            and all(other.flat for other in slides)
+            and len(gates.normals.independent([*slides, line])) == len(gates.normals.independent(slides))
+        )
+        if not (depends and gates.attracts(line, look(gates.cell, theta))):
+            raise Undecided(undecided.ALIKE)
+    gates.idle += alike
+    if not all(line.flat for line in slides) or len(gates.normals.independent(slides)) == len(slides):
+        return slides
+    now, normals = look(gates.cell, theta), np.array([gates.normals.direction(line) for line in slides])
+    plus, minus = _factors(slides, (now.p * gates.growth(now.rho))[:, None] * now.delta * gates.cell.jump)
+    if (plus + minus >= 0.0).any():
+        return slides
+    shares, room = inmost(normals, now.f - minus @ normals, plus + minus)
+    if room == -np.inf or (room <= OVER and not any((i, u) in idle for line in slides for i, u, _ in line.members)):
+        return slides
+    if room <= NARROW:
+        shares = np.where(shares <= 2.0 * room + OVER, 0.0, np.where(shares >= 1.0 - 2.0 * room - OVER, 1.0, shares))
+    inner = np.minimum(shares, 1.0 - shares)
+    if room <= OVER:
+        for line, share in zip(slides, shares, strict=True):
+            gates.set_side(line, 1 if share > 0.5 else -1)
+        return [line for line, depth in zip(slides, inner, strict=True) if depth > 0.0]
+    # what has the most to give balances the rest
+    order = np.argsort(-inner * np.abs(plus + minus) * np.linalg.norm(normals, axis=1), kind="stable")
+    kept = gates.normals.independent([slides[h] for h in order])
+    for line, share in zip(slides, shares.tolist(), strict=True):
+        if line.members[0][:2] not in kept:
+            gates.idle.append(line)
+            for i, u, t in line.members:
+                gates.gates[i, u] = gates.below + gates.cell.jump * (share if t > 0 else 1.0 - share)
+    return [line for line in slides if line.members[0][:2] in kept]
+
+
+def _gathered(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -> list[Line]:
+    """The lines that pairs on their kinks belong to.  Raises Undecided."""
+    lines = gather([pair for pair in pairs if pair[1] in gates.first], gates.normals.line)
+    curved = [Line(False, [(*pair, Fraction(1))]) for pair in pairs if pair[1] not in gates.first]
+    for line in curved:
+        normal = gates.normal_of(line, theta)
+        length = float(np.linalg.norm(normal))
+        if length == 0.0:
+            raise Undecided(undecided.NO_NORMAL)
+        if any(multiple(normal, gates.normals.direction(flat)) is not None for flat in lines):
+            raise Undecided(undecided.TOUCHING)
+    return lines + _as_one(gates, curved, theta)
+
+
+def _enter_face(gates: Gates, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
+    """Set the gates that hold on a face; a line that slides is off."""
+    pairs = [(i, u) for line in lines for i, u, _ in line.members]
+    for pair in pairs:
+        gates.put(pair, -1)
+    beside = {(i, u) for line, side in zip(lines, sides, strict=False) if not side for i, u, _ in line.members}
+    on: set[SampleUnit] = set()
+    for line, side in zip(lines, sides, strict=False):
+        on |= {(i, u) for i, u, t in line.members if side and (t > 0) == (side > 0)}
+    # what slides gives next to nothing beside what is on
+    opened = open_unfed_units(gates, sorted(on), theta)
+    for pair in on:
+        gates.put(pair, 1)
+    if not (opened and open_unfed_units(gates, sorted(beside), theta)):
+        raise Undecided(undecided.BOTH_WAYS)
+
+
+def _on_face(
+    gates: Gates, theta: np.ndarray, weights: np.ndarray, lines: list[Line], sides: tuple[int, ...]
+) -> Face | None:
+    """The field where the lines have these sides; None where no coefficients keep the flow there.
+
+    weights (n,): of the gradients.  They are those of all faces, at the kink; a little beside it, where theta is,
+    the gates would make a difference.
+
+    What a deeper kink adds depends on no coefficient of a kink below it, and its normal only along that one's, so
+    that the coefficients are found from the deepest layer down.
+    """
+    _enter_face(gates, theta, lines, sides)
+    if any(len(_as_one(gates, _singly(line), theta)) > 1 for line in lines if not line.flat):
+        raise _Apart
+    slides, largest = [h for h, side in enumerate(sides) if not side], 0.0
+    layers = sorted({gates.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
+    for layer in (*layers, None):
+        now = look(gates.cell, theta)
+        field = weights @ now.grad
+        normals = [gates.normal_of(line, theta) for line in lines]
+        if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
+            return None
+        matrix = np.array(normals)
+        if layer is None:
+            terms = weights @ np.abs(now.grad)
+            room = ROUGH * (largest + float((np.abs(matrix) @ terms).max()))
+            return Face(matrix, field, terms, bool(np.all(np.abs(matrix[slides] @ field) <= room)))
+        together = _as_one(gates, [lines[h] for h in slides], theta)
+        sliding = np.array([gates.normal_of(line, theta) for line in together])
+        gram = sliding @ sliding.T
+        if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(together):
+            raise Undecided(undecided.DEPENDENT)
+        omega = -np.linalg.solve(gram, sliding @ field)
+        plus, minus = _factors(together, weights[:, None] * now.delta * gates.cell.jump)
+        largest = max(largest, float((np.abs(gram) @ (np.abs(plus) + np.abs(minus))).max()))
+        for h, factor in enumerate(omega.tolist()):
+            if gates.layer(together[h].members[0][1]) != layer:
+                continue
+            jump = float(plus[h] + minus[h])
+            share = (factor + float(minus[h])) / jump if jump else 0.5
+            room = ROUGH * float(np.abs(sliding[h]) @ (weights @ np.abs(now.grad)) / gram.diagonal().max())
+            if not -room <= share * abs(jump) <= abs(jump) + room or (not jump and abs(factor) > room):
+                return None
+            for i, u, t in together[h].members:
+                own = share if t > 0 else 1.0 - share
+                gates.gates[i, u] = gates.below + gates.cell.jump * own
+    raise AssertionError("the last round returns")
+
+
+def _as_one(gates: Gates, lines: list[Line], theta: np.ndarray) -> list[Line]:
+    """The same with those of deeper layers in one whose normals are parallel with the gates of the moment."""
+    found, normals = list[Line](), list[np.ndarray]()
+    for line in lines:
+        normal = gates.normal_of(line, theta)
+        for h, (one, other) in enumerate(zip(found, normals, strict=True)):
+            scale = None if line.flat or one.flat else multiple(normal, other)
+            if scale is not None:
+                found[h] = Line(False, [*one.members, *((i, u, t * scale) for i, u, t in line.members)])
+                break
+        else:
+            found.append(line)
+            normals.append(normal)
+    return found
+
+
+def _singly(line: Line) -> list[Line]:
+    """Its members, each as a line of its own."""
+    return [Line(False, [(i, u, Fraction(1))]) for i, u, _ in line.members]
+
+
+def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the pairs of every line add on either side, as factors of its normal (departure.depart)."""
+    plus = [sum(drive[i, u] * nearest(t) for i, u, t in line.members if t > 0) for line in lines]
+    minus = [-sum(drive[i, u] * nearest(t) for i, u, t in line.members if t < 0) for line in lines]
+    return np.array(plus), np.array(minus)
