@@ -178,7 +178,8 @@ class Run:
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note whether inputs rest on kinks that they do not leave, unseen.  Raises Undecided where they may."""
         rest = resting(self.gates, theta, self.watch)
-        self.guarded = bool(self.gates.idle) and self.instance.network.outputs > 2
+        # where all idle kinks are of units of their own, with one margin a sample, they cease to attract with the slides
+        self.guarded = bool(self.gates.idle) and not self.gates.by_unit
         leaves = rest == "leave" or (self.guarded and not self.gates.idle_attract(theta))
         if leaves or ((rest or self.guarded) and self.batched):
             raise Undecided(RESTING)

@@ -158,8 +158,10 @@ def test_a_neuron_that_is_held_for_ever_is_known_to_die() -> None:
     assert followed(THREE_CLASSES).value == pytest.approx(2.2359246371723)
 
 
-def test_with_classes_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its margins have weights of their own: it is looked at after every step, and not followed any further then."""
+def test_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With classes its margins have weights of their own.  It is looked at after every step, and not followed any further
+    then.
+    """
     answers = [True] * 20 + [False]
     monkeypatch.setattr(Gates, "idle_attract", lambda *_: answers.pop(0))
     (limit,) = drive([THREE_CLASSES])

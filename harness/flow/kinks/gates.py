@@ -152,7 +152,7 @@ class Gates:
         return bool(jump < 0.0 or (jump == 0.0 and without < 0.0))
 
     def idle_attract(self, theta: np.ndarray) -> bool:
-        """Whether all idle lines still do.  With classes that may end while none of the slides does.
+        """Whether all idle lines still do.  That may end while none of the slides does.
 
         Of units whose outgoing weights are small enough to be rounding nothing is asked.
         """
