@@ -34,7 +34,7 @@ from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import GRAZES, RESTING, RESTS, SLIDE_FADES, Undecided
+from harness.flow.undecided import GRAZES, IDLE, RESTING, RESTS, SLIDE_FADES, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -178,11 +178,12 @@ class Run:
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note whether inputs rest on kinks that they do not leave, unseen.  Raises Undecided where they may."""
         rest = resting(self.gates, theta, self.watch)
-        # where all idle kinks are of units of their own, with one margin a sample, they cease to attract with the slides
-        self.guarded = bool(self.gates.idle) and not self.gates.by_unit
-        leaves = rest == "leave" or (self.guarded and not self.gates.idle_attract(theta))
-        if leaves or ((rest or self.guarded) and self.batched):
+        if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
+        # of a unit by itself, with one margin a sample, they cease to attract with the slides
+        self.guarded = bool(self.gates.idle) and not self.gates.by_unit
+        if self.guarded and (self.batched or not self.gates.idle_attract(theta)):
+            raise Undecided(IDLE)
         self.standing = bool(rest)
 
     @property

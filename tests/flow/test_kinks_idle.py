@@ -159,13 +159,11 @@ def test_a_neuron_that_is_held_for_ever_is_known_to_die() -> None:
 
 
 def test_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With classes its margins have weights of their own.  It is looked at after every step, and not followed any further
-    then.
-    """
+    """With classes its margins have weights of their own: it is looked at after every step, and then followed no more."""
     answers = [True] * 20 + [False]
     monkeypatch.setattr(Gates, "idle_attract", lambda *_: answers.pop(0))
     (limit,) = drive([THREE_CLASSES])
-    assert "cannot leave" in limit.reason
+    assert "may not attract" in limit.reason
     assert not answers
 
 
