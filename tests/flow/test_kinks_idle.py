@@ -159,7 +159,7 @@ def test_a_neuron_that_is_held_for_ever_is_known_to_die() -> None:
 
 
 def test_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With classes its margins have weights of their own: it is looked at after every step, and then followed no more."""
+    """With classes its margins have weights of their own: it is looked at after every step, then followed no more."""
     answers = [True] * 20 + [False]
     monkeypatch.setattr(Gates, "idle_attract", lambda *_: answers.pop(0))
     (limit,) = drive([THREE_CLASSES])
