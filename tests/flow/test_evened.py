@@ -14,7 +14,7 @@ from harness.flow.kinks.gates import Gates
 from harness.flow.settling.evened import Before, evened
 from harness.flow.settling.standing import bears, dies_standing
 from harness.problem.networks import fully_connected
-from tests.support.integrations import velocity
+from tests.support.integrations import margins_and_gradients, velocity
 from tests.support.reference import follow
 
 # both points are of class 2
@@ -66,12 +66,13 @@ def test_multipliers_are_evened_out_and_what_is_uneven_pushes() -> None:
     own = before.theta[[2, 3, 7, 10, 13]]
     share = 1.0 * np.hypot(1.0, 0.2) + 1.6 * np.hypot(0.8, 0.3)
     assert found.aside == pytest.approx(uneven(before.theta) / float(np.linalg.norm(own)))
-    assert found.kick == pytest.approx(share * found.aside)
+    # two classes that differ by d differ by d / 2 from their mean, and |u| is d / 2^(1/2)
+    assert found.kick == pytest.approx(share * found.aside / np.sqrt(2.0))
 
 
 def test_what_has_pushed_a_neuron_since_has_turned_it() -> None:
     """Later, when all have grown, pushes count for less; but it may have been turned while the softmax was held."""
-    gates, before, limit = beside(instance())
+    gates, before, limit = beside(one := instance())
     corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
     unit = gates.hidden.start + 1
     first = evened(gates, before, before.theta, 0.0, limit, corners, unit)
@@ -80,8 +81,10 @@ def test_what_has_pushed_a_neuron_since_has_turned_it() -> None:
     assert first is not None
     assert found is not None
     assert (first.turned, found.kick) == (0.0, pytest.approx(first.kick * np.exp(-2.0)))
-    # over two units of log-norm at the least of its sizes
-    assert found.turned == pytest.approx(2.0 * first.kick)
+    # over two units of log-norm at the least of its sizes, by multipliers of the sum of those at norm 1
+    q, _ = margins_and_gradients(one, before.theta)
+    most = float(before.theta @ before.theta) / q.min() * np.hypot(1.0, 0.2)
+    assert found.turned == pytest.approx(2.0 * most * first.aside / np.sqrt(2.0))
     assert np.array_equal(later.since(gates, before.theta, 2.0).exposure, later.exposure)
 
 

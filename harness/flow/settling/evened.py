@@ -9,8 +9,8 @@ their mean, and f_C(x_i) what they add up to at a point,
 p_i the weights of the margins of x_i over C: the larger output k, the larger p_ik.  So all u_n together never grow,
 while all that is said of the limit is that the weights tend to its multipliers, which are not unique.  Let z be a
 small neuron with its own u left out.  It is moved by the multipliers that are evened out over C, and pushed beside that
-by |u| sum_i |c_i h_i| sum_k lambda_ik at most, |u| that of all neurons.  It grows, if less than what lives; |u| does
-not.
+by (1 - 1/|C|)^(1/2) |u| sum_i |c_i h_i| sum_k lambda_ik at most, |u| that of all neurons.  It grows, if less than what
+lives; |u| does not.
 
 That holds while these neurons are all that pass something on of the points: a small one that may change its gates is
 taken to pass on every point, as each one on those on which it once did.
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.polytope import LEVEL
@@ -40,7 +41,8 @@ class Before:
     """A flow of two layers before its softmax was held, and what has become of its neurons since.
 
     theta (N,): then.  passes (units, n): whether a neuron has passed something on of a sample since.  exposure
-    (units,): the integral over the log-norm of 1 / the size of each.  log_norm, sizes (units,): those seen last.
+    (units,): the integral over the log-norm of sum_i lambda_i / the size of each, at most.  log_norm, sizes (units,):
+    those seen last.
     """
 
     theta: np.ndarray
@@ -56,8 +58,10 @@ class Before:
     def since(self, gates: Gates, theta: np.ndarray, booked: float) -> Before:
         """The same a little later, at theta (N,) less the log-norm that is booked."""
         log_norm, sizes = _sizes(gates, theta, booked)
-        least = np.minimum(self.sizes, sizes)
-        more = max(log_norm - self.log_norm, 0.0) / np.maximum(least, LEAST)
+        now = look(gates.cell, theta)
+        # at norm 1 sum_i lambda_i q_i = 1, and the least margin hardly falls any more
+        most = now.rho**2 / float(now.q.min())
+        more = max(log_norm - self.log_norm, 0.0) * most / np.maximum(np.minimum(self.sizes, sizes), LEAST)
         return Before(self.theta, self.passes | _passes(gates), self.exposure + more, log_norm, sizes)
 
 
@@ -110,7 +114,9 @@ def evened(
         share[np.flatnonzero(own)[0]] = corners[:, own].sum(axis=1).max()
     slopes = np.where(gates.state(unit) == 2, max(abs(gates.below), 1.0), np.abs(gates.gates[:, unit]))
     lengths = np.linalg.norm(gates.cell.x, axis=1)
-    push, most = (float(s * lengths @ share) * uneven for s in (slopes, np.full(len(rows), max(abs(gates.below), 1.0))))
+    # of multipliers less their mean over C, and u: none is longer than this part of their sum
+    moved = uneven * math.sqrt(1.0 - 1.0 / int(others.sum()))
+    push, most = float(slopes * lengths @ share) * moved, max(abs(gates.below), 1.0) * float(lengths.max()) * moved
     size = float(_sizes(gates, theta, 0.0)[1][at])
     if not size > 0.0:
         return None
