@@ -180,8 +180,7 @@ class Run:
         rest = resting(self.gates, theta, self.watch)
         if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
-        # of a unit by itself, with one margin a sample, they cease to attract with the slides
-        self.guarded = bool(self.gates.idle) and not self.gates.by_unit
+        self.guarded = self.gates.idle_by_themselves()
         if self.guarded and (self.batched or not self.gates.idle_attract(theta)):
             raise Undecided(IDLE)
         self.standing = bool(rest)

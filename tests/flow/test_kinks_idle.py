@@ -167,6 +167,18 @@ def test_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not answers
 
 
+def test_an_idle_kink_of_points_of_both_labels_is_looked_at() -> None:
+    """Points 1 and 3 lie on one line through zero and have one kink: it attracts by the weights of the samples.
+
+    At log-norm 2.15 there is a direction in which w = 0 can be left, though the slides go on attracting.
+    """
+    x, y = ((-1, -2), (3, 1), (-1, 2), (3, -6)), (1, 1, 1, -1)
+    w = (0, 0, 1.5, -1, -1.5, -1.5, -3, 2.5, 2.5, -3)
+    v = (-1, 5.051960431242075, 1.5518099813516828, 0.23018721372567175, -2.3654108337079824)
+    (limit,) = drive([leaky("1/2", (2, 5, 1), x, y, (w, v))])
+    assert "may not attract" in limit.reason
+
+
 def test_an_idle_kink_attracts_by_the_sum_over_its_margins() -> None:
     x, y = ((1, 0), (0, 1), (-1, -1)), (0, 0, 0)
     theta0 = ((0, 0, 1, 2), (-1, 0, 1, 0, 1, 0))

@@ -16,7 +16,7 @@ from math import lcm
 import numpy as np
 
 from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, slides_of
-from harness.flow.compiled.kernel import Wiring, entries_of, unit_gradient
+from harness.flow.compiled.kernel import Wiring, unit_gradient
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.departure import Line, SampleUnit
 from harness.flow.kinks.normals import PARALLEL, Normals
@@ -152,18 +152,18 @@ class Gates:
         return bool(jump < 0.0 or (jump == 0.0 and without < 0.0))
 
     def idle_attract(self, theta: np.ndarray) -> bool:
-        """Whether all idle lines still do.  That may end while none of the slides does.
+        """Whether all idle lines still do.  That may end while none of the slides does."""
+        now = look(self.cell, theta)
+        return all(self.attracts(line, now) for line in self.idle)
 
-        Of units whose outgoing weights are small enough to be rounding nothing is asked.
+    def idle_by_themselves(self) -> bool:
+        """Whether idle lines may cease to attract when none of the slides does.
+
+        Not those of a unit that shares no weights, at depth 2, with one output, on points of one label: they have one
+        weight out of it in common with the slides.
         """
-        now, rounding = look(self.cell, theta), NO_RATE * np.linalg.norm(theta)
-        heard = [line for line in self.idle if self._out_of(line, theta) > rounding]
-        return all(self.attracts(line, now) for line in heard)
-
-    def _out_of(self, line: Line, theta: np.ndarray) -> float:
-        """The largest of the weights out of the units of a line."""
-        leaving = np.isin(self.net.col, [u for _, u, _ in line.members])
-        return float(np.abs(entries_of(self.net, theta)[leaving]).max())
+        labels = [{self.instance.y[self.rows[i][0]] for i, _, _ in line.members} for line in self.idle]
+        return bool(self.idle) and not (self.by_unit and all(len(own) == 1 for own in labels))
 
     def normal_of(self, line: Line, theta: np.ndarray) -> np.ndarray:
         """That of a line, to which the scales of its members refer."""

@@ -209,8 +209,12 @@ def _without_idle(
         shares = np.where(shares <= 2.0 * room + OVER, 0.0, np.where(shares >= 1.0 - 2.0 * room - OVER, 1.0, shares))
     inner = np.minimum(shares, 1.0 - shares)
     if room <= OVER:
-        for line, share in zip(slides, shares, strict=True):
-            gates.set_side(line, 1 if share > 0.5 else -1)
+        if alike:
+            # what they depend on may be left, and their samples may count again
+            raise Undecided(undecided.ALIKE)
+        for line, share, depth in zip(slides, shares, inner, strict=True):
+            if depth == 0.0:
+                gates.set_side(line, 1 if share > 0.5 else -1)
         return [line for line, depth in zip(slides, inner, strict=True) if depth > 0.0]
     # what has the most to give balances the rest
     order = np.argsort(-inner * np.abs(plus + minus) * np.linalg.norm(normals, axis=1), kind="stable")

@@ -32,6 +32,7 @@ from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.polytope import LEVEL
 
+FAINT = 1e-6  # of all weights: samples that no longer count
 LEAST, LARGEST = 1e-300, 500.0  # keep a divisor from zero, and what is exponentiated from overflow
 NONE = 1e-9  # of the norm of a limit: differences of its weights that are rounding
 
@@ -40,20 +41,22 @@ NONE = 1e-9  # of the norm of a limit: differences of its weights that are round
 class Before:
     """A flow of two layers before its softmax was held, and what has become of its neurons since.
 
-    theta (N,): then.  passes (units, n): whether a neuron has passed something on of a sample since.  exposure
-    (units,): the integral over the log-norm of sum_i lambda_i / the size of each, at most.  log_norm, sizes (units,):
-    those seen last.
+    theta (N,): then.  passes (units, n), counted (n,): whether since then a neuron has passed something on of a sample,
+    and whether that has had a weight.  exposure (units,): the integral over the log-norm of sum_i lambda_i / the size
+    of each, at most.  log_norm, sizes (units,): those seen last.
     """
 
     theta: np.ndarray
     passes: np.ndarray
+    counted: np.ndarray
     exposure: np.ndarray
     log_norm: float
     sizes: np.ndarray
 
     @classmethod
     def of(cls, gates: Gates, theta: np.ndarray) -> Before:
-        return cls(theta, _passes(gates), np.zeros(len(gates.hidden)), *_sizes(gates, theta, 0.0))
+        counted = look(gates.cell, theta).p > FAINT
+        return cls(theta, _passes(gates), counted, np.zeros(len(gates.hidden)), *_sizes(gates, theta, 0.0))
 
     def since(self, gates: Gates, theta: np.ndarray, booked: float) -> Before:
         """The same a little later, at theta (N,) less the log-norm that is booked."""
@@ -62,7 +65,8 @@ class Before:
         # at norm 1 sum_i lambda_i q_i = 1, and the least margin hardly falls any more
         most = now.rho**2 / float(now.q.min())
         more = max(log_norm - self.log_norm, 0.0) * most / np.maximum(np.minimum(self.sizes, sizes), LEAST)
-        return Before(self.theta, self.passes | _passes(gates), self.exposure + more, log_norm, sizes)
+        passes, counted = self.passes | _passes(gates), self.counted | (now.p > FAINT)
+        return Before(self.theta, passes, counted, self.exposure + more, log_norm, sizes)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def evened(
     """
     at = unit - gates.hidden.start
     samples = np.array([sample for sample, _ in gates.rows])
-    heard = (corners > LEVEL * corners.max()).any(axis=0)
+    heard = (corners > LEVEL * corners.max()).any(axis=0) | before.counted
     passes = before.passes.copy()
     passes[np.array(free, dtype=np.int64) - gates.hidden.start] = True
     rows, units = _together(passes, heard, at)

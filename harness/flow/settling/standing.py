@@ -67,8 +67,7 @@ def dies_standing(
     held = h[sliding]
     lengths = np.linalg.norm(held, axis=1)
     if np.linalg.matrix_rank(held / lengths[:, None], tol=ALONG) < len(held):
-        size = float(np.linalg.norm(v / scale))
-        return bool(sliding.all()) and all(_pinned(h, beta @ (v / scale), below, slack * size) for beta in walls)
+        return bool(sliding.all()) and all(_pinned(h, beta, v / scale, below, room, slack) for beta in walls)
     onto = np.eye(len(w)) - np.linalg.pinv(held) @ held
     slopes = np.where(gates == 1, 1.0, below)
     pulls = np.einsum("n,cnk,nd->ckd", slopes, betas, h)
@@ -95,19 +94,23 @@ def dies_standing(
     return all(_keeps(matrix, e, k, slack) for matrix in matrices)
 
 
-def _pinned(h: np.ndarray, drive: np.ndarray, below: float, slack: float) -> bool:
+def _pinned(h: np.ndarray, beta: np.ndarray, v: np.ndarray, below: float, room: float, slack: float) -> bool:
     """Whether a neuron that slides on all of its inputs h (n, d) goes on with that: then nothing of it moves.
 
-    drive (n,): how the loss falls with what it gives; slack: what else may push its weights.  While all kinks attract,
-    and there are coefficients inside their ranges by which its weights stand still, these cannot leave: what they would
+    beta (n, k): how the margins answer to what it gives; the others as of dies_standing.  While all kinks attract, and
+    there are coefficients inside their ranges by which its weights stand still, these cannot leave: what they would
     gain is negative in every direction, and linear in the multipliers.
     """
+    drive, size = beta @ v, float(np.linalg.norm(v))
+    # what v may be beside what it is
+    errors = room * size * np.linalg.norm(beta, axis=1)
     jumps = (1.0 - below) * drive
-    if (jumps >= 0.0).any():
+    if (jumps + abs(1.0 - below) * errors >= 0.0).any():
         return False
-    _, room = inmost(h, below * drive @ h, jumps)
+    _, inside = inmost(h, below * drive @ h, jumps)
     values = np.linalg.svd(jumps[:, None] * h, compute_uv=False)
-    return room > INSIDE and slack <= 0.5 * room * float(values[values > ALONG * values[0]].min())
+    pushes = slack * size + max(abs(below), 1.0) * float(errors @ np.linalg.norm(h, axis=1))
+    return inside > INSIDE and pushes <= 0.5 * inside * float(values[values > ALONG * values[0]].min())
 
 
 def _symmetric(a: np.ndarray) -> np.ndarray:
