@@ -34,7 +34,7 @@ from harness.flow.settling.lasting import Lasting, revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import GRAZES, IDLE, RESTING, RESTS, SLIDE_FADES, Undecided
+from harness.flow.undecided import GRAZES, RESTING, RESTS, SLIDE_FADES, SPARE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -180,9 +180,9 @@ class Run:
         rest = resting(self.gates, theta, self.watch)
         if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
-        self.guarded = self.gates.idle_by_themselves()
-        if self.guarded and (self.batched or not self.gates.idle_attract(theta)):
-            raise Undecided(IDLE)
+        self.guarded = self.gates.spare_by_themselves()
+        if self.guarded and (self.batched or not self.gates.spare_attract(theta)):
+            raise Undecided(SPARE)
         self.standing = bool(rest)
 
     @property
@@ -321,7 +321,7 @@ class Run:
         if self.ended.any():
             coefficients, jumps = self._coefficients(theta)
             for h in np.flatnonzero(self.ended)[::-1]:
-                together = gates.on_idle_ones(int(h))
+                together = gates.beside_spare(int(h))
                 if together:
                     pairs += together
                     continue

@@ -27,7 +27,7 @@ NO_NORMAL = "a kink is degenerate: it is a deeper neuron's, whose input has no g
 TOUCHING = "a kink is degenerate: it is a deeper neuron's, and only touches one of the first layer"
 BOTH_WAYS = "a kink is degenerate: neurons that switch on there push an idle one above them both ways"
 HEARD = "a kink is degenerate: a neuron above starts to hear the one that slides on it"
-IDLE = "a kink is degenerate: the flow stays on it by the coefficients of others, and it may not attract any more"
+SPARE = "a kink is degenerate: the flow stays on it by the coefficients of others, and it may not attract any more"
 RESTING = "a kink is degenerate: an input that cannot leave it has a gate that makes a difference"
 
 # Errors of the integrator, however small, decide.

@@ -33,9 +33,9 @@ class Gates:
     """The cell that the flow is in, of which this is the owner, and the kinks on which it slides.
 
     cell: for the kernel; its gates are changed here and nowhere else.
-    slides: flat ones.  curved: of deeper layers, whose scales are those at the point where they began.  idle: flat ones
-    whose normals depend on those of slides, as where a neuron's weights are zero: the flow stays on them as long as it
-    does on these, with coefficients that stand.
+    slides: flat ones.  curved: of deeper layers, whose scales are those at the point where they began.
+    spare: flat ones whose normals depend on those of slides, as where a neuron's weights are zero: the flow stays on
+    them as long as it does on these, with coefficients that stand.
     """
 
     def __init__(self, instance: Instance, net: Wiring) -> None:
@@ -51,7 +51,7 @@ class Gates:
         self.normals = Normals(instance, net, self.first, self.cell.x)
         self.slides: list[Line] = []
         self.curved: list[Line] = []
-        self.idle: list[Line] = []
+        self.spare: list[Line] = []
         self.kinked = network.kinked
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
@@ -84,7 +84,7 @@ class Gates:
     @property
     def beside(self) -> np.ndarray:
         """The same with all that slides off, (n, units)."""
-        return np.where(self.gates == 1.0, 1.0, self.below) if self.idle else self.gates
+        return np.where(self.gates == 1.0, 1.0, self.below) if self.spare else self.gates
 
     def sides(self, units: slice = slice(None)) -> np.ndarray:
         """1 where a gate is on, -1 where it is off, (n, units)."""
@@ -151,19 +151,19 @@ class Gates:
         jump, without = self.cell.jump * (np.abs([nearest(t) for _, _, t in line.members]) @ answers)
         return bool(jump < 0.0 or (jump == 0.0 and without < 0.0))
 
-    def idle_attract(self, theta: np.ndarray) -> bool:
-        """Whether all idle lines still do.  That may end while none of the slides does."""
+    def spare_attract(self, theta: np.ndarray) -> bool:
+        """Whether all spare lines still do.  That may end while none of the slides does."""
         now = look(self.cell, theta)
-        return all(self.attracts(line, now) for line in self.idle)
+        return all(self.attracts(line, now) for line in self.spare)
 
-    def idle_by_themselves(self) -> bool:
-        """Whether idle lines may cease to attract when none of the slides does.
+    def spare_by_themselves(self) -> bool:
+        """Whether spare lines may cease to attract when none of the slides does.
 
         Not those of a unit that shares no weights, at depth 2, with one output, on points of one label: they have one
         weight out of it in common with the slides.
         """
-        labels = [{self.instance.y[self.rows[i][0]] for i, _, _ in line.members} for line in self.idle]
-        return bool(self.idle) and not (self.by_unit and all(len(own) == 1 for own in labels))
+        labels = [{self.instance.y[self.rows[i][0]] for i, _, _ in line.members} for line in self.spare]
+        return bool(self.spare) and not (self.by_unit and all(len(own) == 1 for own in labels))
 
     def normal_of(self, line: Line, theta: np.ndarray) -> np.ndarray:
         """That of a line, to which the scales of its members refer."""
@@ -228,14 +228,14 @@ class Gates:
         return state
 
     def sliding_pairs(self) -> set[SampleUnit]:
-        return {(i, u) for line in (*self.slides, *self.curved, *self.idle) for i, u, _ in line.members}
+        return {(i, u) for line in (*self.slides, *self.curved, *self.spare) for i, u, _ in line.members}
 
-    def on_idle_ones(self, index: int) -> list[SampleUnit]:
-        """The pairs of a slide, counted as in compiled_slides, if idle ones may depend on it."""
+    def beside_spare(self, index: int) -> list[SampleUnit]:
+        """The pairs of a slide, counted as in compiled_slides, if spare ones may depend on it."""
         if index >= len(self.slides):
             return []
         members = self.slides[index].members
-        beside = any(self.normals.block(line.members[0][1]) == self.normals.block(members[0][1]) for line in self.idle)
+        beside = any(self.normals.block(line.members[0][1]) == self.normals.block(members[0][1]) for line in self.spare)
         return [(i, u) for i, u, _ in members] if beside else []
 
     def representatives(self) -> list[SampleUnit]:

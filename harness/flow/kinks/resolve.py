@@ -6,7 +6,7 @@ looked at face by face, and the coefficients are found from the deepest layer do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -29,7 +29,7 @@ from harness.flow.kinks.normals import PARALLEL, multiple
 from harness.flow.undecided import Undecided
 from harness.problem.numbers import nearest
 
-# Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or over.
+# Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or none.
 NARROW, OVER = 0.05, 1e-6
 
 NONE: Mapping[SampleUnit, int] = {}
@@ -57,16 +57,15 @@ def resolve(gates: Gates, theta: np.ndarray, zero: Iterable[SampleUnit], left: M
         gates.put(pair, -1)
     # the kink of a unit whose inputs have just gone off is theirs
     pairs = {pair for pair in pairs if not gates.unfed(pair)}
-    idle = {(i, u) for line in gates.idle for i, u, _ in line.members}
     deeper = gates.curved or any(unit not in gates.first for _, unit in pairs)
     if deeper or not open_unfed_units(gates, sorted(pairs), theta):
         pairs |= gates.sliding_pairs()
         groups = [sorted(pairs)] if pairs else []
-        gates.slides, gates.curved, gates.idle = [], [], []
+        gates.slides, gates.curved, gates.spare = [], [], []
     else:
         groups = _by_block(gates, pairs)
     for group in groups:
-        _together(gates, theta, group, left, idle)
+        _together(gates, theta, group, left)
 
 
 def crossing(gates: Gates, pair: SampleUnit, theta: np.ndarray) -> int:
@@ -92,20 +91,18 @@ def _by_block(gates: Gates, pairs: set[SampleUnit]) -> list[list[SampleUnit]]:
     groups: dict[int, set[SampleUnit]] = {}
     for _, unit in pairs:
         groups.setdefault(gates.normals.block(unit), set())
-    for i, u in pairs | {(i, u) for line in (*gates.slides, *gates.idle) for i, u, _ in line.members}:
+    for i, u in pairs | {(i, u) for line in (*gates.slides, *gates.spare) for i, u, _ in line.members}:
         if gates.normals.block(u) in groups:
             groups[gates.normals.block(u)].add((i, u))
-    gates.slides, gates.idle = (
+    gates.slides, gates.spare = (
         [line for line in lines if gates.normals.block(line.members[0][1]) not in groups]
-        for lines in (gates.slides, gates.idle)
+        for lines in (gates.slides, gates.spare)
     )
     return [sorted(groups[key]) for key in sorted(groups)]
 
 
-def _together(
-    gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int], idle: Set[SampleUnit]
-) -> None:
-    """The same for pairs that may interact; idle: those that were so far."""
+def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Mapping[SampleUnit, int]) -> None:
+    """The same for pairs that may interact."""
     for pair in pairs:
         gates.put(pair, -1)
     opened = open_unfed_units(gates, pairs, theta)
@@ -169,23 +166,20 @@ def _together(
     slides = _as_one(gates, slides, theta)
     # in a deeper relu network a gate that is between would feed what is unfed
     if gates.instance.network.depth == 2 or gates.below:
-        slides = _without_idle(gates, slides, theta, alike, idle)
+        slides = _without_spare(gates, slides, theta, alike)
     elif alike:
         raise Undecided(undecided.ALIKE)
     for line in slides:
         (gates.slides if line.flat else gates.curved).append(line)
 
 
-def _without_idle(
-    gates: Gates, slides: list[Line], theta: np.ndarray, alike: list[Line], idle: Set[SampleUnit]
-) -> list[Line]:
-    """Those of flat lines that attract by which the flow stays on all of them; the rest becomes idle.
+def _without_spare(gates: Gates, slides: list[Line], theta: np.ndarray, alike: list[Line]) -> list[Line]:
+    """Those of flat lines that attract by which the flow stays on all of them; the rest are spare.
 
     alike: those that add nothing now, since their samples no longer count.  Raises Undecided.
 
     Where their normals depend on each other there is a choice of coefficients: one that lasts, as far from the ends
-    of their ranges as can be; or, towards the end of it, the one that is left last.  At the end the lines are left
-    that are at an end of their range.
+    of their ranges as can be; or, towards the end of it, the one that is left last.
     """
     for line in alike:
         depends = (
@@ -195,7 +189,7 @@ def _without_idle(
         )
         if not (depends and gates.attracts(line, look(gates.cell, theta))):
             raise Undecided(undecided.ALIKE)
-    gates.idle += alike
+    gates.spare += alike
     if not all(line.flat for line in slides) or len(gates.normals.independent(slides)) == len(slides):
         return slides
     now, normals = look(gates.cell, theta), np.array([gates.normals.direction(line) for line in slides])
@@ -203,25 +197,17 @@ def _without_idle(
     if (plus + minus >= 0.0).any():
         return slides
     shares, room = inmost(normals, now.f - minus @ normals, plus + minus)
-    if room == -np.inf or (room <= OVER and not any((i, u) in idle for line in slides for i, u, _ in line.members)):
+    if room <= OVER:
         return slides
     if room <= NARROW:
         shares = np.where(shares <= 2.0 * room + OVER, 0.0, np.where(shares >= 1.0 - 2.0 * room - OVER, 1.0, shares))
     inner = np.minimum(shares, 1.0 - shares)
-    if room <= OVER:
-        if alike:
-            # what they depend on may be left, and their samples may count again
-            raise Undecided(undecided.ALIKE)
-        for line, share, depth in zip(slides, shares, inner, strict=True):
-            if depth == 0.0:
-                gates.set_side(line, 1 if share > 0.5 else -1)
-        return [line for line, depth in zip(slides, inner, strict=True) if depth > 0.0]
     # what has the most to give balances the rest
     order = np.argsort(-inner * np.abs(plus + minus) * np.linalg.norm(normals, axis=1), kind="stable")
     kept = gates.normals.independent([slides[h] for h in order])
     for line, share in zip(slides, shares.tolist(), strict=True):
         if line.members[0][:2] not in kept:
-            gates.idle.append(line)
+            gates.spare.append(line)
             for i, u, t in line.members:
                 gates.gates[i, u] = gates.below + gates.cell.jump * (share if t > 0 else 1.0 - share)
     return [line for line in slides if line.members[0][:2] in kept]

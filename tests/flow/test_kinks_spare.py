@@ -127,21 +127,21 @@ def test_shares_as_far_from_their_ends_as_can_be() -> None:
     assert inmost(normals, np.array([2.5, 0.5]), jumps)[1] < 0.0
 
 
-def test_what_depends_on_the_others_is_idle() -> None:
+def test_what_depends_on_the_others_is_spare() -> None:
     """At w = 0 two kinks are slid on, which say where w goes; the third has a coefficient that stands."""
     x, theta0 = ((1, 0), (0, 1), (-1, -1)), ((0, 0, 1, 2), (-1, 0))
     gates = Gates(one := leaky("1/2", (2, 2, 1), x, (1, 1, 1), theta0), wiring(one.network))
     zero = gates.start()
     resolve(gates, one.network.flat(one.theta0_float), zero)
     assert len(gates.slides) == 2
-    (idle,) = gates.idle
-    sample, unit, _ = idle.members[0]
+    (spare,) = gates.spare
+    sample, unit, _ = spare.members[0]
     assert 0.5 < gates.gates[sample, unit] < 1.0
     assert gates.sliding_pairs() == set(zero)
     # what it is left with when the flow leaves is known anew
     resolve(gates, one.network.flat(one.theta0_float), zero[:1])
     assert gates.sliding_pairs() == set(zero)
-    assert len(gates.idle) == 1
+    assert len(gates.spare) == 1
 
 
 THREE_CLASSES = leaky(
@@ -158,16 +158,16 @@ def test_a_neuron_that_is_held_for_ever_is_known_to_die() -> None:
     assert followed(THREE_CLASSES).value == pytest.approx(2.2359246371723)
 
 
-def test_an_idle_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spare_kink_may_begin_to_repel(monkeypatch: pytest.MonkeyPatch) -> None:
     """With classes its margins have weights of their own: it is looked at after every step, then followed no more."""
     answers = [True] * 20 + [False]
-    monkeypatch.setattr(Gates, "idle_attract", lambda *_: answers.pop(0))
+    monkeypatch.setattr(Gates, "spare_attract", lambda *_: answers.pop(0))
     (limit,) = drive([THREE_CLASSES])
     assert "may not attract" in limit.reason
     assert not answers
 
 
-def test_an_idle_kink_of_points_of_both_labels_is_looked_at() -> None:
+def test_a_spare_kink_of_points_of_both_labels_is_looked_at() -> None:
     """Points 1 and 3 lie on one line through zero and have one kink: it attracts by the weights of the samples.
 
     At log-norm 2.15 there is a direction in which w = 0 can be left, though the slides go on attracting.
@@ -179,14 +179,14 @@ def test_an_idle_kink_of_points_of_both_labels_is_looked_at() -> None:
     assert "may not attract" in limit.reason
 
 
-def test_an_idle_kink_attracts_by_the_sum_over_its_margins() -> None:
+def test_a_spare_kink_attracts_by_the_sum_over_its_margins() -> None:
     x, y = ((1, 0), (0, 1), (-1, -1)), (0, 0, 0)
     theta0 = ((0, 0, 1, 2), (-1, 0, 1, 0, 1, 0))
     run = Run(leaky("1/2", (2, 2, 3), x, y, theta0), Settings(), record=False)
-    assert run.gates.idle
+    assert run.gates.spare
     theta = run.theta
-    assert run.gates.idle_attract(theta)
+    assert run.gates.spare_attract(theta)
     # the neuron now prefers class 0 to both others
     turned = theta.copy()
     turned[4], turned[6], turned[8] = 2.0, -1.0, -1.0
-    assert not run.gates.idle_attract(turned)
+    assert not run.gates.spare_attract(turned)
