@@ -223,7 +223,7 @@ AROUND = (
             {"family": ("circulant", "scalar"), "activation": "linear", "d": (2, 3, 4), "n": (1, 2), **law}
             for law in _ANYTHING
         ),
-        60_000,
+        120_000,
     ),
     Around(
         "generic",
@@ -260,7 +260,7 @@ AROUND = (
             },
             {"activation": "linear", "width": (2, 3), "outputs": (2, 3), "n": (2, 3), "d": 2, "start": "integer"},
         ),
-        60_000,
+        100_000,
     ),
 )
 GROUPS: tuple[Group | Around, ...] = (
