@@ -89,12 +89,12 @@ def started(folded: Folded) -> Instance:
 def _to_the_end(run: Run) -> Ending:
     target, steps = -np.inf, run.cap(0)
     while True:
-        # one that is watched is looked at every few steps, and one with inputs at rest on kinks after every one: it is
-        # cut at the same places, and nothing else changes
-        stride = 1 if run.standing or run.guarded else BETWEEN if run.settings.watched else steps
+        # one that is watched is looked at every few steps, and some after every one: they are cut at the same places,
+        # and nothing else changes
+        stride = 1 if run.stepwise else BETWEEN if run.settings.watched else steps
         until = min(steps, int(run.state[ATTEMPTS]) + stride)
         code = run.advance(target, until)
-        if run.standing or run.guarded:
+        if run.stepwise:
             run.look_at_rest(run.theta)
         if run.settings.watched:
             _look(run)

@@ -176,7 +176,7 @@ class Run:
         self.look_at_rest(theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
-        """Note whether inputs rest on kinks that they do not leave, unseen.  Raises Undecided where they may."""
+        """Note what stays on kinks unseen: inputs at rest, and spare kinks.  Raises Undecided where it may leave."""
         rest = resting(self.gates, theta, self.watch)
         if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
@@ -184,6 +184,11 @@ class Run:
         if self.guarded and (self.batched or not self.gates.spare_attract(theta)):
             raise Undecided(SPARE)
         self.standing = bool(rest)
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether it is to be looked at after every step."""
+        return self.standing or self.guarded
 
     @property
     def theta(self) -> np.ndarray:

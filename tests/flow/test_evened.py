@@ -60,7 +60,7 @@ def test_multipliers_are_evened_out_and_what_is_uneven_pushes() -> None:
     gates, before, limit = beside(instance())
     corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
     unit = gates.hidden.start + 1
-    found = evened(gates, before, before.theta, 0.0, limit, corners, unit)
+    found = evened(gates, before, limit, corners, unit)
     assert found is not None
     assert found.corners == pytest.approx(np.array([[0.5, 0.5, 0.8, 0.8]] * 2))
     own = before.theta[[2, 3, 7, 10, 13]]
@@ -75,9 +75,9 @@ def test_what_has_pushed_a_neuron_since_has_turned_it() -> None:
     gates, before, limit = beside(one := instance())
     corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
     unit = gates.hidden.start + 1
-    first = evened(gates, before, before.theta, 0.0, limit, corners, unit)
+    first = evened(gates, before, limit, corners, unit)
     later = before.since(gates, before.theta, 2.0)
-    found = evened(gates, later, before.theta, 2.0, limit, corners, unit)
+    found = evened(gates, later, limit, corners, unit)
     assert first is not None
     assert found is not None
     assert (first.turned, found.kick) == (0.0, pytest.approx(first.kick * np.exp(-2.0)))
@@ -100,7 +100,7 @@ def test_gates_that_have_been_open_since_count() -> None:
 def test_classes_that_a_point_has_are_not_evened_out() -> None:
     gates, before, limit = beside(instance((2, 0)))
     corners = np.array([[0.5, 0.5, 0.5, 0.5]])
-    assert evened(gates, before, before.theta, 0.0, limit, corners, gates.hidden.start + 1) is None
+    assert evened(gates, before, limit, corners, gates.hidden.start + 1) is None
 
 
 def test_a_neuron_that_may_change_its_gates_is_taken_to_pass_on_every_point() -> None:
@@ -113,10 +113,10 @@ def test_a_neuron_that_may_change_its_gates_is_taken_to_pass_on_every_point() ->
     gates, before, limit = beside(one)
     corners = np.array([[0.0, 1.0, 1.3, 0.3], [1.0, 0.0, 0.3, 1.3]])
     unit = gates.hidden.start + 1
-    found = evened(gates, before, before.theta, 0.0, limit, corners, unit)
+    found = evened(gates, before, limit, corners, unit)
     assert found is not None
     assert found.corners[:, :2] == pytest.approx(0.5)
-    assert evened(gates, before, before.theta, 0.0, limit, corners, unit, free=[unit + 1]) is None
+    assert evened(gates, before, limit, corners, unit, free=[unit + 1]) is None
 
 
 @pytest.mark.parametrize("kick", [0.0, 0.05])

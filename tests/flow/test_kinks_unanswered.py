@@ -1,4 +1,4 @@
-"""Kinks of relu networks of depth 3 beside which nothing answers to their neuron yet."""
+"""Kinks of relu networks beside which nothing answers to their neuron yet, or ever."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.polytope import LEVEL
 
-FAINT = 1e-6  # of all weights: samples that no longer count
+FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 LEAST, LARGEST = 1e-300, 500.0  # keep a divisor from zero, and what is exponentiated from overflow
 NONE = 1e-9  # of the norm of a limit: differences of its weights that are rounding
 
@@ -55,7 +55,7 @@ class Before:
 
     @classmethod
     def of(cls, gates: Gates, theta: np.ndarray) -> Before:
-        counted = look(gates.cell, theta).p > FAINT
+        counted = look(gates.cell, theta).p > FAINTEST
         return cls(theta, _passes(gates), counted, np.zeros(len(gates.hidden)), *_sizes(gates, theta, 0.0))
 
     def since(self, gates: Gates, theta: np.ndarray, booked: float) -> Before:
@@ -65,7 +65,7 @@ class Before:
         # at norm 1 sum_i lambda_i q_i = 1, and the least margin hardly falls any more
         most = now.rho**2 / float(now.q.min())
         more = max(log_norm - self.log_norm, 0.0) * most / np.maximum(np.minimum(self.sizes, sizes), LEAST)
-        passes, counted = self.passes | _passes(gates), self.counted | (now.p > FAINT)
+        passes, counted = self.passes | _passes(gates), self.counted | (now.p > FAINTEST)
         return Before(self.theta, passes, counted, self.exposure + more, log_norm, sizes)
 
 
@@ -85,8 +85,6 @@ class Evened:
 def evened(
     gates: Gates,
     before: Before,
-    theta: np.ndarray,
-    booked: float,
     limit: np.ndarray,
     corners: np.ndarray,
     unit: int,
@@ -94,8 +92,8 @@ def evened(
 ) -> Evened | None:
     """What moves a small unit; None where that is not more than the corners say.
 
-    theta (N,): the flow, less the log-norm that is booked; limit (N,): its own; corners (c, n): all those of its
-    multipliers.  free: small units whose gates may change.
+    before: up to now.  limit (N,): that of the flow; corners (c, n): all those of its multipliers.  free: small units
+    whose gates may change.
     """
     at = unit - gates.hidden.start
     samples = np.array([sample for sample, _ in gates.rows])
@@ -121,11 +119,8 @@ def evened(
     # of multipliers less their mean over C, and u: none is longer than this part of their sum
     moved = uneven * math.sqrt(1.0 - 1.0 / int(others.sum()))
     push, most = float(slopes * lengths @ share) * moved, max(abs(gates.below), 1.0) * float(lengths.max()) * moved
-    size = float(_sizes(gates, theta, 0.0)[1][at])
-    if not size > 0.0:
-        return None
-    now = math.exp(-booked) / size
-    return Evened(even, push * now, uneven * now, most * float(before.exposure[at]))
+    size, exposure = float(before.sizes[at]), float(before.exposure[at])
+    return Evened(even, push / size, uneven / size, most * exposure) if size > 0.0 else None
 
 
 def _passes(gates: Gates) -> np.ndarray:

@@ -17,7 +17,7 @@ from harness.flow.compiled.field import Slides, look, velocity, workspace
 from harness.flow.invariants.subspaces import Subspace
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
-from harness.flow.settling.evened import Before, evened
+from harness.flow.settling.evened import FAINTEST, Before, evened
 from harness.flow.settling.group_fate import EVEN, Beside, Fate, members, of_rates
 from harness.flow.settling.lasting import Lasting, lasting
 from harness.flow.settling.polytope import ACTIVE, LEVEL, NO_DIRECTION, Multipliers, pair_of
@@ -27,7 +27,6 @@ NEIGHBOURS = 6
 AROUND = 10.0  # distances of the flow's direction to the limit, within which the neighbours lie
 NEAREST, FARTHEST = 1e-6, 0.1  # relative to the neuron: they are never nearer, or farther
 FURTHER = 3.0  # units of log-norm
-FAINTEST = 1e-6  # of all weights: samples that no longer drive anything
 SETTLED = 0.05  # of all multipliers: how near the weights of the samples have to be
 MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
 
@@ -46,7 +45,7 @@ def fate(
 
     Where all die but some that last, these are named.
     theta (N,): the flow, which is near the limit, less the log-norm that is booked; units: those that are `dying`.
-    before: of a network with classes the flow before the softmax was held, where it was looked at.
+    before: of a network with classes the flow before the softmax was held, where it was looked at, up to now.
     """
     if not units:
         return "dies", ()
@@ -97,18 +96,12 @@ def fate(
     if before is None or found.count("unknown") > len(waiting):
         return "unknown", ()
     small = [unit for unit in units if unit not in {one.unit for one in lasts}]
-    stand = _standing(gates, before.since(gates, theta, booked), theta, booked, settled, small, multipliers)
+    stand = _standing(gates, before, theta, settled, small, multipliers)
     return ("dies", tuple(lasts)) if stand.issuperset(waiting) else ("unknown", ())
 
 
 def _standing(
-    gates: Gates,
-    before: Before,
-    theta: np.ndarray,
-    booked: float,
-    settled: Point,
-    units: list[int],
-    multipliers: Multipliers,
+    gates: Gates, before: Before, theta: np.ndarray, settled: Point, units: list[int], multipliers: Multipliers
 ) -> set[int]:
     """Those of the units that die with their gates as they are by multipliers that become even.
 
@@ -126,9 +119,7 @@ def _standing(
         still = {
             unit
             for unit in stand
-            if beside.dies_standing(
-                unit, corners, room, evened(gates, before, theta, booked, limit, corners, unit, free)
-            )
+            if beside.dies_standing(unit, corners, room, evened(gates, before, limit, corners, unit, free))
         }
         if still == stand:
             return stand
