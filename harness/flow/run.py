@@ -307,6 +307,9 @@ class Run:
         if self._only_rounds():
             raise Undecided(STANDS_STILL)
         theta, gates = self.theta, self.gates
+        if self.before:
+            # what is passed on with the gates that end here
+            self.before = self.before.since(gates, theta, float(self.state[BOOKED]))
         if crowded(gates.cell, theta, self.watch, self.hit, float(self._rtol)):
             self.passed_closely(self.log_norm)
         if self.state[BOOKED] > 0.0:
@@ -318,8 +321,6 @@ class Run:
         if self.standing and any(at_rest(gates, theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
             # what it would leave with changes at this moment
             raise Undecided(RESTING)
-        if self.before:
-            self.before = self.before.since(gates, theta, float(self.state[BOOKED]))
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         left: dict[SampleUnit, int] = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from benchmarks.kinds import KINDS, draws
 from harness import Instance, drive
 from harness.flow.compiled.kernel import wiring
 from harness.flow.kinks.gates import Gates
-from harness.flow.settling.evened import Before, evened
+from harness.flow.run import Run
+from harness.flow.settling import fate
+from harness.flow.settling.evened import Before, Evened, evened
 from harness.flow.settling.standing import bears, dies_standing
 from harness.problem.networks import fully_connected
 from tests.support.integrations import margins_and_gradients, velocity
@@ -119,6 +123,18 @@ def test_a_neuron_that_may_change_its_gates_is_taken_to_pass_on_every_point() ->
     assert evened(gates, before, limit, corners, unit, free=[unit + 1]) is None
 
 
+def test_a_point_that_has_counted_counts() -> None:
+    """Point 1 has class 0: as long as it may drive anything, classes 0 and 1 are not alike."""
+    gates, before, limit = beside(instance((2, 0)))
+    corners, unit = np.array([[0.5, 0.5, 0.0, 0.0]]), gates.hidden.start + 1
+    assert before.counted.all()
+    assert evened(gates, before, limit, corners, unit) is None
+    never = replace(before, counted=np.array([True, True, False, False]))
+    assert evened(gates, never, limit, corners, unit) is not None
+    faint = replace(before, counted=np.ones(4, dtype=bool))
+    assert faint.since(gates, 100.0 * before.theta, 0.0).counted.all()
+
+
 @pytest.mark.parametrize("kick", [0.0, 0.05])
 def test_a_neuron_that_is_pushed_stands_where_it_is_said_to(kick: float) -> None:
     """Pushed at random by a part of what it was, it stays in its cell; nearer to the wall nothing is said."""
@@ -146,11 +162,42 @@ def test_what_turns_a_neuron_at_one_corner_adds_to_what_pushes_it_at_another() -
     assert not bears([turning, slow], e, 0.4, 0.0, 0.04, 0.0, 0.0)
 
 
+def test_gates_are_seen_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that were open between two looks alone."""
+    seen: list[tuple[float, float]] = []
+    cross = Run.cross
+
+    def crossed(run: Run) -> None:
+        before, log_norm = run.before, run.log_norm
+        cross(run)
+        if before and run.before:
+            seen.append((run.before.log_norm, log_norm))
+
+    monkeypatch.setattr(Run, "cross", crossed)
+    drive([late()])
+    assert len(seen) >= 3
+    assert all(told == pytest.approx(at) for told, at in seen)
+
+
+def late() -> Instance:
+    kind = next(kind for kind in KINDS if kind.name == "3 classes, leaky 1/2, depth 2")
+    return next(islice(draws(kind, 1201, 200, integer=True), 120, None))
+
+
 def test_the_softmax_may_be_held_when_gates_still_change() -> None:
     """Two neurons that live at first die only later, when one that was small has grown (explicit steps: 2.61406)."""
-    kind = next(kind for kind in KINDS if kind.name == "3 classes, leaky 1/2, depth 2")
-    (limit,) = drive([next(islice(draws(kind, 1201, 200, integer=True), 120, None))])
+    (limit,) = drive([late()])
     assert limit.value == pytest.approx(2.6140645235597), limit.reason
+
+
+def test_a_neuron_that_may_have_been_turned_far_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def far(*given: Any) -> Evened | None:
+        found = evened(*given)
+        return found and replace(found, turned=10.0)
+
+    monkeypatch.setattr(fate, "evened", far)
+    (limit,) = drive([late()])
+    assert limit.status == "undecided"
 
 
 @pytest.mark.parametrize("place", [51, 64])

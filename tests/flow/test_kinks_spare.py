@@ -159,6 +159,14 @@ def test_what_depends_on_the_others_is_spare() -> None:
     assert len(gates.spare) == 1
 
 
+def test_a_neuron_that_gives_nothing_has_constant_weights() -> None:
+    """What is spare counts as off where the subspace is looked for: a relu neuron at w = 0 feeds nobody."""
+    x, theta0 = ((1, 0), (0, 1), (-1, -1)), ((0, 0, 1, 2), (-1, 1))
+    run = Run(leaky("0", (2, 2, 1), x, (1, 1, 1), theta0), Settings(), record=False)
+    assert run.gates.spare
+    assert run.subspace.constant[4]
+
+
 def test_a_neuron_that_is_held_for_ever_is_known_to_die() -> None:
     """The same limit as by explicit steps, whose directions end within 1e-4 of it."""
     assert followed(THREE_CLASSES).value == pytest.approx(2.2359246371723)

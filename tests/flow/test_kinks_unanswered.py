@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from harness import Instance, drive
+from harness.flow.compiled.field import look
+from harness.flow.compiled.kernel import wiring
+from harness.flow.kinks.answers import sleeps
+from harness.flow.kinks.gates import Gates
 from harness.problem.networks import fully_connected
 from tests.support.reference import follow
 
@@ -54,9 +58,14 @@ def test_a_neuron_to_which_no_class_answers_sleeps() -> None:
     """Its outgoing weights are alike, and it gives nothing: it neither moves nor is moved."""
     network, x = fully_connected("relu", (2, 2), outputs=3), ((0, 1), (0, 3))
 
-    def status(v: tuple[int, ...]) -> str:
-        return drive([Instance.of(network, "exponential", x, (0, 1), ((3, 0, 0, 2), v))])[0].status
+    def status(v: tuple[int, ...]) -> tuple[str, bool]:
+        one = Instance.of(network, "exponential", x, (0, 1), ((3, 0, 0, 2), v))
+        gates, theta = Gates(one, wiring(network)), network.flat(one.theta0_float)
+        gates.start()
+        return drive([one])[0].status, sleeps(gates, gates.hidden.start, theta, look(gates.cell, theta).pre)
 
-    assert status((-1, 2, -1, -3, -1, -2)) == "never_separates"
+    assert status((-1, 2, -1, -3, -1, -2)) == ("never_separates", True)
     # point 1, which is three times as far out, pulls it to its on side
-    assert status((-1, 2, 0, -3, -1, -2)) != "never_separates"
+    other, asleep = status((-1, 2, 0, -3, -1, -2))
+    assert other != "never_separates"
+    assert not asleep

@@ -13,7 +13,7 @@ from harness.flow.compiled.kernel import evaluate
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.group_fate import Beside
 from harness.flow.settling.polytope import corners_of, gates_of
-from harness.flow.settling.standing import dies_standing
+from harness.flow.settling.standing import dies_standing, reach
 from harness.problem.limits import Limit
 from harness.problem.points import Point
 from tests.support.reference import follow
@@ -163,3 +163,20 @@ def test_a_neuron_held_on_all_sides_stays() -> None:
     # or does not attract
     assert not dies_standing(h, np.vstack([held, [[[-1.0], [-1.0], [0.1]]]]), gates, w, v, 0.5, 1e-3)
     assert not dies_standing(h, held, np.array([2, 2, 1]), w, v, 0.5, 1e-3)
+    # what it gives out is known too roughly
+    assert not dies_standing(h, held, gates, w, v, 0.5, 0.05)
+
+
+def test_a_neuron_is_not_held_by_a_kink_that_repels() -> None:
+    """There are coefficients by which it stands still; along the fourth input it might leave."""
+    h = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0], [1.0, 0.5]])
+    w, v, gates = np.zeros(2), np.array([1.0]), np.full(4, 2)
+    held = np.array([[[-1.0], [-1.0], [-1.0], [-0.05]]])
+    assert dies_standing(h, held, gates, w, v, 0.5, 1e-6)
+    held[0, 3] = 0.05
+    assert not dies_standing(h, held, gates, w, v, 0.5, 1e-6)
+
+
+def test_what_is_zero_whatever_the_neuron_is_no_wall() -> None:
+    e = np.array([1.0, 0.0])
+    assert reach([np.array([-0.0, -0.0]), np.array([1.0, 2.0])], e) == 0.5

@@ -83,10 +83,10 @@ def dies_standing(
         return False
     away = float(np.linalg.norm(z / size - e / size)) + room
     e = e / size
-    reach = _reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
-    k = ROOM * reach if any(pushed) else max(away, 0.5 * reach)
+    reached = reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
+    k = ROOM * reached if any(pushed) else max(away, 0.5 * reached)
     # without a wall there is no cone to size: nothing is said
-    if not math.isfinite(k) or k > ROOM * reach:
+    if not math.isfinite(k) or k > ROOM * reached:
         return False
     if any(pushed):
         kick, aside = np.array(pushed) * float(np.linalg.norm(np.append(w / scale, v / scale))) / size
@@ -136,7 +136,7 @@ def _functionals(
     return found
 
 
-def _reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
+def reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
     """The largest |y| up to which all of them are positive at e + y."""
     found = []
     for one in functionals:
