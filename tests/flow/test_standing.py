@@ -13,7 +13,7 @@ from harness.flow.compiled.kernel import evaluate
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.group_fate import Beside
 from harness.flow.settling.polytope import corners_of, gates_of
-from harness.flow.settling.standing import dies_standing, reach
+from harness.flow.settling.standing import dies_standing
 from harness.problem.limits import Limit
 from harness.problem.points import Point
 from tests.support.reference import follow
@@ -175,8 +175,3 @@ def test_a_neuron_is_not_held_by_a_kink_that_repels() -> None:
     assert dies_standing(h, held, gates, w, v, 0.5, 1e-6)
     held[0, 3] = 0.05
     assert not dies_standing(h, held, gates, w, v, 0.5, 1e-6)
-
-
-def test_what_is_zero_whatever_the_neuron_is_no_wall() -> None:
-    e = np.array([1.0, 0.0])
-    assert reach([np.array([-0.0, -0.0]), np.array([1.0, 2.0])], e) == 0.5

@@ -83,10 +83,10 @@ def dies_standing(
         return False
     away = float(np.linalg.norm(z / size - e / size)) + room
     e = e / size
-    reached = reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
-    k = ROOM * reached if any(pushed) else max(away, 0.5 * reached)
+    reach = _reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
+    k = ROOM * reach if any(pushed) else max(away, 0.5 * reach)
     # without a wall there is no cone to size: nothing is said
-    if not math.isfinite(k) or k > ROOM * reached:
+    if not math.isfinite(k) or k > ROOM * reach:
         return False
     if any(pushed):
         kick, aside = np.array(pushed) * float(np.linalg.norm(np.append(w / scale, v / scale))) / size
@@ -136,13 +136,13 @@ def _functionals(
     return found
 
 
-def reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
+def _reach(functionals: Sequence[np.ndarray], e: np.ndarray) -> float:
     """The largest |y| up to which all of them are positive at e + y."""
     found = []
     for one in functionals:
         own = float(one @ e)
         across = float(np.linalg.norm(one - own * e))
-        found.append(own / across if across > 0.0 else np.inf if own >= 0.0 else -np.inf)
+        found.append(own / across if across > 0.0 else np.copysign(np.inf, own))
     return min(found, default=np.inf)
 
 
