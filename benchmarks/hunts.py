@@ -1,8 +1,8 @@
 """`python -m benchmarks.hunts`: how long every hunt takes, and whether it ends at the same size whatever its seed.
 
 CPU seconds of one core for a whole hunt: until the first counterexample, shrunk and measured, and until nothing
-smaller is found.  Sizes are points, neurons and dimensions, of the smallest counterexample and of the smallest robust
-one.  Nothing here is a test.
+smaller is found; with --first only until the first.  Sizes are points, neurons and dimensions, of the smallest
+counterexample and of the smallest robust one.  Nothing here is a test.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,8 +41,12 @@ class Hunted:
         return Sizes.of(found[0]) if found else None
 
 
-def hunted(claim: str, quarry: Quarry, seed: int) -> Hunted:
-    """One hunt, timed."""
+class _Enough(Exception):
+    """The first counterexample is found, and no other is wanted."""
+
+
+def hunted(claim: str, quarry: Quarry, seed: int, first: bool) -> Hunted:
+    """One hunt, timed.  first: it ends with its first counterexample."""
     start = time.process_time()
     result = Hunted(0.0)
 
@@ -50,15 +55,18 @@ def hunted(claim: str, quarry: Quarry, seed: int) -> Hunted:
         result.best[finding.robustness["robust"]] = finding
         if result.first is None:
             result.first = time.process_time() - start
+        if first:
+            raise _Enough
 
-    hunt(claim, seed=seed, quarry=quarry, found=found)
+    with suppress(_Enough):
+        hunt(claim, seed=seed, quarry=quarry, found=found)
     result.whole = time.process_time() - start
     return result
 
 
-def row(claim: str, quarry: Quarry, seeds: Sequence[int]) -> str:
+def row(claim: str, quarry: Quarry, seeds: Sequence[int], first_only: bool) -> str:
     """The line of the table for one hunt."""
-    hunts = [hunted(claim, quarry, seed) for seed in seeds]
+    hunts = [hunted(claim, quarry, seed, first_only) for seed in seeds]
     first = [h.first for h in hunts if h.first is not None]
     whole = [h.whole for h in hunts]
     sizes = Counter(_text(h.smallest) for h in hunts)
@@ -84,6 +92,7 @@ def _counted(sizes: Counter[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.hunts", allow_abbrev=False, description="Measure the hunts.")
     parser.add_argument("--seeds", type=int, default=20, help="hunts of each kind, seeds 0, 1, ...")
+    parser.add_argument("--first", action="store_true", help="end each hunt with its first counterexample")
     parser.add_argument("--claim", default="", help="only claims whose id contains this")
     parser.add_argument("--by", default="", help="only hunts by what contains this, such as depth 3")
     given = parser.parse_args(arguments)
@@ -95,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for quarry in space.quarries if given.claim in claim else ():
             if given.by not in str(quarry):
                 continue
-            print(row(claim, quarry, range(given.seeds)))
+            print(row(claim, quarry, range(given.seeds), given.first))
             sys.stdout.flush()
 
 

@@ -59,7 +59,8 @@ def hunt(
     claim: a key of SPACES.  max_examples: how many instances of each sizes are drawn for a first one, the quarry's
     patience unless given.
     quarry: only such counterexamples count.
-    found: told of every counterexample, shrunk, that is the smallest of its kind so far; it may not raise.
+    found: told of every counterexample, shrunk, that is the smallest of its kind so far; what it raises ends
+    the hunt.
     opening: lists of instances among which the first one is looked for, instead of everywhere.
     """
     hunter = Hunter(claim, quarry, seed, progress, found)
