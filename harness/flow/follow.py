@@ -124,17 +124,19 @@ def _look(run: Run) -> None:
 
 
 def held_later(run: Run) -> Point | None:
-    """The limit of a flow with classes that waits for a small neuron, where its fate is told by a softmax held later.
+    """The limit of a flow that waits in vain with a softmax that is held, where one that is held later tells it.
 
-    Asked once.
+    It waits for a small neuron whose fate is not known, of a network with classes; or where it points the softmax keeps
+    an input on the one side of a kink that the limit has on the other.  Asked once.
     """
     awaited, settings, flat = run.awaited, run.settings, run.instance.network.flat
-    if awaited is None or not run.classes or not run.state[BOOKED] or run.told or settings.freeze >= EVEN[0]:
+    waits = run.astray or (run.classes and awaited is not None)
+    if not waits or not run.state[BOOKED] or run.told or settings.freeze >= EVEN[0]:
         return None
     run.told = True
     for freeze in EVEN:
         again = follow(run.instance, replace(settings, freeze=freeze)).point
-        if again is not None and same_point(flat(again.theta), flat(awaited.theta)):
+        if again is not None and (awaited is None or same_point(flat(again.theta), flat(awaited.theta))):
             return again
     return None
 

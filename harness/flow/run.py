@@ -129,6 +129,7 @@ class Run:
         self.before: Before | None = None
         self.told = False  # whether the flow has been followed with a softmax that is held later
         self.awaited: Point | None = None  # a limit that only waits for a small neuron
+        self.astray = False  # whether it comes no nearer to a point that lies beyond a kink
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
         self.still = 0  # events in a row at which it has stood still
@@ -452,7 +453,7 @@ class Run:
             self.before = Before.of(self.gates, theta)
         elif self.before:
             self.before = self.before.since(self.gates, theta, float(self.state[BOOKED]))
-        self.awaited = None
+        self.awaited, self.astray = None, False
         size = math.sqrt(theta @ theta)
         log_norm, direction = float(self.state[BOOKED]) + math.log(size), theta / size
         # what a polish that failed has left is no point, and may overflow
@@ -473,6 +474,7 @@ class Run:
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > BELIEVED:
+            self.astray = settled is None and self.approach.stands()
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting, lasts = self._not_yet(theta, settled)

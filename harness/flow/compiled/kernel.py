@@ -30,7 +30,7 @@ import numpy as np
 from harness.flow.compiled.compiling import bare, bare_sums, compiled, inlined
 from harness.problem.networks import Network
 
-SMALLEST = 1e-100  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
+SMALLEST = 1e-145  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
 BLOCK = 4  # what follows is written out for four
 
 
