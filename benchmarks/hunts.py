@@ -64,7 +64,7 @@ def hunted(claim: str, quarry: Quarry, seed: int, first: bool) -> Hunted:
     return result
 
 
-def row(claim: str, quarry: Quarry, seeds: Sequence[int], first_only: bool) -> str:
+def row(claim: str, quarry: Quarry, seeds: Sequence[int], first_only: bool = False) -> str:
     """The line of the table for one hunt."""
     hunts = [hunted(claim, quarry, seed, first_only) for seed in seeds]
     first = [h.first for h in hunts if h.first is not None]

@@ -99,11 +99,14 @@ def test_deep_relu_networks_are_counted() -> None:
     assert sum(asked) == found["converged"]
 
 
-def test_a_hunt_is_measured() -> None:
+@pytest.mark.parametrize("first_only", [False, True])
+def test_a_hunt_is_measured(first_only: bool) -> None:
     # As much searching as it takes to find something, and little more.
     quarry = replace(SPACES["depth2-local"].quarries[0], patience=(600, 10))
-    cells = [cell.strip() for cell in hunts.row("depth2-local", quarry, [0]).strip("| ").split("|")]
+    line = hunts.row("depth2-local", quarry, [0], first_only)
+    cells = [cell.strip() for cell in line.strip("| ").split("|")]
     assert cells[:3] == ["depth2-local", "zero weight", "1 of 1"]
     first, whole = (float(cell.split(" / ")[0]) for cell in cells[3:5])
     assert 0.0 < first <= whole
+    assert not first_only or whole < first + 0.1
     assert cells[5:] == ["1 x 2 x 2 (1)", "none"]
