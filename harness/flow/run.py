@@ -479,7 +479,10 @@ class Run:
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting, lasts = self._not_yet(theta, settled)
         self.awaited = settled if self.waiting == SMALL else None
-        return None if self.waiting else revived(self.gates, settled, lasts)
+        if self.waiting:
+            return None
+        limit = revived(self.gates, settled, lasts)
+        return limit if limit.residual <= BELIEVED else None
 
     def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, tuple[Lasting, ...]]:
         """Why a limit that the direction has come near to is not to be believed yet; None where it is.
