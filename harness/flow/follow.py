@@ -17,6 +17,7 @@ from harness.flow.compiled.state import ATTEMPTS, BOOKED, ROWS, SIGMA
 from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
+from harness.flow.settling.approach import NEAR, distance_to
 from harness.flow.undecided import ELSEWHERE, NOWHERE, TIE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
@@ -135,8 +136,17 @@ def held_later(run: Run) -> Point | None:
         return None
     run.told = True
     for freeze in EVEN:
-        again = follow(run.instance, replace(settings, freeze=freeze)).point
-        if again is not None and (awaited is None or same_point(flat(again.theta), flat(awaited.theta))):
+        later = follow(run.instance, replace(settings, freeze=freeze))
+        again = later.point
+        if again is None:
+            continue
+        if awaited is None:
+            # a softmax that is held moves the point that it is nearest to by little more than its temperature
+            near = distance_to(run.theta / np.linalg.norm(run.theta), flat(again.theta)) < NEAR
+        else:
+            near = same_point(flat(again.theta), flat(awaited.theta))
+        if near:
+            run.held = run.held or later.held
             return again
     return None
 

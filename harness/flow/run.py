@@ -29,8 +29,8 @@ from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
 from harness.flow.settling.evened import Before
-from harness.flow.settling.fate import dying, fate, still_turning
-from harness.flow.settling.lasting import Lasting, revived
+from harness.flow.settling.fate import Fates, dying, fate, still_turning
+from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
@@ -477,32 +477,30 @@ class Run:
             self.astray = settled is None and self.approach.stands()
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
-        self.waiting, lasts = self._not_yet(theta, settled)
+        self.waiting, small = self._not_yet(theta, settled)
         self.awaited = settled if self.waiting == SMALL else None
-        if self.waiting:
+        if small is None:
             return None
-        limit = revived(self.gates, settled, lasts)
+        limit = revived(self.gates, settled, small.lasts)
+        self.held = self.held or small.held
         return limit if limit.residual <= BELIEVED else None
 
-    def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, tuple[Lasting, ...]]:
-        """Why a limit that the direction has come near to is not to be believed yet; None where it is.
-
-        And the small neurons that last.
-        """
+    def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, Fates | None]:
+        """Why a limit that the direction has come near to is not to be believed yet; else what becomes of small ones."""
         if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
-            return "an input that rests on its kink may yet leave it", ()
+            return "an input that rests on its kink may yet leave it", None
         small = dying(self.gates, self.subspace, theta, settled)
         booked = float(self.state[BOOKED])
-        fates, lasts = fate(self.gates, self.subspace, theta, booked, settled, small, self.multipliers, self.before)
-        if fates == "wakes":
+        found = fate(self.gates, self.subspace, theta, booked, settled, small, self.multipliers, self.before)
+        if found.fate == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
-        if fates != "dies":
-            return SMALL, ()
-        gone = [unit for unit in small if unit not in {one.unit for one in lasts}]
+        if found.fate != "dies":
+            return SMALL, None
+        gone = [unit for unit in small if unit not in {one.unit for one in found.lasts}]
         if still_turning(self.gates, self.watch, self.slides, theta, settled, gone):
-            return "an input of a neuron is still on its way to zero", ()
-        return None, lasts
+            return "an input of a neuron is still on its way to zero", None
+        return None, found
 
     def _at_goal(self, point: np.ndarray) -> bool:
         """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""
