@@ -551,7 +551,10 @@ def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray)
         # the largest volume makes all entries small
         order = qr(basis.T, mode="economic", pivoting=True)[-1]
         pivots = np.sort(order[: len(rows)])
-        basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
+        reduced = _reduced_at(rows, pivots.tolist())
+        if reduced is None:
+            raise Undecided("the subspace that the flow keeps has no coordinates that floats can tell")
+        basis = _floats(reduced, pivots.tolist(), len(constant))
     return Subspace(pivots, constant, True, first.blocks, (rows, basis))
 
 
@@ -563,13 +566,15 @@ def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
     return out
 
 
-def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
-    """Rows of the same span that are reduced at other pivots."""
+def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector] | None:
+    """Rows of the same span that are reduced at other pivots; None where these are no coordinates of it."""
     rows = [list(row) for row in rows]
     for t, k in enumerate(pivots):
         chosen = max(range(t, len(rows)), key=lambda r: abs(rows[r][k]))
         rows[t], rows[chosen] = rows[chosen], rows[t]
         lead = rows[t][k]
+        if not lead:
+            return None
         for r, row in enumerate(rows):
             if r != t and row[k]:
                 factor = row[k]
