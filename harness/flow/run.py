@@ -486,7 +486,7 @@ class Run:
         return limit if limit.residual <= BELIEVED else None
 
     def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, Fates | None]:
-        """Why a limit that the direction has come near to is not to be believed yet; else what becomes of small ones."""
+        """Why a limit that the direction has come near to is not to be believed yet; else what becomes of the small."""
         if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
             return "an input that rests on its kink may yet leave it", None
         small = dying(self.gates, self.subspace, theta, settled)

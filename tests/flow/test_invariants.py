@@ -189,3 +189,13 @@ def test_axis_aligned_data_keep_zeros() -> None:
     """Points on the first two axes and a start in their plane: the third coordinate stays zero."""
     limit = flow(fully_connected("linear", (3, 2)), ((1, 0, 0), (0, 2, 0)), (1, -1), ((1, -1, 0, 2, 1, 0), (1, 1)))
     assert (rows_of(limit)[:, [2, 5]] == 0.0).all()
+
+
+def test_coordinates_that_floats_cannot_tell_leave_the_flow_undecided() -> None:
+    """The float next to 1/10 as a slope makes ties of numbers of many digits, and a basis with entries far apart."""
+    network = fully_connected("leaky_relu", (3, 4), negative_slope=Fraction(0.1)).fixing({2: [1, -1, 1, 1]})
+    x, y = ((0, 2, -3), (-3, -3, -1), (3, 2, 0)), (1, 1, -1)
+    theta0 = ((2, -2, 0, 0, 1, -1, -1, 0, 1, 0, 2, 1), (1, -1, 1, 1))
+    limit = follow(Instance.of(network, "exponential", x, y, theta0))
+    assert limit.status == "undecided"
+    assert "no coordinates" in limit.reason

@@ -284,25 +284,27 @@ def test_kinks_of_the_smallest_neurons_are_met() -> None:
 
 
 def test_a_limit_by_exact_balance_is_held() -> None:
-    """A neuron that only keeps its ray by ||w|| = |v|: unbalanced by a millionth, it turns round, and is no small one."""
+    """A neuron that only keeps its ray by ||w|| = |v|: unbalanced by a millionth it turns round, and is not small."""
     network = fully_connected("leaky_relu", (2, 3), negative_slope=Fraction(1, 10))
     x, y, v = ((1, -2), (1, 0), (2, -1), (-2, 4)), (-1, 1, 1, 1), (-2, 1, 2)
     w = (0, 2, 1, 0, 0, 2)
     (limit,) = drive([Instance.of(network, "exponential", x, y, (w, v))])
     assert limit.status == "converged", limit.reason
     assert limit.held
+    assert limit.value is not None
     assert limit.value == pytest.approx(5.79136, rel=1e-5)
     near = Instance.of(network, "exponential", x, y, ((0, 2 + 2e-6, 1, 0, 0, 2), v))
     (other,) = drive([near])
     assert other.value is None or abs(other.value - limit.value) > 1.0
 
 
-@pytest.mark.parametrize("index", [6, 63])
-def test_a_neuron_beside_a_fixed_layer_comes_to_zero_in_finite_time(index: int) -> None:
+@pytest.mark.parametrize(("index", "separates"), [(194, True), (67, False)])
+def test_a_neuron_beside_a_fixed_layer_comes_to_zero_in_finite_time(index: int, separates: bool) -> None:
     """It does not feed on itself: on the way to w = 0 steps need not become ever smaller."""
     *_, instance = draws(BY_NAME["leaky 0, last layer fixed"], 6060, index + 1, integer=False)
     (limit,) = drive([instance])
-    assert limit.status == "converged", limit.reason
     record = follow(instance, 20.0)
-    assert record.status == "followed"
-    assert record.value == pytest.approx(limit.value, rel=1e-3)
+    assert (limit.status, record.status) == (("converged", "followed") if separates else ("undecided", "not separated"))
+    assert "underflow" not in limit.reason
+    if separates:
+        assert record.value == pytest.approx(limit.value, rel=1e-3)
