@@ -107,6 +107,7 @@ def _to_the_end(run: Run) -> Ending:
             settled = run.polish() or held_later(run)
             if settled:
                 return arrived(run, settled)
+            run.regrade()
             target = run.next_polish()
         else:
             ending = without_limit(run, code, steps)

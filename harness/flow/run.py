@@ -18,7 +18,9 @@ import numpy as np
 from harness.flow.compiled.crowd import crowded
 from harness.flow.compiled.field import look, rate, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
-from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.kernel import unit_sizes, wiring
+from harness.flow.compiled.rodas import SMALL as SMALL_UNIT
+from harness.flow.compiled.rodas import grade
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
@@ -50,6 +52,7 @@ STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
 FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
 TIED = 1e-10  # relative: margins nearer to the least are tight, by the exactness of the polish
+CANCEL = 1e-6  # of terms: what is smaller has lost so many of its digits in their sum
 LET_GO = 30.0  # units of log-norm, in which what is so much smaller is forgotten
 BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks add their own
 EXACT = 1e-13  # KKT residual that is only rounding
@@ -163,6 +166,7 @@ class Run:
         self._enter(subspace, theta0)
 
     def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
+        subspace = self._graded(subspace, theta)
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
         self.z = theta[subspace.pivots]
@@ -175,6 +179,26 @@ class Run:
         self.tangent: Directions | None = None
         self.standing = False
         self.look_at_rest(theta)
+
+    def _graded(self, subspace: Subspace, theta: np.ndarray) -> Subspace:
+        """The same in other coordinates, where a weight of a small unit is a difference of larger ones in these."""
+        if subspace.shown is None:
+            return subspace
+        net, size, rho = self.gates.net, len(theta), math.sqrt(theta @ theta)
+        sizes, room, scales = np.empty(int(net.uptr[-1])), np.empty(size), np.empty(size)
+        unit_sizes(net, theta, sizes)
+        if not grade(net, np.arange(size), rho, sizes, room, scales):
+            return subspace
+        terms = np.abs(subspace.basis) @ np.abs(theta[subspace.pivots])
+        cancel = (CANCEL * terms > scales * SMALL_UNIT * rho) & ~subspace.constant
+        cancel[subspace.pivots] = False
+        return subspace.led_by(np.argsort(scales, kind="stable")) if cancel.any() else subspace
+
+    def regrade(self) -> None:
+        """Take other coordinates, where small units have become too small for these."""
+        theta = self.theta
+        if self._graded(self.subspace, theta) is not self.subspace:
+            self._enter(self.subspace, theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note what stays on kinks unseen: inputs at rest, and spare kinks.  Raises Undecided where it may leave."""

@@ -217,6 +217,7 @@ class _Bucket:
                 elif codes[lane] == integrator.DUE:
                     settled = flow.run.offer(*polished[lane]) or held_later(flow.run)
                     if settled is None:
+                        flow.run.regrade()
                         flow.target = flow.run.next_polish()
                     out.append(arrived(flow.run, settled) if settled else None)
                 else:
