@@ -17,6 +17,7 @@ from harness.flow.compiled.state import ATTEMPTS, BOOKED, ROWS, SIGMA
 from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
+from harness.flow.settling.approach import NEAR, distance_to
 from harness.flow.undecided import ELSEWHERE, NOWHERE, TIE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit, Status
@@ -106,6 +107,7 @@ def _to_the_end(run: Run) -> Ending:
             settled = run.polish() or held_later(run)
             if settled:
                 return arrived(run, settled)
+            run.regrade()
             target = run.next_polish()
         else:
             ending = without_limit(run, code, steps)
@@ -124,17 +126,28 @@ def _look(run: Run) -> None:
 
 
 def held_later(run: Run) -> Point | None:
-    """The limit of a flow with classes that waits for a small neuron, where its fate is told by a softmax held later.
+    """The limit of a flow that waits in vain with a softmax that is held, where one that is held later tells it.
 
-    Asked once.
+    It waits for a small neuron whose fate is not known, of a network with classes; or where it points the softmax keeps
+    an input on the one side of a kink that the limit has on the other.  Asked once.
     """
     awaited, settings, flat = run.awaited, run.settings, run.instance.network.flat
-    if awaited is None or not run.classes or not run.state[BOOKED] or run.told or settings.freeze >= EVEN[0]:
+    waits = run.astray or (run.classes and awaited is not None)
+    if not waits or not run.state[BOOKED] or run.told or settings.freeze >= EVEN[0]:
         return None
     run.told = True
     for freeze in EVEN:
-        again = follow(run.instance, replace(settings, freeze=freeze)).point
-        if again is not None and same_point(flat(again.theta), flat(awaited.theta)):
+        later = follow(run.instance, replace(settings, freeze=freeze))
+        again = later.point
+        if again is None:
+            continue
+        if awaited is None:
+            # a softmax that is held moves the point that it is nearest to by little more than its temperature
+            near = distance_to(run.theta / np.linalg.norm(run.theta), flat(again.theta)) < NEAR
+        else:
+            near = same_point(flat(again.theta), flat(awaited.theta))
+        if near:
+            run.held = run.held or later.held
             return again
     return None
 

@@ -18,7 +18,9 @@ import numpy as np
 from harness.flow.compiled.crowd import crowded
 from harness.flow.compiled.field import look, rate, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
-from harness.flow.compiled.kernel import wiring
+from harness.flow.compiled.kernel import unit_sizes, wiring
+from harness.flow.compiled.rodas import SMALL as SMALL_UNIT
+from harness.flow.compiled.rodas import grade
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
@@ -29,8 +31,8 @@ from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
 from harness.flow.settling.evened import Before
-from harness.flow.settling.fate import dying, fate, still_turning
-from harness.flow.settling.lasting import Lasting, revived
+from harness.flow.settling.fate import Fates, dying, fate, still_turning
+from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
@@ -50,6 +52,7 @@ STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
 FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
 TIED = 1e-10  # relative: margins nearer to the least are tight, by the exactness of the polish
+CANCEL = 1e-6  # of terms: what is smaller has lost so many of its digits in their sum
 LET_GO = 30.0  # units of log-norm, in which what is so much smaller is forgotten
 BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks add their own
 EXACT = 1e-13  # KKT residual that is only rounding
@@ -129,6 +132,7 @@ class Run:
         self.before: Before | None = None
         self.told = False  # whether the flow has been followed with a softmax that is held later
         self.awaited: Point | None = None  # a limit that only waits for a small neuron
+        self.astray = False  # whether it comes no nearer to a point that lies beyond a kink
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
         self.still = 0  # events in a row at which it has stood still
@@ -162,6 +166,7 @@ class Run:
         self._enter(subspace, theta0)
 
     def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
+        subspace = self._graded(subspace, theta)
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
         self.z = theta[subspace.pivots]
@@ -174,6 +179,26 @@ class Run:
         self.tangent: Directions | None = None
         self.standing = False
         self.look_at_rest(theta)
+
+    def _graded(self, subspace: Subspace, theta: np.ndarray) -> Subspace:
+        """The same in other coordinates, where a weight of a small unit is a difference of larger ones in these."""
+        if subspace.shown is None:
+            return subspace
+        net, size, rho = self.gates.net, len(theta), math.sqrt(theta @ theta)
+        sizes, room, scales = np.empty(int(net.uptr[-1])), np.empty(size), np.empty(size)
+        unit_sizes(net, theta, sizes)
+        if not grade(net, np.arange(size), rho, sizes, room, scales):
+            return subspace
+        terms = np.abs(subspace.basis) @ np.abs(theta[subspace.pivots])
+        cancel = (CANCEL * terms > scales * SMALL_UNIT * rho) & ~subspace.constant
+        cancel[subspace.pivots] = False
+        return subspace.led_by(np.argsort(scales, kind="stable")) if cancel.any() else subspace
+
+    def regrade(self) -> None:
+        """Take other coordinates, where small units have become too small for these."""
+        theta = self.theta
+        if self._graded(self.subspace, theta) is not self.subspace:
+            self._enter(self.subspace, theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note what stays on kinks unseen: inputs at rest, and spare kinks.  Raises Undecided where it may leave."""
@@ -452,7 +477,7 @@ class Run:
             self.before = Before.of(self.gates, theta)
         elif self.before:
             self.before = self.before.since(self.gates, theta, float(self.state[BOOKED]))
-        self.awaited = None
+        self.awaited, self.astray = None, False
         size = math.sqrt(theta @ theta)
         log_norm, direction = float(self.state[BOOKED]) + math.log(size), theta / size
         # what a polish that failed has left is no point, and may overflow
@@ -473,31 +498,33 @@ class Run:
             return None
         settled = settle(self.instance, point, multipliers, self.gates)
         if settled is None or settled.residual > BELIEVED:
+            self.astray = settled is None and self.approach.stands()
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
-        self.waiting, lasts = self._not_yet(theta, settled)
+        self.waiting, small = self._not_yet(theta, settled)
         self.awaited = settled if self.waiting == SMALL else None
-        return None if self.waiting else revived(self.gates, settled, lasts)
+        if small is None:
+            return None
+        limit = revived(self.gates, settled, small.lasts)
+        self.held = self.held or small.held
+        return limit if limit.residual <= BELIEVED else None
 
-    def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, tuple[Lasting, ...]]:
-        """Why a limit that the direction has come near to is not to be believed yet; None where it is.
-
-        And the small neurons that last.
-        """
+    def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, Fates | None]:
+        """Why a limit that the direction has come near to is not to be believed yet; else what becomes of the small."""
         if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
-            return "an input that rests on its kink may yet leave it", ()
+            return "an input that rests on its kink may yet leave it", None
         small = dying(self.gates, self.subspace, theta, settled)
         booked = float(self.state[BOOKED])
-        fates, lasts = fate(self.gates, self.subspace, theta, booked, settled, small, self.multipliers, self.before)
-        if fates == "wakes":
+        found = fate(self.gates, self.subspace, theta, booked, settled, small, self.multipliers, self.before)
+        if found.fate == "wakes":
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
-        if fates != "dies":
-            return SMALL, ()
-        gone = [unit for unit in small if unit not in {one.unit for one in lasts}]
+        if found.fate != "dies":
+            return SMALL, None
+        gone = [unit for unit in small if unit not in {one.unit for one in found.lasts}]
         if still_turning(self.gates, self.watch, self.slides, theta, settled, gone):
-            return "an input of a neuron is still on its way to zero", ()
-        return None, lasts
+            return "an input of a neuron is still on its way to zero", None
+        return None, found
 
     def _at_goal(self, point: np.ndarray) -> bool:
         """Whether a flow that is followed again points, with the saddle behind it, where it did the first time."""

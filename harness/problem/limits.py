@@ -25,8 +25,8 @@ class Limit:
     log_norm: log ||theta(t)|| that the flow reached, None if it never started.  events: what happened at kinks, in
     order.  evidence: rows (log-norm, distance of the flow's direction to the limit), the case for convergence.
     held: whether an exact invariance (zeros, ties, balance, a rational rotation of them) keeps the flow in a subspace
-    from its start on that is smaller than that of other starts with its gates; another start, however near, may then
-    have another limit.
+    from its start on that is smaller than that of other starts with its gates, or a small neuron on its ray; another
+    start, however near, may then have another limit.
     path: what was recorded, None unless it was asked for.
     """
 

@@ -22,8 +22,17 @@ from harness.flow.compiled.field import (
     velocity,
     workspace,
 )
-from harness.flow.compiled.kernel import wiring
-from harness.flow.compiled.rodas import Frame, Linear, Stages, interpolate, rosenbrock_step, stages_of
+from harness.flow.compiled.kernel import SMALLEST, unit_sizes, wiring
+from harness.flow.compiled.rodas import (
+    SMALL,
+    Frame,
+    Linear,
+    Stages,
+    grade,
+    interpolate,
+    rosenbrock_step,
+    stages_of,
+)
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected, sparse
 from harness.problem.problems import Problem
 
@@ -116,20 +125,23 @@ class Setting:
         np.testing.assert_array_equal(again, out)
         return out
 
-    def step(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:
-        """One step of size h from z: its end, and its stages."""
+    def step(self, z: np.ndarray, h: float, scales: np.ndarray | None = None) -> tuple[np.ndarray, Stages]:
+        """One step of size h from z: its end, and its stages; scales (r,): of graded coordinates."""
         held, self.z = self.z, z
         jac = self.jacobian()[self.pivots]
         self.z = held
         own = by_unit_of(self.cell.net, self.slides, self.size, len(self.cell.x), False)
-        return self._step(z, h, self.basis, Linear(self.rate(z)[self.pivots], jac, own, 0.0))
+        graded, scales = scales is not None, np.ones(len(z)) if scales is None else scales
+        jac = jac * scales / scales[:, None]
+        return self._step(z, h, self.basis, Linear(self.rate(z)[self.pivots], jac, own, scales, graded, 0.0))
 
     def step_by_unit(self, z: np.ndarray, h: float) -> tuple[np.ndarray, Stages]:
         """The same as a wide network takes it."""
         work, own = workspace(self.cell), by_unit_of(self.cell.net, self.slides, self.size, len(self.cell.x), True)
         field(self.cell, self.c + self.basis @ z, work)
         linearise(self.cell, work, own)
-        return self._step(z, h, self.basis[:, :0], Linear(self.rate(z)[self.pivots], np.empty((0, 0)), own, 0.0))
+        linear = Linear(self.rate(z)[self.pivots], np.empty((0, 0)), own, np.empty(0), False, 0.0)
+        return self._step(z, h, self.basis[:, :0], linear)
 
     def _step(self, z: np.ndarray, h: float, basis: np.ndarray, linear: Linear) -> tuple[np.ndarray, Stages]:
         wide = not basis.shape[1]
@@ -143,6 +155,36 @@ class Setting:
             lambda _, z: self.rate(z)[self.pivots], (0.0, h), self.z, method="DOP853", rtol=1e-13, atol=1e-14
         )
         return solution.y[:, -1]
+
+
+def test_a_graded_step_is_the_step() -> None:
+    """In coordinates over their scales the same is solved."""
+    rng = np.random.default_rng(3)
+    for seed in range(5):
+        setting = Setting(fully_connected("relu", (3, 4)), False, seed, whole=True)
+        end, stages = setting.step(setting.z, 0.05)
+        again, others = setting.step(setting.z, 0.05, 10.0 ** -rng.uniform(0.0, 8.0, len(setting.z)))
+        np.testing.assert_allclose(again, end, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(others.k, stages.k, rtol=1e-6, atol=1e-9)
+
+
+def test_the_scales_are_those_of_small_units() -> None:
+    """1 for units that are not small; below, the size over what is small; of a unit beside a fixed layer 1."""
+    network = fully_connected("relu", (2, 3))
+    w = np.array([3.0, 4.0, 3e-9, 4e-9, 0.0, 0.0])
+    theta = np.append(w, [1.0, 0.0, 1e-300])
+    rho = float(np.linalg.norm(theta))
+    small = 5e-9 / (SMALL * rho)
+    expected = np.array([1.0, 1.0, small, small, SMALLEST, SMALLEST, 1.0, small, SMALLEST])
+    for fixed in (False, True):
+        net = wiring(network.fixing({2: [1, -1, 1]}) if fixed else network)
+        size = 6 if fixed else 9
+        sizes, room, scales = np.empty(int(net.uptr[-1])), np.empty(size), np.empty(size)
+        at = theta[:size].copy()
+        unit_sizes(net, at, sizes)
+        graded = grade(net, np.arange(size), float(np.linalg.norm(at)), sizes, room, scales)
+        assert graded is not fixed
+        np.testing.assert_allclose(scales, np.ones(6) if fixed else expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("logistic", [False, True])

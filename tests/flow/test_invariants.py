@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness.flow import follow
+from harness.flow.invariants.subspaces import Subspace
 from harness.problem.instances import Instance, Loss
 from harness.problem.limits import Limit
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
@@ -189,3 +190,28 @@ def test_axis_aligned_data_keep_zeros() -> None:
     """Points on the first two axes and a start in their plane: the third coordinate stays zero."""
     limit = flow(fully_connected("linear", (3, 2)), ((1, 0, 0), (0, 2, 0)), (1, -1), ((1, -1, 0, 2, 1, 0), (1, 1)))
     assert (rows_of(limit)[:, [2, 5]] == 0.0).all()
+
+
+def test_coordinates_are_chosen_in_integers() -> None:
+    """The float next to 1/10 as a slope makes ties of numbers of many digits, and a basis with entries far apart: those
+    that floats take for coordinates are none.
+    """
+    network = fully_connected("leaky_relu", (3, 4), negative_slope=Fraction(0.1)).fixing({2: [1, -1, 1, 1]})
+    x, y = ((0, 2, -3), (-3, -3, -1), (3, 2, 0)), (1, 1, -1)
+    theta0 = ((2, -2, 0, 0, 1, -1, -1, 0, 1, 0, 2, 1), (1, -1, 1, 1))
+    limit = flow(network, x, y, theta0)
+    assert limit.value == pytest.approx(0.0684299, rel=1e-5)  # that of the independent trainer
+
+
+def test_a_subspace_has_other_coordinates() -> None:
+    """The first of an order that can be: the same subspace, with the identity at the new pivots."""
+    rows = [[1, 0, 0, 2], [0, 1, 0, -1], [0, 0, 0, 0]][:2]
+    basis = np.array(rows, dtype=float).T
+    found = Subspace(np.array([0, 1]), np.zeros(4, dtype=bool), True, np.zeros(1), (rows, basis))
+    other = found.led_by(np.array([3, 2, 0, 1]))
+    assert other.pivots.tolist() == [0, 3]
+    np.testing.assert_array_equal(other.basis[[0, 3]], np.eye(2))
+    both = np.hstack([found.basis, other.basis])
+    assert np.linalg.matrix_rank(both) == 2
+    # where 0 and 1 are led by 3, 0 is what is left: theta_1 = 2 theta_0 - theta_3
+    np.testing.assert_array_equal(other.basis[1], [2.0, -1.0])

@@ -13,27 +13,28 @@ from harness.problem.networks import fully_connected
 from tests.support.reference import follow
 
 
-def ending(widths: tuple[int, ...], x: Any, y: tuple[int, ...], theta0: Any) -> tuple[str, str]:
-    """Of the trainer and of the reference."""
-    one = Instance.of(fully_connected("relu", widths), "exponential", x, y, theta0)
-    (limit,) = drive([one])
-    return "not unique" if "not unique" in limit.reason else limit.status, follow(one, 8.0).status
+def relu(widths: tuple[int, ...], x: Any, y: tuple[int, ...], theta0: Any) -> Instance:
+    return Instance.of(fully_connected("relu", widths), "exponential", x, y, theta0)
+
+
+def ending(widths: tuple[int, ...], x: Any, y: tuple[int, ...], theta0: Any) -> str:
+    (limit,) = drive([relu(widths, x, y, theta0)])
+    return "not unique" if "not unique" in limit.reason else limit.status
 
 
 def test_what_starts_to_answer_leaves_with_two_velocities_or_one() -> None:
     """The weight out of the neuron above is zero and starts to grow.  The lower neuron is asleep but for its kink: it
     may wake or not.  Where a point beside it holds it on, it wakes.
     """
-    assert ending((2, 1, 1), ((1.0, 0.0), (0.0, 1.0)), (1, 1), ((0.0, 1.0), (1.0,), (0.0,)))[0] == "not unique"
-    asleep = ending((1, 1, 1), ((1.0,), (-1.0,)), (1, 1), ((0.0,), (1.0,), (0.0,)))
-    assert asleep[0] != "converged"
+    assert ending((2, 1, 1), ((1.0, 0.0), (0.0, 1.0)), (1, 1), ((0.0, 1.0), (1.0,), (0.0,))) == "not unique"
+    assert ending((1, 1, 1), ((1.0,), (-1.0,)), (1, 1), ((0.0,), (1.0,), (0.0,))) != "converged"
 
 
 def test_a_neuron_below_one_that_is_off_sleeps_on() -> None:
     """Neuron 1 is on its kink and only heard by what is off: its gate makes no difference, and the flow has a limit."""
     theta0 = ((-1.0, 1.0, 1.0, 1.0), (2.0, -3.0, 0.0, 1.0), (1.0, 1.0))
-    found = ending((2, 2, 2), ((1.0, 1.0),), (1,), theta0)
-    assert found == ("converged", "followed")
+    assert ending((2, 2, 2), ((1.0, 1.0),), (1,), theta0) == "converged"
+    assert follow(relu((2, 2, 2), ((1.0, 1.0),), (1,), theta0), 8.0).status == "followed"
 
 
 def test_a_deeper_neuron_below_one_that_switches_on_later_may_wake() -> None:
@@ -41,7 +42,7 @@ def test_a_deeper_neuron_below_one_that_switches_on_later_may_wake() -> None:
     1.3, and from then on neuron 1 may wake at any time.
     """
     theta0 = ((1.0,), (0.0, 1.0, 1.0), (1.0, 1.0, -1.2, 0.0, 2.0, 0.0), (1.0, 1.0))
-    assert ending((1, 1, 3, 2), ((1.0,),), (1,), theta0)[0] == "undecided"
+    assert ending((1, 1, 3, 2), ((1.0,),), (1,), theta0) == "undecided"
 
 
 def test_what_may_switch_on_with_a_neuron_by_a_weight_that_is_zero() -> None:
@@ -49,8 +50,7 @@ def test_what_may_switch_on_with_a_neuron_by_a_weight_that_is_zero() -> None:
     zero gets nothing on point 1; it is on with neuron 1 there, and then pushes it on.
     """
     theta0 = ((0.0, 1.0, -1.0, 1.0), (0.0, 1.0), (1.0,))
-    one = Instance.of(fully_connected("relu", (2, 2, 1)), "exponential", ((-0.5, 1.0), (1.0, 0.0)), (1, 1), theta0)
-    (limit,) = drive([one])
+    (limit,) = drive([relu((2, 2, 1), ((-0.5, 1.0), (1.0, 0.0)), (1, 1), theta0)])
     assert "nothing answers to its neuron" in limit.reason
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
+from benchmarks.kinds import KINDS, draws
 from harness import Instance, Limit, decide, drive
 from harness.certificates import check
+from harness.flow.compiled.kernel import wiring
+from harness.flow.kinks.gates import Gates
+from harness.flow.settling.lasting import Lasting, revived
 from harness.problem.networks import fully_connected
+from harness.problem.points import Point
 from tests.support.certificate_examples import changed
 
 SHARE = Fraction(1, 10**12)
@@ -57,3 +63,32 @@ def test_a_tiny_weight_has_a_sign_only_as_a_part_of_another_neuron() -> None:
     for other in (longer, str(-Fraction(w)), 0):
         assert "outgoing weight of neuron 2" in check(problem, changed(certificate, ["theta", 0, 1], other)).reason
     assert "outgoing weight" in check(problem, changed(certificate, ["theta", 1, 1], str(-Fraction(v)))).reason
+
+
+def test_small_ones_that_last_may_be_larger_than_the_live_one() -> None:
+    """Both are on their way to a small size, and the point that was polished has all of it in one of them."""
+    kind = next(kind for kind in KINDS if kind.name == "leaky 9/10, depth 2")
+    *_, instance = draws(kind, 5050, 63, integer=False)
+    (limit,) = drive([instance])
+    assert limit.point is not None
+    assert limit.theta is not None
+    assert limit.point.residual < 1e-9
+    assert min(limit.point.margins) == pytest.approx(1.0, abs=1e-9)
+    one, two = limit.theta[0].reshape(-1, 2)[:2]
+    assert one[0] / two[0] == pytest.approx(3.17, abs=0.01)
+
+
+def test_two_that_last_beside_one_keep_their_shares() -> None:
+    """All margins stay what they were, and every small neuron its part of the live one, however large."""
+    network = fully_connected("relu", (1, 3))
+    one = Instance.of(network, "exponential", [[1]], [1], [[1, 2, 3], [1, 2, 3]])
+    gates = Gates(one, wiring(network))
+    gates.start()
+    live = network.split(np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]))
+    settled = Point(one.problem, tuple(live), 1.0, np.ones(1), np.ones(1), 0.0, (), (np.array([[1, 0, 0]]),))
+    unit = gates.hidden.start
+    limit = revived(gates, settled, (Lasting(unit + 1, unit, 2.0), Lasting(unit + 2, unit, 3.0)))
+    w, v = limit.theta
+    np.testing.assert_allclose(w / w[0], [1.0, 2.0, 3.0])
+    assert w @ v == pytest.approx(1.0)
+    assert limit.residual < 1e-12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from harness.flow.kinks.gates import Gates
 from harness.flow.settling.group_fate import Beside
 from harness.flow.settling.polytope import corners_of, gates_of
 from harness.flow.settling.standing import dies_standing
+from harness.problem.instances import Instance
 from harness.problem.limits import Limit
+from harness.problem.networks import fully_connected
 from harness.problem.points import Point
 from tests.support.reference import follow
 
@@ -33,15 +36,31 @@ def stepped(
 
 
 @pytest.mark.parametrize(
-    ("below", "outputs", "slides"), [(0.0, 1, 1), (0.5, 1, 2), (0.5, 3, 1), (2.0, 2, 0), (-0.5, 2, 0)]
+    ("below", "outputs", "parallel", "slides"),
+    [
+        (0.0, 1, 0.0, 1),
+        (0.5, 1, 0.0, 2),
+        (0.5, 3, 0.0, 1),
+        (2.0, 2, 0.0, 0),
+        (-0.5, 2, 0.0, 0),
+        (0.5, 1, -1.5, 2),
+        (0.0, 2, -0.7, 1),
+        (0.0, 1, 2.0, 1),
+    ],
 )
-def test_what_dies_standing_stands_and_dies(below: float, outputs: int, slides: int) -> None:
-    """The multipliers wander between two corners at will: the gates stay as they are, and the neuron falls behind."""
+def test_what_dies_standing_stands_and_dies(below: float, outputs: int, parallel: float, slides: int) -> None:
+    """The multipliers wander between two corners at will: the gates stay as they are, and the neuron falls behind.
+
+    parallel: a multiple of the first input, which is another one, and slides with it; 0 for none.
+    """
     rng = np.random.default_rng(7)
     died = slid = 0
     for _ in range(60):
         n, d = int(rng.integers(1, 5)), int(rng.integers(2, 4))
-        h, beta = rng.standard_normal((n, d)), rng.standard_normal((n, outputs))
+        h = rng.standard_normal((n, d))
+        if parallel:
+            h, n = np.vstack([h, parallel * h[:1]]), n + 1
+        beta = rng.standard_normal((n, outputs))
         betas = np.array([beta, beta + 0.2 * rng.random() * rng.standard_normal((n, outputs))])
         betas *= rng.uniform(0.3, 1.5) / max(float(np.linalg.norm(beta.T @ h, 2)) for beta in betas) / max(below, 1.0)
         w, v = rng.standard_normal(d), rng.standard_normal(outputs)
@@ -51,7 +70,7 @@ def test_what_dies_standing_stands_and_dies(below: float, outputs: int, slides: 
         if not dies_standing(h, betas, gates, w, v, below, ROOM):
             continue
         died += 1
-        slid += bool((gates == 2).any())
+        slid += bool(gates[0] == gates[-1] == 2) if parallel else bool((gates == 2).any())
         growth = 0.0
         for _ in range(20):
             share = rng.random()
@@ -175,3 +194,117 @@ def test_a_neuron_is_not_held_by_a_kink_that_repels() -> None:
     assert dies_standing(h, held, gates, w, v, 0.5, 1e-6)
     held[0, 3] = 0.05
     assert not dies_standing(h, held, gates, w, v, 0.5, 1e-6)
+
+
+def test_points_of_a_line_slide_together() -> None:
+    """x and -2 x, the neuron on their kink, going down: the sum of what they pull decides on either side."""
+    h, gates = np.array([[1.0, 0.0], [-2.0, 0.0], [0.3, 1.0]]), np.array([2, 2, 1])
+    w, v = np.array([0.0, 1.0]), np.array([1.0])
+
+    def dies(first: float, second: float, third: float) -> bool:
+        return dies_standing(h, np.array([[[first], [second], [third]]]), gates, w, v, 0.5, ROOM)
+
+    # positive: first - second + 0.3 third < 0; negative: 0.5 first - 2 second + 0.3 third > 0
+    assert dies(-0.6, -0.4, 0.4)
+    # both sides push to the one side, and to the other
+    assert not dies(-0.2, -0.4, 0.4)
+    assert not dies(-1.0, -0.1, 0.4)
+    # they pull apart
+    assert not dies(0.5, 0.4, 0.4)
+
+
+def test_a_slide_beside_which_nothing_moves() -> None:
+    """A relu neuron on the kink of its only heard input, on which it is pushed back: off, it would stand still."""
+    h, w, v, gates = np.array([[1.0, -1.0], [0.0, 1.0]]), -np.ones(2), np.array([1.0]), np.array([2, 0])
+    assert dies_standing(h, np.array([[[-1.0], [5.0]]]), gates, w, v, 0.0, ROOM)
+    assert not dies_standing(h, np.array([[[1.0], [5.0]]]), gates, w, v, 0.0, ROOM)
+    # a leaky one is moved by the other
+    assert not dies_standing(h, np.array([[[-1.0], [5.0]]]), gates, w, v, 0.1, ROOM)
+
+
+def test_a_balanced_neuron_on_a_line_keeps_its_ray() -> None:
+    """It shrinks along the line that a slide leaves it, where any other would turn round."""
+    h, gates = np.array([[1.0, 0.0], [-1.5, 1.0]]), np.array([2, 1])
+    w, v, betas = np.array([0.0, 1.0]), np.array([-1.0]), np.array([[[1.0], [0.4]], [[1.0], [0.6]]])
+    assert not dies_standing(h, betas, gates, w, v, 0.5, ROOM, balanced=False)
+    assert dies_standing(h, betas, gates, w, v, 0.5, ROOM, balanced=True)
+    # too fast; not one line; a kink that repels
+    assert not dies_standing(h, 2.5 * betas, gates, w, v, 0.5, ROOM, balanced=True)
+    assert not dies_standing(h, betas, np.array([1, 1]), np.array([0.5, 1.0]), v, 0.5, ROOM, balanced=True)
+    assert not dies_standing(h, -betas, gates, w, v, 0.5, ROOM, balanced=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "index", "integer"),
+    [
+        ("leaky 1/2, depth 2", 3030, 40, True),  # on the line of two opposite points
+        ("leaky 1/2, depth 2", 3030, 102, True),  # balanced, on a line
+        # weights at 1e-31 of the norm were rounding of larger ones: steps that shrink, kinks that are none
+        ("3 classes, relu, depth 2", 3030, 46, True),
+        ("leaky 1/2, depth 2", 4242, 18, True),
+        ("3 classes, leaky 1/2, depth 2, cross entropy", 1201, 88, True),
+        # an input on the other side of a kink than the softmax, held early, would have it
+        ("leaky -1, depth 2", 3030, 104, True),
+        ("3 classes, relu, depth 2", 3030, 28, False),
+    ],
+)
+def test_limits_of_slow_and_small_ones(name: str, seed: int, index: int, integer: bool) -> None:
+    """They are those of the independent trainer, too."""
+    *_, instance = draws(BY_NAME[name], seed, index + 1, integer)
+    (limit,) = drive([instance])
+    assert limit.status == "converged", limit.reason
+    assert limit.value is not None
+    record = follow(instance, 40.0)
+    assert record.status == "followed"
+    assert record.value == pytest.approx(limit.value, rel=1e-3)
+
+
+def test_a_neuron_to_which_no_margin_answers_is_none() -> None:
+    """At w = 0 with one weight to every class: the limit is that of the network without it."""
+    *_, instance = draws(BY_NAME["3 classes, leaky 1/2, depth 2, cross entropy"], 3030, 64, integer=True)
+    w, v = (
+        np.array(row, dtype=float).reshape(shape) for row, shape in zip(instance.theta0, ((4, 2), (3, 4)), strict=True)
+    )
+    assert not w[0].any()
+    assert len(set(v[:, 0].tolist())) == 1
+    network = fully_connected("leaky_relu", (2, 3), outputs=3, negative_slope=Fraction(1, 2))
+    rows = [w[1:].flatten().tolist(), v[:, 1:].flatten().tolist()]
+    limits = drive([instance, Instance.of(network, "logistic", instance.x, instance.y, rows)])
+    assert [limit.status for limit in limits] == ["converged"] * 2
+    values = [limit.value for limit in limits]
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+
+
+def test_kinks_of_the_smallest_neurons_are_met() -> None:
+    """At log-norm 465, where it is 1e-101 of the norm, a neuron comes to its kink; then it lasts."""
+    *_, instance = draws(BY_NAME["leaky 2, depth 2"], 3030, 198, integer=False)
+    (limit,) = drive([instance])
+    assert limit.status == "converged", limit.reason
+    assert [event["gate"] for event in limit.events if event["neuron"] == 3] == ["off", "sliding"]
+
+
+def test_a_limit_by_exact_balance_is_held() -> None:
+    """A neuron that only keeps its ray by ||w|| = |v|: unbalanced by a millionth it turns round, and is not small."""
+    network = fully_connected("leaky_relu", (2, 3), negative_slope=Fraction(1, 10))
+    x, y, v = ((1, -2), (1, 0), (2, -1), (-2, 4)), (-1, 1, 1, 1), (-2, 1, 2)
+    w = (0, 2, 1, 0, 0, 2)
+    (limit,) = drive([Instance.of(network, "exponential", x, y, (w, v))])
+    assert limit.status == "converged", limit.reason
+    assert limit.held
+    assert limit.value is not None
+    assert limit.value == pytest.approx(5.79136, rel=1e-5)
+    near = Instance.of(network, "exponential", x, y, ((0, 2 + 2e-6, 1, 0, 0, 2), v))
+    (other,) = drive([near])
+    assert other.value is None or abs(other.value - limit.value) > 1.0
+
+
+@pytest.mark.parametrize(("index", "separates"), [(194, True), (67, False)])
+def test_a_neuron_beside_a_fixed_layer_comes_to_zero_in_finite_time(index: int, separates: bool) -> None:
+    """It does not feed on itself: on the way to w = 0 steps need not become ever smaller."""
+    *_, instance = draws(BY_NAME["leaky 0, last layer fixed"], 6060, index + 1, integer=False)
+    (limit,) = drive([instance])
+    record = follow(instance, 20.0)
+    assert (limit.status, record.status) == (("converged", "followed") if separates else ("undecided", "not separated"))
+    assert "underflow" not in limit.reason
+    if separates:
+        assert record.value == pytest.approx(limit.value, rel=1e-3)

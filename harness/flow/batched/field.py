@@ -203,7 +203,7 @@ def hidden_sizes(lanes: Lanes, weights: tuple[Tensor, ...] | list[Tensor], rho: 
     trained = lanes.net.trained.split(1, dim=1)
     for (below, above), (into, out_of) in zip(pairwise(weights), pairwise(trained), strict=True):
         size = torch.sqrt(into * (below * below).sum(2) + out_of * (above * above).sum(1))
-        out.append(torch.where(into > 0.0, torch.where(size >= SMALLEST * rho, size, 0.0), rho))
+        out.append(torch.where(into * out_of > 0.0, torch.where(size >= SMALLEST * rho, size, 0.0), rho))
     return out
 
 

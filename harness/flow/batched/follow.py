@@ -21,7 +21,7 @@ from harness.flow.batched.polish import polish
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_NORM, SEPARATED, SIGMA, STEP_SIZE
 from harness.flow.folding import Folded, fold
-from harness.flow.follow import Ending, NeverSeparates, arrived, started, without_limit
+from harness.flow.follow import Ending, NeverSeparates, arrived, held_later, started, without_limit
 from harness.flow.run import Run, Settings
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
@@ -215,8 +215,9 @@ class _Bucket:
                     flow.run.cross()
                     out.append(None)
                 elif codes[lane] == integrator.DUE:
-                    settled = flow.run.offer(*polished[lane])
+                    settled = flow.run.offer(*polished[lane]) or held_later(flow.run)
                     if settled is None:
+                        flow.run.regrade()
                         flow.target = flow.run.next_polish()
                     out.append(arrived(flow.run, settled) if settled else None)
                 else:

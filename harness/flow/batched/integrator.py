@@ -31,7 +31,8 @@ from harness.flow.batched.kernel import Forward, by_parameter, changes_of, forwa
 from harness.flow.batched.lanes import Lanes, State, put, take, theta_of
 from harness.flow.compiled import integrator as rules
 from harness.flow.compiled.events import GRAZE, LANDED, OFF, SHORTEST, TRIALS
-from harness.flow.compiled.rodas import DENSE, FLOOR, GAMMA, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
+from harness.flow.compiled.kernel import SMALLEST
+from harness.flow.compiled.rodas import DENSE, FLOOR, GAMMA, SMALL, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
 
 RUNNING = -1
 _MOST_HALVINGS = 60
@@ -101,7 +102,9 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     locating = (state.code == RUNNING) & state.locating
     state.attempts += flowing
     h = torch.where(locating, trial, state.h)
-    stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac, shift)
+    scales = _scales(lanes, theta, now.rho)
+    jac = jac * scales.unsqueeze(1) / scales.unsqueeze(2)
+    stages, z_new = _rosenbrock_step(lanes, state, h, f0, jac, scales, shift)
     error = _error(lanes, state, limits, theta, now, stages[5], z_new)
     if len(lanes.net.layers) > 1:
         error = torch.maximum(error, _unit_error(lanes, state, stages[5], z_new, state.booked + shift * h))
@@ -206,12 +209,23 @@ def _pivots(lanes: Lanes, v: Tensor) -> Tensor:
     return v.gather(1, lanes.pivots) * lanes.pivoted
 
 
+def _scales(lanes: Lanes, theta: Tensor, rho: Tensor) -> Tensor:
+    """As harness.flow.compiled.rodas.grade, (B, r); rho (B, 1)."""
+    sizes = hidden_sizes(lanes, weights_of(lanes.net, theta), rho)
+    own = [w * rho.unsqueeze(2) for w in weights_of(lanes.net, torch.ones_like(theta))]
+    for layer, size in enumerate(sizes):
+        own[layer] = torch.minimum(own[layer], size.unsqueeze(2))
+        own[layer + 1] = torch.minimum(own[layer + 1], size.unsqueeze(1))
+    scales = by_parameter(lanes.net, [w.unsqueeze(1) for w in own]).squeeze(1) / (SMALL * rho)
+    return torch.where(lanes.pivoted > 0.0, scales.clamp(SMALLEST, 1.0).gather(1, lanes.pivots), 1.0)
+
+
 def _rosenbrock_step(
-    lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Tensor, shift: Tensor
+    lanes: Lanes, state: State, h: Tensor, f0: Tensor, jac: Tensor, scales: Tensor, shift: Tensor
 ) -> tuple[list[Tensor], Tensor]:
     """The six stages (B, r) of a RODAS4 step of size h (B,), and its end; NaN where the matrix is singular.
 
-    f0, jac: of the field less shift (B,) times theta.
+    f0, jac: of the field less shift (B,) times theta, jac in coordinates over their scales (B, r).
     """
     h, shift = h.unsqueeze(1), shift.unsqueeze(1)
     lhs = torch.diag_embed((1.0 / (h * GAMMA)).expand_as(f0)) - jac
@@ -233,7 +247,7 @@ def _rosenbrock_step(
             for j in range(1, s):
                 terms = torch.add(terms, stages[j], alpha=float(STEP[s, j]))
             rhs = rhs - shift * stage + terms / h
-        stages.append(torch.linalg.lu_solve(lu, pivots, rhs.unsqueeze(2)).squeeze(2))
+        stages.append(scales * torch.linalg.lu_solve(lu, pivots, (rhs / scales).unsqueeze(2)).squeeze(2))
     z_new = stage + stages[5]
     if lanes.slides:
         for _ in range(3 if lanes.curves else 1):

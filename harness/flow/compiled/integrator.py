@@ -26,6 +26,7 @@ from harness.flow.compiled.rodas import (
     Frame,
     Linear,
     balance_gaps,
+    grade,
     rosenbrock_step,
     stages_of,
     step_error,
@@ -168,7 +169,8 @@ def integrate(cell, z, c, basis, pivots, watch, balance, slides, state, limits, 
     )  # fmt: skip
     eventful = slides.normals.shape[0] > 0 or np.any(watch != 0)
     frame = Frame(cell, c, np.empty((size, 0)) if _units(basis, pivots) else basis, pivots, slides, wide)
-    linear = Linear(np.empty(r), np.empty((columns, columns)), by_unit_of(cell.net, slides, size, n, wide), 0.0)
+    own = by_unit_of(cell.net, slides, size, n, wide)
+    linear = Linear(np.empty(r), np.empty((columns, columns)), own, np.empty(columns), False, 0.0)
     return _steps(frame, linear, z, guard, state, limits, record, work, stages_of(size, r, wide), room, eventful)
 
 
@@ -194,6 +196,10 @@ def _linearise(frame, theta, rho, work, linear, room):
         for b in range(jac.shape[0]):
             jac[a, b] = room.along[pivots[a], b]
         jac[a, a] -= linear.shift
+    if linear.graded:
+        for a in range(jac.shape[0]):
+            for b in range(jac.shape[0]):
+                jac[a, b] *= linear.scales[b] / linear.scales[a]
 
 
 @bare
@@ -229,7 +235,11 @@ def _steps(frame, blank, z, guard, state, limits, record, work, stages, room, ev
             return STATIONARY
         for a in range(r):
             f0[a] -= shift * z[a]
-        linear = Linear(f0, blank.jac, blank.own, shift)
+        graded = False
+        if not frame.wide:
+            unit_sizes(cell.net, theta, room.sizes)
+            graded = grade(cell.net, pivots, rho, room.sizes, room.err_theta, blank.scales)
+        linear = Linear(f0, blank.jac, blank.own, blank.scales, graded, shift)
         _linearise(frame, theta, rho, work, linear, room)
         h = _accepted(frame, linear, z, rho, state, limits, work, stages, room)
         if not np.isfinite(h):

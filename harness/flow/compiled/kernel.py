@@ -30,7 +30,7 @@ import numpy as np
 from harness.flow.compiled.compiling import bare, bare_sums, compiled, inlined
 from harness.problem.networks import Network
 
-SMALLEST = 1e-100  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
+SMALLEST = 1e-145  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
 BLOCK = 4  # what follows is written out for four
 
 
@@ -314,8 +314,8 @@ def evaluate(net, theta, x, seeds, gates):
 def unit_sizes(net, theta, out):
     """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
 
-    Of a unit whose weights in are not trained, ||theta||.  0 where it is below SMALLEST of that: such a unit is not
-    looked at.
+    Of a unit whose weights in or out are not trained, ||theta||: it does not feed on itself, and may come to zero and
+    go on.  0 where it is below SMALLEST of that: such a unit is not looked at.
     """
     row, col, par, uptr, trained = net.row, net.col, net.par, net.uptr, net.trained
     out[:] = 0.0
@@ -331,7 +331,7 @@ def unit_sizes(net, theta, out):
             out[u] = 0.0
     for layer in range(trained.shape[0]):
         if not trained[layer]:
-            out[uptr[layer + 1] : uptr[layer + 2]] = rho
+            out[uptr[layer] : uptr[layer + 2]] = rho
 
 
 @compiled

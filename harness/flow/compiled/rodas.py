@@ -13,10 +13,11 @@ import numpy as np
 from harness.flow.compiled.by_unit import ByUnit, factor_by_unit, solve_by_unit
 from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.field import Cell, Slides, add_multiples, along, factor_gram, solve_gram, velocity
-from harness.flow.compiled.kernel import forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import SMALLEST, forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
+SMALL = 1e-6  # of ||theta||: smaller units have systems solved at their own scale
 UNIT_ERROR = 0.1  # error allowed in the weights of a unit, relative to them: small ones, too, keep their direction
 
 # the stage points, the terms c_ij / h of the right-hand sides, the dense output
@@ -66,11 +67,17 @@ class Frame(NamedTuple):
 class Linear(NamedTuple):
     """The field f0 (r,) less shift times theta where a step starts, and its Jacobian: jac (r, r), less shift times the
     identity, or by units.
+
+    scales (r,): those of the coordinates, 1 but for small units.  Where graded, some are less, and jac is that of the
+    coordinates over their scales: else the row of a large one may be the pivot of a small one's column, and leave it
+    with rounding that is none of its own.
     """
 
     f0: np.ndarray
     jac: np.ndarray
     own: ByUnit
+    scales: np.ndarray
+    graded: bool
     shift: float
 
 
@@ -105,12 +112,47 @@ def _factor(frame, linear, h, stages):
     return lu_factor(lhs, stages.piv)
 
 
+@part
+def _solve(frame, linear, stages):
+    """The right-hand side of a stage, in place, becomes the stage."""
+    rhs, scales = stages.rhs, linear.scales
+    if frame.wide:
+        solve_by_unit(frame.cell.net, linear.own, frame.pivots, rhs)
+        return
+    if linear.graded:
+        for a in range(rhs.shape[0]):
+            rhs[a] /= scales[a]
+    lu_solve(stages.lhs, stages.piv, rhs)
+    if linear.graded:
+        for a in range(rhs.shape[0]):
+            rhs[a] *= scales[a]
+
+
+@part
+def grade(net, pivots, rho, sizes, room, scales):
+    """Fill the scales (r,) of coordinates whose units have the sizes (units,); whether some are not 1.  room: (N,)."""
+    room[:] = 0.0
+    for e in range(net.par.shape[0]):
+        if net.par[e] >= 0:
+            own = rho
+            if net.row[e] < net.uptr[-2]:
+                own = sizes[net.row[e]]
+            if net.col[e] >= net.uptr[1]:
+                own = min(own, sizes[net.col[e]])
+            room[net.par[e]] += own
+    graded = False
+    for a in range(pivots.shape[0]):
+        scales[a] = min(max(room[pivots[a]] / (SMALL * rho), SMALLEST), 1.0)
+        graded = graded or scales[a] < 1.0
+    return graded
+
+
 @bare
 def rosenbrock_step(frame, linear, z, h, work, stages, stage):
     """One RODAS4 step of size h from z; fills the stages, and `stage` with the new z, NaN if singular."""
-    cell, c, basis, pivots, slides, wide = frame
+    cell, c, basis, pivots, slides, _ = frame
     shift = linear.shift
-    k, lhs, piv, rhs, theta = stages
+    k, _, _, rhs, theta = stages
     r = z.shape[0]
     if not _factor(frame, linear, h, stages):
         stage[:] = np.nan
@@ -133,10 +175,7 @@ def rosenbrock_step(frame, linear, z, h, work, stages, stage):
             weight = STEP[s, j] / h
             for a in range(r):
                 rhs[a] += weight * k[j, a]
-        if wide:
-            solve_by_unit(cell.net, linear.own, pivots, rhs)
-        else:
-            lu_solve(lhs, piv, rhs)
+        _solve(frame, linear, stages)
         for a in range(r):
             k[s, a] = rhs[a]
     for a in range(r):

@@ -20,7 +20,7 @@ is nothing to keep, and all that moves is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property, lru_cache
 from math import isqrt, lcm
@@ -95,6 +95,11 @@ class Subspace:
     def at(self, parameters: np.ndarray) -> np.ndarray:
         """The rows of the basis of some parameters (k,), without columns of zeros where it is unit vectors."""
         return np.diag(~self.constant[parameters] * 1.0) if self.shown is None else self.basis[parameters]
+
+    def led_by(self, order: np.ndarray) -> Subspace:
+        """The same, with the first parameters of an order (N,) that can be its coordinates as those."""
+        rows, pivots = _reduced_at(self.rows, order.tolist())
+        return replace(self, pivots=np.array(pivots), shown=(self.rows, _floats(rows, pivots, len(order))))
 
     def tangent(self, normals: np.ndarray) -> np.ndarray:
         """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
@@ -545,14 +550,12 @@ def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray]:
 
 def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:
     """The subspace of these rows, with other pivots where its reduced basis is badly conditioned."""
-    pivots = first.pivots
-    basis = _floats(rows, pivots.tolist(), len(constant))
+    basis = _floats(rows, first.pivots.tolist(), len(constant))
+    found = Subspace(first.pivots, constant, True, first.blocks, (rows, basis))
     if len(rows) and np.abs(basis).max() > _LARGEST_ENTRY:
         # the largest volume makes all entries small
-        order = qr(basis.T, mode="economic", pivoting=True)[-1]
-        pivots = np.sort(order[: len(rows)])
-        basis = _floats(_reduced_at(rows, pivots.tolist()), pivots.tolist(), len(constant))
-    return Subspace(pivots, constant, True, first.blocks, (rows, basis))
+        return found.led_by(qr(basis.T, mode="economic", pivoting=True)[-1])
+    return found
 
 
 def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
@@ -563,18 +566,26 @@ def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
     return out
 
 
-def _reduced_at(rows: list[Vector], pivots: list[int]) -> list[Vector]:
-    """Rows of the same span that are reduced at other pivots."""
+def _reduced_at(rows: list[Vector], order: list[int]) -> tuple[list[Vector], list[int]]:
+    """Rows of the same span that are reduced at the first columns of an order that can be pivots; these, ascending."""
     rows = [list(row) for row in rows]
-    for t, k in enumerate(pivots):
+    pivots: list[int] = []
+    for k in order:
+        t = len(pivots)
+        if t == len(rows):
+            break
         chosen = max(range(t, len(rows)), key=lambda r: abs(rows[r][k]))
+        if not rows[chosen][k]:
+            continue
         rows[t], rows[chosen] = rows[chosen], rows[t]
         lead = rows[t][k]
         for r, row in enumerate(rows):
             if r != t and row[k]:
                 factor = row[k]
                 rows[r] = integers([Fraction(lead * a - factor * b) for a, b in zip(row, rows[t], strict=True)])
-    return rows
+        pivots.append(k)
+    ascending = sorted(zip(pivots, rows, strict=True), key=lambda pair: pair[0])
+    return [row for _, row in ascending], [k for k, _ in ascending]
 
 
 def _long(numbers: Sequence[Fraction]) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from math import lcm
+from math import lcm, ulp
 
 import numpy as np
 
@@ -308,7 +308,7 @@ _no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written 
 
 
 def _balances(instance: Instance) -> list[float]:
-    """v^2 - ||w||^2 of every hidden unit at depth 2, rounded once."""
+    """v^2 - ||w||^2 of every hidden unit at depth 2, rounded once, and 0 only where it is that exactly."""
     (hidden, outputs), (w, v) = instance.network.patterns, instance.theta0
     out: list[float] = []
     for row, column in zip(hidden, zip(*outputs, strict=True), strict=True):
@@ -316,5 +316,6 @@ def _balances(instance: Instance) -> list[float]:
         # in integers: fractions would look for common divisors after every sum
         common = lcm(*(a.denominator for a in (*into, *out_of)))
         squares = [[(a.numerator * (common // a.denominator)) ** 2 for a in own] for own in (into, out_of)]
-        out.append((sum(squares[1]) - sum(squares[0])) / common**2)
+        difference = sum(squares[1]) - sum(squares[0])
+        out.append(difference / common**2 or (ulp(0.0) if difference > 0 else -ulp(0.0)) if difference else 0.0)
     return out

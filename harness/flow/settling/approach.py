@@ -21,6 +21,7 @@ SLOWEST = 0.3  # of the power of 1 / beta: slower modes are looked at before the
 FEWEST = 5  # polishes from which a rate is read
 REST = 0.6  # of the distance, at most, that may be left when the log-norm has grown without bound
 NEAR = 1e-3  # from direction to point: a hundred times the error that a step is allowed, and what rounding leaves late
+STANDS = 0.999  # of the distance, at least, that is left where it comes no closer: slow modes do from polish to polish
 AIMED = 0.7  # of it: where the next polish is expected to find the direction, lest it be a little too early
 SAME_VALUE = 1e-9  # relative: of one point found twice, each time to a residual of 1e-10
 SAME_MARGINS = 1e-8  # relative: the same, for margins, which answer to the residual more than the value does
@@ -73,6 +74,10 @@ class Approach:
         last = [(s - own, d) for s, d in self._watched()]
         closer = all(b < a for (_, a), (_, b) in pairwise(last))
         return len(last) >= FEWEST and closer and vanishing(last[0], last[-1])
+
+    def stands(self) -> bool:
+        """Whether the direction has come no closer between the last two polishes."""
+        return len(self.evidence) > 1 and self.evidence[-1][1] > STANDS * self.evidence[-2][1]
 
     def _watched(self) -> list[tuple[float, float]]:
         """The latest evidence over a growth in which `long` polishes have their place; empty if there is not enough."""

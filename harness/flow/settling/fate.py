@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,14 @@ SETTLED = 0.05  # of all multipliers: how near the weights of the samples have t
 MOST_RANGES = 7  # samples whose gates and ranges of multipliers are listed
 
 
+class Fates(NamedTuple):
+    """What becomes of all that is small, the neurons that last, and whether one dies by exact balance alone."""
+
+    fate: Fate
+    lasts: tuple[Lasting, ...] = ()
+    held: bool = False
+
+
 def fate(
     gates: Gates,
     subspace: Subspace,
@@ -40,7 +49,7 @@ def fate(
     units: list[int],
     multipliers: Multipliers,
     before: Before | None = None,
-) -> tuple[Fate, tuple[Lasting, ...]]:
+) -> Fates:
     """What becomes of all that is small: "wakes" if one neuron does, else "unknown" if that of one is.
 
     Where all die but some that last, these are named.
@@ -48,7 +57,7 @@ def fate(
     before: of a network with classes the flow before the softmax was held, where it was looked at, up to now.
     """
     if not units:
-        return "dies", ()
+        return Fates("dies")
     now = _weights(gates, theta) * float(settled.multipliers.sum())
     known = bool(np.abs(now - settled.multipliers).max() <= SETTLED * settled.multipliers.sum())
     distance = _of_the_living(theta, gates.instance.network.flat(settled.theta))
@@ -89,15 +98,16 @@ def fate(
                 found[-1] = "dies"
             else:
                 waiting.append(group[0])
+    held = beside is not None and beside.held
     if "wakes" in found:
-        return "wakes", ()
+        return Fates("wakes")
     if "unknown" not in found:
-        return "dies", tuple(lasts)
+        return Fates("dies", tuple(lasts), held)
     if before is None or found.count("unknown") > len(waiting):
-        return "unknown", ()
+        return Fates("unknown")
     small = [unit for unit in units if unit not in {one.unit for one in lasts}]
     stand = _standing(gates, before, theta, settled, small, multipliers)
-    return ("dies", tuple(lasts)) if stand.issuperset(waiting) else ("unknown", ())
+    return Fates("dies", tuple(lasts), held) if stand.issuperset(waiting) else Fates("unknown")
 
 
 def _standing(

@@ -53,6 +53,8 @@ class Beside:
 
     theta (N,): the flow; dying: its small units; multipliers (n,): the greatest that the samples may have;
     known: whether they have them.
+
+    held: whether one has been said to die that a start next to the flow's would not keep where it is.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Beside:
     ) -> None:
         limit = gates.instance.network.flat(settled.theta)
         self.gates, self.theta, self.dying, self.multipliers, self.known = gates, theta, dying, multipliers, known
+        self.held = False
         self.heard = [int(i) for i in np.flatnonzero(multipliers > 0.0)]
         self.h, self.b = _seen(gates, limit, gates_of(gates, settled), signed=True)
         # everything small at its present size, with its gates on
@@ -115,15 +118,22 @@ class Beside:
         below, above = parameters
         pairs = [(i, unit) for i in range(len(self.h))]
         h, b = self._gathered(self.h, self.b, pairs, below, above)
+        w, v, state = self.theta[below], self.theta[above], self.gates.state(unit)
+        if not (w.any() or (b @ v).any()):
+            return True  # no margin answers to it, and it stands still
         small = self._gathered(self.small_h, self.small_b, pairs, below, above)
         slack = _slack(corners.max(axis=0), h, b, *small)
         samples = np.array([sample for sample, _ in self.gates.rows])
         first = np.flatnonzero(np.append(True, samples[1:] != samples[:-1]))
         walls = np.add.reduceat(corners[:, :, None] * b, first, axis=1)
         betas = np.add.reduceat(moved.corners[:, :, None] * b, first, axis=1) if moved else walls
-        w, v, state = self.theta[below], self.theta[above], self.gates.state(unit)
         pushed, room = ((moved.kick, moved.aside), room + moved.turned) if moved else ((0.0, 0.0), room)
-        return dies_standing(h[first], betas, state[first], w, v, self.gates.below, room, slack, pushed, walls)
+        known = h[first], betas, state[first], w, v, self.gates.below, room, slack, pushed, walls
+        if dies_standing(*known):
+            return True
+        held = float(self.gates.conserved[unit]) == 0.0 and dies_standing(*known, balanced=True)
+        self.held |= held
+        return held
 
     def _parameters(self, group: list[int]) -> tuple[np.ndarray, np.ndarray] | None:
         """The parameters into and out of the units; None where others that are not small share them."""

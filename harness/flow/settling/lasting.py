@@ -56,10 +56,12 @@ def revived(gates: Gates, settled: Point, lasts: tuple[Lasting, ...]) -> Point:
     instance = gates.instance
     flat = instance.network.flat(settled.theta).copy()
     signs = tuple(sign.copy() for sign in settled.signs)
-    for one in lasts:
-        own, other = _weights(gates, one.unit), _weights(gates, one.like)
+    for like in {one.like for one in lasts}:
         # together they add to every margin what the live one did alone
-        flat[own], flat[other] = one.share * flat[other], np.sqrt(1.0 - one.share**2) * flat[other]
+        total = 1.0 + sum(one.share**2 for one in lasts if one.like == like)
+        flat[_weights(gates, like)] /= np.sqrt(total)
+    for one in lasts:
+        flat[_weights(gates, one.unit)] = one.share * flat[_weights(gates, one.like)]
         layer = gates.layer(one.unit)
         start = int(gates.net.uptr[layer])
         signs[layer - 1][:, one.unit - start] = signs[layer - 1][:, one.like - start]

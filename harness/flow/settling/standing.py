@@ -6,8 +6,9 @@ slides, h_r . w stays zero, and M is projected on that.  While the gates stand, 
 eigenvalue of M.
 
 They stand while some linear functionals of z are positive: on or off, the input on its side; for a slide, the speeds
-towards the kink on either side of it.  Let e be a unit vector and z = t (e + y), y orthogonal to e.  With m = e . M e,
-r = |M e - m e|, and s the largest eigenvalue of M across e,
+towards the kink on either side of it, unless nothing ever moves on the negative side.  Samples on parallel kinks slide
+on one line, of which the negative side is that of the first.  Let e be a unit vector and z = t (e + y), y orthogonal to
+e.  With m = e . M e, r = |M e - m e|, and s the largest eigenvalue of M across e,
 
     |y|' <= r - (m - s) |y| + r |y|^2,
 
@@ -17,6 +18,9 @@ what holds at all corners of the polytope of multipliers holds wherever in it th
 What else may push z by no more than a part `kick` of its present t turns it by (1 + k) kick / (m - r k - kick) at most,
 altogether, since t grows at that rate; and a part of y across all that M moves, of the length a in the present t, stays
 one of no more.
+
+Where the slides leave w but one line, and one margin answers, z = (w, v) with ||w|| = |v| keeps its ray, whatever M is:
+v^2 - ||w||^2 is conserved.
 """
 
 from __future__ import annotations
@@ -48,13 +52,14 @@ def dies_standing(
     slack: float = 0.0,
     pushed: tuple[float, float] = (0.0, 0.0),
     walls: np.ndarray | None = None,
+    balanced: bool = False,
 ) -> bool:
     """Whether the neuron dies with its gates as they are, whatever the multipliers are in their polytope.
 
     h (n, d): its inputs.  betas (c, n, k): how the margins answer to each, at every corner.  gates (n,): 1 on, 0 off, 2
     sliding.  w (d,), v (k,): of any scale.  below: the slope where it is off.  room: how far from (w, v), relative to
     it, the neuron may be.  slack: what else may be added to A, at most.  pushed: kick and a, relative to (w, v) as it
-    is now; walls (c, n, k): then at the corners of all that may be betas, or more.
+    is now; walls (c, n, k): then at the corners of all that may be betas, or more.  balanced: that ||w|| = |v|, always.
     """
     scale = max(np.abs(w).max(), np.abs(v).max())
     if scale < FAINT:
@@ -64,18 +69,25 @@ def dies_standing(
     felt |= (walls != 0.0).any(axis=(0, 2)) & (h != 0.0).any(axis=1)
     h, betas, walls, gates = h[felt], betas[:, felt], walls[:, felt], gates[felt]
     sliding = gates == 2
-    held = h[sliding]
+    held, shares = _lines(h[sliding])
     lengths = np.linalg.norm(held, axis=1)
     if np.linalg.matrix_rank(held / lengths[:, None], tol=ALONG) < len(held):
         return bool(sliding.all()) and all(_pinned(h, beta, v / scale, below, room, slack) for beta in walls)
     onto = np.eye(len(w)) - np.linalg.pinv(held) @ held
     slopes = np.where(gates == 1, 1.0, below)
+    # those that are on where their line is negative
+    slopes[sliding] = np.where(shares.sum(axis=0) < 0.0, 1.0, below)
     pulls = np.einsum("n,cnk,nd->ckd", slopes, betas, h)
     matrices = [_symmetric(pull @ onto) for pull in pulls]
     values, vectors = np.linalg.eigh(np.mean(matrices, axis=0))
     if max(float(np.linalg.eigvalsh(matrix)[-1]) for matrix in matrices) + slack >= 1.0 - EVEN:
         return False
     z = np.append(onto @ (w / scale), v / scale)
+    across = np.einsum("n,cnk,nd->ckd", slopes, walls, h)
+    jumps = (1.0 - below) * np.einsum("sn,cnk->csk", np.abs(shares), walls[:, sliding])
+    functionals = _functionals(h, gates, held, across, jumps)
+    if balanced and len(v) == 1 and len(w) - len(held) == 1 and not any(pushed):
+        return room <= ROOM * _reach(functionals, z / np.linalg.norm(z))
     top = vectors[:, values > values[-1] - ALIKE]
     e = top @ (top.T @ z)
     size = float(np.linalg.norm(e))
@@ -83,7 +95,7 @@ def dies_standing(
         return False
     away = float(np.linalg.norm(z / size - e / size)) + room
     e = e / size
-    reach = _reach(_functionals(h, walls, np.einsum("n,cnk,nd->ckd", slopes, walls, h), gates, below), e)
+    reach = _reach(functionals, e)
     k = ROOM * reach if any(pushed) else max(away, 0.5 * reach)
     # without a wall there is no cone to size: nothing is said
     if not math.isfinite(k) or k > ROOM * reach:
@@ -118,21 +130,40 @@ def _symmetric(a: np.ndarray) -> np.ndarray:
     return np.block([[np.zeros((columns, columns)), a.T], [a, np.zeros((rows, rows))]])
 
 
+def _lines(h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of inputs h (s, d) the first of every line, (lines, d), and what the others are of it, (lines, s), else 0."""
+    first: list[int] = []
+    shares = np.zeros((len(h), len(h)))
+    for i, x in enumerate(h):
+        for line, f in enumerate(first):
+            share = float(x @ h[f]) / float(h[f] @ h[f])
+            if np.linalg.norm(x - share * h[f]) <= ALONG * np.linalg.norm(x):
+                shares[line, i] = share
+                break
+        else:
+            shares[len(first), i] = 1.0
+            first.append(i)
+    return h[first], shares[: len(first)]
+
+
 def _functionals(
-    h: np.ndarray, betas: np.ndarray, pulls: np.ndarray, gates: np.ndarray, below: float
+    h: np.ndarray, gates: np.ndarray, held: np.ndarray, pulls: np.ndarray, jumps: np.ndarray
 ) -> list[np.ndarray]:
-    """What is positive while the gates stand, each (d + k,)."""
+    """What is positive while the gates stand, each (d + k,).
+
+    held (s, d): the lines that slide; pulls (c, k, d): A on their negative sides, jumps (c, s, k): across them.
+    """
     rows, columns = pulls.shape[1:]
     found = [
         np.append((1.0 if gate else -1.0) * x, np.zeros(rows)) for x, gate in zip(h, gates, strict=True) if gate != 2
     ]
-    held, jumps = h[gates == 2], (1.0 - below) * betas[:, gates == 2]
     if len(held):
         inverse = np.linalg.inv(held @ held.T)
         for pull, jump in zip(pulls, jumps, strict=True):
             # omega, the factors of the normals that keep the input zero, lie between the jump across the kink and 0
             omega = -inverse @ held @ pull.T
-            found += [np.append(np.zeros(columns), row) for row in (*-omega, *(omega - jump))]
+            sides = [*(row for row in -omega if row.any()), *(omega - jump)]
+            found += [np.append(np.zeros(columns), row) for row in sides]
     return found
 
 
