@@ -86,7 +86,7 @@ def dies_standing(
     across = np.einsum("n,cnk,nd->ckd", slopes, walls, h)
     jumps = (1.0 - below) * np.einsum("sn,cnk->csk", np.abs(shares), walls[:, sliding])
     functionals = _functionals(h, gates, held, across, jumps)
-    if balanced and len(v) == 1 and len(w) - len(held) == 1 and not any(pushed):
+    if balanced and len(v) == 1 and len(w) - len(held) == 1 and not (slack or any(pushed)):
         return room <= ROOM * _reach(functionals, z / np.linalg.norm(z))
     top = vectors[:, values > values[-1] - ALIKE]
     e = top @ (top.T @ z)
