@@ -18,8 +18,7 @@ import numpy as np
 from harness.flow.compiled.crowd import crowded
 from harness.flow.compiled.field import look, rate, slide_coefficients, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
-from harness.flow.compiled.kernel import unit_sizes, wiring
-from harness.flow.compiled.rodas import SMALL as SMALL_UNIT
+from harness.flow.compiled.kernel import SMALL, unit_sizes, wiring
 from harness.flow.compiled.rodas import grade
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
 from harness.flow.invariants.subspaces import Invariants, Subspace
@@ -43,7 +42,7 @@ from harness.problem.points import Point
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives
 SHORT = 0.1  # of log-norm: so much before the softmax is held a flow with classes is looked at
-SMALL = "a small neuron is still on its way"
+SMALL_ONE = "a small neuron is still on its way"
 STANDS_STILL = "the flow tends to a stationary point where the data are not separated"
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
@@ -190,9 +189,12 @@ class Run:
         if not grade(net, np.arange(size), rho, sizes, room, scales):
             return subspace
         terms = np.abs(subspace.basis) @ np.abs(theta[subspace.pivots])
-        cancel = (CANCEL * terms > scales * SMALL_UNIT * rho) & ~subspace.constant
+        cancel = (CANCEL * terms > scales * SMALL * rho) & (scales < 1.0) & ~subspace.constant
         cancel[subspace.pivots] = False
-        return subspace.led_by(np.argsort(scales, kind="stable")) if cancel.any() else subspace
+        if not cancel.any():
+            return subspace
+        led = subspace.led_by(np.argsort(scales, kind="stable"))
+        return subspace if np.array_equal(led.pivots, subspace.pivots) else led
 
     def regrade(self) -> None:
         """Take other coordinates, where small units have become too small for these."""
@@ -502,7 +504,7 @@ class Run:
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting, small = self._not_yet(theta, settled)
-        self.awaited = settled if self.waiting == SMALL else None
+        self.awaited = settled if self.waiting == SMALL_ONE else None
         if small is None:
             return None
         limit = revived(self.gates, settled, small.lasts)
@@ -520,7 +522,7 @@ class Run:
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
         if found.fate != "dies":
-            return SMALL, None
+            return SMALL_ONE, None
         gone = [unit for unit in small if unit not in {one.unit for one in found.lasts}]
         if still_turning(self.gates, self.watch, self.slides, theta, settled, gone):
             return "an input of a neuron is still on its way to zero", None

@@ -22,9 +22,8 @@ from harness.flow.compiled.field import (
     velocity,
     workspace,
 )
-from harness.flow.compiled.kernel import SMALLEST, unit_sizes, wiring
+from harness.flow.compiled.kernel import SMALL, SMALLEST, unit_sizes, wiring
 from harness.flow.compiled.rodas import (
-    SMALL,
     Frame,
     Linear,
     Stages,

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from harness.flow import follow
+from harness.flow.batched.follow import follow_batch
+from harness.flow.compiled.kernel import wiring
 from harness.flow.invariants.subspaces import Subspace
+from harness.flow.kinks.gates import Gates
 from harness.problem.instances import Instance, Loss
 from harness.problem.limits import Limit
 from harness.problem.networks import Activation, Network, convolutional, diagonal, fully_connected
@@ -215,3 +218,31 @@ def test_a_subspace_has_other_coordinates() -> None:
     assert np.linalg.matrix_rank(both) == 2
     # where 0 and 1 are led by 3, 0 is what is left: theta_1 = 2 theta_0 - theta_3
     np.testing.assert_array_equal(other.basis[1], [2.0, -1.0])
+
+
+@pytest.mark.parametrize("small", ["1e-8", "1e-10", "1e-11"])
+@pytest.mark.parametrize("batched", [False, True])
+def test_kinks_of_small_neurons_that_are_tied_to_large_ones_are_met(small: str, batched: bool) -> None:
+    """Weights of the last two are 1e-10 times others, for good: their kinks are met all the same, and they win."""
+    e = Fraction(small)
+    network = fully_connected("leaky_relu", (2, 5), negative_slope=Fraction(2))
+    theta0 = ((1, 2, 2, 1, 1, 1, e, 5 * e, 5 * e, e), (1, 1, 2, -4 * e, -4 * e))
+    instance = Instance.of(network, "exponential", ((1, 0), (0, 1)), (1, 1), theta0)
+    (limit,) = follow_batch([instance]) if batched else [follow(instance)]
+    assert limit.status == "converged", limit.reason
+    assert limit.value == pytest.approx(0.5**0.5, rel=1e-9)  # that of the independent trainer
+    assert {(event["neuron"], event["gate"]) for event in limit.events} == {(4, "off"), (5, "off")}
+
+
+def test_what_is_left_of_large_terms_is_told_in_integers() -> None:
+    """10^12 and 10^12 + 1 differ by little; the kink is left all the same, and not where they are equal."""
+    network, big = fully_connected("relu", (2, 1)), 10**12
+    one = Instance.of(network, "exponential", ((1, -1), (1, 1)), (1, 1), ((1, 1), (1,)))
+    gates = Gates(one, wiring(network))
+    gates.start()
+    for entry, moves in ((big + 1, 1), (big, 0)):
+        rows = [[big, entry, 0], [0, 0, 1]]
+        subspace = Subspace(np.array([0, 2]), np.zeros(3, dtype=bool), True, np.zeros(2), (rows, np.zeros((3, 2))))
+        subspace = subspace.led_by(np.array([0, 2, 1]))
+        assert abs(gates.watch(subspace)[0, gates.first.start]) == moves
+        assert gates.watch(subspace)[1, gates.first.start] == 1

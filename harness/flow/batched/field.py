@@ -25,7 +25,7 @@ from harness.flow.batched.kernel import (
 from harness.flow.batched.lanes import Lanes
 from harness.flow.compiled.events import ENDED
 from harness.flow.compiled.field import LARGEST_EXPONENT, RIDGE
-from harness.flow.compiled.kernel import SMALLEST
+from harness.flow.compiled.kernel import SMALL, SMALLEST
 
 _BIG = 1e300  # a violation below all others, and finite, so that sums of it are no NaN
 
@@ -203,7 +203,9 @@ def hidden_sizes(lanes: Lanes, weights: tuple[Tensor, ...] | list[Tensor], rho: 
     trained = lanes.net.trained.split(1, dim=1)
     for (below, above), (into, out_of) in zip(pairwise(weights), pairwise(trained), strict=True):
         size = torch.sqrt(into * (below * below).sum(2) + out_of * (above * above).sum(1))
-        out.append(torch.where(into * out_of > 0.0, torch.where(size >= SMALLEST * rho, size, 0.0), rho))
+        size = torch.where(size >= SMALLEST * rho, size, 0.0)
+        size = torch.where(out_of > 0.0, size, torch.maximum(size, SMALL * rho))
+        out.append(torch.where(into > 0.0, size, rho))
     return out
 
 

@@ -31,8 +31,8 @@ from harness.flow.batched.kernel import Forward, by_parameter, changes_of, forwa
 from harness.flow.batched.lanes import Lanes, State, put, take, theta_of
 from harness.flow.compiled import integrator as rules
 from harness.flow.compiled.events import GRAZE, LANDED, OFF, SHORTEST, TRIALS
-from harness.flow.compiled.kernel import SMALLEST
-from harness.flow.compiled.rodas import DENSE, FLOOR, GAMMA, SMALL, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
+from harness.flow.compiled.kernel import SMALL, SMALLEST
+from harness.flow.compiled.rodas import DENSE, FLOOR, GAMMA, SOFTMAX_ERROR, STAGE, STEP, UNIT_ERROR, WEIGHTY
 
 RUNNING = -1
 _MOST_HALVINGS = 60

@@ -31,6 +31,8 @@ from harness.flow.compiled.compiling import bare, bare_sums, compiled, inlined
 from harness.problem.networks import Network
 
 SMALLEST = 1e-145  # of ||theta||: the smallest unit whose kinks are looked at; its square is still a normal float
+# of ||theta||: smaller units have systems solved at their own scale, and before fixed weights none counts as smaller
+SMALL = 1e-6
 BLOCK = 4  # what follows is written out for four
 
 
@@ -314,8 +316,9 @@ def evaluate(net, theta, x, seeds, gates):
 def unit_sizes(net, theta, out):
     """out (units,): the norm of the weights into and out of every unit, by which what happens to it is measured.
 
-    Of a unit whose weights in or out are not trained, ||theta||: it does not feed on itself, and may come to zero and
-    go on.  0 where it is below SMALLEST of that: such a unit is not looked at.
+    Of a unit whose weights in are not trained, ||theta||; of one whose weights out are not, SMALL of that at least: it
+    does not feed on itself, and may come to zero and go on.  0 where it is below SMALLEST of ||theta||: such a unit is
+    not looked at.
     """
     row, col, par, uptr, trained = net.row, net.col, net.par, net.uptr, net.trained
     out[:] = 0.0
@@ -331,7 +334,9 @@ def unit_sizes(net, theta, out):
             out[u] = 0.0
     for layer in range(trained.shape[0]):
         if not trained[layer]:
-            out[uptr[layer] : uptr[layer + 2]] = rho
+            for u in range(uptr[layer], uptr[layer + 1]):
+                out[u] = max(out[u], SMALL * rho)
+            out[uptr[layer + 1] : uptr[layer + 2]] = rho
 
 
 @compiled

@@ -13,11 +13,20 @@ import numpy as np
 from harness.flow.compiled.by_unit import ByUnit, factor_by_unit, solve_by_unit
 from harness.flow.compiled.compiling import bare, compiled, part
 from harness.flow.compiled.field import Cell, Slides, add_multiples, along, factor_gram, solve_gram, velocity
-from harness.flow.compiled.kernel import SMALLEST, forward, lift, lu_factor, lu_solve, put, unit_gradient, unit_sizes
+from harness.flow.compiled.kernel import (
+    SMALL,
+    SMALLEST,
+    forward,
+    lift,
+    lu_factor,
+    lu_solve,
+    put,
+    unit_gradient,
+    unit_sizes,
+)
 
 FLOOR = 0.01  # of ||theta||: smaller parameters are allowed an error as if they were as large
 SOFTMAX_ERROR, WEIGHTY = 0.05, 1e-6  # error allowed in the margin of a sample whose softmax weight is above WEIGHTY
-SMALL = 1e-6  # of ||theta||: smaller units have systems solved at their own scale
 UNIT_ERROR = 0.1  # error allowed in the weights of a unit, relative to them: small ones, too, keep their direction
 
 # the stage points, the terms c_ij / h of the right-hand sides, the dense output

@@ -9,7 +9,6 @@ is zero without being a kink; it is given a gate when an input switches on.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from functools import cached_property, lru_cache
 from math import lcm, ulp
 
@@ -66,7 +65,12 @@ class Gates:
         # the parameters of the first layer, (units, d), -1 where there is none; None where some are shared
         alone = len(set(own.tolist())) == len(own) and own.min(initial=0) >= 0
         self._alone = np.array(network.patterns[0]) if alone else None
-        self.lengths = self._largest(np.asarray) if self._alone is None else self._entries(self._alone >= 0)
+        # the largest entry of the normals of the first layer, (n, units of it)
+        if self._alone is None:
+            normals = [np.abs(self.normals.float_normals(u)) for u in self.first]
+            self.lengths = np.column_stack([of.max(axis=1, initial=0.0) for of in normals])
+        else:
+            self.lengths = (np.abs(self.cell.x)[:, None, :] * (self._alone >= 0)).max(axis=2, initial=0.0)
 
     @cached_property
     def inputs(self) -> dict[int, np.ndarray]:
@@ -274,8 +278,7 @@ class Gates:
         out = np.zeros(self.gates.shape, dtype=np.int8)
         if not self.kinked:
             return out
-        moves = self._speeds(subspace) > PARALLEL * self.lengths
-        sides = self.sides()
+        moves, sides = self._moving(subspace), self.sides()
         first = slice(self.first.start, self.first.stop)
         out[:, first] = np.where(moves, sides[:, first], 0)
         for u in self.hidden[len(self.first) :]:
@@ -286,22 +289,25 @@ class Gates:
             out[pair] = 0
         return out
 
-    def _speeds(self, subspace: Subspace) -> np.ndarray:
-        """The largest part of the normals of the first layer along a column of the basis, (n, units of it)."""
-        if subspace.shown is not None:
-            return self._largest(lambda normals: normals @ subspace.basis)
-        if self._alone is None:
-            return self._largest(lambda normals: normals[:, subspace.pivots])
-        moving = np.append(~subspace.constant, False)[self._alone]
-        return self._entries(moving)
+    def _moving(self, subspace: Subspace) -> np.ndarray:
+        """Whether a column of the basis leaves the kink of a sample and a unit of the first layer, (n, units of it).
 
-    def _entries(self, there: np.ndarray) -> np.ndarray:
-        """The largest entry of the normals of the first layer among those that are there (units of it, d)."""
-        return (np.abs(self.cell.x)[:, None, :] * there).max(axis=2, initial=0.0)
-
-    def _largest(self, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The largest entry of what is made of the normals of every unit of the first layer, (n, units of it)."""
-        return np.column_stack([np.abs(of(self.normals.float_normals(u))).max(axis=1, initial=0.0) for u in self.first])
+        Relative to its own terms: a small unit may be tied to large ones.
+        """
+        if subspace.shown is None and self._alone is not None:
+            there = np.append(~subspace.constant, False)[self._alone]
+            return ((self.cell.x != 0.0)[:, None, :] & there).any(axis=2)
+        found: list[np.ndarray] = []
+        for u in self.first:
+            normals, most = self.normals.float_normals(u), self.normals.float_normals(u, absolute=True)
+            speeds = np.abs(normals @ subspace.basis)
+            moves = np.any(speeds > PARALLEL * (most @ np.abs(subspace.basis)), axis=1)
+            for i in np.flatnonzero(~moves & np.any(speeds, axis=1)).tolist():
+                # what little is left of large terms is told in integers
+                entries = self.normals.normal_entries((i, u)).items()
+                moves[i] = any(sum(value * row[k] for k, value in entries) for row in subspace.rows)
+            found.append(moves)
+        return np.column_stack(found)
 
 
 _no_slides = lru_cache(maxsize=64)(no_slides)  # nothing in them can be written to

@@ -63,11 +63,13 @@ class Normals:
             self._exact[pair] = {k: out[k] for k in sorted(out) if out[k]}
         return self._exact[pair]
 
-    def float_normals(self, unit: int, samples: Sequence[int] | slice = slice(None)) -> np.ndarray:
-        """Those of samples in floats, (n, N)."""
+    def float_normals(
+        self, unit: int, samples: Sequence[int] | slice = slice(None), *, absolute: bool = False
+    ) -> np.ndarray:
+        """Those of samples in floats, (n, N); absolute: the sums of their terms without signs."""
         x, into = self.x[samples], slice(*self.net.into[unit : unit + 2])
         out = np.zeros((len(x), self.size))
-        np.add.at(out.T, self.net.par[into], x[:, self.net.col[into]].T)
+        np.add.at(out.T, self.net.par[into], (np.abs(x) if absolute else x)[:, self.net.col[into]].T)
         return out
 
     def float_normal(self, sample: int, unit: int) -> np.ndarray:

@@ -283,7 +283,7 @@ def _around(basis: np.ndarray, slides: np.ndarray, own: np.ndarray, balance: flo
     balance v^2 - ||w||^2 that is conserved (NaN where none is), a part `room` of the neuron's size away.
     """
     left, values, _ = np.linalg.svd(basis, full_matrices=False)
-    left = left[:, values > NO_DIRECTION]
+    left = left[:, values > NO_DIRECTION * values.max(initial=0.0)]
     size = np.sqrt(own @ own)
     steps = _directions(left.shape[1]) @ left.T
     near = own + room * size * steps / np.sqrt(len(own))

@@ -83,7 +83,8 @@ def revived(gates: Gates, settled: Point, lasts: tuple[Lasting, ...]) -> Point:
 def _weights(gates: Gates, unit: int) -> np.ndarray:
     """Its parameters, those into it and those out of it."""
     net = gates.net
-    return np.append(net.par[net.row == unit], net.par[net.col == unit])
+    own = np.append(net.par[net.row == unit], net.par[net.col == unit])
+    return own[own >= 0]
 
 
 def _ends(gates: Gates, unit: int) -> np.ndarray:
