@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 
 from harness.flow import follow, run
 from harness.flow.settling.decoupled import rate_of
+from harness.flow.settling.fate import Fates
 from harness.flow.settling.group_fate import EVEN, Beside, followed_rate, of_rates
 from harness.flow.settling.polytope import ends_of_segment
 from harness.problem.instances import Instance
@@ -189,7 +190,7 @@ def test_a_neuron_that_wakes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch)
     instance = case("late-kink-1")
     assert follow(instance).value == pytest.approx(VALUES["late-kink-1"], rel=1e-9)
     # without the question what becomes of it, it is taken for dead
-    monkeypatch.setattr(run, "fate", lambda *_: ("dies", ()))
+    monkeypatch.setattr(run, "fate", lambda *_: Fates("dies"))
     assert follow(instance).value == pytest.approx(2.0)
 
 
