@@ -42,7 +42,7 @@ from harness.problem.points import Point
 DYING = 1e-5  # of ||theta||: parameters that are tried as zeros where the limit is in doubt
 SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size no longer drives
 SHORT = 0.1  # of log-norm: so much before the softmax is held a flow with classes is looked at
-SMALL_ONE = "a small neuron is still on its way"
+ON_ITS_WAY = "a small neuron is still on its way"
 STANDS_STILL = "the flow tends to a stationary point where the data are not separated"
 SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
@@ -199,8 +199,9 @@ class Run:
     def regrade(self) -> None:
         """Take other coordinates, where small units have become too small for these."""
         theta = self.theta
-        if self._graded(self.subspace, theta) is not self.subspace:
-            self._enter(self.subspace, theta)
+        graded = self._graded(self.subspace, theta)
+        if graded is not self.subspace:
+            self._enter(graded, theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note what stays on kinks unseen: inputs at rest, and spare kinks.  Raises Undecided where it may leave."""
@@ -504,7 +505,7 @@ class Run:
             return None
         settled = (self._without_tiny(point) or settled) if settled.doubt else settled
         self.waiting, small = self._not_yet(theta, settled)
-        self.awaited = settled if self.waiting == SMALL_ONE else None
+        self.awaited = settled if self.waiting == ON_ITS_WAY else None
         if small is None:
             return None
         limit = revived(self.gates, settled, small.lasts)
@@ -522,7 +523,7 @@ class Run:
             # a saddle, though no direction along the gates of the moment shows it
             self.approach.forget()
         if found.fate != "dies":
-            return SMALL_ONE, None
+            return ON_ITS_WAY, None
         gone = [unit for unit in small if unit not in {one.unit for one in found.lasts}]
         if still_turning(self.gates, self.watch, self.slides, theta, settled, gone):
             return "an input of a neuron is still on its way to zero", None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,14 +102,27 @@ def test_deep_relu_networks_are_counted() -> None:
     assert sum(asked) == found["converged"]
 
 
-@pytest.mark.parametrize("first_only", [False, True])
-def test_a_hunt_is_measured(first_only: bool) -> None:
+def test_a_hunt_is_measured() -> None:
     # As much searching as it takes to find something, and little more.
     quarry = replace(SPACES["depth2-local"].quarries[0], patience=(600, 10))
-    line = hunts.row("depth2-local", quarry, [0], first_only)
-    cells = [cell.strip() for cell in line.strip("| ").split("|")]
+    cells = [cell.strip() for cell in hunts.row("depth2-local", quarry, [0]).strip("| ").split("|")]
     assert cells[:3] == ["depth2-local", "zero weight", "1 of 1"]
     first, whole = (float(cell.split(" / ")[0]) for cell in cells[3:5])
     assert 0.0 < first <= whole
-    assert not first_only or whole < first + 0.1
     assert cells[5:] == ["1 x 2 x 2 (1)", "none"]
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_hunt_may_end_with_its_first_counterexample(monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
+    told: list[bool] = []
+
+    def hunt(claim: str, *, found: Callable[[Any], None], **_: Any) -> None:
+        for robust in (False, True):
+            told.append(robust)
+            found(SimpleNamespace(robustness={"robust": robust}))
+
+    monkeypatch.setattr(hunts, "hunt", hunt)
+    result = hunts.hunted("depth2-local", SPACES["depth2-local"].quarries[0], 0, first)
+    assert told == ([False] if first else [False, True])
+    assert list(result.best) == told
+    assert result.first is not None
