@@ -246,3 +246,11 @@ def test_what_is_left_of_large_terms_is_told_in_integers() -> None:
         subspace = subspace.led_by(np.array([0, 2, 1]))
         assert abs(gates.watch(subspace)[0, gates.first.start]) == moves
         assert gates.watch(subspace)[1, gates.first.start] == 1
+
+
+def test_a_balance_is_zero_only_where_it_is_that_exactly() -> None:
+    """v^2 - w^2 below the least float keeps its sign."""
+    network, little = fully_connected("relu", (1, 3)), Fraction(1, 10**400)
+    theta0 = ((1, 1, 1), (1, 1 + little, 1 - little))
+    gates = Gates(Instance.of(network, "exponential", ((1,),), (1,), theta0), wiring(network))
+    assert np.sign(gates.conserved[list(gates.hidden)]).tolist() == [0.0, 1.0, -1.0]

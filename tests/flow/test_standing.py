@@ -213,13 +213,15 @@ def test_points_of_a_line_slide_together() -> None:
     assert not dies(0.5, 0.4, 0.4)
 
 
-def test_a_slide_beside_which_nothing_moves() -> None:
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_slide_beside_which_nothing_moves(sign: float) -> None:
     """A relu neuron on the kink of its only heard input, on which it is pushed back: off, it would stand still."""
-    h, w, v, gates = np.array([[1.0, -1.0], [0.0, 1.0]]), -np.ones(2), np.array([1.0]), np.array([2, 0])
-    assert dies_standing(h, np.array([[[-1.0], [5.0]]]), gates, w, v, 0.0, ROOM)
-    assert not dies_standing(h, np.array([[[1.0], [5.0]]]), gates, w, v, 0.0, ROOM)
+    h, w, v, gates = np.array([[1.0, -1.0], [0.0, 1.0]]), -np.ones(2), np.array([sign]), np.array([2, 0])
+    betas = sign * np.array([[[-1.0], [5.0]]])
+    assert dies_standing(h, betas, gates, w, v, 0.0, ROOM)
+    assert not dies_standing(h, -betas, gates, w, v, 0.0, ROOM)
     # a leaky one is moved by the other
-    assert not dies_standing(h, np.array([[[-1.0], [5.0]]]), gates, w, v, 0.1, ROOM)
+    assert not dies_standing(h, betas, gates, w, v, 0.1, ROOM)
 
 
 def test_a_balanced_neuron_on_a_line_keeps_its_ray() -> None:
@@ -243,6 +245,8 @@ def test_a_balanced_neuron_on_a_line_keeps_its_ray() -> None:
         ("3 classes, relu, depth 2", 3030, 46, True),
         ("leaky 1/2, depth 2", 4242, 18, True),
         ("3 classes, leaky 1/2, depth 2, cross entropy", 1201, 88, True),
+        # of which the subspace made differences of larger ones
+        ("3 classes, leaky 1/2, depth 2", 5050, 48, True),
         # an input on the other side of a kink than the softmax, held early, would have it
         ("leaky -1, depth 2", 3030, 104, True),
         ("3 classes, relu, depth 2", 3030, 28, False),

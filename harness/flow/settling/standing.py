@@ -162,8 +162,7 @@ def _functionals(
         for pull, jump in zip(pulls, jumps, strict=True):
             # omega, the factors of the normals that keep the input zero, lie between the jump across the kink and 0
             omega = -inverse @ held @ pull.T
-            sides = [*(row for row in -omega if row.any()), *(omega - jump)]
-            found += [np.append(np.zeros(columns), row) for row in sides]
+            found += [np.append(np.zeros(columns), row) for row in (*-omega, *(omega - jump))]
     return found
 
 
