@@ -155,6 +155,16 @@ def test_a_start_from_which_two_solutions_depart_is_seen() -> None:
     assert follows_flow(limit, verdicts("undecided")) is False
 
 
+def test_a_solution_that_stretches_what_is_beside_it_is_one() -> None:
+    """On one side of the second layer's kink the flow is 300 times as slow: 3e-6 apart becomes 1e-3 apart."""
+    network = Network("relu", (((0, 1, -1), (-1, 0, 1)), ((0, 1), (1, 0)), ((0, 1),)))
+    start: Any = ((1, -2), (0, 1), (2, 1))
+    (limit,) = drive([Instance.of(network, "exponential", ((1, 0, 0), (0, -1, -2)), (1, 1), start)], record=True)
+    assert limit.status == "converged"
+    assert not retrace(limit).branches
+    assert follows_flow(limit, verdicts("undecided")) is True
+
+
 def test_a_record_that_begins_beside_the_start_does_not_begin() -> None:
     limit = recorded("smooth")
     start = tuple(tuple(a + Fraction(1, 10**10) for a in u) for u in limit.instance.theta0)

@@ -21,8 +21,9 @@ LEAST_HELD = 2e3
 OWN = 10.0  # neurons: a trainer that keeps its errors small beside the norm follows a small one less closely
 GOOD = 2e-5  # a step as close as this needs no second look
 # A start on a kink: starts beside it, by some widths of a rounded kink, are followed until the record has gone ON in
-# direction or log-norm; where they are PARTED then, more than one solution departs.
-BESIDE, ON, PARTED = 3e-6, 0.02, 1e-3
+# direction or log-norm; where they are PARTED then, more than one solution departs.  So it has to be where all widths
+# are a CLOSER part too: one solution also parts its neighbours by what it stretches, but in proportion.
+BESIDE, ON, PARTED, CLOSER = 3e-6, 0.02, 1e-3, 0.1
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,7 @@ def branches(field: Field, rows: Rows, start: Array) -> bool:
     gone = np.hypot(np.linalg.norm(rows.direction - rows.direction[0], axis=1), rows.log_norm - rows.log_norm[0]) > ON
     end = int(np.argmax(gone)) if gone.any() else len(gone) - 1
     step = _Step(field, np.array([start, rows.theta[end]]), float(rows.sigma[end] - rows.sigma[0]), False)
-    widths, sizes = field.widths(step.ends, LANDED), field.sizes(step.ends).max(axis=0)
-    moves = BESIDE * sizes * np.random.default_rng(0).standard_normal((3, field.size))
-    found = [step.states(start + move, widths) for move in (*moves, *-moves)]
-    ends = np.array([states[-1, : field.size] for states in found if states is not None])
-    return any(bool(np.linalg.norm((ends - one) / sizes, axis=1).max() > PARTED) for one in ends)
+    return all(step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)]) for part in (1.0, CLOSER))
 
 
 class _Step:
@@ -105,6 +102,14 @@ class _Step:
             return np.append(start, 0.0)[None]
         sizes = np.append(self.field.sizes(self.ends).max(axis=0), 1.0)
         return follow(lambda states: self._rates(states, widths), np.append(start, 0.0), self.length, sizes)
+
+    def parted(self, beside: float, widths: list[Array]) -> bool:
+        """Whether the solutions from beside the first end, by so much of each neuron, are PARTED after this step."""
+        sizes = self.field.sizes(self.ends).max(axis=0)
+        moves = beside * sizes * np.random.default_rng(0).standard_normal((3, self.field.size))
+        found = [self.states(self.ends[0] + move, widths) for move in (*moves, *-moves)]
+        ends = np.array([states[-1, : self.field.size] for states in found if states is not None])
+        return any(bool(np.linalg.norm((ends - one) / sizes, axis=1).max() > PARTED) for one in ends)
 
     def distance(self, target: Array, widths: list[Array]) -> float | None:
         """How far the target, (direction, growth of the log-norm), is from the solution through the first end."""
