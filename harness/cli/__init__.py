@@ -40,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        options = parser().parse_args(arguments)
+        options = parser().parse_args(given)
     except SystemExit:
         # After --help, say.
         sys.stdout.flush()
         raise
+    # What a command starts a second process with.
+    options.given = given
     try:
         code: int = options.command(options)
     except ModuleNotFoundError as error:

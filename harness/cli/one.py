@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.cli.codes import BAD_INPUT, OK, REJECTED
+from harness.cli.meanwhile import Meanwhile
 from harness.cli.optimiser import setup_of
 from harness.cli.output import complain
 from harness.problem.fields import FieldError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from harness.records.record import Record
 
 T = TypeVar("T")
+SMALL = 1000  # parameters times points, up to which a flow takes seconds also where nothing is compiled
 
 
 def check(options: argparse.Namespace) -> int:
@@ -36,9 +38,20 @@ def check(options: argparse.Namespace) -> int:
         if setup is not None or options.steps is not None:
             raise FieldError("optimiser", f"{options.instance} has one of its own")
         setup = instance.setup
-    if setup is not None:
-        return _check_trained(options, instance, setup)
 
+    def answer() -> str:
+        return _flow(options, instance, record) if setup is None else _training(options, instance, setup)
+
+    if options.json or options.seconds or instance.network.size * instance.n > SMALL:
+        print(answer())
+        return OK
+    with Meanwhile(options.given) as meanwhile:
+        meanwhile.settle(answer())
+    return OK
+
+
+def _flow(options: argparse.Namespace, instance: Instance, record: Record | None) -> str:
+    """Where the flow ends, and what a stored record comes to."""
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide, drive
     from harness.show.answers import check_object, check_text
@@ -47,17 +60,16 @@ def check(options: argparse.Namespace) -> int:
         (limit,) = drive([instance], device=options.device, settings=_settings(options, progress))
     verdicts = decide(limit) if limit.status == "converged" else None
     if options.json:
-        print(json.dumps(check_object(limit, verdicts), allow_nan=False))
-    else:
-        print(check_text(limit, verdicts))
-    if record is not None and not options.json:
-        from harness.records.replay import replay
+        return json.dumps(check_object(limit, verdicts), allow_nan=False)
+    text = check_text(limit, verdicts)
+    if record is None:
+        return text
+    from harness.records.replay import replay
 
-        print(f"\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}")
-    return OK
+    return f"{text}\n\nstored as a counterexample to {record.claim} ({record.mechanism}): {replay(record).reason}"
 
 
-def _check_trained(options: argparse.Namespace, instance: Instance, setup: Setup) -> int:
+def _training(options: argparse.Namespace, instance: Instance, setup: Setup) -> str:
     """The end of a training; of the flow only its limit is told."""
     from harness import decide, drive
     from harness.optimisers import settle, train
@@ -72,8 +84,7 @@ def _check_trained(options: argparse.Namespace, instance: Instance, setup: Setup
     # an end that is no KKT point is meant at its own numbers
     verdicts = None if end.point is None else decide(end.point)
     said = training, setup, end, verdicts, flow, decide(flow) if flow.point else None
-    print(json.dumps(trained_object(*said), allow_nan=False) if options.json else trained_text(*said))
-    return OK
+    return json.dumps(trained_object(*said), allow_nan=False) if options.json else trained_text(*said)
 
 
 def _settings(options: argparse.Namespace, progress: Progress) -> Settings | None:

@@ -1,13 +1,6 @@
-"""Compiles the polish: to import this is to do so, in a process of its own (harness.flow.compiled.beside).
-
-It ends with the process that started it, whose end closes what is read here.
-"""
+"""Compiles the polish: to import this is to do so, in a process of its own (harness.flow.compiled.beside)."""
 
 from __future__ import annotations
-
-import os
-import sys
-import threading
 
 import numpy as np
 from numba import typeof
@@ -20,11 +13,6 @@ from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected
 
 
-def _leave() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
 def _arguments() -> tuple[object, ...]:
     """Of the types that every flow has."""
     instance = Instance.of(fully_connected("linear", (1, 1)), "exponential", [[1]], [1], [[1], [1]])
@@ -33,5 +21,4 @@ def _arguments() -> tuple[object, ...]:
     return cell_of(instance, net), np.ones(2), spanned_by(np.eye(2)), none, np.zeros(1), np.zeros(1)
 
 
-threading.Thread(target=_leave, daemon=True).start()
 polish.compile(tuple(typeof(argument) for argument in _arguments()))

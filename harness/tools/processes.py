@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
@@ -53,6 +55,32 @@ def leave_with_parent() -> None:
 
     def watch() -> None:
         parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def beside(
+    command: str, arguments: Sequence[str] = (), stdout: int = subprocess.DEVNULL, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Another Python that runs a command, says nothing on standard error, and ends with this one.
+
+    Its standard input closes when this one ends, and has to be left alone.
+    """
+    begin = f"import sys; sys.path[:] = {sys.path!r}; from harness.tools.processes import end_with_input"
+    return subprocess.Popen(
+        [sys.executable, "-c", f"{begin}; end_with_input(); {command}", *arguments],
+        stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.DEVNULL, env=None if env is None else os.environ | env,
+    )  # fmt: skip
+
+
+def end_with_input() -> None:
+    """End this process when its standard input closes."""
+
+    def watch() -> None:
+        # not by sys.stdin, whose lock would be held when this process ends by itself
+        while os.read(0, 1):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -87,7 +87,9 @@ def branches(field: Field, rows: Rows, start: Array) -> bool:
     gone = np.hypot(np.linalg.norm(rows.direction - rows.direction[0], axis=1), rows.log_norm - rows.log_norm[0]) > ON
     end = int(np.argmax(gone)) if gone.any() else len(gone) - 1
     step = _Step(field, np.array([start, rows.theta[end]]), float(rows.sigma[end] - rows.sigma[0]), False)
-    return all(step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)]) for part in (1.0, CLOSER))
+    return all(
+        step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)]) for part in (1.0, CLOSER)
+    )
 
 
 class _Step:
