@@ -10,7 +10,6 @@ and without shared weights, no outgoing weight can take the sign that some sampl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 
@@ -19,7 +18,8 @@ from scipy.optimize import linprog
 
 from harness.problem.elimination import echelon
 from harness.problem.instances import Instance
-from harness.problem.networks import preactivations
+from harness.problem.networks import Network, preactivations
+from harness.problem.numbers import in_integers
 
 EXACT = 2000  # weights times points: beyond that rays in fractions take too long
 RAYS, FARTHEST = 100, 9  # directions that are tried, of integers up to this size
@@ -60,23 +60,32 @@ def may_rest(instance: Instance) -> bool:
     if instance.network.size * instance.n > EXACT:
         return False
     rng = np.random.default_rng(instance.network.size)
+    # signs are those of multiples
+    points, start = in_integers(instance.x), in_integers(instance.theta0)
+    tried = list[list[list[list[bool]]]]()
     for _ in range(RAYS):
         ray = [rng.integers(-FARTHEST, FARTHEST + 1, size).tolist() for size in instance.network.sizes]
-        gates = [_gates_along(instance, x, ray) for x in instance.x]
-        if all(gates) and _vanish(instance, [on for on in gates if on]):
+        gates = [_gates_along(instance.network, start, x, ray) for x in points]
+        known = [on for on in gates if on]
+        if len(known) < len(points) or known in tried:
+            continue
+        if _vanish(instance, known):
             return True
+        tried.append(known)
     return False
 
 
-def _gates_along(instance: Instance, x: Sequence[Fraction], ray: list[list[int]]) -> list[list[bool]] | None:
+def _gates_along(
+    network: Network, start: list[list[int]], x: list[int], ray: list[list[int]]
+) -> list[list[bool]] | None:
     """The gates on a point just beside the start in a direction, and around there; None where they are not known.
 
     Along the ray a pre-activation is a polynomial, and has the sign of its first coefficient that is not zero.
     """
-    network, slope = instance.network, instance.network.slope
+    above, below = network.slope.denominator, network.slope.numerator
     h, gates = [[v] for v in x], list[list[bool]]()
-    for trained, pattern, u, d in zip(network.trained, network.patterns, instance.theta0, ray, strict=True):
-        pre = [[Fraction(0)] * (len(h[0]) + 1) for _ in pattern]
+    for trained, pattern, u, d in zip(network.trained, network.patterns, start, ray, strict=True):
+        pre = [[0] * (len(h[0]) + 1) for _ in pattern]
         for row, total in zip(pattern, pre, strict=True):
             heard = [(k, given) for k, given in zip(row, h, strict=True) if k >= 0 and any(given)]
             for k, given in heard:
@@ -86,7 +95,8 @@ def _gates_along(instance: Instance, x: Sequence[Fraction], ray: list[list[int]]
             if heard and not any(total):
                 return None
         gates.append([next((value for value in total if value), 0) > 0 for total in pre])
-        h = [total if on else [slope * value for value in total] for on, total in zip(gates[-1], pre, strict=True)]
+        sides = [above if on else below for on in gates[-1]]
+        h = [[side * value for value in total] for side, total in zip(sides, pre, strict=True)]
     return gates
 
 

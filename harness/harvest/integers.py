@@ -94,13 +94,11 @@ def _instance(
         # A style is one of the whole path.
         chosen = [chosen[0]] * len(chosen)
     theta0 = styled(network, theta, chosen, x, balanced=bool(choices.below(2)))
-    exact = tuple(tuple(map(Fraction, u)) for u in theta0)
-    data = tuple(tuple(map(Fraction, point)) for point in x)
-    labels = tuple(_label(preactivations(network, exact, point)[-1]) for point in data)
-    return Instance.of(network, "exponential", data, labels, exact)
+    labels = tuple(_label(preactivations(network, theta0, point)[-1]) for point in x)
+    return Instance.of(network, "exponential", x, labels, theta0)
 
 
-def _label(outputs: Sequence[Fraction]) -> int:
+def _label(outputs: Sequence[int | Fraction]) -> int:
     if len(outputs) == 1:
         return -1 if outputs[0] < 0 else 1
     return outputs.index(max(outputs))

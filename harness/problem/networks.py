@@ -404,6 +404,7 @@ def preactivations(network: Network, theta: Sequence[Sequence[Number]], x: Seque
     h: list[Any] = list(x)
     out: list[list[Any]] = []
     slope: Any = network.slope if all(isinstance(a, int | Fraction) for a in h) else float(network.slope)
+    slope = int(slope) if slope == int(slope) else slope
     for depth, (pattern, u) in enumerate(zip(network.patterns, theta, strict=True)):
         if depth and network.kinked:
             h = [a if a > 0 else a * slope for a in h]

@@ -57,6 +57,12 @@ def nearest(number: Fraction) -> float:
     return numerator / denominator
 
 
+def in_integers(rows: Rows) -> list[list[int]]:
+    """Every row times a number above 0: for signs, since integers look for no common divisors."""
+    scales = [math.lcm(*(a.denominator for a in row)) for row in rows]
+    return [[a.numerator * (scale // a.denominator) for a in row] for row, scale in zip(rows, scales, strict=True)]
+
+
 def as_label(number: Fraction, field: str) -> int:
     if number not in (1, -1):
         raise FieldError(field, "a label must be 1 or -1")

@@ -21,7 +21,7 @@ from harness.flow.kinks.departure import Line, SampleUnit
 from harness.flow.kinks.normals import PARALLEL, Normals
 from harness.problem.instances import Instance
 from harness.problem.networks import preactivations
-from harness.problem.numbers import nearest
+from harness.problem.numbers import in_integers, nearest
 
 NO_RATE = 1e-12  # of the terms that a rate is summed from: some dozens of them leave less by rounding
 # What an error grows by beyond its first order, in a bound of it: terms of 2^-53 squared, far below this.
@@ -115,9 +115,12 @@ class Gates:
     def start(self) -> list[SampleUnit]:
         """Set the gates from the exact pre-activations at theta0; returns the pairs that are on a kink."""
         zero: list[SampleUnit] = []
-        for i in self._start_from_floats():
-            x = self.instance.x[self.rows[i][0]]
-            layers = preactivations(self.instance.network, self.instance.theta0, x)[:-1]
+        unsure = self._start_from_floats()
+        if not unsure:
+            return zero
+        points, theta0 = in_integers(self.instance.x), in_integers(self.instance.theta0)
+        for i in unsure:
+            layers = preactivations(self.instance.network, theta0, points[self.rows[i][0]])[:-1]
             for unit, value in zip(self.hidden, (v for layer in layers for v in layer), strict=True):
                 self.put((i, unit), 1 if value > 0 else -1)
                 if value == 0 and not self.unfed((i, unit)):

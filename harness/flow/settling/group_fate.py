@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import expm
 
-from harness.flow.compiled.kernel import entries_of
+from harness.flow.compiled.compiling import compiled
+from harness.flow.compiled.kernel import dot, entries_of
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.evened import Evened
 from harness.flow.settling.polytope import gates_of
@@ -205,24 +206,44 @@ def followed_rate(h: np.ndarray, matrices: np.ndarray, w: np.ndarray, v: np.ndar
     size = max(np.abs(w).max(initial=0.0), np.abs(v).max(initial=0.0))
     if size == 0.0:
         return 0.0
-    # thousands of steps, so that each has few calls: the gates are compared as bytes, and sizes are kept for the end
-    state, inputs, since = np.append(w / size, v / size), len(w), 0
-    on = h @ state[:inputs] > 0.0
-    gates, turn = on.tobytes(), _turn(matrices, on, below, step)
-    sizes = np.empty(_STEPS)
-    for now in range(_STEPS):
-        on = h @ state[:inputs] > 0.0
-        if on.tobytes() != gates:
-            gates, turn, since = on.tobytes(), _turn(matrices, on, below, step), now
-        moved = turn @ state
-        sizes[now] = size = math.sqrt(moved @ moved)
-        before, state = state, moved / size
-        if now % _LAST == 0 and np.array_equal(state, before):
-            sizes[now:] = size  # it stands, to the last bit
-            break
+    state, since, now, sizes = np.append(w / size, v / size), 0, 0, np.empty(_STEPS)
+    on = h @ state[: len(w)] > 0.0
+    while now < _STEPS:
+        since, now = now, grown_to(h, _turn(matrices, on, below, step), on, state, sizes, now)
     grown = np.log(sizes[-_LAST:]) / step
     steady = _STEPS - since > _STEADY and np.ptp(grown) <= _EVENLY
     return float(grown[-1]) if steady else float("nan")
+
+
+@compiled
+def grown_to(h, turn, on, state, sizes, now):
+    """The step, of those that sizes (steps,) has room for, at which other gates come, or their number.
+
+    on (n,) bool, state (d + r,), sizes: made anew from step `now` on; turn (d + r, d + r): what a step makes of states.
+    """
+    moved = np.empty(len(state))
+    while now < len(sizes):
+        turned = False
+        for i in range(len(on)):
+            lit = dot(h[i], state[: h.shape[1]]) > 0.0
+            turned = turned or lit != on[i]
+            on[i] = lit
+        if turned:
+            return now
+        for k in range(len(state)):
+            moved[k] = dot(turn[k], state)
+        size = math.sqrt(dot(moved, moved))
+        sizes[now] = size
+        stands = True
+        for k in range(len(state)):
+            value = moved[k] / size
+            stands = stands and value == state[k]
+            state[k] = value
+        now += 1
+        if stands:  # to the last bit
+            sizes[now:] = size
+            return len(sizes)
+    return now
 
 
 def _turn(matrices: np.ndarray, on: np.ndarray, below: float, step: float) -> np.ndarray:
