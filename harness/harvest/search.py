@@ -201,7 +201,8 @@ class Hunter:
 
         least = shrink(instance, lambda smaller: self._counts(smaller, kind), SHRINKS)
         found = self._judged(least)
-        if found is not None and found.flow is not None:
+        # a claim on starts of its own speaks of none that point along a limit
+        if SPACES[self.claim].drawn is not None or (found is not None and found.flow is not None):
             return least
         for start in self._and_rays(chain([least, instance], varied(least))):
             if proven(start):

@@ -117,10 +117,10 @@ SPACES = {
     "linear-all-support-beyond": Space(_LINEAR, (Quarry("slack margin", patience=_SHORT),), zeros=False),
     "conv-full-global": Space(_CIRCULANT, (Quarry("global gap", patience=_SHORT),)),
     "cover-small-global": Space(
-        _RELU, (Quarry("global gap", patience=(200, 30)),), openings=_COVERS, drawn=covering_instances
+        _RELU, (Quarry("global gap", patience=(600, 30)),), openings=_COVERS, drawn=covering_instances
     ),
     "depth2-relu-generic-local": Space(
-        _RELU, (Quarry("kink", patience=(8000, 1000)),), zeros=False, openings=(Sizes(3, 2, 2),)
+        _RELU, (Quarry("kink", patience=(20_000, 1000)),), zeros=False, openings=(Sizes(3, 2, 2),)
     ),
     "leaky-nonzero-local": Space(
         _LEAKY, (Quarry("kink", patience=(40_000, 1000)),), zeros=False, openings=(Sizes(3, 2, 2),)

@@ -129,18 +129,18 @@ def check() -> Callable[[Instance], None]:
 def refute(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Hunt a counterexample to the test's claim, no larger than the given sizes, and have it verified exactly.
 
-    patience: of the hunt, where less than the usual one will do.
+    patience: of the hunt.  A harvest has more, and finds smaller ones.
     """
     from harness.certificates import verify
     from harness.harvest import hunt
-    from harness.harvest.spaces import ANYTHING, Quarry
+    from harness.harvest.spaces import Quarry
     from harness.problem.sizes import Sizes
     from harness.testing.terminal import news
 
-    def refuted(by_hand: Sizes, patience: tuple[int, int] | None = None) -> None:
+    def refuted(by_hand: Sizes, patience: tuple[int, int] = (2000, 50)) -> None:
         running = _running[-1]
         claim = running.check.claim
-        finding = hunt(claim.id, seed=0, quarry=Quarry(patience=patience) if patience else ANYTHING)
+        finding = hunt(claim.id, seed=0, quarry=Quarry(patience=patience))
         assert finding is not None, f"no counterexample to {claim.id} was found"
         verified = verify(finding.record().data)
         assert verified.accepted, verified.reason

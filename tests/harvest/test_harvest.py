@@ -110,9 +110,9 @@ def test_a_verdict_without_a_certificate_yields_nothing(monkeypatch: pytest.Monk
 
 
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As much searching as it takes to find something, and little more."""
+    """Of the first hunt as much searching as it takes to find something, and little more."""
     space = SPACES["depth2-local"]
-    quarries = tuple(replace(quarry, patience=(600, 10)) for quarry in space.quarries)
+    quarries = tuple(replace(quarry, patience=(600, 10)) for quarry in space.quarries[:1])
     monkeypatch.setitem(SPACES, "depth2-local", replace(space, quarries=quarries))
 
 
@@ -159,7 +159,7 @@ def test_the_same_harvest_twice_gives_the_same_bytes(tmp_path: Path, monkeypatch
     first, second = tmp_path / "first", tmp_path / "second"
     for out in (first, second):
         assert all(result.written for result in run_harvest(["depth2-local"], out, 0, processes=1))
-    assert len(everything(first)) > 8
+    assert len(everything(first)) > 4
     assert everything(first) == everything(second)
     assert not any(result.written for result in run_harvest(["depth2-local"], first, 0, processes=1))
     assert everything(first) == everything(second)

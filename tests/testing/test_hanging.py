@@ -34,7 +34,7 @@ def test_passes():
 def test_what_hangs_fails(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path)
     (tmp_path / "test_planted.py").write_text(PLANTED)
-    limits = ["-o", "timeout=5", "-o", "faulthandler_timeout=7"]
+    limits = ["-o", "timeout=2", "-o", "faulthandler_timeout=3"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider", *limits, "test_planted.py"],
         cwd=tmp_path,
