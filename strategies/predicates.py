@@ -294,15 +294,20 @@ def basis_instances(draw: st.DrawFn) -> Instance:
 
 @st.composite
 def covering_instances(draw: st.DrawFn, points: int = 3) -> Instance:
-    """Relu, depth 2, in the plane: small and balanced, with a neuron in every open cell for either sign of v.
-
-    Every neuron has a direction of rational norm next to the middle of its cell.
-    """
+    """Those of `covering` on points and labels that are drawn.  Shrinks to x = (1, 0) three times."""
     x = [
         nonzero_row(row)
         for row in draw(st.lists(st.tuples(integers(3), integers(3)), min_size=points, max_size=points))
     ]
-    y = [draw(_LABELS) for _ in x]
+    return covering(x, [draw(_LABELS) for _ in x], draw(st.sampled_from((1, 10))))
+
+
+def covering(x: Sequence[Row], y: Sequence[int], smaller: int) -> Instance:
+    """Relu, depth 2, in the plane: small and balanced, with a neuron in every open cell for either sign of v.
+
+    Every neuron has a direction of rational norm next to the middle of its cell.  smaller: by which factor it is than
+    it has to be, or more.
+    """
     problem = Problem(fully_connected("relu", (2, 1)), cast("Any", tuple(x)), tuple(y))
     rows: list[tuple[list[Exact], int]] = []
     for cell in open_cells(problem):
@@ -311,9 +316,7 @@ def covering_instances(draw: st.DrawFn, points: int = 3) -> Instance:
     width = len(rows)
     # norm(theta)^2 R_max = 2 R_max width scale^2
     largest = max(dot(row, row) for row in x)
-    scale = Fraction(1, 40 * (math.isqrt(int(largest)) + 1) * (math.isqrt(2 * width) + 1)) / draw(
-        st.sampled_from((1, 10))
-    )
+    scale = Fraction(1, 40 * (math.isqrt(int(largest)) + 1) * (math.isqrt(2 * width) + 1)) / smaller
     theta: Start = [
         [scale * a for w, _ in rows for a in w],
         [scale * sign for _, sign in rows],

@@ -9,7 +9,7 @@ takes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache
@@ -31,7 +31,9 @@ from harness.problem.networks import (
     sparse,
 )
 from strategies import Architecture
+from strategies.datasets import nonzero_row
 from strategies.initialisations import STYLES, Style, styled
+from strategies.predicates import covering
 
 Item = TypeVar("Item")
 
@@ -59,11 +61,26 @@ def batches(
     draws are as large as they may be.
     """
 
-    def read(data: bytes) -> list[Instance]:
-        parts = (data[start : start + _BYTES] for start in range(0, len(data), _BYTES))
-        return [_instance(_Choices(part), architectures, max_points, max_width, max_dimension, zeros) for part in parts]
+    return _batches(
+        count, lambda choices: _instance(choices, architectures, max_points, max_width, max_dimension, zeros)
+    )
 
-    return st.binary(min_size=count * _BYTES, max_size=count * _BYTES).map(read)
+
+def coverings(points: int, count: int) -> st.SearchStrategy[list[Instance]]:
+    """So many instances at once of so many points in the plane, whose starts are small and cover all cells."""
+
+    def read(choices: _Choices) -> Instance:
+        x = [nonzero_row([choices.below(2 * LARGEST + 1) - LARGEST for _ in range(2)]) for _ in range(points)]
+        return covering(x, [choices.among((1, -1)) for _ in x], choices.among((1, 10)))
+
+    return _batches(count, read)
+
+
+def _batches(count: int, read: Callable[[_Choices], Instance]) -> st.SearchStrategy[list[Instance]]:
+    starts = range(0, count * _BYTES, _BYTES)
+    return st.binary(min_size=count * _BYTES, max_size=count * _BYTES).map(
+        lambda data: [read(_Choices(data[start : start + _BYTES])) for start in starts]
+    )
 
 
 def _instance(

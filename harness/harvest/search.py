@@ -37,8 +37,6 @@ from harness.show.lines import count
 ROUNDS = 12
 # Instances in one example of Hypothesis, which has as much to do for one as for ten.
 BATCH = 10
-# Neighbours that are tried while one counterexample is shrunk.
-SHRINKS = 1500
 _NOTICE_EVERY = 500
 # Many draws in one are large, and slow, on purpose.
 _NO_HEALTH_CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
@@ -199,14 +197,14 @@ class Hunter:
             finding = self._judged(smaller) if self._counts(smaller, kind) else None
             return finding is not None and finding.flow is not None
 
-        least = shrink(instance, lambda smaller: self._counts(smaller, kind), SHRINKS)
+        least = shrink(instance, lambda smaller: self._counts(smaller, kind), SPACES[self.claim].shrinks)
         found = self._judged(least)
         # a claim on starts of its own speaks of none that point along a limit
         if SPACES[self.claim].drawn is not None or (found is not None and found.flow is not None):
             return least
         for start in self._and_rays(chain([least, instance], varied(least))):
             if proven(start):
-                least_proven = shrink(start, proven, SHRINKS)
+                least_proven = shrink(start, proven, SPACES[self.claim].shrinks)
                 return min(least, least_proven, key=lambda one: rank(one, one is least_proven))
         return least
 

@@ -9,12 +9,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from harness.harvest.integers import batches
+from harness.harvest.integers import batches, coverings
 from harness.problem.instances import Instance
 from harness.problem.networks import Activation, Network
 from harness.problem.sizes import Sizes
 from strategies.architectures import Architecture, Kind
-from strategies.predicates import covering_instances
 
 # Searched in turn for a first counterexample: coincidences are the commoner the fewer numbers there are.
 OPENINGS = (
@@ -57,14 +56,16 @@ class Space:
     quarries: what a harvest looks for, each on its own.
     zeros: whether neurons that start at zero are worth drawing.
     openings: the sizes that are searched for a first one.
-    drawn: strategies of instances, by the number of points, of a claim on starts that small integers do not meet.
+    shrinks: neighbours that are tried while one counterexample is shrunk.
+    drawn: strategies of so many points and instances at once, of a claim on starts that small integers do not meet.
     """
 
     architectures: tuple[Architecture, ...]
     quarries: tuple[Quarry, ...]
     zeros: bool = True
     openings: tuple[Sizes, ...] = OPENINGS
-    drawn: Callable[[int], st.SearchStrategy[Instance]] | None = None
+    shrinks: int = 1500
+    drawn: Callable[[int, int], st.SearchStrategy[list[Instance]]] | None = None
 
 
 def _architectures(kinds: tuple[Kind, ...], activations: tuple[Activation, ...], depth: int = 2) -> Any:
@@ -117,7 +118,7 @@ SPACES = {
     "linear-all-support-beyond": Space(_LINEAR, (Quarry("slack margin", patience=_SHORT),), zeros=False),
     "conv-full-global": Space(_CIRCULANT, (Quarry("global gap", patience=_SHORT),)),
     "cover-small-global": Space(
-        _RELU, (Quarry("global gap", patience=(600, 30)),), openings=_COVERS, drawn=covering_instances
+        _RELU, (Quarry("global gap", patience=(600, 30)),), openings=_COVERS, shrinks=300, drawn=coverings
     ),
     "depth2-relu-generic-local": Space(
         _RELU, (Quarry("kink", patience=(20_000, 1000)),), zeros=False, openings=(Sizes(3, 2, 2),)
@@ -136,7 +137,7 @@ def space(claim: str, quarry: Quarry, sizes: Sizes, count: int) -> st.SearchStra
     """So many instances at once within the sizes, of the architectures that claim and quarry are about."""
     own = SPACES[claim]
     if own.drawn is not None:
-        return st.lists(own.drawn(sizes.points), min_size=1, max_size=1)
+        return own.drawn(sizes.points, count)
     return batches(
         [architecture for architecture in own.architectures if architecture in quarry],
         count,
