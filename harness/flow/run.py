@@ -346,9 +346,11 @@ class Run:
         pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
-        if self.standing and any(at_rest(gates, theta, self.watch)[i].any() for i, u in pairs if u not in gates.first):
-            # what it would leave with changes at this moment
-            raise Undecided(RESTING)
+        if self.standing:
+            rest = at_rest(gates, theta, self.watch)
+            if any(rest[i, : gates.net.uptr[gates.layer(u)]].any() for i, u in pairs if u not in gates.first):
+                # what it would leave with changes at this moment
+                raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
         left: dict[SampleUnit, int] = {}

@@ -61,8 +61,8 @@ def test_a_neuron_to_which_no_class_answers_sleeps() -> None:
     def status(v: tuple[int, ...]) -> tuple[str, bool]:
         one = Instance.of(network, "exponential", x, (0, 1), ((3, 0, 0, 2), v))
         gates, theta = Gates(one, wiring(network)), network.flat(one.theta0_float)
-        gates.start()
-        return drive([one])[0].status, sleeps(gates, gates.hidden.start, theta, look(gates.cell, theta).pre)
+        pairs, unit = gates.start(), gates.hidden.start
+        return drive([one])[0].status, sleeps(gates, unit, pairs, theta, look(gates.cell, theta).pre)
 
     assert status((-1, 2, -1, -3, -1, -2)) == ("never_separates", True)
     # point 1, which is three times as far out, pulls it to its on side

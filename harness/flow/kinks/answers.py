@@ -39,11 +39,9 @@ def second_order(
             # what hears it by weights that start to move from zero may switch on with it, and answer
             raise Undecided(undecided.UNANSWERED)
     slopes = gates.gates[:, unit] if gates.below else gates.gates[:, unit] * (now.pre[:, unit] > 0.0)
-    starts, size = _start_to_answer(gates, unit, theta, now)
-    if not starts.any():
+    starts = starts_to_answer(gates, unit, theta, now)
+    if starts is None:
         raise Undecided(undecided.UNANSWERED)
-    if ((starts != 0.0) & (np.abs(starts) <= NO_RATE * size)).any():
-        raise Undecided(undecided.UNCERTAIN_START)
     drive = np.zeros_like(now.pre)
     drive[:, unit] = now.p * starts
     felt = np.flatnonzero(slopes)
@@ -51,10 +49,11 @@ def second_order(
     return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
 
-def _start_to_answer(gates: Gates, unit: int, theta: np.ndarray, now: Seen) -> tuple[np.ndarray, np.ndarray]:
-    """The rates at which the margins start to answer to what a unit gives, and the sizes of their terms, (n,).
+def starts_to_answer(gates: Gates, unit: int, theta: np.ndarray, now: Seen) -> np.ndarray | None:
+    """The rates (n,) at which the margins start to answer to what a unit gives, None where all are zero.
 
-    The derivative along the field of delta, which is a sum of products of the weights above the unit.
+    The derivative along the field of delta, which is a sum of products of the weights above the unit.  Raises Undecided
+    where one is lost in rounding.
     """
     net = gates.net
     weights = entries_of(net, theta)
@@ -68,14 +67,17 @@ def _start_to_answer(gates: Gates, unit: int, theta: np.ndarray, now: Seen) -> t
         answers[:, below] += weights[e] * gate * answers[:, above]
         rates[:, below] += gate * (moves[e] * answers[:, above] + weights[e] * rates[:, above])
         sizes[:, below] += np.abs(gate) * (terms[e] * np.abs(answers[:, above]) + abs(weights[e]) * sizes[:, above])
-    return rates[:, unit], sizes[:, unit]
+    starts, size = rates[:, unit], sizes[:, unit]
+    if ((starts != 0.0) & (np.abs(starts) <= NO_RATE * size)).any():
+        raise Undecided(undecided.UNCERTAIN_START)
+    return starts if starts.any() else None
 
 
 def open_unfed_units(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -> bool:
     """Give unfed units above a kink the gates that they have just on its on side; whether these are known.
 
     What the kink's pair adds to the field there depends on them; on its off side they stay so.  Where several pairs
-    of a sample push one both ways, it is on.
+    of a sample push one both ways, it is on, and that is not known unless nothing hears it.
     """
     known = True
     if gates.instance.network.depth == 2 or gates.below:
@@ -92,24 +94,38 @@ def open_unfed_units(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -
             lost = (np.abs(total) <= NO_RATE * size) & (size > 0.0)
             if lost.any():
                 raise Undecided(undecided.BOTH_WAYS)
-            known = known and not total.min() < 0.0 < total.max()
+            heard = bool((every[gates.net.col == u] != 0.0).any())
+            known = known and not (heard and total.min() < 0.0 < total.max())
             gates.gates[sample, u] = float(total.max() > 0.0)
             if gates.gates[sample, u]:
                 given[u] = total
     return known
 
 
-def sleeps(gates: Gates, unit: int, theta: np.ndarray, pre: np.ndarray) -> bool:
-    """Whether a unit gives nothing on all samples and its outgoing weights v are zero, or, into the outputs, alike;
-    or one of the first layer is heard, by weights other than zero, by what is off on all samples.
+def sleeps(gates: Gates, unit: int, pairs: list[SampleUnit], theta: np.ndarray, pre: np.ndarray) -> bool:
+    """Whether a unit gives nothing on all samples, and nothing moves it: its outgoing weights v are zero, or, into the
+    outputs, alike; or it is heard, by weights other than zero, by what is off where it is on its kink; and nothing that
+    is on, or may switch on, is heard there by a weight above zero.
 
-    It stays so, by Gronwall's inequality for (w - w(0), v - v(0)): until one of those switches on, which is seen in
-    the first layer alone (rest.py).
+    It stays so, by Gronwall's inequality for (w - w(0), v - v(0)): until one of those switches on, which is seen
+    (rest.py).  pairs: all that are on their kinks, off.
     """
     given = gates.gates[:, unit] * pre[:, unit]
-    leaving = (gates.net.col == unit) & (entries_of(gates.net, theta) != 0.0)
-    unheard = _off(gates, gates.net.row[leaving]) if unit in gates.first else not leaving.any()
-    return not (given != 0.0 if gates.below else given > 0.0).any() and (unheard or _alike(gates, unit, theta))
+    if (given != 0.0 if gates.below else given > 0.0).any():
+        return False
+    net, weights, kinks = gates.net, entries_of(gates.net, theta), set(pairs)
+    there = [i for i, u in pairs if u == unit]
+    if unit not in gates.first:
+        pushing = net.col[(net.row == unit) & ((weights != 0.0) if gates.below else (weights > 0.0))].tolist()
+        if any(gates.gates[i, k] or (i, k) in kinks for i in there for k in pushing):
+            return False
+    leaving = (net.col == unit) & (weights != 0.0)
+    hearing = net.row[leaving].tolist()
+    if not hearing or (unit in gates.first and _off(gates, net.row[leaving])) or _alike(gates, unit, theta):
+        return True
+    return all(u in gates.hidden for u in hearing) and not any(
+        gates.gates[i, u] or (i, u) in kinks or gates.unfed((i, u)) for i in there for u in hearing
+    )
 
 
 def _alike(gates: Gates, unit: int, theta: np.ndarray) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from harness.flow import undecided
 from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import entries_of
+from harness.flow.kinks.alone import settle_alone
 from harness.flow.kinks.answers import (
     below_what_is_off,
     open_unfed_units,
@@ -25,9 +26,9 @@ from harness.flow.kinks.answers import (
 )
 from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather, inmost
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.lines import as_one, factors, singly
 from harness.flow.kinks.normals import PARALLEL, multiple
 from harness.flow.undecided import Undecided
-from harness.problem.numbers import nearest
 
 # Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or none.
 NARROW, OVER = 0.05, 1e-6
@@ -105,6 +106,7 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
     """The same for pairs that may interact."""
     for pair in pairs:
         gates.put(pair, -1)
+    pairs = settle_alone(gates, theta, pairs, left)
     opened = open_unfed_units(gates, pairs, theta)
     now = look(gates.cell, theta)
     pre, delta, p, base = now.pre, now.delta, now.p, now.f
@@ -119,11 +121,10 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
         raise Undecided(undecided.BOTH_WAYS)
     unanswered: set[int] = set()
     for unit in sorted(unmoved):
-        rates = base[gates.outgoing[unit]]
-        hears = unit not in gates.first and bool(entries_of(gates.net, theta)[gates.net.row == unit].any())
-        if (sleeps(gates, unit, theta, pre) and not hears) or below_what_is_off(gates, unit) or unheard(gates, unit):
+        rates, asleep = base[gates.outgoing[unit]], sleeps(gates, unit, pairs, theta, pre)
+        if asleep or below_what_is_off(gates, unit) or unheard(gates, unit):
             pairs = [pair for pair in pairs if pair[1] != unit]
-        elif hears:
+        elif unit not in gates.first and entries_of(gates.net, theta)[gates.net.row == unit].any():
             # what it hears moves to first order, whatever its gates are
             unanswered.add(unit)
         elif unit not in gates.first or {u for _, u in pairs} != {unit}:
@@ -138,21 +139,24 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
         try:
             departure = depart_by_face(len(lines), lambda sides: _on_face(gates, theta, weights, lines, sides))
         except _Apart:
-            lines = [part for line in lines for part in ([line] if line.flat else _singly(line))]
+            lines = [part for line in lines for part in ([line] if line.flat else singly(line))]
             departure = depart_by_face(len(lines), lambda sides: _on_face(gates, theta, weights, lines, sides))
         _enter_face(gates, theta, lines, departure.sides)
         jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
     elif not opened:
         raise Undecided(undecided.BOTH_WAYS)
     else:
-        plus, minus = _factors(lines, drive * gates.cell.jump)
+        plus, minus = factors(lines, drive * gates.cell.jump)
         departure = depart(np.array(normals), base, terms, plus, minus)
         jumps = plus + minus
     if departure.status != "unique":
         raise Undecided(_TROUBLES[departure.status])
     slides, alike = list[Line](), list[Line]()
     for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
-        if side:
+        if line.members[0][1] in unanswered and not (np.abs(gates.normal_of(line, theta)) @ terms):
+            # nothing moves its input, and both sides are alike, to first order
+            alike.append(line)
+        elif side:
             gates.set_side(line, side)
         elif all((i, u) in left for i, u, _ in line.members):
             for i, u, _ in line.members:
@@ -163,7 +167,7 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
             raise Undecided(undecided.HEARD)
         else:
             slides.append(line)
-    slides = _as_one(gates, slides, theta)
+    slides = as_one(gates, slides, theta)
     # in a deeper relu network a gate that is between would feed what is unfed
     if gates.instance.network.depth == 2 or gates.below:
         slides = _without_spare(gates, slides, theta, alike)
@@ -193,7 +197,7 @@ def _without_spare(gates: Gates, slides: list[Line], theta: np.ndarray, alike: l
     if not all(line.flat for line in slides) or len(gates.normals.independent(slides)) == len(slides):
         return slides
     now, normals = look(gates.cell, theta), np.array([gates.normals.direction(line) for line in slides])
-    plus, minus = _factors(slides, (now.p * gates.growth(now.rho))[:, None] * now.delta * gates.cell.jump)
+    plus, minus = factors(slides, (now.p * gates.growth(now.rho))[:, None] * now.delta * gates.cell.jump)
     if (plus + minus >= 0.0).any():
         return slides
     shares, room = inmost(normals, now.f - minus @ normals, plus + minus)
@@ -224,7 +228,7 @@ def _gathered(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -> list[
             raise Undecided(undecided.NO_NORMAL)
         if any(multiple(normal, gates.normals.direction(flat)) is not None for flat in lines):
             raise Undecided(undecided.TOUCHING)
-    return lines + _as_one(gates, curved, theta)
+    return lines + as_one(gates, curved, theta)
 
 
 def _enter_face(gates: Gates, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
@@ -256,7 +260,7 @@ def _on_face(
     that the coefficients are found from the deepest layer down.
     """
     _enter_face(gates, theta, lines, sides)
-    if any(len(_as_one(gates, _singly(line), theta)) > 1 for line in lines if not line.flat):
+    if any(len(as_one(gates, singly(line), theta)) > 1 for line in lines if not line.flat):
         raise _Apart
     slides, largest = [h for h, side in enumerate(sides) if not side], 0.0
     layers = sorted({gates.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
@@ -271,13 +275,13 @@ def _on_face(
             terms = weights @ np.abs(now.grad)
             room = ROUGH * (largest + float((np.abs(matrix) @ terms).max()))
             return Face(matrix, field, terms, bool(np.all(np.abs(matrix[slides] @ field) <= room)))
-        together = _as_one(gates, [lines[h] for h in slides], theta)
+        together = as_one(gates, [lines[h] for h in slides], theta)
         sliding = np.array([gates.normal_of(line, theta) for line in together])
         gram = sliding @ sliding.T
         if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(together):
             raise Undecided(undecided.DEPENDENT)
         omega = -np.linalg.solve(gram, sliding @ field)
-        plus, minus = _factors(together, weights[:, None] * now.delta * gates.cell.jump)
+        plus, minus = factors(together, weights[:, None] * now.delta * gates.cell.jump)
         largest = max(largest, float((np.abs(gram) @ (np.abs(plus) + np.abs(minus))).max()))
         for h, factor in enumerate(omega.tolist()):
             if gates.layer(together[h].members[0][1]) != layer:
@@ -291,31 +295,3 @@ def _on_face(
                 own = share if t > 0 else 1.0 - share
                 gates.gates[i, u] = gates.below + gates.cell.jump * own
     raise AssertionError("the last round returns")
-
-
-def _as_one(gates: Gates, lines: list[Line], theta: np.ndarray) -> list[Line]:
-    """The same with those of deeper layers in one whose normals are parallel with the gates of the moment."""
-    found, normals = list[Line](), list[np.ndarray]()
-    for line in lines:
-        normal = gates.normal_of(line, theta)
-        for h, (one, other) in enumerate(zip(found, normals, strict=True)):
-            scale = None if line.flat or one.flat else multiple(normal, other)
-            if scale is not None:
-                found[h] = Line(False, [*one.members, *((i, u, t * scale) for i, u, t in line.members)])
-                break
-        else:
-            found.append(line)
-            normals.append(normal)
-    return found
-
-
-def _singly(line: Line) -> list[Line]:
-    """Its members, each as a line of its own."""
-    return [Line(False, [(i, u, Fraction(1))]) for i, u, _ in line.members]
-
-
-def _factors(lines: list[Line], drive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the pairs of every line add on either side, as factors of its normal (departure.depart)."""
-    plus = [sum(drive[i, u] * nearest(t) for i, u, t in line.members if t > 0) for line in lines]
-    minus = [-sum(drive[i, u] * nearest(t) for i, u, t in line.members if t < 0) for line in lines]
-    return np.array(plus), np.array(minus)

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from harness.flow.compiled.field import look
-from harness.flow.compiled.kernel import unit_sizes
+from harness.flow.compiled.kernel import entries_of, unit_sizes
 from harness.flow.kinks.gates import Gates
 
 ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
@@ -39,7 +39,9 @@ def resting(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> Resting:
 
 
 def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
-    """The pairs (n, units) of the first layer that are unwatched, and on kinks where their gates matter."""
+    """The pairs (n, units) that are on kinks where their gates matter, and that nothing moves now: of the first layer
+    those that are unwatched, and of deeper units that are off on all samples those that hear what is on by zeros alone.
+    """
     now = look(gates.cell, theta)
     first = slice(gates.first.start, gates.first.stop)
     pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
@@ -51,7 +53,23 @@ def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
     on_kink = np.abs(pre) <= ON_KINK * sizes[first] * gates.lengths
     out = np.zeros(gates.gates.shape, dtype=bool)
     out[:, first] = unwatched & on_kink & (gates.lengths > 0) & (delta != 0.0)
+    if not gates.below:
+        idle = _idle(gates, theta) & ~gates.gates.any(axis=0) & (now.delta != 0.0)
+        for pair in gates.sliding_pairs():
+            idle[pair] = False
+        out[:, first.stop :] = idle[:, first.stop :]
     return out
+
+
+def _idle(gates: Gates, theta: np.ndarray) -> np.ndarray:
+    """The deeper pairs (n, units) with an input that is on, all of which are heard by weights that are zero."""
+    net, width = gates.net, gates.gates.shape[1]
+    inner = (net.row < gates.hidden.stop) & (net.row >= gates.first.stop)
+    rows, columns, silent = net.row[inner], net.col[inner], entries_of(net, theta)[inner] == 0.0
+    fed, moved = (np.zeros((len(gates.gates), width), dtype=bool) for _ in range(2))
+    for row, column, zero in zip(rows.tolist(), columns.tolist(), silent.tolist(), strict=True):
+        (fed if zero else moved)[:, row] |= gates.gates[:, column] != 0.0
+    return fed & ~moved
 
 
 def stand_in(gates: Gates, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray) -> bool:

@@ -1,0 +1,48 @@
+"""Neurons of the second layer whose inputs on their kinks only their own weights move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness import drive
+from harness.problem.instances import Instance
+from harness.problem.limits import Limit
+from harness.problem.networks import fully_connected
+from tests.support import reference
+
+# Two neurons below, on at one point each.
+APART: Any = ((1, -1), (-1, 1))
+EACH: Any = (1, 0, 0, 1)
+
+
+def limit_of(y: tuple[int, ...], second: tuple[int, ...], v: tuple[int, ...]) -> Limit:
+    """Below are `EACH`; second: two neurons of two weights each."""
+    network = fully_connected("relu", (2, 2, 2))
+    (limit,) = drive([Instance.of(network, "exponential", APART, y, (EACH, second, v))])
+    return limit
+
+
+def test_what_may_stay_and_may_leave_is_not_unique() -> None:
+    """Off at point 0, and on its kink at point 1, which pulls it on."""
+    assert "not unique" in limit_of((1, 1), (-1, 0, 1, 1), (1, 1)).reason
+
+
+def test_what_is_pushed_back_rests() -> None:
+    """The same with a weight out of it that no point wants: it never wakes, and the limit is that of the other one."""
+    limit = limit_of((1, 1), (-1, 0, 1, 1), (-1, 1))
+    assert limit.status == "converged", limit.reason
+    assert limit.theta is not None
+    assert limit.theta[1][1] == 0.0
+    record = reference.follow(limit.instance, 40.0)
+    assert limit.value == pytest.approx(record.value, rel=1e-3)
+
+
+def test_what_starts_to_be_pulled_may_stay_too() -> None:
+    """On at point 0 with v = 0, and on its kink at point 1: as soon as v has grown, point 1 pulls it on."""
+    assert "not unique" in limit_of((1, 1), (1, 0, 1, 1), (0, 1)).reason
+
+
+def test_what_starts_to_be_pushed_back_is_not_decided() -> None:
+    assert limit_of((1, -1), (1, 0, 0, 1), (0, -1)).reason.startswith("A kink is degenerate")
