@@ -78,7 +78,7 @@ def _settled(gates: Gates, own: list[SampleUnit], theta: np.ndarray, highest: bo
             return False
         drive = np.zeros_like(now.delta)
         drive[:, unit] = now.p * starts
-        felt = np.array([gates.curved_normal((i, unit), theta) for i in on.tolist()]).reshape(len(on), -1)
+        felt = np.array([gates.curved_normal((i, unit), theta) for i in on.tolist()]).reshape(len(on), len(theta))
         base, terms = drive[on, unit] @ felt, np.abs(drive[on, unit]) @ np.abs(felt)
     elif not pushed.all():
         return False
