@@ -25,7 +25,7 @@ from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.resolve import crossing, resolve
-from harness.flow.kinks.rest import at_rest, resting, stand_in
+from harness.flow.kinks.rest import at_rest, pushed_back, resting, stand_in
 from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
@@ -347,9 +347,9 @@ class Run:
         if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
             return
         if self.standing:
-            rest = at_rest(gates, theta, self.watch)
-            if any(rest[i, : gates.net.uptr[gates.layer(u)]].any() for i, u in pairs if u not in gates.first):
-                # what it would leave with changes at this moment
+            # what it would leave with changes at this moment
+            deeper = [pair for pair in pairs if pair[1] not in gates.first] + list(gates.sliding_pairs())
+            if not pushed_back(gates, theta, at_rest(gates, theta, self.watch), deeper):
                 raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]

@@ -11,6 +11,10 @@ from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.normals import multiple
 from harness.problem.numbers import nearest
 
+# Of the length of a curved normal: a weight that has come to zero, and with it the kinks of all points that it alone
+# carries to a neuron, is left at 1e-10 of the neuron by an event, and their normals differ by as much of what is below.
+LANDED = 1e-7
+
 
 def as_one(gates: Gates, lines: list[Line], theta: np.ndarray) -> list[Line]:
     """The same with those of deeper layers in one whose normals are parallel with the gates of the moment."""
@@ -18,7 +22,7 @@ def as_one(gates: Gates, lines: list[Line], theta: np.ndarray) -> list[Line]:
     for line in lines:
         normal = gates.normal_of(line, theta)
         for h, (one, other) in enumerate(zip(found, normals, strict=True)):
-            scale = None if line.flat or one.flat else multiple(normal, other)
+            scale = None if line.flat or one.flat else multiple(normal, other, LANDED)
             if scale is not None:
                 found[h] = Line(False, [*one.members, *((i, u, t * scale) for i, u, t in line.members)])
                 break

@@ -124,11 +124,11 @@ def _span(entries: list[tuple[int, Fraction]]) -> tuple[tuple[int, int], ...]:
     return tuple((k, sign * v) for (k, _), v in zip(entries, whole, strict=True))
 
 
-def multiple(normal: np.ndarray, other: np.ndarray) -> Fraction | None:
-    """What a normal (N,) is another multiplied by; None where they are not parallel."""
+def multiple(normal: np.ndarray, other: np.ndarray, room: float = PARALLEL) -> Fraction | None:
+    """What a normal (N,) is another multiplied by; None where they are not parallel, up to so much of its length."""
     square, length = float(other @ other), float(np.linalg.norm(normal))
     scale = float(normal @ other) / square if square else 0.0
-    return Fraction(scale) if scale and np.abs(normal - scale * other).max() <= PARALLEL * length else None
+    return Fraction(scale) if scale and np.abs(normal - scale * other).max() <= room * length else None
 
 
 def _blocks(pattern) -> list[int]:

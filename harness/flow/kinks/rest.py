@@ -5,15 +5,19 @@ Kinks below units that were off matter again when these switch on.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import product
 from typing import Literal
 
 import numpy as np
 
 from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import entries_of, unit_sizes
+from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 
 ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
+MOST_BETWEEN = 4
 FACTOR = 2.0  # by which what pushes back may still change on the way to the limit
 
 Resting = Literal["", "stand", "leave"]
@@ -25,17 +29,37 @@ def resting(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> Resting:
     Of relu, inputs x_i . w that stand still on their kinks go on to do so, and in no other way, while all of their
     gates are off and delta_i, by which q_i answers to them, would push back.  Leaving with velocity d beyond that of
     the others, which does not move them, they would have d . d = sum_i p_i delta_i relu(d . x_i) <= 0.  Below a kink on
-    which the flow slides it is not known what would push back.
+    which the flow slides they have to be pushed back on both of its sides.
     """
     if gates.instance.network.depth == 2 or not gates.kinked:
         return ""
     rest = at_rest(gates, theta, watch)
     if not rest.any():
         return ""
-    sliding = np.zeros(len(rest), dtype=bool)
-    sliding[[i for i, u in gates.sliding_pairs() if u not in gates.first]] = True
-    away = (gates.gates != 0.0) | (look(gates.cell, theta).delta > 0.0) | sliding[:, None]
-    return "leave" if gates.below or np.any(rest & away) else "stand"
+    if gates.below or not pushed_back(gates, theta, rest, gates.sliding_pairs()):
+        return "leave"
+    return "stand"
+
+
+def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iterable[SampleUnit]) -> bool:
+    """Whether what rests, (n, units), is off and pushed back whatever the gates of some pairs above it are.
+
+    between: those pairs.  What answers to an input is affine in each of their gates, so that the corners tell.
+    """
+    above = sorted((i, u) for i, u in between if rest[i, : gates.net.uptr[gates.layer(u)]].any())
+    opens = any(gates.unfed((i, k)) for i, u in above for k in range(u, gates.hidden.stop))
+    if len(above) > MOST_BETWEEN or opens or (gates.gates[rest] != 0.0).any():
+        return False
+    before = gates.gates.copy()
+    try:
+        for corner in product((0.0, 1.0), repeat=len(above)):
+            for pair, gate in zip(above, corner, strict=True):
+                gates.gates[pair] = gate
+            if (look(gates.cell, theta).delta[rest] > 0.0).any():
+                return False
+        return True
+    finally:
+        gates.gates[...] = before
 
 
 def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
