@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -46,3 +47,18 @@ def test_what_starts_to_be_pulled_may_stay_too() -> None:
 
 def test_what_starts_to_be_pushed_back_is_not_decided() -> None:
     assert limit_of((1, -1), (1, 0, 0, 1), (0, -1)).reason.startswith("A kink is degenerate")
+
+
+@pytest.mark.parametrize(("v", "decided"), [("0", False), ("-1/16", False), ("-1/2", True)])
+def test_what_rests_is_looked_at_when_its_neuron_wakes_elsewhere(v: str, decided: bool) -> None:
+    """A third neuron below switches the first one above on at point 1; its v grows, and above 0 point 0 pulls it on.
+
+    It may then stay on its kink there or leave, by a weight of zero that point 1 does not move.
+    """
+    first: Any = (1, 0, 0, 1, 0, Fraction(9, 10))
+    start: Any = (first, (0, -1, 1, 1, 0, 1), (Fraction(v), 2))
+    (limit,) = drive([Instance.of(fully_connected("relu", (2, 3, 2)), "exponential", APART, (1, 1), start)])
+    assert limit.events
+    assert (limit.status == "converged") is decided
+    if not decided:
+        assert "a gate that makes a difference" in limit.reason

@@ -63,37 +63,36 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
 
 
 def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
-    """The pairs (n, units) that are on kinks where their gates matter, and that nothing moves now: of the first layer
-    those that are unwatched, and of deeper units that are off on all samples those that hear what is on by zeros alone.
+    """The pairs (n, units) that are unwatched, on their kinks, and off, or on where their gates matter.
+
+    Whether anything answers to what is off may change; of leaky networks these are those to which something does.
     """
     now = look(gates.cell, theta)
-    first = slice(gates.first.start, gates.first.stop)
-    pre, delta, unwatched = now.pre[:, first], now.delta[:, first], watch[:, first] == 0
-    for i, u in gates.sliding_pairs():
-        if u in gates.first:
-            unwatched[i, u - gates.first.start] = False
+    first, out = slice(gates.first.start, gates.first.stop), np.zeros(gates.gates.shape, dtype=bool)
     sizes = np.empty(gates.gates.shape[1])
     unit_sizes(gates.net, theta, sizes)
-    on_kink = np.abs(pre) <= ON_KINK * sizes[first] * gates.lengths
-    out = np.zeros(gates.gates.shape, dtype=bool)
-    out[:, first] = unwatched & on_kink & (gates.lengths > 0) & (delta != 0.0)
-    if not gates.below:
-        idle = _idle(gates, theta) & ~gates.gates.any(axis=0) & (now.delta != 0.0)
-        for pair in gates.sliding_pairs():
-            idle[pair] = False
-        out[:, first.stop :] = idle[:, first.stop :]
-    return out
+    on_kink = np.abs(now.pre[:, first]) <= ON_KINK * sizes[first] * gates.lengths
+    out[:, first] = on_kink & (gates.lengths > 0)
+    for unit in gates.hidden[len(gates.first) :]:
+        out[:, unit] = gates.gates[:, gates.inputs[unit]].any(axis=1)
+    out &= watch == 0
+    for pair in gates.sliding_pairs():
+        out[pair] = False
+    return out & ((now.delta != 0.0) if gates.below else (now.delta != 0.0) | (gates.gates == 0.0))
 
 
-def _idle(gates: Gates, theta: np.ndarray) -> np.ndarray:
-    """The deeper pairs (n, units) with an input that is on, all of which are heard by weights that are zero."""
-    net, width = gates.net, gates.gates.shape[1]
-    inner = (net.row < gates.hidden.stop) & (net.row >= gates.first.stop)
-    rows, columns, silent = net.row[inner], net.col[inner], entries_of(net, theta)[inner] == 0.0
-    fed, moved = (np.zeros((len(gates.gates), width), dtype=bool) for _ in range(2))
-    for row, column, zero in zip(rows.tolist(), columns.tolist(), silent.tolist(), strict=True):
-        (fed if zero else moved)[:, row] |= gates.gates[:, column] != 0.0
-    return fed & ~moved
+def idle(gates: Gates, theta: np.ndarray, constant: np.ndarray) -> np.ndarray:
+    """The deeper pairs (n, units) of a relu network that hear what is on by weights alone that are zero and stay so.
+
+    constant (N,): which parameters do not change while the gates stand.
+    """
+    net = gates.net
+    zero = (entries_of(net, theta) == 0.0) & ((net.par < 0) | constant[net.par])
+    fed, moved = (np.zeros(gates.gates.shape, dtype=bool) for _ in range(2))
+    for row, column, silent in zip(net.row.tolist(), net.col.tolist(), zero.tolist(), strict=True):
+        if gates.first.stop <= row < gates.hidden.stop:
+            (fed if silent else moved)[:, row] |= gates.gates[:, column] != 0.0
+    return fed & ~moved & (gates.gates == 0.0)
 
 
 def stand_in(gates: Gates, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray) -> bool:
