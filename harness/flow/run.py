@@ -25,7 +25,7 @@ from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.resolve import crossing, resolve
-from harness.flow.kinks.rest import at_rest, idle, pushed_back, resting, stand_in
+from harness.flow.kinks.rest import at_rest, pushed_back, resting, stand_in
 from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
@@ -174,8 +174,6 @@ class Run:
             raise Undecided("the invariant subspace does not contain the flow")
         self.slides = self.gates.compiled_slides()
         self.watch = self.gates.watch(subspace)
-        if self.gates.kinked and self.gates.instance.network.depth > 2 and not self.gates.below:
-            self.watch[idle(self.gates, theta, subspace.constant)] = 0
         self.balance = self.gates.balance(subspace, self.constant)
         self.tangent: Directions | None = None
         self.standing = False

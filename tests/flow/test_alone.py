@@ -10,7 +10,7 @@ import pytest
 from harness import drive
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
-from harness.problem.networks import fully_connected
+from harness.problem.networks import Network, fully_connected
 from tests.support import reference
 
 # Two neurons below, on at one point each.
@@ -62,3 +62,30 @@ def test_what_rests_is_looked_at_when_its_neuron_wakes_elsewhere(v: str, decided
     assert (limit.status == "converged") is decided
     if not decided:
         assert "a gate that makes a difference" in limit.reason
+
+
+THREE: Any = ((1, -1), (0, 1), (2, -1))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "start"),
+    [
+        # two live neurons below, alike, that it hears by 1 and by -1
+        (
+            (((0, 1), (2, 3), (4, 5), (6, 7)), ((0, 1, 2, -1), (-1, -1, -1, 3)), ((0, 1),)),
+            (("-1", "-3/2", "-1", "-3/2", "-1/2", "1", "-5/8", "-1"), ("1", "-1", "1", "1"), ("-1/4", "1")),
+        ),
+        # below it, and heard by what gets nothing: another neuron that wakes at the point does not reach that
+        (
+            (((0, 1), (2, 3), (4, 5), (6, 7)), ((-1, 0, -1, 1), (2, -1, -1, -1), (-1, -1, 3, -1)), ((0, 1, 2),)),
+            (("31/64", "1/2", "-1", "-1", "-65/128", "-1", "-1", "2"), ("1", "1", "1", "1"), ("-1/4", "1/2", "1")),
+        ),
+    ],
+    ids=["cancelled", "unfed"],
+)
+def test_what_slid_and_rests_is_looked_at_too(patterns: Any, start: Any) -> None:
+    """Its v is below zero at first, so that it slides on its kink, and ends off; another point lifts v above zero."""
+    theta0: Any = tuple(tuple(map(Fraction, u)) for u in start)
+    (limit,) = drive([Instance.of(Network("relu", patterns), "exponential", THREE, (1, 1, 1), theta0)])
+    assert limit.status == "undecided"
+    assert "a gate that makes a difference" in limit.reason

@@ -6,18 +6,17 @@ Kinks below units that were off matter again when these switch on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import product
 from typing import Literal
 
 import numpy as np
 
-from harness.flow.compiled.field import look
+from harness.flow.compiled.field import Seen, look, velocity, workspace
 from harness.flow.compiled.kernel import entries_of, unit_sizes
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.normals import PARALLEL
 
 ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
-MOST_BETWEEN = 4
 FACTOR = 2.0  # by which what pushes back may still change on the way to the limit
 
 Resting = Literal["", "stand", "leave"]
@@ -42,57 +41,68 @@ def resting(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> Resting:
 
 
 def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iterable[SampleUnit]) -> bool:
-    """Whether what rests, (n, units), is off and pushed back whatever the gates of some pairs above it are.
+    """Whether what rests, (n, units), is off and pushed back, whatever the gates of some pairs above it are.
 
-    between: those pairs.  What answers to an input is affine in each of their gates, so that the corners tell.
+    between: those pairs.  Of what rests above, or gets nothing, only what would pull counts: with a height h above zero
+    it would add delta h to d . d.
     """
-    above = sorted((i, u) for i, u in between if rest[i, : gates.net.uptr[gates.layer(u)]].any())
-    opens = any(gates.unfed((i, k)) for i, u in above for k in range(u, gates.hidden.stop))
-    if len(above) > MOST_BETWEEN or opens or (gates.gates[rest] != 0.0).any():
+    if (gates.gates[rest] != 0.0).any():
         return False
-    before = gates.gates.copy()
-    try:
-        for corner in product((0.0, 1.0), repeat=len(above)):
-            for pair, gate in zip(above, corner, strict=True):
-                gates.gates[pair] = gate
-            if (look(gates.cell, theta).delta[rest] > 0.0).any():
-                return False
-        return True
-    finally:
-        gates.gates[...] = before
+    net, weights, hidden = gates.net, entries_of(gates.net, theta), gates.hidden
+    free, lifted = np.zeros(rest.shape, dtype=bool), rest.copy()
+    for pair in between:
+        free[pair] = True
+    for unit in hidden[len(gates.first) :]:
+        lifted[:, unit] |= ~gates.gates[:, gates.inputs[unit]].any(axis=1)
+    # bounds on how q answers to what every unit gives
+    low, high = np.zeros(rest.shape), np.zeros(rest.shape)
+    low[:, hidden.stop :] = high[:, hidden.stop :] = gates.cell.seeds
+    for e in reversed(range(int(net.ptr[1]), len(net.row))):
+        above, below = int(net.row[e]), int(net.col[e])
+        least, most = low[:, above], high[:, above]
+        if above in hidden:
+            gate, either, up = gates.gates[:, above], free[:, above], lifted[:, above]
+            least = np.where(up, 0.0, np.where(either, np.minimum(least, 0.0), gate * least))
+            most = np.where(up | either, np.maximum(most, 0.0), gate * most)
+        ends = weights[e] * least, weights[e] * most
+        low[:, below] += np.minimum(*ends)
+        high[:, below] += np.maximum(*ends)
+    return not (high[rest] > 0.0).any()
 
 
 def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
-    """The pairs (n, units) that are unwatched, on their kinks, and off, or on where their gates matter.
+    """The pairs (n, units) on their kinks that nothing moves, and that are off, or on where their gates matter.
 
-    Whether anything answers to what is off may change; of leaky networks these are those to which something does.
+    Of the first layer these are unwatched.  Whether anything answers to what is off may change; of leaky networks they
+    are those to which something does.
     """
-    now = look(gates.cell, theta)
-    first, out = slice(gates.first.start, gates.first.stop), np.zeros(gates.gates.shape, dtype=bool)
-    sizes = np.empty(gates.gates.shape[1])
+    now, first = look(gates.cell, theta), slice(gates.first.start, gates.first.stop)
+    sizes, out = np.empty(gates.gates.shape[1]), np.zeros(gates.gates.shape, dtype=bool)
     unit_sizes(gates.net, theta, sizes)
     on_kink = np.abs(now.pre[:, first]) <= ON_KINK * sizes[first] * gates.lengths
-    out[:, first] = on_kink & (gates.lengths > 0)
-    for unit in gates.hidden[len(gates.first) :]:
-        out[:, unit] = gates.gates[:, gates.inputs[unit]].any(axis=1)
-    out &= watch == 0
+    out[:, first] = (watch[:, first] == 0) & on_kink & (gates.lengths > 0)
+    if not gates.below:
+        out |= _deeper(gates, theta, now, sizes)
     for pair in gates.sliding_pairs():
         out[pair] = False
     return out & ((now.delta != 0.0) if gates.below else (now.delta != 0.0) | (gates.gates == 0.0))
 
 
-def idle(gates: Gates, theta: np.ndarray, constant: np.ndarray) -> np.ndarray:
-    """The deeper pairs (n, units) of a relu network that hear what is on by weights alone that are zero and stay so.
-
-    constant (N,): which parameters do not change while the gates stand.
-    """
-    net = gates.net
-    zero = (entries_of(net, theta) == 0.0) & ((net.par < 0) | constant[net.par])
-    fed, moved = (np.zeros(gates.gates.shape, dtype=bool) for _ in range(2))
-    for row, column, silent in zip(net.row.tolist(), net.col.tolist(), zero.tolist(), strict=True):
-        if gates.first.stop <= row < gates.hidden.stop:
-            (fed if silent else moved)[:, row] |= gates.gates[:, column] != 0.0
-    return fed & ~moved & (gates.gates == 0.0)
+def _deeper(gates: Gates, theta: np.ndarray, now: Seen, sizes: np.ndarray) -> np.ndarray:
+    """Those of deeper units that are off and get something, (n, units)."""
+    out, given = np.zeros(gates.gates.shape, dtype=bool), gates.gates * now.pre
+    for unit in gates.hidden[len(gates.first) :]:
+        heard = np.linalg.norm(given[:, gates.inputs[unit]], axis=1)
+        out[:, unit] = (gates.gates[:, unit] == 0.0) & (heard > 0.0)
+        out[:, unit] &= np.abs(now.pre[:, unit]) <= ON_KINK * sizes[unit] * heard
+    if out.any():
+        work = workspace(gates.cell)
+        velocity(gates.cell, theta, gates.compiled_slides(), work)
+        terms = now.p @ np.abs(now.grad) * gates.growth(now.rho)
+        for i, unit in zip(*(places.tolist() for places in out.nonzero()), strict=True):
+            normal = gates.curved_normal((i, unit), theta)
+            out[i, unit] = abs(normal @ work.v) <= PARALLEL * (np.abs(normal) @ terms)
+    return out
 
 
 def stand_in(gates: Gates, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray) -> bool:
