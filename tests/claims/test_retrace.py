@@ -155,11 +155,15 @@ def test_a_start_from_which_two_solutions_depart_is_seen() -> None:
     assert follows_flow(limit, verdicts("undecided")) is False
 
 
-def test_a_solution_that_stretches_what_is_beside_it_is_one() -> None:
-    """On one side of the second layer's kink the flow is 300 times as slow: 3e-6 apart becomes 1e-3 apart."""
+@pytest.mark.parametrize(("far", "steep"), [(2, 2), (3, 2), (3, 3)])
+def test_a_solution_that_stretches_what_is_beside_it_is_one(far: int, steep: int) -> None:
+    """On one side of a kink of the second layer the flow is far slower: 3e-6 apart becomes 1e-3, 4e-2, or as far as on.
+
+    What is 3e-9 apart becomes 2e-2 in the last.
+    """
     network = Network("relu", (((0, 1, -1), (-1, 0, 1)), ((0, 1), (1, 0)), ((0, 1),)))
-    start: Any = ((1, -2), (0, 1), (2, 1))
-    (limit,) = drive([Instance.of(network, "exponential", ((1, 0, 0), (0, -1, -2)), (1, 1), start)], record=True)
+    start: Any = ((1, -steep), (0, 1), (2, 1))
+    (limit,) = drive([Instance.of(network, "exponential", ((1, 0, 0), (0, -1, -far)), (1, 1), start)], record=True)
     assert limit.status == "converged"
     assert not retrace(limit).branches
     assert follows_flow(limit, verdicts("undecided")) is True

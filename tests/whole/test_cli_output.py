@@ -182,7 +182,8 @@ def interruptible() -> Generator[None]:
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_kernels_are_compiled(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "kernels")}
-    command = [*COMMAND, "check", str(instance_file(tmp_path))]
+    # As JSON nothing is said meanwhile.
+    command = [*COMMAND, "check", "--json", str(instance_file(tmp_path))]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:

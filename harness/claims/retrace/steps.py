@@ -21,9 +21,9 @@ LEAST_HELD = 2e3
 OWN = 10.0  # neurons: a trainer that keeps its errors small beside the norm follows a small one less closely
 GOOD = 2e-5  # a step as close as this needs no second look
 # A start on a kink: starts beside it, by some widths of a rounded kink, are followed until the record has gone ON in
-# direction or log-norm; where they are PARTED then, more than one solution departs.  So it has to be where all widths
-# are a CLOSER part too: one solution also parts its neighbours by what it stretches, but in proportion.
-BESIDE, ON, PARTED, CLOSER = 3e-6, 0.02, 1e-3, 0.1
+# direction or log-norm.  Where they are PARTED then, and with all widths a CLOSER part by STILL as much or more, more
+# than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.
+BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, 1e-4, 0.5
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ def branches(field: Field, rows: Rows, start: Array) -> bool:
     gone = np.hypot(np.linalg.norm(rows.direction - rows.direction[0], axis=1), rows.log_norm - rows.log_norm[0]) > ON
     end = int(np.argmax(gone)) if gone.any() else len(gone) - 1
     step = _Step(field, np.array([start, rows.theta[end]]), float(rows.sigma[end] - rows.sigma[0]), False)
-    return all(
+    wide, near = (
         step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)]) for part in (1.0, CLOSER)
     )
+    return near > max(PARTED, STILL * wide)
 
 
 class _Step:
@@ -105,13 +106,13 @@ class _Step:
         sizes = np.append(self.field.sizes(self.ends).max(axis=0), 1.0)
         return follow(lambda states: self._rates(states, widths), np.append(start, 0.0), self.length, sizes)
 
-    def parted(self, beside: float, widths: list[Array]) -> bool:
-        """Whether the solutions from beside the first end, by so much of each neuron, are PARTED after this step."""
+    def parted(self, beside: float, widths: list[Array]) -> float:
+        """How far the solutions from beside the first end, by so much of each neuron, are apart in the end."""
         sizes = self.field.sizes(self.ends).max(axis=0)
         moves = beside * sizes * np.random.default_rng(0).standard_normal((3, self.field.size))
         found = [self.states(self.ends[0] + move, widths) for move in (*moves, *-moves)]
         ends = np.array([states[-1, : self.field.size] for states in found if states is not None])
-        return any(bool(np.linalg.norm((ends - one) / sizes, axis=1).max() > PARTED) for one in ends)
+        return max((float(np.linalg.norm((ends - one) / sizes, axis=1).max()) for one in ends), default=0.0)
 
     def distance(self, target: Array, widths: list[Array]) -> float | None:
         """How far the target, (direction, growth of the log-norm), is from the solution through the first end."""
