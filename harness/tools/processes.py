@@ -70,7 +70,7 @@ def beside(
     begin = f"import sys; sys.path[:] = {sys.path!r}; from harness.tools.processes import end_with_input"
     return subprocess.Popen(
         [sys.executable, "-c", f"{begin}; end_with_input(); {command}", *arguments],
-        stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.DEVNULL, env=None if env is None else os.environ | env,
+        stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.DEVNULL, env=os.environ | (env or {}),
     )  # fmt: skip
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import drive
+from harness.flow.compiled.field import look
+from harness.flow.compiled.kernel import wiring
+from harness.flow.kinks.answers import sleeps
+from harness.flow.kinks.departure import Line
+from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.lines import as_one, singly
+from harness.flow.kinks.rest import pushed_back
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, fully_connected
@@ -47,6 +55,14 @@ def test_what_starts_to_be_pulled_may_stay_too() -> None:
 
 def test_what_starts_to_be_pushed_back_is_not_decided() -> None:
     assert limit_of((1, -1), (1, 0, 0, 1), (0, -1)).reason.startswith("A kink is degenerate")
+
+
+def test_what_nothing_starts_to_answer_is_not_taken_for_off() -> None:
+    """On at one point of either label, which pull its v both ways alike, and on its kink at a third."""
+    x: Any = ((1, -1), (1, -1), (-1, 1))
+    network, start = fully_connected("relu", (2, 2, 2)), (EACH, (1, 0, -1, 1), (0, 1))
+    (limit,) = drive([Instance.of(network, "exponential", x, (1, -1, 1), start)])
+    assert limit.reason.startswith("A kink is degenerate")
 
 
 @pytest.mark.parametrize(("v", "decided"), [("0", False), ("-1/16", False), ("-1/2", True)])
@@ -89,3 +105,52 @@ def test_what_slid_and_rests_is_looked_at_too(patterns: Any, start: Any) -> None
     (limit,) = drive([Instance.of(Network("relu", patterns), "exponential", THREE, (1, 1, 1), theta0)])
     assert limit.status == "undecided"
     assert "a gate that makes a difference" in limit.reason
+
+
+# --- the rules one by one ---
+
+
+def gates_of(instance: Instance) -> tuple[Gates, np.ndarray, list[tuple[int, int]]]:
+    """Those at the start, the start (N,), and the pairs that are on their kinks there."""
+    gates = Gates(instance, wiring(instance.network))
+    return gates, instance.network.flat(instance.theta0_float), gates.start()
+
+
+@pytest.mark.parametrize(("off", "lines"), [("1/100000000", 1), ("1/1000", 2)])
+def test_kinks_that_one_weight_carries_are_one_line_up_to_what_an_event_leaves(off: str, lines: int) -> None:
+    """Two points that one neuron below carries upwards, by a weight that should be zero and is `off`."""
+    start: Any = ((1, 2), (Fraction(off),), (1,))
+    gates, theta, _ = gates_of(
+        Instance.of(fully_connected("relu", (2, 1, 1)), "exponential", ((1, 1), (3, 1)), (1, 1), start)
+    )
+    unit = gates.hidden.stop - 1
+    every = singly(Line(False, [(i, unit, Fraction(1)) for i in range(2)]))
+    assert len(as_one(gates, every, theta)) == lines
+
+
+def test_what_rests_has_to_be_pushed_back_on_both_sides_of_what_is_met_above() -> None:
+    """A neuron with w = 0 below one that is off, and would be pulled on if that one were on."""
+    start: Any = ((1, 0), (-1, 1), (1,))
+    gates, theta, _ = gates_of(Instance.of(fully_connected("relu", (1, 2, 1)), "exponential", ((1,),), (1,), start))
+    rest, below, above = np.zeros(gates.gates.shape, dtype=bool), gates.first.stop - 1, gates.hidden.stop - 1
+    rest[0, below] = True
+    assert pushed_back(gates, theta, rest, [])
+    assert not pushed_back(gates, theta, rest, [(0, above)])
+
+
+def test_what_is_heard_by_what_is_off_where_it_is_on_its_kink_sleeps() -> None:
+    """A neuron of the first layer, off at point 0 and on its kink at point 1, where the one that hears it is off.
+
+    At point 0 that one is on.
+    """
+    first, network = (1, 0, 0, 1, -1, -2), fully_connected("relu", (2, 3, 2))
+
+    def asleep(second: tuple[int, ...]) -> bool:
+        start: Any = (first, second, (1, 1))
+        gates, theta, pairs = gates_of(Instance.of(network, "exponential", ((1, -1), (1, 0)), (1, 1), start))
+        unit = gates.first.start + 1
+        assert pairs == [(1, unit)]
+        return sleeps(gates, unit, pairs, theta, look(gates.cell, theta).pre)
+
+    assert asleep((1, 0, 0, -1, 2, 3))
+    assert not asleep((1, 1, 0, -1, 2, 3))

@@ -15,7 +15,7 @@ import numpy as np
 from harness.flow import undecided
 from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import entries_of
-from harness.flow.kinks.answers import open_unfed_units, shares_weights, starts_to_answer
+from harness.flow.kinks.answers import as_it_starts, open_unfed_units, shares_weights
 from harness.flow.kinks.departure import Line, SampleUnit, depart
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.lines import as_one, factors, singly
@@ -73,13 +73,11 @@ def _settled(gates: Gates, own: list[SampleUnit], theta: np.ndarray, highest: bo
     drive, base, terms = weights[:, None] * now.delta, now.f, weights @ np.abs(now.grad)
     if not pushed.any() and not now.delta[on, unit].any() and highest and not opened:
         # nothing answers to it yet: it starts to move as something does
-        starts = starts_to_answer(gates, unit, theta, now)
-        if starts is None:
-            return False
-        drive = np.zeros_like(now.delta)
-        drive[:, unit] = now.p * starts
         felt = np.array([gates.curved_normal((i, unit), theta) for i in on.tolist()]).reshape(len(on), len(theta))
-        base, terms = drive[on, unit] @ felt, np.abs(drive[on, unit]) @ np.abs(felt)
+        started = as_it_starts(gates, unit, theta, now, np.ones(len(on)), on, felt)
+        if started is None:
+            return False
+        drive, base, terms = started
     elif not pushed.all():
         return False
     elif not len(on) and (pushed < 0.0).all():

@@ -39,17 +39,29 @@ def second_order(
             # what hears it by weights that start to move from zero may switch on with it, and answer
             raise Undecided(undecided.UNANSWERED)
     slopes = gates.gates[:, unit] if gates.below else gates.gates[:, unit] * (now.pre[:, unit] > 0.0)
-    starts = starts_to_answer(gates, unit, theta, now)
-    if starts is None:
+    felt = np.flatnonzero(slopes)
+    started = as_it_starts(gates, unit, theta, now, slopes[felt], felt, gates.normals.float_normals(unit)[felt])
+    if started is None:
         raise Undecided(undecided.UNANSWERED)
+    return started
+
+
+def as_it_starts(
+    gates: Gates, unit: int, theta: np.ndarray, now: Seen, slopes: np.ndarray, felt: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The drive, the field and its terms of a unit that moves as something starts to answer to it; None where nothing
+    does.  slopes (f,), felt (f,), normals (f, N): of the samples that move it whatever its kinks do.
+    """
+    starts = _starts_to_answer(gates, unit, theta, now)
+    if starts is None:
+        return None
     drive = np.zeros_like(now.pre)
     drive[:, unit] = now.p * starts
-    felt = np.flatnonzero(slopes)
-    normals, weights = gates.normals.float_normals(unit)[felt], drive[felt, unit] * slopes[felt]
+    weights = drive[felt, unit] * slopes
     return drive, weights @ normals, np.abs(weights) @ np.abs(normals)
 
 
-def starts_to_answer(gates: Gates, unit: int, theta: np.ndarray, now: Seen) -> np.ndarray | None:
+def _starts_to_answer(gates: Gates, unit: int, theta: np.ndarray, now: Seen) -> np.ndarray | None:
     """The rates (n,) at which the margins start to answer to what a unit gives, None where all are zero.
 
     The derivative along the field of delta, which is a sum of products of the weights above the unit.  Raises Undecided
