@@ -101,8 +101,6 @@ def open_unfed_units(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -
         given = dict(zip(waking, np.eye(len(waking)), strict=True))
         for u in [u for u in gates.hidden if gates.unfed((sample, u))]:
             entries = [e for e in np.flatnonzero(gates.net.row == u).tolist() if gates.net.col[e] in given]
-            if not entries:
-                continue  # another's to open
             terms = np.array([every[e] * given[int(gates.net.col[e])] for e in entries]).reshape(-1, len(waking))
             total, size = terms.sum(axis=0), np.abs(terms).sum(axis=0)
             lost = (np.abs(total) <= NO_RATE * size) & (size > 0.0)
