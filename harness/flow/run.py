@@ -35,7 +35,7 @@ from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import GRAZES, RESTING, RESTS, SLIDE_FADES, SPARE, Undecided
+from harness.flow.undecided import DEPENDENT, GRAZES, LAYERED, RESTING, RESTS, SLIDE_FADES, SPARE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -212,6 +212,8 @@ class Run:
         if self.guarded and (self.batched or not self.gates.spare_attract(theta)):
             raise Undecided(SPARE)
         self.standing = bool(rest)
+        if self.batched and len({self.gates.layer(unit) for _, unit in self.gates.sliding_pairs()}) > 1:
+            raise Undecided(LAYERED)
 
     @property
     def stepwise(self) -> bool:
@@ -361,6 +363,8 @@ class Run:
                 if together:
                     pairs += together
                     continue
+                if gates.undetermined(int(h)):
+                    raise Undecided(DEPENDENT)
                 if jumps[h] > -SLIGHT:
                     raise Undecided(SLIDE_FADES)
                 line = gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,16 @@ def test_slides_of_two_layers_end_without_chattering() -> None:
     assert len(limit.events) < 100
 
 
+FACES = list(product((-1, 1, 0), repeat=2))
+
+
 def face(along: bool) -> Face:
-    return Face(np.eye(2), np.array([1.0, 0.0]), np.ones(2), along)
+    return Face(np.eye(2), np.array([1.0, 0.0]), np.ones(2), along, np.zeros(2, dtype=bool))
 
 
 def test_a_face_whose_velocity_leaves_its_kinks_says_nothing() -> None:
-    assert depart_by_face(2, lambda sides: face(True) if sides == (1, 0) else None).sides == (1, 0)
-    assert depart_by_face(2, lambda sides: face(False) if sides == (1, 0) else None).status == "faint"
+    assert depart_by_face(FACES, lambda sides: face(True) if sides == (1, 0) else None).sides == (1, 0)
+    assert depart_by_face(FACES, lambda sides: face(False) if sides == (1, 0) else None).status == "faint"
 
 
 def test_velocities_with_the_same_sides_are_one() -> None:
@@ -87,9 +91,10 @@ def test_velocities_with_the_same_sides_are_one() -> None:
         if sides not in ((1, 0), (1, -1)):
             return None
         beside = 1e-12 if sides[1] else 0.0
-        return Face(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, -1.0 - beside]), np.array([1.0, 1e-4]), True)
+        normals, velocity = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, -1.0 - beside])
+        return Face(normals, velocity, np.array([1.0, 1e-4]), True, np.zeros(2, dtype=bool))
 
-    assert depart_by_face(2, on).sides == (1, 0)
+    assert depart_by_face(FACES, on).sides == (1, 0)
 
 
 def line(x: tuple[int, ...], y: tuple[int, ...], *theta0: tuple[int, ...]) -> Instance:

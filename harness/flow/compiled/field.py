@@ -488,26 +488,41 @@ def slide_coefficients(slides, cell, theta, work, coefficients, jumps):
     p_i ||n|| times the sizes of their units.  A slide persists while every coefficient is in [0, 1] and every jump is
     negative.  The coefficients are shares of the positive side.
     """
-    s = slides.normals.shape[0]
     pull(slides, cell, theta, work.f)
     _shares(slides, cell, theta, work, coefficients, jumps)
-    flat = s - slides.curved.shape[0]
-    if 0 < flat < s:
-        # what a kink of the first layer adds depends on how far those above it are on
-        gates = cell.gates.copy()
+    highest, lowest = 0, cell.net.uptr.shape[0]
+    for u in slides.unit:
+        highest, lowest = max(highest, layer_of(cell.net, u)), min(lowest, layer_of(cell.net, u))
+    if lowest >= highest:
+        return
+    # what a kink adds depends on how far those above it are on: from the deepest layer down
+    gates = cell.gates.copy()
+    others = np.empty_like(coefficients), np.empty_like(jumps)
+    for layer in range(highest, lowest, -1):
         for e in range(slides.line.shape[0]):
-            if slides.line[e] >= flat:
+            i, u = slides.sample[e], slides.unit[e]
+            if layer_of(cell.net, u) == layer:
                 share = min(max(coefficients[slides.line[e]], 0.0), 1.0)
                 along = slides.scale[e] > 0.0
-                gates[slides.sample[e], slides.unit[e]] += cell.jump * (share if along else 1.0 - share)
+                gates[i, u] += cell.jump * (share if along else 1.0 - share)
         above = Cell(cell.net, cell.x, cell.seeds, gates, cell.logistic, cell.jump, cell.group)
         beyond = workspace(above)
         rate(above, theta, beyond)
-        others = np.empty(s), np.empty(s)
         pull(slides, above, theta, beyond.f)
         _shares(slides, above, theta, beyond, others[0], others[1])
-        coefficients[:flat] = others[0][:flat]
-        jumps[:flat] = others[1][:flat]
+        for e in range(slides.line.shape[0]):
+            if layer_of(cell.net, slides.unit[e]) < layer:
+                h = slides.line[e]
+                coefficients[h], jumps[h] = others[0][h], others[1][h]
+
+
+@bare
+def layer_of(net, unit):
+    """The layer of a unit, 0 that of the inputs."""
+    layer = 0
+    while net.uptr[layer + 1] <= unit:
+        layer += 1
+    return layer
 
 
 @compiled

@@ -65,7 +65,7 @@ def _settled(gates: Gates, own: list[SampleUnit], theta: np.ndarray, highest: bo
     highest: whether no pair of a layer above is on its kink.
     """
     unit, opened = own[0][1], any(gates.unfed((i, k)) for i, _ in own for k in gates.hidden if k > own[0][1])
-    if not open_unfed_units(gates, own, theta):
+    if open_unfed_units(gates, own, theta):
         return False
     now = look(gates.cell, theta)
     pushed, on = now.delta[[i for i, _ in own], unit], np.flatnonzero(gates.gates[:, unit])

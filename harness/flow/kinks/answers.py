@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 
 from harness.flow import undecided
@@ -85,33 +87,47 @@ def _starts_to_answer(gates: Gates, unit: int, theta: np.ndarray, now: Seen) -> 
     return starts if starts.any() else None
 
 
-def open_unfed_units(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -> bool:
-    """Give unfed units above a kink the gates that they have just on its on side; whether these are known.
+def open_unfed_units(
+    gates: Gates, pairs: list[SampleUnit], theta: np.ndarray, off: Container[SampleUnit] = ()
+) -> list[SampleUnit]:
+    """Give unfed units above a kink the gates that they have just on its on side; those that are torn.
 
     What the kink's pair adds to the field there depends on them; on its off side they stay so.  Where several pairs
-    of a sample push one both ways, it is on, and that is not known unless nothing hears it.
+    of a sample push one both ways it is torn: it is on, and whether that is so depends on how they switch on.  off:
+    units that stay unfed.  Raises Undecided.
     """
-    known = True
+    torn = list[SampleUnit]()
     if gates.instance.network.depth == 2 or gates.below:
-        return known
-    every = entries_of(gates.net, theta)
-    for sample in {i for i, _ in pairs}:
-        waking = sorted({u for i, u in pairs if i == sample})
+        return torn
+    every, alone = entries_of(gates.net, theta), np.eye(gates.hidden.stop)
+    for sample in sorted({i for i, _ in pairs}):
         # what a unit gives for each that wakes: what these give is positive, and more is not known
-        given = dict(zip(waking, np.eye(len(waking)), strict=True))
-        for u in [u for u in gates.hidden if gates.unfed((sample, u))]:
+        given = {u: alone[u] for i, u in pairs if i == sample}
+        for u in close_unfed_units(gates, sample, given):
             entries = [e for e in np.flatnonzero(gates.net.row == u).tolist() if gates.net.col[e] in given]
-            terms = np.array([every[e] * given[int(gates.net.col[e])] for e in entries]).reshape(-1, len(waking))
+            terms = np.array([every[e] * given[int(gates.net.col[e])] for e in entries]).reshape(-1, len(alone))
             total, size = terms.sum(axis=0), np.abs(terms).sum(axis=0)
             lost = (np.abs(total) <= NO_RATE * size) & (size > 0.0)
             if lost.any():
                 raise Undecided(undecided.BOTH_WAYS)
-            heard = bool((every[gates.net.col == u] != 0.0).any())
-            known = known and not (heard and total.min() < 0.0 < total.max())
-            gates.gates[sample, u] = float(total.max() > 0.0)
-            if gates.gates[sample, u]:
-                given[u] = total
-    return known
+            if (sample, u) in off or total.max() <= 0.0:
+                continue
+            gates.put((sample, u), 1)
+            given[u] = total
+            if total.min() < 0.0 and (every[gates.net.col == u] != 0.0).any():
+                torn.append((sample, u))
+                given[u] = alone[u]
+    return torn
+
+
+def close_unfed_units(gates: Gates, sample: int, but: Container[int] = ()) -> list[int]:
+    """Put the units that get nothing from a sample off, but for some; with an old gate what is above would seem fed."""
+    unfed = list[int]()
+    for u in gates.hidden:
+        if u not in but and gates.unfed((sample, u)):
+            gates.put((sample, u), -1)
+            unfed.append(u)
+    return unfed
 
 
 def sleeps(gates: Gates, unit: int, pairs: list[SampleUnit], theta: np.ndarray, pre: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ different velocities do, the flow is not unique.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -23,6 +23,7 @@ SampleUnit = tuple[int, int]
 """A pre-activation as the flow counts them: the row of the margin, and the unit, all layers in one count."""
 FAINT = 1e-290  # speeds below it have lost their digits
 MOST_LINES = 7  # 3^7 faces, where all of them have to be tried
+MOST_FACES = 3**8  # the same where normals depend on the face
 MOST_TURNS = 50  # of a line: sides are settled after one or two of each
 # Relative: exact normals, rounded once, that are parallel or dependent are so to 1e-16; the rest is for small angles,
 # which make the velocities uncertain by as much.
@@ -116,29 +117,32 @@ def _only(found: list[tuple[np.ndarray, tuple[int, ...]]]) -> Departure:
 class Face:
     """The normals (L, N), the velocity (N,) on a face, and the sums of the absolute values of its terms (N,).
 
-    along: whether the velocity runs along the kinks that slide, as it is to; else rounding has grown.
+    along: whether the velocity runs along the kinks that slide, as it is to; else rounding has grown.  off (L,): lines
+    of neurons that get nothing there.
     """
 
     normals: np.ndarray
     velocity: np.ndarray
     terms: np.ndarray
     along: bool
+    off: np.ndarray
 
 
-def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> Departure:
+def depart_by_face(faces: Iterable[tuple[int, ...]], on: Callable[[tuple[int, ...]], Face | None]) -> Departure:
     """The same where normals and factors depend on the face, as where kinks of several layers meet.
 
-    on(sides): what the field is there; None where no coefficients keep the flow on the face.
+    faces: the sides of all.  on(sides): what the field is there; None where no coefficients keep the flow on the face.
     """
-    if count > MOST_LINES:
-        return Departure("crowded")
     found: list[tuple[np.ndarray, tuple[int, ...]]] = []
-    for sides in product((-1, 1, 0), repeat=count):
+    for tried, sides in enumerate(faces):
+        if tried == MOST_FACES:
+            return Departure("crowded")
         face = on(sides)
         if face is None:
             continue
         slope, small = face.normals @ face.velocity, ROUGH * (np.abs(face.normals) @ face.terms)
         own = np.where((np.abs(slope) <= small) | (np.array(sides) == 0), 0, np.sign(slope)).astype(int)
+        own[face.off] = -1
         if any(t != 0 and s not in (0, t) for t, s in zip(sides, own, strict=True)):
             continue
         if not face.along:
@@ -147,6 +151,8 @@ def depart_by_face(count: int, on: Callable[[tuple[int, ...]], Face | None]) -> 
         sides = tuple(int(s) for s in own)
         if not any(sides == of or (np.abs(face.velocity - other) <= _SAME * face.terms).all() for other, of in found):
             found.append((face.velocity, sides))
+        if len(found) > 1:
+            return Departure("not unique")
     return _only(found)
 
 
@@ -172,6 +178,18 @@ def inmost(normals: np.ndarray, velocity: np.ndarray, jumps: np.ndarray) -> tupl
         bounds=(None, None),
     )
     return (found.x[:-1], float(found.x[-1])) if found.status == 0 else (np.full(count, np.nan), -np.inf)
+
+
+def leads_away(speeds: np.ndarray, room: float) -> bool:
+    """Whether zero is no mean of the rows of speeds (c, k): in one direction all are above it, by more than room."""
+    count, size = speeds.shape
+    found = linprog(
+        np.append(np.zeros(size), -1.0),
+        A_ub=np.hstack([-speeds / np.abs(speeds).max(), np.ones((count, 1))]),
+        b_ub=np.zeros(count),
+        bounds=[*[(-1.0, 1.0)] * size, (None, 1.0)],
+    )
+    return found.status == 0 and bool((speeds @ found.x[:size]).min() > room * size)
 
 
 def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:

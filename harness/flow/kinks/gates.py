@@ -245,6 +245,19 @@ class Gates:
         beside = any(self.normals.block(line.members[0][1]) == self.normals.block(members[0][1]) for line in self.spare)
         return [(i, u) for i, u, _ in members] if beside else []
 
+    def undetermined(self, index: int) -> bool:
+        """Whether a slide, counted as in compiled_slides, has a coefficient by a choice only: it depends on those of
+        the pairs above it, of which only what all of one line add is known.
+        """
+        members = [*self.slides, *self.curved][index].members
+        return any(
+            sample == i and self.layer(above) > self.layer(unit)
+            for line in self.curved
+            if len(line.members) > 1
+            for sample, above, _ in line.members
+            for i, unit, _ in members
+        )
+
     def representatives(self) -> list[SampleUnit]:
         """One pair of every curved slide."""
         return [line.members[0][:2] for line in self.curved]

@@ -17,6 +17,7 @@ from harness.flow.compiled.kernel import entries_of
 from harness.flow.kinks.alone import settle_alone
 from harness.flow.kinks.answers import (
     below_what_is_off,
+    close_unfed_units,
     open_unfed_units,
     second_order,
     shares_weights,
@@ -24,10 +25,11 @@ from harness.flow.kinks.answers import (
     starts_to_be_heard,
     unheard,
 )
-from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, depart, depart_by_face, gather, inmost
+from harness.flow.kinks.departure import Line, SampleUnit, depart, depart_by_face, gather, inmost
+from harness.flow.kinks.faces import Apart, Faces
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.lines import as_one, factors, singly
-from harness.flow.kinks.normals import PARALLEL, multiple
+from harness.flow.kinks.normals import multiple
 from harness.flow.undecided import Undecided
 
 # Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or none.
@@ -43,10 +45,6 @@ _TROUBLES = {
 }
 
 
-class _Apart(Exception):
-    """Kinks that were one line are not parallel on every face."""
-
-
 def resolve(gates: Gates, theta: np.ndarray, zero: Iterable[SampleUnit], left: Mapping[SampleUnit, int] = NONE) -> None:
     """Choose sides for the pairs that are on their kinks at theta, together with the slides they disturb.
 
@@ -56,10 +54,9 @@ def resolve(gates: Gates, theta: np.ndarray, zero: Iterable[SampleUnit], left: M
     pairs = set(zero) | set(left)
     for pair in pairs:
         gates.put(pair, -1)
-    # the kink of a unit whose inputs have just gone off is theirs
     pairs = {pair for pair in pairs if not gates.unfed(pair)}
     deeper = gates.curved or any(unit not in gates.first for _, unit in pairs)
-    if deeper or not open_unfed_units(gates, sorted(pairs), theta):
+    if deeper or open_unfed_units(gates, sorted(pairs), theta):
         pairs |= gates.sliding_pairs()
         groups = [sorted(pairs)] if pairs else []
         gates.slides, gates.curved, gates.spare = [], [], []
@@ -106,8 +103,12 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
     """The same for pairs that may interact."""
     for pair in pairs:
         gates.put(pair, -1)
+    for sample in {i for i, _ in pairs}:
+        close_unfed_units(gates, sample)
+    # the kink of a unit whose inputs are all off is theirs
+    pairs = [pair for pair in pairs if not gates.unfed(pair)]
     pairs = settle_alone(gates, theta, pairs, left)
-    opened = open_unfed_units(gates, pairs, theta)
+    torn = open_unfed_units(gates, pairs, theta)
     now = look(gates.cell, theta)
     pre, delta, p, base = now.pre, now.delta, now.p, now.f
     weights = p * gates.growth(now.rho)
@@ -117,7 +118,7 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
     for pair in pairs:
         felt[pair] = True
     unmoved = {u for _, u in pairs if not delta[felt[:, u], u].any() and not shares_weights(gates, u)}
-    if unmoved and not opened:
+    if unmoved and torn:
         raise Undecided(undecided.BOTH_WAYS)
     unanswered: set[int] = set()
     for unit in sorted(unmoved):
@@ -134,25 +135,30 @@ def _together(gates: Gates, theta: np.ndarray, pairs: list[SampleUnit], left: Ma
     lines = _gathered(gates, pairs, theta)
     if not lines:
         return
-    normals = [gates.normal_of(line, theta) for line in lines]
-    if len(lines) > 1 and not (opened and all(line.flat for line in lines)):
+    idle: set[SampleUnit] = set()
+    if torn or (len(lines) > 1 and not all(line.flat for line in lines)):
         try:
-            departure = depart_by_face(len(lines), lambda sides: _on_face(gates, theta, weights, lines, sides))
-        except _Apart:
+            faces = Faces(gates, theta, weights, lines, torn)
+            departure = depart_by_face(faces, faces.on)
+        except Apart:
             lines = [part for line in lines for part in ([line] if line.flat else singly(line))]
-            departure = depart_by_face(len(lines), lambda sides: _on_face(gates, theta, weights, lines, sides))
-        _enter_face(gates, theta, lines, departure.sides)
+            faces = Faces(gates, theta, weights, lines, torn)
+            departure = depart_by_face(faces, faces.on)
+        lines, sides = faces.lines, departure.sides
+        if departure.status == "unique":
+            sides = faces.at_rest(sides)
+            idle = faces.enter(sides)
         jumps = np.array([float(line.members[0][1] not in unanswered) for line in lines])
-    elif not opened:
-        raise Undecided(undecided.BOTH_WAYS)
     else:
         plus, minus = factors(lines, drive * gates.cell.jump)
-        departure = depart(np.array(normals), base, terms, plus, minus)
-        jumps = plus + minus
+        departure = depart(np.array([gates.normal_of(line, theta) for line in lines]), base, terms, plus, minus)
+        jumps, sides = plus + minus, departure.sides
     if departure.status != "unique":
         raise Undecided(_TROUBLES[departure.status])
     slides, alike = list[Line](), list[Line]()
-    for line, side, jump in zip(lines, departure.sides, jumps, strict=True):
+    for line, side, jump in zip(lines, sides, jumps, strict=True):
+        if line.members[0][:2] in idle:
+            continue
         if line.members[0][1] in unanswered and not (np.abs(gates.normal_of(line, theta)) @ terms):
             # nothing moves its input, and both sides are alike, to first order
             alike.append(line)
@@ -229,69 +235,3 @@ def _gathered(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -> list[
         if any(multiple(normal, gates.normals.direction(flat)) is not None for flat in lines):
             raise Undecided(undecided.TOUCHING)
     return lines + as_one(gates, curved, theta)
-
-
-def _enter_face(gates: Gates, theta: np.ndarray, lines: list[Line], sides: tuple[int, ...]) -> None:
-    """Set the gates that hold on a face; a line that slides is off."""
-    pairs = [(i, u) for line in lines for i, u, _ in line.members]
-    for pair in pairs:
-        gates.put(pair, -1)
-    beside = {(i, u) for line, side in zip(lines, sides, strict=False) if not side for i, u, _ in line.members}
-    on: set[SampleUnit] = set()
-    for line, side in zip(lines, sides, strict=False):
-        on |= {(i, u) for i, u, t in line.members if side and (t > 0) == (side > 0)}
-    # what slides gives next to nothing beside what is on
-    opened = open_unfed_units(gates, sorted(on), theta)
-    for pair in on:
-        gates.put(pair, 1)
-    if not (opened and open_unfed_units(gates, sorted(beside), theta)):
-        raise Undecided(undecided.BOTH_WAYS)
-
-
-def _on_face(
-    gates: Gates, theta: np.ndarray, weights: np.ndarray, lines: list[Line], sides: tuple[int, ...]
-) -> Face | None:
-    """The field where the lines have these sides; None where no coefficients keep the flow there.
-
-    weights (n,): of the gradients.  They are those of all faces, at the kink; a little beside it, where theta is,
-    the gates would make a difference.
-
-    What a deeper kink adds depends on no coefficient of a kink below it, and its normal only along that one's, so
-    that the coefficients are found from the deepest layer down.
-    """
-    _enter_face(gates, theta, lines, sides)
-    if any(len(as_one(gates, singly(line), theta)) > 1 for line in lines if not line.flat):
-        raise _Apart
-    slides, largest = [h for h, side in enumerate(sides) if not side], 0.0
-    layers = sorted({gates.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
-    for layer in (*layers, None):
-        now = look(gates.cell, theta)
-        field = weights @ now.grad
-        normals = [gates.normal_of(line, theta) for line in lines]
-        if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
-            return None
-        matrix = np.array(normals)
-        if layer is None:
-            terms = weights @ np.abs(now.grad)
-            room = ROUGH * (largest + float((np.abs(matrix) @ terms).max()))
-            return Face(matrix, field, terms, bool(np.all(np.abs(matrix[slides] @ field) <= room)))
-        together = as_one(gates, [lines[h] for h in slides], theta)
-        sliding = np.array([gates.normal_of(line, theta) for line in together])
-        gram = sliding @ sliding.T
-        if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(together):
-            raise Undecided(undecided.DEPENDENT)
-        omega = -np.linalg.solve(gram, sliding @ field)
-        plus, minus = factors(together, weights[:, None] * now.delta * gates.cell.jump)
-        largest = max(largest, float((np.abs(gram) @ (np.abs(plus) + np.abs(minus))).max()))
-        for h, factor in enumerate(omega.tolist()):
-            if gates.layer(together[h].members[0][1]) != layer:
-                continue
-            jump = float(plus[h] + minus[h])
-            share = (factor + float(minus[h])) / jump if jump else 0.5
-            room = ROUGH * float(np.abs(sliding[h]) @ (weights @ np.abs(now.grad)) / gram.diagonal().max())
-            if not -room <= share * abs(jump) <= abs(jump) + room or (not jump and abs(factor) > room):
-                return None
-            for i, u, t in together[h].members:
-                own = share if t > 0 else 1.0 - share
-                gates.gates[i, u] = gates.below + gates.cell.jump * own
-    raise AssertionError("the last round returns")

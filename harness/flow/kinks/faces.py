@@ -1,0 +1,184 @@
+"""The faces around a point in which kinks of several layers meet, and the field on each (departure.depart_by_face)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+from harness.flow import undecided
+from harness.flow.compiled.field import look
+from harness.flow.kinks.answers import open_unfed_units
+from harness.flow.kinks.departure import ROUGH, Face, Line, SampleUnit, leads_away
+from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.lines import as_one, factors, singly
+from harness.flow.kinks.normals import PARALLEL
+from harness.flow.undecided import Undecided
+
+Sides = tuple[int, ...]
+
+
+class Apart(Exception):
+    """Kinks that were one line are not parallel on every face."""
+
+
+class Faces:
+    """Those of some lines, and of the torn units above them, each of which is a line of its own.
+
+    A unit is torn that gets nothing where all the lines are off, and is pushed both ways by what switches on: where
+    it gets something its kink is a kink like the others, elsewhere it is off.
+    """
+
+    def __init__(
+        self, gates: Gates, theta: np.ndarray, weights: np.ndarray, lines: list[Line], torn: list[SampleUnit]
+    ) -> None:
+        """weights (n,): of the gradients.  They are those of all faces, at the kink; a little beside it, where theta
+        is, the gates would make a difference.
+        """
+        self.gates, self.theta, self.weights, self.torn = gates, theta, weights, set(torn)
+        self.lines = lines + [Line(False, [(*pair, Fraction(1))]) for pair in torn]
+        self.pairs = {(i, u) for line in self.lines for i, u, _ in line.members}
+
+    def __iter__(self) -> Iterator[Sides]:
+        """The sides of all: first those on which nothing slides, of which two that are entered say enough."""
+        yield from self._beyond((), (-1, 1))
+        yield from (sides for sides in self._beyond((), (-1, 1, 0)) if 0 in sides)
+
+    def _beyond(self, sides: Sides, each: Sides) -> Iterator[Sides]:
+        """Those that begin with these; a torn unit has one side where nothing is on that it hears."""
+        if len(sides) == len(self.lines):
+            yield sides
+            return
+        own, pair = each, self.lines[len(sides)].members[0][:2]
+        if pair in self.torn and pair in self._enter(sides + (-1,) * (len(self.lines) - len(sides)))[0]:
+            own = (-1,)
+        for side in own:
+            yield from self._beyond((*sides, side), each)
+
+    def enter(self, sides: Sides) -> set[SampleUnit]:
+        """Set the gates that hold on a face, where a line that slides is off; the torn units that get nothing there.
+
+        Raises Undecided where units above are torn by what slides.
+        """
+        idle, pulled = self._enter(sides)
+        if pulled:
+            raise Undecided(undecided.BOTH_WAYS)
+        return idle
+
+    def _enter(self, sides: Sides) -> tuple[set[SampleUnit], bool]:
+        """The same, and whether units above are torn by what slides."""
+        gates, beside, on = self.gates, set[SampleUnit](), set[SampleUnit]()
+        for pair in self.pairs:
+            gates.put(pair, -1)
+        for line, side in zip(self.lines, sides, strict=True):
+            if side:
+                on |= {(i, u) for i, u, t in line.members if (t > 0) == (side > 0)}
+            else:
+                beside |= {(i, u) for i, u, _ in line.members}
+        # what slides gives next to nothing beside what is on
+        if open_unfed_units(gates, sorted(on), self.theta, self.torn):
+            raise Undecided(undecided.BOTH_WAYS)
+        for pair in on:
+            gates.put(pair, 1)
+        idle = {pair for pair in self.torn if gates.unfed(pair)}
+        return idle, bool(open_unfed_units(gates, sorted(beside - idle), self.theta))
+
+    def at_rest(self, sides: Sides) -> Sides:
+        """The same with the lines off that slide, if all are of deeper layers and nothing moves them there."""
+        slides = [h for h, side in enumerate(sides) if not side]
+        if not slides or any(self.lines[h].flat for h in slides):
+            return sides
+        off = tuple(side or -1 for side in sides)
+        self.enter(off)
+        now = look(self.gates.cell, self.theta)
+        normals = np.array([self.gates.normal_of(self.lines[h], self.theta) for h in slides])
+        speeds, terms = np.abs(normals @ (self.weights @ now.grad)), np.abs(normals) @ (self.weights @ np.abs(now.grad))
+        return off if np.all(speeds <= ROUGH * terms) else sides
+
+    def on(self, sides: Sides) -> Face | None:
+        """The field where the lines have these sides; None where no coefficients keep the flow there.
+
+        What a deeper kink adds depends on no coefficient of a kink below it, and its normal only along that one's, so
+        that the coefficients are found from the deepest layer down.
+        """
+        gates, theta, weights, lines = self.gates, self.theta, self.weights, self.lines
+        idle, pulled = self._enter(sides)
+        off = np.array([line.members[0][:2] in idle for line in lines])
+        if pulled:
+            if self._may_slide(sides, off):
+                raise Undecided(undecided.BOTH_WAYS)
+            return None
+        if any(len(as_one(gates, singly(line), theta)) > 1 for line in lines if not line.flat):
+            raise Apart
+        slides, largest = [h for h, side in enumerate(sides) if not side], 0.0
+        layers = sorted({gates.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
+        for layer in (*layers, None):
+            now = look(gates.cell, theta)
+            field = weights @ now.grad
+            normals = [gates.normal_of(line, theta) for line in lines]
+            if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
+                return None
+            matrix = np.array(normals)
+            if layer is None:
+                terms = weights @ np.abs(now.grad)
+                room = ROUGH * (largest + float((np.abs(matrix) @ terms).max()))
+                return Face(matrix, field, terms, bool(np.all(np.abs(matrix[slides] @ field) <= room)), off)
+            together = as_one(gates, [lines[h] for h in slides], theta)
+            sliding = np.array([gates.normal_of(line, theta) for line in together])
+            gram = sliding @ sliding.T
+            if np.linalg.matrix_rank(gram, tol=PARALLEL * np.diag(gram).max()) < len(together):
+                if self._may_slide(sides, off):
+                    raise Undecided(undecided.DEPENDENT)
+                return None
+            omega = -np.linalg.solve(gram, sliding @ field)
+            plus, minus = factors(together, weights[:, None] * now.delta * gates.cell.jump)
+            largest = max(largest, float((np.abs(gram) @ (np.abs(plus) + np.abs(minus))).max()))
+            for h, factor in enumerate(omega.tolist()):
+                if gates.layer(together[h].members[0][1]) != layer:
+                    continue
+                jump = float(plus[h] + minus[h])
+                share = (factor + float(minus[h])) / jump if jump else 0.5
+                room = ROUGH * float(np.abs(sliding[h]) @ (weights @ np.abs(now.grad)) / gram.diagonal().max())
+                if not -room <= share * abs(jump) <= abs(jump) + room or (not jump and abs(factor) > room):
+                    return None
+                for i, u, t in together[h].members:
+                    own = share if t > 0 else 1.0 - share
+                    gates.gates[i, u] = gates.below + gates.cell.jump * own
+        raise AssertionError("the last round returns")
+
+    def _may_slide(self, sides: Sides, off: np.ndarray) -> bool:
+        """Whether the flow may go on along the lines that slide, and not as it does where they are off.
+
+        Its velocity there points to the sides of the others, and is between those of the faces beside, which differ
+        along the normals: what a deeper one has with kinks below it switched on is along theirs.  There is none where
+        one direction among these leads away from the lines on every face.
+        """
+        gates, theta, weights = self.gates, self.theta, self.weights
+        self._enter(sides)
+        normals = np.array([gates.normal_of(line, theta) for line in self.lines])
+        slides, lengths = np.array(sides) == 0, np.linalg.norm(normals, axis=1)
+        if not lengths[slides].all():
+            return True
+        _, values, right = np.linalg.svd(normals[slides] / lengths[slides, None])
+        across = right[: len(values)][values > PARALLEL * values[0]]
+        within = np.linalg.norm(normals - normals @ across.T @ across, axis=1) <= PARALLEL * lengths
+        if np.any(within & ~slides & ~off):
+            # the velocity is along that one, too: it is found where all of these slide
+            return False
+        now = look(gates.cell, theta)
+        field, terms = weights @ now.grad, weights @ np.abs(now.grad)
+        velocity = field - across.T @ (across @ field)
+        if np.any((np.array(sides) * (normals @ velocity) < -ROUGH * (np.abs(normals) @ terms)) & ~off):
+            return False
+        found, free = list[np.ndarray](), [h for h, side in enumerate(sides) if not side or off[h]]
+        for corner in product((-1, 1), repeat=len(free)):
+            beside = dict(zip(free, corner, strict=True))
+            idle, _ = self._enter(tuple(beside.get(h, side) for h, side in enumerate(sides)))
+            if all(beside[h] < 0 for h in free if self.lines[h].members[0][:2] in idle):
+                found.append(across @ (weights @ look(gates.cell, theta).grad))
+        speeds = np.array(found)
+        room = ROUGH * float(np.abs(speeds).max())
+        # the first is that where all are off
+        return bool((np.abs(speeds[0]) > room).any()) and not leads_away(speeds, room)
