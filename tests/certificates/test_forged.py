@@ -59,11 +59,14 @@ def layer_of(found: Point, layer: int, which: str) -> Forgery:
 
 
 def drawn(wanted: str) -> Forgery:
-    """The first drawn relu network of depth 3 with a local optimum whose proof has this field."""
+    """The first drawn small relu network of depth 3 with a local optimum whose proof has this field."""
     rng = np.random.default_rng(8)
     for _ in range(200):
-        (found,) = drive([draw(rng, "fully connected relu, depth 3", "generic")])
-        if found.point is not None and not found.point.doubt and found.instance.n <= 4:
+        instance = draw(rng, "fully connected relu, depth 3", "generic")
+        if instance.n > 3 or instance.network.size > 20:
+            continue
+        (found,) = drive([instance])
+        if found.point is not None and not found.point.doubt:
             verdict = decide(found).local
             if verdict.status == "optimal" and verdict.certificate is not None:
                 tree = verdict.certificate["tree"]

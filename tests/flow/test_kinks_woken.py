@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from benchmarks.families import Kind, draw
 from harness import Instance, drive
 from harness.flow import undecided
-from harness.flow.kinks.departure import Face, depart_by_face
 from harness.flow.separation import may_rest, stationary_start
 from harness.problem.limits import Limit
 from harness.problem.networks import fully_connected
@@ -51,13 +49,6 @@ def test_ways_that_cancel_say_nothing() -> None:
     assert "both ways" in beside.reason
 
 
-def test_two_neurons_that_wake_and_push_both_ways() -> None:
-    """Which of them wins depends on their speeds."""
-    theta0 = ((0.0, 1.0, 0.0, 2.0), (0.5, -0.2, 1.0, 1.0), (1.0, 3.0))
-    limit = followed(Instance.of(fully_connected("relu", (2, 2, 2)), "exponential", X, Y, theta0))
-    assert "both ways" in limit.reason
-
-
 def test_a_drawn_flow_of_depth_four_ends_where_the_reference_does() -> None:
     instance = drawn(4, "integer", 15)
     assert followed(instance).value == pytest.approx(reference.follow(instance, 20.0).value, rel=1e-4)
@@ -70,31 +61,6 @@ def test_slides_of_two_layers_end_without_chattering() -> None:
     limit = followed(drawn(3, "generic", 15))
     assert limit.value == pytest.approx(3.0062, rel=1e-3)
     assert len(limit.events) < 100
-
-
-FACES = list(product((-1, 1, 0), repeat=2))
-
-
-def face(along: bool) -> Face:
-    return Face(np.eye(2), np.array([1.0, 0.0]), np.ones(2), along, np.zeros(2, dtype=bool))
-
-
-def test_a_face_whose_velocity_leaves_its_kinks_says_nothing() -> None:
-    assert depart_by_face(FACES, lambda sides: face(True) if sides == (1, 0) else None).sides == (1, 0)
-    assert depart_by_face(FACES, lambda sides: face(False) if sides == (1, 0) else None).status == "faint"
-
-
-def test_velocities_with_the_same_sides_are_one() -> None:
-    """One is found in the closed face beside it, and differs by rounding where the terms of that face are small."""
-
-    def on(sides: tuple[int, ...]) -> Face | None:
-        if sides not in ((1, 0), (1, -1)):
-            return None
-        beside = 1e-12 if sides[1] else 0.0
-        normals, velocity = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, -1.0 - beside])
-        return Face(normals, velocity, np.array([1.0, 1e-4]), True, np.zeros(2, dtype=bool))
-
-    assert depart_by_face(FACES, on).sides == (1, 0)
 
 
 def line(x: tuple[int, ...], y: tuple[int, ...], *theta0: tuple[int, ...]) -> Instance:

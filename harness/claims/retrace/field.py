@@ -19,7 +19,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 if TYPE_CHECKING:
     from harness.problem.instances import Instance
@@ -184,7 +184,9 @@ class Field:
         log_p = -q
         if self.logistic:
             # the loss of a point is that of one margin, the soft minimum of its own
-            least = -logsumexp(-q, axis=2, keepdims=True) if q.shape[2] > 1 else q
+            least = q.min(axis=2, keepdims=True)
+            # scipy's logsumexp takes half the time of a step
+            least = least - np.log(np.exp(least - q).sum(axis=2, keepdims=True))
             log_p = -np.logaddexp(0.0, least) + (least - q)
         flat = log_p.reshape(len(q), -1)
         p = np.exp(flat - flat.max(axis=1, keepdims=True))
