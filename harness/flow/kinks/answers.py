@@ -93,8 +93,8 @@ def open_unfed_units(
     """Give unfed units above a kink the gates that they have just on its on side; those that are torn.
 
     What the kink's pair adds to the field there depends on them; on its off side they stay so.  Where several pairs
-    of a sample push one both ways it is torn: it is on, and whether that is so depends on how they switch on.  off:
-    units that stay unfed.  Raises Undecided.
+    of a sample push one both ways it is torn: it is on, and whether that is so depends on how they switch on; it does
+    not matter where nothing can hear it.  off: units that stay unfed.  Raises Undecided.
     """
     torn = list[SampleUnit]()
     if gates.instance.network.depth == 2 or gates.below:
@@ -114,7 +114,8 @@ def open_unfed_units(
                 continue
             gates.put((sample, u), 1)
             given[u] = total
-            if total.min() < 0.0 and (every[gates.net.col == u] != 0.0).any():
+            leaving = gates.net.col == u
+            if total.min() < 0.0 and ((every[leaving] != 0.0) | (gates.net.par[leaving] >= 0)).any():
                 torn.append((sample, u))
                 given[u] = alone[u]
     return torn

@@ -106,13 +106,16 @@ class Faces:
         gates, theta, weights, lines = self.gates, self.theta, self.weights, self.lines
         idle, pulled = self._enter(sides)
         off = np.array([line.members[0][:2] in idle for line in lines])
+        if 0 in sides and self._runs_along_others(np.array(sides) == 0, off):
+            # on its closure only: the velocity is found where these slide, too
+            return None
         if pulled:
             if self._may_slide(sides, off):
                 raise Undecided(undecided.BOTH_WAYS)
             return None
         if any(len(as_one(gates, singly(line), theta)) > 1 for line in lines if not line.flat):
             raise Apart
-        slides, largest = [h for h, side in enumerate(sides) if not side], 0.0
+        slides, most = [h for h, side in enumerate(sides) if not side], np.zeros(gates.size)
         layers = sorted({gates.layer(lines[h].members[0][1]) for h in slides}, reverse=True)
         for layer in (*layers, None):
             now = look(gates.cell, theta)
@@ -122,8 +125,10 @@ class Faces:
                 return None
             matrix = np.array(normals)
             if layer is None:
-                terms = weights @ np.abs(now.grad)
-                room = ROUGH * (largest + float((np.abs(matrix) @ terms).max()))
+                # shares are what is left of sums
+                terms = weights @ np.abs(now.grad) + most
+                room = ROUGH * float((np.abs(matrix) @ terms).max())
+                self._require_told(sides, matrix @ field, ROUGH * (np.abs(matrix) @ terms), off)
                 return Face(matrix, field, terms, bool(np.all(np.abs(matrix[slides] @ field) <= room)), off)
             together = as_one(gates, [lines[h] for h in slides], theta)
             sliding = np.array([gates.normal_of(line, theta) for line in together])
@@ -134,7 +139,7 @@ class Faces:
                 return None
             omega = -np.linalg.solve(gram, sliding @ field)
             plus, minus = factors(together, weights[:, None] * now.delta * gates.cell.jump)
-            largest = max(largest, float((np.abs(gram) @ (np.abs(plus) + np.abs(minus))).max()))
+            most = np.maximum(most, (np.abs(plus) + np.abs(minus)) @ np.abs(sliding))
             for h, factor in enumerate(omega.tolist()):
                 if gates.layer(together[h].members[0][1]) != layer:
                     continue
@@ -148,6 +153,25 @@ class Faces:
                     gates.gates[i, u] = gates.below + gates.cell.jump * own
         raise AssertionError("the last round returns")
 
+    def _require_told(self, sides: Sides, speeds: np.ndarray, small: np.ndarray, off: np.ndarray) -> None:
+        """Raises Undecided where a face is entered on which the pushes of what wakes cancel at a torn unit."""
+        given = np.array(sides)
+        if np.any((given * speeds < -small) & ~off):
+            return
+        for h, line in enumerate(self.lines):
+            sample, unit, _ = line.members[0]
+            if (sample, unit) in self.torn and given[h] and not off[h] and abs(speeds[h]) <= small[h]:
+                below = [any(i == sample and u < unit for i, u, _ in other.members) for other in self.lines]
+                if np.any((given != 0) & (np.abs(speeds) > small) & below):
+                    raise Undecided(undecided.BOTH_WAYS)
+
+    def _runs_along_others(self, slides: np.ndarray, off: np.ndarray) -> bool:
+        """Whether what runs along the lines that slide runs along another one of those that are not off."""
+        normals = np.array([self.gates.normal_of(line, self.theta) for line in self.lines])
+        across, lengths = _span(normals[slides]), np.linalg.norm(normals, axis=1)
+        beyond = np.linalg.norm(normals - normals @ across.T @ across, axis=1)
+        return bool(np.any((beyond <= PARALLEL * lengths) & (lengths > 0.0) & ~slides & ~off))
+
     def _may_slide(self, sides: Sides, off: np.ndarray) -> bool:
         """Whether the flow may go on along the lines that slide, and not as it does where they are off.
 
@@ -155,18 +179,12 @@ class Faces:
         along the normals: what a deeper one has with kinks below it switched on is along theirs.  There is none where
         one direction among these leads away from the lines on every face.
         """
-        gates, theta, weights = self.gates, self.theta, self.weights
+        gates, theta, weights, slides = self.gates, self.theta, self.weights, np.array(sides) == 0
         self._enter(sides)
         normals = np.array([gates.normal_of(line, theta) for line in self.lines])
-        slides, lengths = np.array(sides) == 0, np.linalg.norm(normals, axis=1)
-        if not lengths[slides].all():
+        if not np.linalg.norm(normals[slides], axis=1).all():
             return True
-        _, values, right = np.linalg.svd(normals[slides] / lengths[slides, None])
-        across = right[: len(values)][values > PARALLEL * values[0]]
-        within = np.linalg.norm(normals - normals @ across.T @ across, axis=1) <= PARALLEL * lengths
-        if np.any(within & ~slides & ~off):
-            # the velocity is along that one, too: it is found where all of these slide
-            return False
+        across = _span(normals[slides])
         now = look(gates.cell, theta)
         field, terms = weights @ now.grad, weights @ np.abs(now.grad)
         velocity = field - across.T @ (across @ field)
@@ -182,3 +200,10 @@ class Faces:
         room = ROUGH * float(np.abs(speeds).max())
         # the first is that where all are off
         return bool((np.abs(speeds[0]) > room).any()) and not leads_away(speeds, room)
+
+
+def _span(normals: np.ndarray) -> np.ndarray:
+    """An orthonormal basis (r, N) of the span of normals (s, N)."""
+    lengths = np.linalg.norm(normals, axis=1)
+    _, values, right = np.linalg.svd(normals / np.where(lengths > 0.0, lengths, 1.0)[:, None])
+    return right[: len(values)][values > PARALLEL * values[0]]

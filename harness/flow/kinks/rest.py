@@ -89,11 +89,14 @@ def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
 
 
 def _deeper(gates: Gates, theta: np.ndarray, now: Seen, sizes: np.ndarray) -> np.ndarray:
-    """Those of deeper units that are off and get something, (n, units)."""
-    out, given = np.zeros(gates.gates.shape, dtype=bool), gates.gates * now.pre
+    """Those of deeper units that are off and hear what is on, which may have just gone on, at zero; (n, units)."""
+    out, given, alive = np.zeros(gates.gates.shape, dtype=bool), gates.gates * now.pre, gates.gates != 0.0
     for unit in gates.hidden[len(gates.first) :]:
+        fed = alive[:, gates.inputs[unit]].any(axis=1)
+        # what gets nothing may have been opened by what has gone off since
+        alive[:, unit] &= fed
         heard = np.linalg.norm(given[:, gates.inputs[unit]], axis=1)
-        out[:, unit] = (gates.gates[:, unit] == 0.0) & (heard > 0.0)
+        out[:, unit] = (gates.gates[:, unit] == 0.0) & fed
         out[:, unit] &= np.abs(now.pre[:, unit]) <= ON_KINK * sizes[unit] * heard
     if out.any():
         work = workspace(gates.cell)
