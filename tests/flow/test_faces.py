@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from harness import Instance, drive
 from harness.flow import undecided
 from harness.flow.batched.follow import follow_batch
 from harness.flow.kinks.answers import close_unfed_units
-from harness.flow.kinks.departure import MOST_FACES, Face, depart_by_face, leads_away
+from harness.flow.kinks.departure import MOST_FACES, Face, Line, depart_by_face, leads_away
 from harness.flow.run import Run, Settings
 from harness.problem.networks import fully_connected
 from tests.support import reference
@@ -121,10 +123,18 @@ def test_batches_leave_slides_of_several_layers_to_single_flows() -> None:
     assert limit.reason[1:] == undecided.LAYERED[1:] + "."
 
 
-def test_a_slide_whose_share_is_a_matter_of_choice_is_not_followed_beyond_its_end() -> None:
+def test_a_slide_whose_share_is_a_matter_of_choice() -> None:
     """Two pairs above it slide along one line, and share what they add in any way."""
-    (limit,) = drive([drawn(999, 3, "generic", 84)])
-    assert limit.reason[1:] == undecided.DEPENDENT[1:] + "."
+    gates = Run(drawn(999, 3, "generic", 84), Settings(), False).gates
+    below, above = gates.hidden[0], gates.hidden[-1]
+    gates.slides = [Line(True, [(1, below, Fraction(1))])]
+    gates.curved = [Line(False, [(1, above, Fraction(1)), (2, above, Fraction(2))])]
+    assert gates.undetermined(0)
+    assert not gates.undetermined(1)
+    gates.curved = [Line(False, [(2, above, Fraction(1)), (3, above, Fraction(2))])]
+    assert not gates.undetermined(0)
+    gates.curved = [Line(False, [(1, above, Fraction(1))])]
+    assert not gates.undetermined(0)
 
 
 def test_a_neuron_above_one_with_an_old_gate_is_closed_too() -> None:
@@ -137,3 +147,46 @@ def test_a_neuron_above_one_with_an_old_gate_is_closed_too() -> None:
         gates.put((0, unit), 1)
     assert close_unfed_units(gates, 0) == list(gates.hidden[1:])
     assert not gates.gates[0, gates.hidden].any()
+
+
+SEEN = ((1, 0), (-1, -2), (1, 1)), (1, 1, 1)
+
+
+def reason_of(x: Any, y: Any, *theta0: tuple[float, ...], loss: Any = "exponential") -> str:
+    """Of two neurons of the last hidden layer, or as many as it has weights."""
+    network = fully_connected("relu", (2, len(theta0[0]) // 2, len(theta0[2])))
+    (limit,) = drive([Instance.of(network, loss, x, y, theta0)])
+    return limit.reason[1:-1]
+
+
+@pytest.mark.parametrize("v", [1.0, 0.125, 0.0])
+def test_what_rests_below_one_that_has_just_gone_on_is_seen(v: float) -> None:
+    """It hears by a weight of zero the neuron that wakes on point 0; moved starts end 0.43 apart."""
+    reason = reason_of(*SEEN, (0, 1, -1, 0, -1, 2), (0, 1, -1, 1, -1, 1), (v, 1))
+    assert reason == undecided.RESTING[1:]
+
+
+@pytest.mark.parametrize(
+    ("torn", "other", "v"),
+    [
+        ((1, -1, 1, -1), (1, 1, -1, 1), 0),
+        ((1, -2, 1, -1), (2, 1, -1, 1), 0),
+        ((1, -1, 1, -1), (1, 1, -1, 1), -0.125),
+    ],
+)
+def test_pushes_that_cancel_do_not_decide(torn: tuple[int, ...], other: tuple[int, ...], v: float) -> None:
+    """Also of a neuron that is not heard yet: its weight moves at once, and moved starts end 0.57 apart."""
+    reason = reason_of(*SEEN, (0, 1, 0, 1, -1, 0, -1, 2), (*torn, *other), (v, 1))
+    assert reason == undecided.BOTH_WAYS[1:]
+
+
+def test_a_face_that_no_point_lies_in_is_none() -> None:
+    """Two torn neurons hear the opposite of each other; 200 moved starts agree to 3e-5."""
+    reason = reason_of(((0, -1), (2, 2)), (-1, -1), (1, 0, 0, 0), (-0.5, 0.5, 0.5, -0.5), (0.5, -0.5))
+    assert "not unique" not in reason
+
+
+def test_velocities_that_are_rounding_are_one() -> None:
+    """Nothing moves, whatever the shares are."""
+    theta0 = (-1, -1, -1, -1), (-1, 1, -1, -1, 2, -2), (2, -1, 2)
+    assert reason_of(((1, -1),), (-1,), *theta0, loss="logistic") == undecided.RESTS[1:]
