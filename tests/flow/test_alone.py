@@ -156,9 +156,11 @@ def test_what_is_heard_by_what_is_off_where_it_is_on_its_kink_sleeps() -> None:
     assert not asleep((1, 1, 0, -1, 2, 3))
 
 
-@pytest.mark.parametrize(("v", "torn"), [(0, False), (1, True)])
-def test_what_is_pushed_both_ways_does_not_matter_where_nothing_hears_it(v: int, torn: bool) -> None:
+@pytest.mark.parametrize(("v", "trained", "torn"), [(0, False, False), (0, True, True), (1, True, True)])
+def test_what_is_pushed_both_ways_does_not_matter_where_nothing_can_hear_it(v: int, trained: bool, torn: bool) -> None:
+    """A weight of zero that is trained moves at once."""
     start: Any = ((0, 0), (1, -1), (v,))
-    gates, theta, pairs = gates_of(Instance.of(fully_connected("relu", (1, 2, 1)), "exponential", ((1,),), (1,), start))
+    network = fully_connected("relu", (1, 2, 1), fixed=None if trained else {3: [v]})
+    gates, theta, pairs = gates_of(Instance.of(network, "exponential", ((1,),), (1,), start))
     assert len(pairs) == 2
     assert open_unfed_units(gates, pairs, theta) == [(0, 3)] * torn

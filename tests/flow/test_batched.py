@@ -27,7 +27,7 @@ from harness.flow.folding import fold
 from harness.flow.follow import NeverSeparates, follow
 from harness.flow.follow import started as instance_of
 from harness.flow.run import Run, Settings
-from harness.flow.undecided import Undecided
+from harness.flow.undecided import LAYERED, RESTING, Undecided
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, fully_connected, preactivations
@@ -134,14 +134,20 @@ def assert_same(one: Limit, two: Limit) -> None:
 
 @pytest.mark.parametrize("limits", [both, wider])
 def test_same_limits(limits: Callable[[], tuple[list[Limit], list[Limit]]]) -> None:
-    """Same status and predictor on mixed draws; only an undecided flow may differ, and on at most one in a hundred."""
-    excused = 0
+    """Same status and predictor on mixed draws; only an undecided flow may differ, and on at most one in a hundred.
+
+    A few more slide on kinks of several layers.
+    """
+    excused = layered = 0
     for one, two in zip(*limits(), strict=True):
-        if one.status != two.status and "undecided" in (one.status, two.status):
+        if two.reason[1:] == LAYERED[1:] + ".":
+            layered += 1
+        elif one.status != two.status and "undecided" in (one.status, two.status):
             excused += 1
         else:
             assert_same(one, two)
     assert excused <= 1
+    assert layered <= 3
 
 
 def test_the_draws_reach_every_branch() -> None:
@@ -178,18 +184,19 @@ def _fixed(network: Network) -> tuple[int, ...]:
 def test_same_limits_on_curved_kinks() -> None:
     """Relu networks of depth 3, some of whose limits lie on a kink of the second layer reached by sliding.
 
-    In a batch nothing is looked at after every step, so that an input at rest ends a flow.
+    In a batch nothing is looked at after every step, so that an input at rest ends a flow, and so do slides of several
+    layers.
     """
-    instances, rested = deep(0, 12), 0
+    instances, ended = deep(0, 12), 0
     one, two = [follow(instance) for instance in instances], follow_batch(instances)
     converged = [limit for limit in one if limit.status == "converged"]
     assert any(event["gate"] == "sliding" and event["layer"] == 2 for limit in converged for event in limit.events)
     for a, b in zip(one, two, strict=True):
-        if "a gate that makes a difference" in b.reason:
-            rested += 1
+        if b.reason[1:-1] in (RESTING[1:], LAYERED[1:]):
+            ended += 1
         else:
             assert_same(a, b)
-    assert rested <= 1
+    assert ended <= 2
 
 
 def test_neighbours_and_padding_do_not_matter() -> None:
