@@ -102,15 +102,15 @@ class Answers:
 def compared(floats: Answers, exact: Answers) -> str:
     """How two decisions compare.
 
-    "agree"; "unproven" where the floats decide what has no proof; "contradict" where the limit is another one, or the
-    proof denies the floats.
+    "agree", also where the floats decide nothing and the proof does; "unproven" where the floats decide what has no
+    proof; "contradict" where the limit is another one, or the proof denies the floats.
     """
     before, after = floats.limit.value, exact.limit.value
     if before is not None and after is not None and abs(before - after) > SAME * after:
         return "contradict"
     pairs = [(floats.statuses[name], exact.statuses[name]) for name in floats.statuses]
     pairs += [(floats.claims[claim], exact.claims[claim]) for claim in floats.claims]
-    different = [after for before, after in pairs if before != after]
+    different = [after for before, after in pairs if before not in (None, "undecided", after)]
     if not different:
         return "agree"
     return "unproven" if all(after in (None, "undecided") for after in different) else "contradict"

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -228,6 +229,23 @@ def test_a_float_verdict_that_the_proof_denies_is_not_counted(monkeypatch: pytes
     assert all(row["suspect"] for row in converged)
     assert any(row["agreement"] == "contradict" and row["local"] == "optimal" for row in converged)
     assert all(row["claim:fc-relu-local"] != "violated" or row["local"] == "not_optimal" for row in converged)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("optimal", "optimal", "agree"),
+        ("undecided", "not_optimal", "agree"),
+        ("optimal", "undecided", "unproven"),
+        ("optimal", "not_optimal", "contradict"),
+    ],
+)
+def test_how_two_decisions_compare(before: str, after: str, said: str) -> None:
+    floats, exact = (
+        SimpleNamespace(limit=SimpleNamespace(value=1.0), statuses={"local": status}, claims={})
+        for status in (before, after)
+    )
+    assert working.compared(floats, exact) == said  # pyright: ignore[reportArgumentType]
 
 
 def test_a_device_screens_and_the_cpu_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
