@@ -137,7 +137,7 @@ def refute(request: pytest.FixtureRequest) -> Callable[..., None]:
     from harness.problem.sizes import Sizes
     from harness.testing.terminal import news
 
-    def refuted(by_hand: Sizes, patience: tuple[int, int] = (2000, 50)) -> None:
+    def refuted(by_hand: Sizes, patience: tuple[int, int] = (800, 50)) -> None:
         running = _running[-1]
         claim = running.check.claim
         finding = hunt(claim.id, seed=0, quarry=Quarry(patience=patience))
