@@ -15,7 +15,8 @@ from harness.flow import undecided
 from harness.flow.batched.follow import follow_batch
 from harness.flow.kinks.answers import close_unfed_units
 from harness.flow.kinks.departure import MOST_FACES, Face, Line, depart_by_face, leads_away
-from harness.flow.run import Run, Settings
+from harness.flow.kinks.faces import runs_along_others
+from harness.flow.run import STANDS_STILL, Run, Settings
 from harness.problem.networks import fully_connected
 from tests.support import reference
 
@@ -135,6 +136,9 @@ def test_a_slide_whose_share_is_a_matter_of_choice() -> None:
     assert not gates.undetermined(0)
     gates.curved = [Line(False, [(1, above, Fraction(1))])]
     assert not gates.undetermined(0)
+    # a flow that meets the end of one
+    (limit,) = drive([drawn([2024, ord("3")], 3, "generic", 170)])
+    assert limit.reason[1:] == undecided.DEPENDENT[1:] + "."
 
 
 def test_a_neuron_above_one_with_an_old_gate_is_closed_too() -> None:
@@ -184,6 +188,27 @@ def test_a_face_that_no_point_lies_in_is_none() -> None:
     """Two torn neurons hear the opposite of each other; 200 moved starts agree to 3e-5."""
     reason = reason_of(((0, -1), (2, 2)), (-1, -1), (1, 0, 0, 0), (-0.5, 0.5, 0.5, -0.5), (0.5, -0.5))
     assert "not unique" not in reason
+
+
+def test_faces_that_run_along_another_kink() -> None:
+    normals, slides = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, -2.0, 0.0]]), np.array([True, True, False])
+    none = np.zeros(3, dtype=bool)
+    assert runs_along_others(normals, slides, none)
+    assert not runs_along_others(normals, slides, ~slides)
+    assert not runs_along_others(normals + 1e-3 * np.eye(3)[[2]] * ~slides[:, None], slides, none)
+    # what has no normal runs along nothing
+    assert not runs_along_others(normals * slides[:, None], slides, none)
+
+
+def test_kinks_that_may_all_slide_and_depend_on_each_other_are_not_resolved() -> None:
+    (limit,) = drive([drawn([2024, ord("3")], 3, "integer", 346)])
+    assert limit.reason[1:] == undecided.DEPENDENT[1:] + "."
+
+
+def test_a_gate_that_has_been_opened_below_feeds_nothing() -> None:
+    """What was opened by neurons that have gone off since is no input that something rests on."""
+    (limit,) = drive([drawn([2024, ord("4")], 4, "generic", 385)])
+    assert limit.reason[1:] == STANDS_STILL[1:] + "."
 
 
 def test_velocities_that_are_rounding_are_one() -> None:

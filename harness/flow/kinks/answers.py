@@ -124,7 +124,7 @@ def open_unfed_units(
 def close_unfed_units(gates: Gates, sample: int, but: Container[int] = ()) -> list[int]:
     """Put the units that get nothing from a sample off, but for some; with an old gate what is above would seem fed."""
     unfed = list[int]()
-    for u in gates.hidden:
+    for u in gates.hidden[len(gates.first) :]:
         if u not in but and gates.unfed((sample, u)):
             gates.put((sample, u), -1)
             unfed.append(u)

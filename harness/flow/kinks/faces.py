@@ -106,7 +106,8 @@ class Faces:
         gates, theta, weights, lines = self.gates, self.theta, self.weights, self.lines
         idle, pulled = self._enter(sides)
         off = np.array([line.members[0][:2] in idle for line in lines])
-        if 0 in sides and self._runs_along_others(np.array(sides) == 0, off):
+        matrix = self._normals()
+        if 0 in sides and runs_along_others(matrix, np.array(sides) == 0, off):
             # on its closure only: the velocity is found where these slide, too
             return None
         if pulled:
@@ -120,10 +121,8 @@ class Faces:
         for layer in (*layers, None):
             now = look(gates.cell, theta)
             field = weights @ now.grad
-            normals = [gates.normal_of(line, theta) for line in lines]
-            if any(side >= 0 and not normal.any() for side, normal in zip(sides, normals, strict=True)):
+            if any(side >= 0 and not normal.any() for side, normal in zip(sides, matrix, strict=True)):
                 return None
-            matrix = np.array(normals)
             if layer is None:
                 # shares are what is left of sums
                 terms = weights @ np.abs(now.grad) + most
@@ -151,6 +150,8 @@ class Faces:
                 for i, u, t in together[h].members:
                     own = share if t > 0 else 1.0 - share
                     gates.gates[i, u] = gates.below + gates.cell.jump * own
+            # those of the layers above turn with what slides below
+            matrix = self._normals()
         raise AssertionError("the last round returns")
 
     def _require_told(self, sides: Sides, speeds: np.ndarray, small: np.ndarray, off: np.ndarray) -> None:
@@ -165,12 +166,9 @@ class Faces:
                 if np.any((given != 0) & (np.abs(speeds) > small) & below):
                     raise Undecided(undecided.BOTH_WAYS)
 
-    def _runs_along_others(self, slides: np.ndarray, off: np.ndarray) -> bool:
-        """Whether what runs along the lines that slide runs along another one of those that are not off."""
-        normals = np.array([self.gates.normal_of(line, self.theta) for line in self.lines])
-        across, lengths = _span(normals[slides]), np.linalg.norm(normals, axis=1)
-        beyond = np.linalg.norm(normals - normals @ across.T @ across, axis=1)
-        return bool(np.any((beyond <= PARALLEL * lengths) & (lengths > 0.0) & ~slides & ~off))
+    def _normals(self) -> np.ndarray:
+        """Those of the lines with the gates of the moment, (L, N)."""
+        return np.array([self.gates.normal_of(line, self.theta) for line in self.lines])
 
     def _may_slide(self, sides: Sides, off: np.ndarray) -> bool:
         """Whether the flow may go on along the lines that slide, and not as it does where they are off.
@@ -181,7 +179,7 @@ class Faces:
         """
         gates, theta, weights, slides = self.gates, self.theta, self.weights, np.array(sides) == 0
         self._enter(sides)
-        normals = np.array([gates.normal_of(line, theta) for line in self.lines])
+        normals = self._normals()
         if not np.linalg.norm(normals[slides], axis=1).all():
             return True
         across = _span(normals[slides])
@@ -200,6 +198,13 @@ class Faces:
         room = ROUGH * float(np.abs(speeds).max())
         # the first is that where all are off
         return bool((np.abs(speeds[0]) > room).any()) and not leads_away(speeds, room)
+
+
+def runs_along_others(normals: np.ndarray, slides: np.ndarray, off: np.ndarray) -> bool:
+    """Whether what runs along the lines that slide runs along another one of those (L, N) that are not off."""
+    across, lengths = _span(normals[slides]), np.linalg.norm(normals, axis=1)
+    beyond = np.linalg.norm(normals - normals @ across.T @ across, axis=1)
+    return bool(np.any((beyond <= PARALLEL * lengths) & (lengths > 0.0) & ~slides & ~off))
 
 
 def _span(normals: np.ndarray) -> np.ndarray:
