@@ -164,3 +164,47 @@ def test_what_is_pushed_both_ways_does_not_matter_where_nothing_can_hear_it(v: i
     gates, theta, pairs = gates_of(Instance.of(network, "exponential", ((1,),), (1,), start))
     assert len(pairs) == 2
     assert open_unfed_units(gates, pairs, theta) == [(0, 3)] * torn
+
+
+def rests(second: tuple[int, ...], v: tuple[Any, ...], x: Any = ((1,),), y: tuple[int, ...] = (1,)) -> bool:
+    """Whether neurons with w = 0 below such ones are pushed back."""
+    layers = (1, len(second) // len(v), len(v))
+    start: Any = ((0,) * layers[1], second, v)
+    gates, theta, _ = gates_of(Instance.of(fully_connected("relu", layers), "exponential", x, y, start))
+    rest = np.zeros(gates.gates.shape, dtype=bool)
+    rest[:, list(gates.first)] = True
+    return pushed_back(gates, theta, rest, [])
+
+
+def test_what_gets_nothing_goes_on_with_what_wakes_below_it() -> None:
+    """Two above it: what it gives to the second one costs twice what the first one gains, if that goes on with it."""
+    assert rests((1, 1), (1, -2))
+    assert not rests((1, -1), (1, -2))
+    assert not rests((1, 0), (1, -2))
+
+
+def test_what_two_push_both_ways_is_not_known_to_go_on() -> None:
+    """Each of the two alone is pushed back. Together they are not: they give 2 to the first above them, nothing to the
+    second, which would cost twice as much, and 1 to the third.
+    """
+    assert not rests((1, 1, 1, -1, -1, 1), (1, -2, Fraction(-3, 2)))
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+@pytest.mark.parametrize(("v", "pushed"), [(1, True), (-1, False)])
+def test_what_rests_on_one_line_rises_together(layer: int, v: int, pushed: bool) -> None:
+    """The points 1 and 2, of either label: what pulls at the one pushes back at the other, twice as much for v = 1."""
+    x: Any = ((1,), (2,))
+    if layer == 1:
+        assert rests((1,), (v,), x, (1, -1)) is pushed
+        return
+    start: Any = ((1, 1), (1, -1, 1, 1), (v, 0))
+    gates, theta, _ = gates_of(Instance.of(fully_connected("relu", (1, 2, 2)), "exponential", x, (1, -1), start))
+    rest = np.zeros(gates.gates.shape, dtype=bool)
+    rest[:, gates.first.stop] = True
+    assert pushed_back(gates, theta, rest, []) is pushed
+
+
+@pytest.mark.parametrize(("y", "pushed"), [((-1, -1), True), ((1, -1), False), ((-1, 1), False), ((1, 1), False)])
+def test_each_side_of_a_line_has_to_be_pushed_back(y: tuple[int, int], pushed: bool) -> None:
+    assert rests((1,), (1,), ((1,), (-1,)), y) is pushed

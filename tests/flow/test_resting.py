@@ -1,4 +1,4 @@
-"""Inputs that rest on kinks of relu networks of three layers: followed while what is above pushes back."""
+"""Inputs that rest on kinks of relu networks of three layers and more: followed while what is above pushes back."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def test_what_rests_ends_where_the_reference_does() -> None:
         record = reference.follow(instance, 40.0)
         assert record.status == "followed"
         assert record.value == pytest.approx(limit.value, rel=1e-3)
+
+
+def test_what_rests_below_what_it_would_open_stays() -> None:
+    """Draws of four layers in which all falls asleep: explicit steps stand still there, too, with margins of zero."""
+    rng = np.random.default_rng(999)
+    every = [draw(rng, "fully connected relu, depth 4", "generic") for _ in range(28)]
+    assert [follow(every[k]).status for k in (10, 27)] == ["never_separates"] * 2
+    assert "stationary point" in follow(every[23]).reason
 
 
 def woken(push: int) -> Limit:

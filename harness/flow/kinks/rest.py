@@ -6,14 +6,16 @@ Kinks below units that were off matter again when these switch on.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
 
 from harness.flow.compiled.field import Seen, look, velocity, workspace
 from harness.flow.compiled.kernel import entries_of, unit_sizes
-from harness.flow.kinks.departure import SampleUnit
-from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.departure import Line, SampleUnit, gather
+from harness.flow.kinks.gates import NO_RATE, Gates
+from harness.flow.kinks.lines import as_one, factors, singly
 from harness.flow.kinks.normals import PARALLEL
 
 ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
@@ -44,16 +46,24 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
     """Whether what rests, (n, units), is off and pushed back, whatever the gates of some pairs above it are.
 
     between: those pairs.  Of what rests above, or gets nothing, only what would pull counts: with a height h above zero
-    it would add delta h to d . d.
+    it would add delta h to d . d.  But where all that may rise below what gets nothing is heard by weights of one sign,
+    it is known to go on with any of it, or with none.
     """
     if (gates.gates[rest] != 0.0).any():
         return False
     net, weights, hidden = gates.net, entries_of(gates.net, theta), gates.hidden
-    free, lifted = np.zeros(rest.shape, dtype=bool), rest.copy()
+    free, lifted, passed = np.zeros(rest.shape, dtype=bool), rest.copy(), gates.gates.copy()
     for pair in between:
         free[pair] = True
+    rises = rest | free
     for unit in hidden[len(gates.first) :]:
-        lifted[:, unit] |= ~gates.gates[:, gates.inputs[unit]].any(axis=1)
+        own = np.flatnonzero((net.row == unit) & ((weights != 0.0) | (net.par >= 0)))
+        unfed, below = ~gates.gates[:, gates.inputs[unit]].any(axis=1), rises[:, net.col[own]]
+        opens, stays = (~(below & (sign * weights[own] <= 0.0)).any(axis=1) for sign in (1.0, -1.0))
+        told = unfed & (opens | stays) & ~free[:, unit]
+        passed[told, unit] = np.where(stays, 0.0, 1.0)[told]
+        lifted[:, unit] |= unfed & ~told
+        rises[:, unit] |= unfed & ~(told & stays)
     # bounds on how q answers to what every unit gives
     low, high = np.zeros(rest.shape), np.zeros(rest.shape)
     low[:, hidden.stop :] = high[:, hidden.stop :] = gates.cell.seeds
@@ -61,13 +71,26 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
         above, below = int(net.row[e]), int(net.col[e])
         least, most = low[:, above], high[:, above]
         if above in hidden:
-            gate, either, up = gates.gates[:, above], free[:, above], lifted[:, above]
+            gate, either, up = passed[:, above], free[:, above], lifted[:, above]
             least = np.where(up, 0.0, np.where(either, np.minimum(least, 0.0), gate * least))
             most = np.where(up | either, np.maximum(most, 0.0), gate * most)
         ends = weights[e] * least, weights[e] * most
         low[:, below] += np.minimum(*ends)
         high[:, below] += np.maximum(*ends)
-    return not (high[rest] > 0.0).any()
+    pulled = sorted({unit for _, unit in zip(*(places.tolist() for places in (rest & (high > 0.0)).nonzero()), strict=True)})
+    return not any(_rises(gates, theta, rest[:, unit], unit, high) for unit in pulled)
+
+
+def _rises(gates: Gates, theta: np.ndarray, rest: np.ndarray, unit: int, high: np.ndarray) -> bool:
+    """Whether some of what rests of one unit, (n,), is pulled, when those of one line rise together; high (n, units)."""
+    pairs = [(i, unit) for i in np.flatnonzero(rest).tolist()]
+    if unit in gates.first:
+        lines = gather(pairs, gates.normals.line)
+    else:
+        lines = as_one(gates, singly(Line(False, [(*pair, Fraction(1)) for pair in pairs])), theta)
+    drive = look(gates.cell, theta).p[:, None] * high
+    sums, sizes = (np.append(*factors(lines, of)) for of in (drive, np.abs(drive)))
+    return bool(((sums > -NO_RATE * sizes) & (sizes > 0.0)).any())
 
 
 def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
