@@ -61,6 +61,48 @@ def test_the_cases_are_what_they_are_called() -> None:
     assert {event["layer"] for event in recorded("curved kinks").events} == {2}
 
 
+# Where what the floats hold of a flow is not the flow: name -> network, loss, x, y, theta0.
+LESS: dict[str, tuple[Network, Any, Any, Any, Any]] = {
+    "dies by 24 orders of magnitude": (
+        fully_connected("relu", (2, 3)), "exponential", ((Fraction(-1, 3), Fraction(1, 4)),), (1,),
+        ((Fraction(-1, 3), Fraction(1, 4)) * 3, (Fraction(-5, 12), Fraction(5, 12), Fraction(-5, 12))),
+    ),
+    "a weight of 1e-17 is a difference of large ones": (
+        fully_connected("relu", (3, 2, 2)), "exponential", ((3, 3, -4),) * 2, (-1, -1),
+        ((4, 1, -2, 0, 0, 0), (0, 0, 2, 0), (1, -1)),
+    ),
+    "a kink of 1e-10 is integrated badly": (
+        fully_connected("leaky_relu", (2, 3), negative_slope=-1, outputs=3), "logistic", ((1, 2), (1, 2), (-2, 2)),
+        (1, 1, 1), ((-1, -2, -1, -1, -1, -2), (-4, -3, -4, 1, 0, 1, 1, 2, 1)),
+    ),
+    "a sign that keeps a slide is lost": (
+        Network("relu", (((0, 1, -1), (-1, 0, 1)), ((0, 1), (1, 0)), ((0, 1),))), "exponential", ((-2, 1, 2),), (1,),
+        ((0, 2), (0, 1), (2, -2)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LESS)
+def test_what_floats_hold_less_of_is_no_other_flow(case: str) -> None:
+    network, loss, x, y, theta0 = LESS[case]
+    (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)
+    assert limit.status == "converged", limit.reason
+    found = retrace(limit)
+    assert not found.branches
+    assert found.leaves < FOLLOWS
+    assert found.detour is None or found.detour < FOLLOWS
+    assert follows_flow(limit, verdicts("undecided")) is not False
+
+
+def test_a_lost_sign_hides_no_detour_before_it() -> None:
+    network, loss, x, y, theta0 = LESS["a sign that keeps a slide is lost"]
+    (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)
+    assert retrace(limit).detour is None
+    off = retrace(with_a_jump(limit)).detour
+    assert off is not None
+    assert off > STRAYS
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_field_is_the_gradient_away_from_kinks(case: str) -> None:
     """Against the reference of the trainer's own tests, written apart from it."""

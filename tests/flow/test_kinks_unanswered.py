@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from harness import Instance, drive
 from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import wiring
@@ -28,6 +30,15 @@ def test_what_starts_to_answer_leaves_with_two_velocities_or_one() -> None:
     """
     assert ending((2, 1, 1), ((1.0, 0.0), (0.0, 1.0)), (1, 1), ((0.0, 1.0), (1.0,), (0.0,))) == "not unique"
     assert ending((1, 1, 1), ((1.0,), (-1.0,)), (1, 1), ((0.0,), (1.0,), (0.0,))) != "converged"
+
+
+def test_what_a_neuron_hears_by_fixed_zeros_it_does_not_hear() -> None:
+    """What the first of the two gives is multiplied by a zero that is not trained: its input is zero on all points, for ever."""
+    network = fully_connected("relu", (1, 1, 2), fixed={2: [0, 1]})
+    for n in (1, 3, 8):
+        (limit,) = drive([Instance.of(network, "exponential", ((1,),) * n, (1,) * n, ((1,), (0, 1), (1, 1)))])
+        assert limit.status == "converged", limit.reason
+        assert limit.value == pytest.approx(1.0)
 
 
 def test_a_neuron_below_one_that_is_off_sleeps_on() -> None:

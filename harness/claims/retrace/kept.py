@@ -80,9 +80,12 @@ class Kept:
     def basis(self, sizes: np.ndarray) -> np.ndarray:
         """An orthonormal basis (r, N) of it, every parameter divided by its size.
 
-        Where there is no lift it is everything.
+        Where there is no lift it is everything.  The smallest lead: as differences of large ones they would be lost.
         """
-        lifted = [[_lift(a) for a in row] for row in self.rows.values()]
+        led: dict[int, Vector] = {}
+        for row in self.rows.values():
+            _add(led, row, np.argsort(sizes, kind="stable").tolist())
+        lifted = [[_lift(a) for a in row] for row in led.values()]
         if self.whole or any(a is None for row in lifted for a in row):
             return np.eye(self._size)
         return np.linalg.qr((np.array(lifted, dtype=np.float64) / sizes).T)[0].T
@@ -161,11 +164,11 @@ def _residues(numbers: Sequence[Fraction]) -> Vector:
     return [a.numerator * pow(a.denominator, -1, PRIME) % PRIME for a in numbers]
 
 
-def _add(rows: dict[int, Vector], vector: Vector) -> None:
-    """Put a vector into a reduced basis, if it is not in its span."""
+def _add(rows: dict[int, Vector], vector: Vector, order: Sequence[int] | None = None) -> None:
+    """Put a vector into a reduced basis, if it is not in its span, with its first pivot in an order."""
     for pivot, row in rows.items():
         vector = _less(vector, row, pivot)
-    pivot = next((k for k, a in enumerate(vector) if a), None)
+    pivot = next((k for k in order or range(len(vector)) if vector[k]), None)
     if pivot is None:
         return
     inverse = pow(vector[pivot], -1, PRIME)

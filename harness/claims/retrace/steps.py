@@ -2,7 +2,8 @@
 
 The first step begins at the instance's own start, every other at its row.  What counts is the distance of the next row
 from that solution as a curve of directions and log-norms, not the time at which it comes by; every weight relative to
-the norm, or to OWN times its own neuron where that is less.
+the norm, in all steps together, and relative to OWN times its own neuron in the worst of them: a neuron that dies by
+many orders of magnitude may do so at a rate that is a hundredth off.
 
 Where part of the log-norm is booked, the softmax is held at the inverse temperature of the norm without it; that is
 the flow up to 1 / (margin at which it is held), which has to be at least LEAST_HELD.
@@ -14,16 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.claims.retrace.field import LANDED, Array, Field
+from harness.claims.retrace.field import LANDED, LEAST, Array, Field
 from harness.claims.retrace.lsoda import follow
 
 LEAST_HELD = 2e3
 OWN = 10.0  # neurons: a trainer that keeps its errors small beside the norm follows a small one less closely
 GOOD = 2e-5  # a step as close as this needs no second look
+FAR = 1e-2  # steps as far off as this together are, whatever one says of which floats have lost a weight
 # A start on a kink: starts beside it, by some widths of a rounded kink, are followed until the record has gone ON in
-# direction or log-norm.  Where they are PARTED then, and with all widths a CLOSER part by STILL as much or more, more
-# than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.
-BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, 1e-4, 0.5
+# direction or log-norm.  Where they are PARTED then, and with all widths each CLOSER part by STILL as much or more, more
+# than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.  A kink
+# this narrow may be integrated badly once.
+BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, (1e-4, 1e-5), 0.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Rows:
         return np.exp(self.log_norm - self.booked)[:, None] * self.direction
 
     @property
+    def lost(self) -> Array:
+        """Of every row whether a weight is so small that floats have lost it, and was not always, (T,)."""
+        sizes = np.abs(self.direction)
+        return ((sizes < LEAST) & (np.maximum.accumulate(sizes) >= LEAST)).any(axis=1)
+
+    @property
     def ordered(self) -> bool:
         """Whether neither sigma nor what is booked goes back, and all is finite."""
         columns = (self.log_norm, self.sigma, self.booked)
@@ -49,31 +58,37 @@ class Rows:
 
 
 def detour(field: Field, rows: Rows, start: Array) -> float | None:
-    """The sum, over all recorded steps, of how far the next row is from the flow through the row before.
+    """How far the rows are from the flow through the row before, as above: of the norm in all, or of a neuron at most.
 
     start (N,): theta0, in the place of the first row.  Infinite where the softmax is held too early.  None where a step
-    took too many evaluations to follow.
+    took too many evaluations to follow, or begins where a weight has become so small that floats have lost it: on a
+    kink its sign decides whether the flow stays.
     """
     theta = rows.theta
     theta[0] = start
     if np.any((rows.booked > 0.0) & (field.margins(theta).min(axis=1) < LEAST_HELD)):
         return np.inf
-    total = 0.0
+    lost = rows.lost
+    total, worst, unknown = 0.0, 0.0, False
     for k in range(len(theta) - 1):
         length, held = float(rows.sigma[k + 1] - rows.sigma[k]), bool(rows.booked[k + 1] > rows.booked[k])
         step = _Step(field, theta[k : k + 2], length, held)
         target = np.append(rows.direction[k + 1], rows.log_norm[k + 1] - rows.log_norm[k])
         widths = field.widths(step.ends, LANDED)
-        off = step.distance(target, widths)
-        if off is None or off > GOOD:
+        off = step.distances(target, widths)
+        if off is None or max(off) > GOOD:
             # what comes so close to a kink may still be on its side of it
             strict = field.widths(step.ends, 0.0)
             if any((a != b).any() for a, b in zip(widths, strict, strict=True)):
-                off = min((d for d in (off, step.distance(target, strict)) if d is not None), default=None)
+                off = min((d for d in (off, step.distances(target, strict)) if d is not None), key=max, default=None)
         if off is None:
             return None
-        total += off
-    return total
+        if lost[k] and max(off) > GOOD:
+            unknown = True
+            continue
+        total, worst = total + off[0], max(worst, off[1])
+    found = max(total, worst)
+    return None if unknown and found < FAR else found
 
 
 def branches(field: Field, rows: Rows, start: Array) -> bool:
@@ -87,10 +102,12 @@ def branches(field: Field, rows: Rows, start: Array) -> bool:
     gone = np.hypot(np.linalg.norm(rows.direction - rows.direction[0], axis=1), rows.log_norm - rows.log_norm[0]) > ON
     end = int(np.argmax(gone)) if gone.any() else len(gone) - 1
     step = _Step(field, np.array([start, rows.theta[end]]), float(rows.sigma[end] - rows.sigma[0]), False)
-    wide, near = (
-        step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)]) for part in (1.0, CLOSER)
-    )
-    return near > max(PARTED, STILL * wide)
+
+    def parted(part: float) -> float:
+        return step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)])
+
+    far = max(PARTED, STILL * parted(1.0))
+    return all(parted(part) > far for part in CLOSER)
 
 
 class _Step:
@@ -114,8 +131,10 @@ class _Step:
         ends = np.array([states[-1, : self.field.size] for states in found if states is not None])
         return max((float(np.linalg.norm((ends - one) / sizes, axis=1).max()) for one in ends), default=0.0)
 
-    def distance(self, target: Array, widths: list[Array]) -> float | None:
-        """How far the target, (direction, growth of the log-norm), is from the solution through the first end."""
+    def distances(self, target: Array, widths: list[Array]) -> tuple[float, float] | None:
+        """How far the target, (direction, growth of the log-norm), is from the solution through the first end: relative
+        to the norm, and to OWN times each neuron.
+        """
         size = self.field.size
         states = self.states(self.ends[0], widths)
         if states is None:
@@ -126,8 +145,8 @@ class _Step:
         growth = states[:, size] + np.log(norms / norms[0])
         points = np.column_stack([states[:, :size] / norms[:, None], growth])
         directions = self.ends / np.linalg.norm(self.ends, axis=1)[:, None]
-        scale = np.append(np.minimum(OWN * self.field.sizes(directions).max(axis=0), 1.0), 1.0)
-        return _distance_to_polyline(points / scale, target / scale)
+        own = np.append(np.minimum(OWN * self.field.sizes(directions).max(axis=0), 1.0), 1.0)
+        return _distance_to_polyline(points, target), _distance_to_polyline(points / own, target / own)
 
     def _rates(self, states: Array, widths: list[Array]) -> Array:
         """Of (theta, booked), (B, N + 1): where the softmax is held, all growth of the norm is booked."""

@@ -74,7 +74,9 @@ class Gates:
 
     @cached_property
     def inputs(self) -> dict[int, np.ndarray]:
-        return {u: self.net.col[self.net.row == u] for u in self.hidden}
+        """What every hidden unit hears, but for what it hears by zeros that are fixed."""
+        heard = (self.net.par >= 0) | (self.net.value != 0.0)
+        return {u: self.net.col[(self.net.row == u) & heard] for u in self.hidden}
 
     @cached_property
     def outgoing(self) -> dict[int, np.ndarray]:

@@ -77,7 +77,9 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
         ends = weights[e] * least, weights[e] * most
         low[:, below] += np.minimum(*ends)
         high[:, below] += np.maximum(*ends)
-    pulled = sorted({unit for _, unit in zip(*(places.tolist() for places in (rest & (high > 0.0)).nonzero()), strict=True)})
+    pulled = sorted(
+        {unit for _, unit in zip(*(places.tolist() for places in (rest & (high > 0.0)).nonzero()), strict=True)}
+    )
     return not any(_rises(gates, theta, rest[:, unit], unit, high) for unit in pulled)
 
 
