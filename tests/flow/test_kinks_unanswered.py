@@ -33,7 +33,7 @@ def test_what_starts_to_answer_leaves_with_two_velocities_or_one() -> None:
 
 
 def test_what_a_neuron_hears_by_fixed_zeros_it_does_not_hear() -> None:
-    """What the first of the two gives is multiplied by a zero that is not trained: its input is zero on all points, for ever."""
+    """What the first of the two is given is multiplied by a zero that is not trained."""
     network = fully_connected("relu", (1, 1, 2), fixed={2: [0, 1]})
     for n in (1, 3, 8):
         (limit,) = drive([Instance.of(network, "exponential", ((1,),) * n, (1,) * n, ((1,), (0, 1), (1, 1)))])

@@ -23,9 +23,9 @@ OWN = 10.0  # neurons: a trainer that keeps its errors small beside the norm fol
 GOOD = 2e-5  # a step as close as this needs no second look
 FAR = 1e-2  # steps as far off as this together are, whatever one says of which floats have lost a weight
 # A start on a kink: starts beside it, by some widths of a rounded kink, are followed until the record has gone ON in
-# direction or log-norm.  Where they are PARTED then, and with all widths each CLOSER part by STILL as much or more, more
-# than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.  A kink
-# this narrow may be integrated badly once.
+# direction or log-norm.  Where they are PARTED then, and with all widths each CLOSER part by STILL as much or more,
+# more than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.  A
+# kink this narrow may be integrated badly once.
 BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, (1e-4, 1e-5), 0.5
 
 
@@ -47,7 +47,7 @@ class Rows:
     def lost(self) -> Array:
         """Of every row whether a weight is so small that floats have lost it, and was not always, (T,)."""
         sizes = np.abs(self.direction)
-        return ((sizes < LEAST) & (np.maximum.accumulate(sizes) >= LEAST)).any(axis=1)
+        return np.any((sizes < LEAST) & (np.maximum.accumulate(sizes) >= LEAST), axis=1)
 
     @property
     def ordered(self) -> bool:

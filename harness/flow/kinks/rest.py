@@ -77,14 +77,12 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
         ends = weights[e] * least, weights[e] * most
         low[:, below] += np.minimum(*ends)
         high[:, below] += np.maximum(*ends)
-    pulled = sorted(
-        {unit for _, unit in zip(*(places.tolist() for places in (rest & (high > 0.0)).nonzero()), strict=True)}
-    )
+    pulled = np.flatnonzero((rest & (high > 0.0)).any(axis=0)).tolist()
     return not any(_rises(gates, theta, rest[:, unit], unit, high) for unit in pulled)
 
 
 def _rises(gates: Gates, theta: np.ndarray, rest: np.ndarray, unit: int, high: np.ndarray) -> bool:
-    """Whether some of what rests of one unit, (n,), is pulled, when those of one line rise together; high (n, units)."""
+    """Whether some of what rests of one unit, (n,), is pulled; what lies on one line rises together.  high (n, units)."""
     pairs = [(i, unit) for i in np.flatnonzero(rest).tolist()]
     if unit in gates.first:
         lines = gather(pairs, gates.normals.line)
