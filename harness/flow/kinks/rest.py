@@ -82,7 +82,7 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
 
 
 def _rises(gates: Gates, theta: np.ndarray, rest: np.ndarray, unit: int, high: np.ndarray) -> bool:
-    """Whether some of what rests of one unit, (n,), is pulled; what lies on one line rises together.  high (n, units)."""
+    """Whether some of what rests of one unit, (n,), is pulled; those of one line rise together.  high (n, units)."""
     pairs = [(i, unit) for i in np.flatnonzero(rest).tolist()]
     if unit in gates.first:
         lines = gather(pairs, gates.normals.line)
