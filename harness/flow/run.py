@@ -35,7 +35,7 @@ from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import DEPENDENT, GRAZES, LAYERED, RESTING, RESTS, SLIDE_FADES, SPARE, Undecided
+from harness.flow.undecided import DEPENDENT, GRAZES, HELD, LAYERED, RESTING, RESTS, SLIDE_FADES, SPARE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -366,7 +366,7 @@ class Run:
                 if gates.undetermined(int(h)):
                     raise Undecided(DEPENDENT)
                 if jumps[h] > -SLIGHT:
-                    raise Undecided(SLIDE_FADES)
+                    raise Undecided(SLIDE_FADES if gates.slides_are_independent else HELD)
                 line = gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
                 left |= {(i, u): 1 if gates.on((i, u)) else -1 for i, u, _ in line.members}
         if pairs or (gates.curved and left):

@@ -27,6 +27,7 @@ ALIKE = "a kink is degenerate: the flow runs along it, and its two sides add the
 NO_NORMAL = "a kink is degenerate: it is a deeper neuron's, whose input has no gradient"
 TOUCHING = "a kink is degenerate: it is a deeper neuron's, and only touches one of the first layer"
 BOTH_WAYS = "a kink is degenerate: neurons that switch on there push an idle one above them both ways"
+HELD = "a kink is degenerate: those that hold the flow depend on each other, and some of them push it away"
 HEARD = "a kink is degenerate: a neuron above starts to hear the one that slides on it"
 SPARE = "a kink is degenerate: the flow stays on it by the coefficients of others, and it may not attract any more"
 RESTING = "a kink is degenerate: an input that cannot leave it has a gate that makes a difference"

@@ -13,9 +13,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear
+from scipy.optimize import lsq_linear, nnls
 
 from benchmarks.families import draw
+from benchmarks.wide import draw as wide
 from harness.flow import follow
 from harness.flow.kinks import departure
 from harness.problem.instances import Instance
@@ -190,7 +191,59 @@ def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch
     plus, minus = rng.standard_normal(count) * rng.integers(0, 2, count), rng.standard_normal(count)
     found = departure.depart(normals, base, np.abs(base), plus, minus)
     monkeypatch.setattr(departure, "_PARALLEL", -1.0)
+    may_stay = _distance_from_zero(_velocities_beside(normals, base, plus, minus)[1]) < 1e-9
+    monkeypatch.setattr(departure, "_may_stay", lambda *_: may_stay)
     assert found == departure.depart(normals, base, np.abs(base), plus, minus)
+
+
+def _velocities_beside(
+    normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rays of lines in a plane in order, (2 L, 2), and the velocity of the sector that begins at each, (2 L, 2)."""
+    plane = np.linalg.svd(normals, full_matrices=False)[2][:2]
+    normals, base = normals @ plane.T, plane @ base
+    angles = np.sort(
+        np.concatenate([np.arctan2(normals[:, 0], -normals[:, 1]) + turn for turn in (0.0, np.pi)]) % (2 * np.pi)
+    )
+    middles = 0.5 * (angles + np.append(angles[1:], angles[0] + 2 * np.pi))
+    sides = normals @ np.array([np.cos(middles), np.sin(middles)])
+    speeds = base + np.where(sides.T > 0.0, plus, -minus) @ normals
+    return np.column_stack([np.cos(angles), np.sin(angles)]), speeds
+
+
+def _distance_from_zero(speeds: np.ndarray) -> float:
+    """Of the hull of velocities (c, 2), by nonnegative least squares."""
+    rows = np.vstack([speeds.T, 1e3 * np.ones(len(speeds))])
+    return float(nnls(rows, np.array([0.0, 0.0, 1e3]))[1])
+
+
+def _departures(rays: np.ndarray, speeds: np.ndarray) -> int:
+    """How many leave the point: into the sector of their velocity, or along a ray, held there from both sides."""
+    before, after = np.roll(speeds, 1, axis=0), np.roll(rays, -1, axis=0)
+    one, other = _turn(rays, speeds), _turn(rays, before)
+    inside = (one > 0.0) & (_turn(speeds, after) > 0.0)
+    share = (other / (other - one))[:, None]
+    along = ((share * speeds + (1.0 - share) * before) * rays).sum(axis=1)
+    return int(inside.sum() + ((one * other < 0.0) & (along > 0.0)).sum())
+
+
+def _turn(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+
+
+def test_coefficients_that_no_sectors_have_hold_nothing() -> None:
+    """Three lines through one point: some coefficients between 0 and 1 stop the flow, but no mean of its velocities."""
+    held = 0
+    for seed in range(600):
+        rng = np.random.default_rng([9, seed])
+        normals, base, plus = rng.standard_normal((3, 2)), rng.standard_normal(2), 2.0 * rng.standard_normal(3)
+        shares = lsq_linear((plus[:, None] * normals).T, -base, bounds=(0.0, 1.0), method="bvls")
+        rays, speeds = _velocities_beside(normals, base, plus, np.zeros(3))
+        if shares.cost < 1e-20 and _distance_from_zero(speeds) > 1e-3:
+            held += 1
+            found = departure.depart(normals, base, np.abs(base), plus, np.zeros(3))
+            assert found.status == ("unique" if _departures(rays, speeds) == 1 else "not unique")
+    assert held > 5
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -244,3 +297,10 @@ def test_a_neuron_that_is_on_elsewhere_is_not_proven_dead() -> None:
     limit = follow(start([(1, 0), (2, 1), (1, 1)], [1, 1, -1], [(0, 1), (1, -3)], [0, 1]))
     assert limit.status == "undecided"
     assert limit.reason.startswith("A kink is degenerate: nothing answers to its neuron")
+
+
+def test_a_neuron_that_its_kinks_hold_at_zero_and_push_away() -> None:
+    """Both weights of a neuron have become zero, on the kinks of all 20 points. The flow may stay there, and the
+    coefficients by which it does are not known: that is not more than one solution.
+    """
+    assert follow(wide((2, 20, 20), 510)).reason.startswith("A kink is degenerate: those that hold the flow")

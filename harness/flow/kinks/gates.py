@@ -209,6 +209,11 @@ class Gates:
         chosen = {pair for lines in blocks.values() for pair in self.normals.independent(lines)}
         return [pair for pair in self.flat_representatives() if pair in chosen]
 
+    @property
+    def slides_are_independent(self) -> bool:
+        """Whether the normals of the flat ones are."""
+        return len(self.independent_slides()) == len(self.slides)
+
     def compiled_slides(self) -> Slides:
         """The slides in the form that the integrator takes, flat ones first, with unit normals."""
         if not self.slides and not self.curved:
