@@ -24,14 +24,14 @@ from strategies.predicates import mirrored_instances, orthogonally_separable_ins
 
 
 @pytest.mark.claim("pattern-collapse", decided=20)
-@examples(80)
+@examples(300)
 @given(instance=mirrored_instances(KINKED) | orthogonally_separable_instances(KINKED))
 def test_neurons_of_one_pattern_are_one(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("depth2-concave-kinks-local", decided=20)
-@examples(60)
+@examples(120)
 @given(instance=instances(networks=KINKED_UNSHARED))
 def test_concave_kinks_are_locally_optimal(check, instance):
     check(instance)
@@ -45,21 +45,21 @@ def test_concave_kinks_with_fixed_outputs_are_locally_optimal(check, instance):
 
 
 @pytest.mark.claim("dead-local-global", decided=20)
-@examples(100)
+@examples(240)
 @given(instance=instances(networks=KINKED) | orthogonally_separable_instances(KINKED))
 def test_local_with_a_dead_neuron_is_global(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("dead-local-global-any", decided=3)
-@examples(40)
+@examples(200)
 @given(instance=instances(networks=KINKED))
 def test_local_with_a_dead_neuron_is_global_whatever_the_multipliers(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("multi-margin", decided=20)
-@examples(40)
+@examples(100)
 @given(instance=instances())
 def test_the_margin_grows_against_the_product_of_norms(check, instance):
     check(instance)

@@ -25,7 +25,7 @@ def test_depth_1_is_globally_optimal(check, instance):
 
 
 @pytest.mark.claim("mc-seli-floor", decided=20)
-@examples(70)
+@examples(110)
 @given(instance=basis_instances())
 def test_the_basis_costs_at_least_the_nuclear_norm(check, instance):
     check(instance)
@@ -37,7 +37,7 @@ def test_depth_2_is_not_globally_optimal(refute):
 
 
 @pytest.mark.claim("mc-linear2-generic-global", decided=5)
-@examples(30)
+@examples(100)
 @given(instance=instances(networks=LINEAR_CLASSES))
 def test_depth_2_is_globally_optimal_where_nothing_holds_it(check, instance):
     check(instance)

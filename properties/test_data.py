@@ -49,14 +49,14 @@ def test_weakly_orthogonally_separable_data_are_not(refute):
 
 
 @pytest.mark.claim("orthsep-deep", decided=5)
-@examples(20)
+@examples(50)
 @given(instance=orthogonally_separable_instances(DEEP_RELU))
 def test_deep_networks_serve_them_best(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("nearorth-equal", decided=20)
-@examples(80)
+@examples(110)
 @given(instance=near_orthogonal_instances(near_orthogonal, RELU) | BEYOND)
 def test_near_orthogonal_points_all_have_the_least_margin(check, instance):
     check(instance)
@@ -75,7 +75,7 @@ def test_one_direction_turns_every_point(check, instance):
 
 
 @pytest.mark.claim("linear-all-support", decided=20)
-@examples(60)
+@examples(160)
 @given(instance=near_orthogonal_instances(near_orthogonal, LINEAR) | BEYOND_LINEAR)
 def test_near_orthogonal_points_all_support(check, instance):
     check(instance)
@@ -87,7 +87,7 @@ def test_less_orthogonal_points_do_not(refute):
 
 
 @pytest.mark.claim("sym-floor", decided=20)
-@examples(80)
+@examples(120)
 @given(instance=mirrored_instances(KINKED) | mirrored_instances(KINKED, inside=False))
 def test_mirrored_data_cost_at_least_the_svm(check, instance):
     check(instance)

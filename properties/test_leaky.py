@@ -35,7 +35,7 @@ BEYOND = near_orthogonal_instances(near_orthogonal, LEAKY | SIGNED, inside=False
 
 
 @pytest.mark.claim("leaky-equal", decided=20)
-@examples(60)
+@examples(160)
 @given(instance=near_orthogonal_instances(near_orthogonal, LEAKY | SIGNED) | BEYOND)
 def test_near_orthogonal_points_all_have_the_least_margin(check, instance):
     check(instance)
@@ -68,7 +68,7 @@ def test_the_linear_predictor_has_a_margin(check, instance):
 
 
 @pytest.mark.claim("leaky-separable-separates", decided=20)
-@examples(60)
+@examples(180)
 @given(instance=instances(networks=SIGNED))
 def test_separable_data_are_separated(check, instance):
     check(instance)

@@ -35,14 +35,14 @@ def test_unbalanced_diagonal_networks_are_globally_optimal(check, instance):
 
 
 @pytest.mark.claim("diag2-balanced-orthant", decided=20)
-@examples(40)
+@examples(80)
 @given(instance=diagonal_instances(balanced=True))
 def test_balanced_diagonal_networks_stay_in_their_orthant(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("conv-full-nonzero-global", decided=20)
-@examples(80)
+@examples(180)
 @given(instance=instances(networks=CIRCULANT))
 def test_full_filters_of_full_spectrum_are_globally_optimal(check, instance):
     check(instance)
@@ -54,7 +54,7 @@ def test_full_filters_are_not(refute):
 
 
 @pytest.mark.claim("conv-scalar-global", decided=20)
-@examples(40)
+@examples(80)
 @given(instance=instances(networks=SCALAR))
 def test_a_filter_of_one_number_is_globally_optimal(check, instance):
     check(instance)
@@ -73,7 +73,7 @@ def test_relu_limits_that_are_not_held_are_not(refute):
 
 
 @pytest.mark.claim("depth2-inner-kinks-local", decided=8)
-@examples(80)
+@examples(200)
 @given(instance=instances(networks=unshared_networks("relu") | LEAKY))
 def test_limits_with_kinks_inside_are_locally_optimal(check, instance):
     check(instance)
