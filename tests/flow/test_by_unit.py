@@ -43,7 +43,7 @@ def test_limits_are_those_of_the_reference() -> None:
     limits = [limit for limit in (follow(draw((2, 14, 5), seed)) for seed in range(8)) if limit.status == "converged"]
     compared = 0
     for limit in limits:
-        record = reference.follow(limit.instance, 12.0, budget=100_000)
+        record = reference.follow(limit.instance, 12.0, budget=30_000)
         if record.status == "followed":
             assert record.value == pytest.approx(limit.value, rel=0.02)
             compared += 1

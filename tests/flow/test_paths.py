@@ -25,7 +25,7 @@ HIGHEST_MARGIN = 50.0
 EULER_STEP = 1e-3
 EULER_CLOCK = 1.0
 # So many paths are compared, and looked for among so many draws.
-COMPARED = 4
+COMPARED = 3
 DRAWS = 400
 
 

@@ -96,6 +96,8 @@ class Field:
 
     def _margins(self, outputs: Array) -> Array:
         """q of outputs (B, n, K), (B, n, margins of a point)."""
+        if self.seeds.shape[1:] == (1, 1):
+            return self.seeds[:, 0] * outputs
         return (self.seeds * outputs[:, :, None, :]).sum(axis=-1)
 
     def preactivations(self, theta: Array) -> list[tuple[Array, Array]]:
@@ -159,15 +161,17 @@ class Field:
     def __call__(self, theta: Array, widths: list[Array]) -> Array:
         """d theta / d sigma (B, N)."""
         weights = self.matrices(theta)
-        inputs, gates = [np.broadcast_to(self.x, (len(theta), *self.x.shape))], []
+        inputs, gates = [self.x[None]], []
         for layer, w in enumerate(weights):
             pre = inputs[-1] @ w.transpose(0, 2, 1)
             if self.kinked and layer < self.depth - 1:
-                gates.append(self.slope + (1.0 - self.slope) * expit(pre / widths[layer]))
+                gate = expit(pre / widths[layer])
+                gates.append(self.slope + (1.0 - self.slope) * gate if self.slope else gate)
             inputs.append(self.activated(pre) if layer < self.depth - 1 else pre)
         p = self._weights(self._margins(inputs.pop()))
-        scale = np.linalg.norm(theta, axis=1)[:, None] ** (2 - self.degree)
-        back = (scale[:, :, None, None] * p[..., None] * self.seeds).sum(axis=2)
+        if self.degree != 2:
+            p = p * np.sqrt((theta * theta).sum(axis=1))[:, None, None] ** (2 - self.degree)
+        back = p * self.seeds[:, 0] if self.seeds.shape[1] == 1 else (p[..., None] * self.seeds).sum(axis=2)
         out = np.empty_like(theta)
         for layer in range(self.depth - 1, -1, -1):
             if self.trained[layer]:
@@ -188,6 +192,5 @@ class Field:
             # scipy's logsumexp takes half the time of a step
             least = least - np.log(np.exp(least - q).sum(axis=2, keepdims=True))
             log_p = -np.logaddexp(0.0, least) + (least - q)
-        flat = log_p.reshape(len(q), -1)
-        p = np.exp(flat - flat.max(axis=1, keepdims=True))
-        return (p / p.sum(axis=1, keepdims=True)).reshape(q.shape)
+        p = np.exp(log_p - log_p.max(axis=(1, 2), keepdims=True))
+        return p / p.sum(axis=(1, 2), keepdims=True)
