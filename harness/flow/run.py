@@ -350,8 +350,8 @@ class Run:
             return
         if self.standing:
             # what it would leave with changes at this moment
-            deeper = [pair for pair in pairs if pair[1] not in gates.first] + list(gates.sliding_pairs())
-            if not pushed_back(gates, theta, at_rest(gates, theta, self.watch), deeper):
+            switching = pairs + list(gates.sliding_pairs())
+            if not pushed_back(gates, theta, at_rest(gates, theta, self.watch), switching):
                 raise Undecided(RESTING)
         before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
         flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
@@ -370,8 +370,9 @@ class Run:
                 line = gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
                 left |= {(i, u): 1 if gates.on((i, u)) else -1 for i, u, _ in line.members}
         if pairs or (gates.curved and left):
-            # where slides of several layers lie on a point, what one leaves turns the others' kinks
-            resolve(gates, theta, pairs, left if gates.curved else {})
+            # in several layers what a slide leaves may turn the kinks that are met, and open what is above them
+            together = gates.curved or (self.instance.network.depth > 2 and not gates.below)
+            resolve(gates, theta, pairs, left if together else {})
         sliding = gates.sliding_pairs()
         changed = set(_where(before != gates.gates)) | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):
@@ -520,7 +521,8 @@ class Run:
 
     def _not_yet(self, theta: np.ndarray, settled: Point) -> tuple[str | None, Fates | None]:
         """Why a limit that the direction has come near to is not to be believed yet; else what becomes of the small."""
-        if self.standing and not stand_in(self.gates, theta, self.watch, self.instance.network.flat(settled.theta)):
+        limit = self.instance.network.flat(settled.theta)
+        if self.standing and not stand_in(self.gates, theta, self.watch, limit, settled.multipliers):
             return "an input that rests on its kink may yet leave it", None
         small = dying(self.gates, self.subspace, theta, settled)
         booked = float(self.state[BOOKED])

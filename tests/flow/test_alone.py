@@ -208,3 +208,55 @@ def test_what_rests_on_one_line_rises_together(layer: int, v: int, pushed: bool)
 @pytest.mark.parametrize(("y", "pushed"), [((-1, -1), True), ((1, -1), False), ((-1, 1), False), ((1, 1), False)])
 def test_each_side_of_a_line_has_to_be_pushed_back(y: tuple[int, int], pushed: bool) -> None:
     assert rests((1,), (1,), ((1,), (-1,)), y) is pushed
+
+
+# Three neurons below: one on, one that the first point switches on later at the second, and one with w = 0 on its kink
+# there. Two above hear both of these, and get nothing there.
+SWITCHING: Any = (((-1, 0, 1), (2, -1, -1)), ((0, -1), (1, 2), (3, 4)), ((0, 1, 2),))
+SWITCHING_BESIDE: Any = (
+    ((-1, 0, 1, -1, -1), (2, -1, -1, -1, -1), (-1, -1, -1, 3, 4)),
+    ((0, -1, -1), (1, 2, -1), (3, 4, -1), (-1, -1, 5)),
+    ((0, 1, 2, 3),),
+)
+QUARTER = Fraction(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "x", "start", "said"),
+    [
+        # at rest when the second one switches on
+        (
+            SWITCHING_BESIDE,
+            ((0, 1, 0, 0, 0), (4, QUARTER, QUARTER, 0, 0), (0, 0, 0, 1, 0), (0, 0, 0, QUARTER, QUARTER)),
+            ((1, Fraction(-3, 2), 0, 1, Fraction(-5, 4)), (1, -1, 1, -300, 1, 1), (1, 1, -2, 1)),
+            "a gate that makes a difference",
+        ),
+        # on a slide with a share of zero, which ends as the second one switches on
+        (
+            SWITCHING,
+            ((0, 1, 0), (4, QUARTER, QUARTER)),
+            ((1, Fraction(-3, 2), 0), (1, -1, 1, -300, 1), (1, 1, -2)),
+            "not unique",
+        ),
+    ],
+)
+def test_what_rests_may_leave_with_what_switches(patterns: Any, x: Any, start: Any, said: str) -> None:
+    """Pushed back alone, and pushed back as soon as the other is on. Together with it it may leave: small steps that
+    are kicked there once, by as little as one likes, end at 4.68 for 6, and at 1.68 for 3.
+    """
+    instance = Instance.of(Network("relu", patterns), "exponential", x, (1,) * len(x), start)
+    (limit,) = drive([instance])
+    assert limit.log_norm > 1.0
+    assert said in limit.reason
+
+
+def test_what_rests_is_weighed_with_the_multipliers_of_the_limit() -> None:
+    """Pulled at point 1 and pushed back at point 2 of one line: the weights of the points decide."""
+    gates, theta, _ = gates_of(
+        Instance.of(fully_connected("relu", (1, 1, 1)), "exponential", ((1,), (2,)), (1, -1), ((0,), (1,), (1,)))
+    )
+    rest = np.zeros(gates.gates.shape, dtype=bool)
+    rest[:, list(gates.first)] = True
+    answers = [pushed_back(gates, theta, rest, [], np.array(weights), 0.1) for weights in ((1, 1), (2.1, 1), (1.9, 1))]
+    assert answers == [True, False, False]
+    assert pushed_back(gates, theta, rest, [], np.array((1.9, 1)))

@@ -20,6 +20,8 @@ from harness.flow.kinks.normals import PARALLEL
 
 ON_KINK = 1e-9  # of the unit's size times ||x_i||: what an event and the steps after it leave of a zero input
 FACTOR = 2.0  # by which what pushes back may still change on the way to the limit
+LEAST = 1e-12  # of the largest multiplier: the weight that a sample has at least
+ROOM = 0.1  # of its terms: what is left of a sum of pulls and pushes in the limit
 
 Resting = Literal["", "stand", "leave"]
 
@@ -42,24 +44,36 @@ def resting(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> Resting:
     return "stand"
 
 
-def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iterable[SampleUnit]) -> bool:
-    """Whether what rests, (n, units), is off and pushed back, whatever the gates of some pairs above it are.
+def pushed_back(
+    gates: Gates,
+    theta: np.ndarray,
+    rest: np.ndarray,
+    between: Iterable[SampleUnit],
+    weights: np.ndarray | None = None,
+    room: float = NO_RATE,
+) -> bool:
+    """Whether what rests, (n, units), is off and pushed back, whatever the gates of some other pairs are.
 
-    between: those pairs.  Of what rests above, or gets nothing, only what would pull counts: with a height h above zero
-    it would add delta h to d . d.  But where all that may rise below what gets nothing is heard by weights of one sign,
-    it is known to go on with any of it, or with none.
+    between: those pairs, that slide or switch.  weights (n,): of the samples, if not those at theta.  room: of the sum
+    of what its terms are, by which what is pulled and pushed back together is pushed back.
+
+    Of what rests above, or gets nothing, only what would pull counts: with a height h above zero it would add delta h
+    to d . d.  But where all that may rise below what gets nothing is heard by weights of one sign, it is known to go on
+    with any of it, or with none.
     """
     if (gates.gates[rest] != 0.0).any():
         return False
-    net, weights, hidden = gates.net, entries_of(gates.net, theta), gates.hidden
+    net, entries, hidden = gates.net, entries_of(gates.net, theta), gates.hidden
     free, lifted, passed = np.zeros(rest.shape, dtype=bool), rest.copy(), gates.gates.copy()
     for pair in between:
         free[pair] = True
-    rises = rest | free
+    rises, alive = rest | free, (gates.gates != 0.0) & ~free
     for unit in hidden[len(gates.first) :]:
-        own = np.flatnonzero((net.row == unit) & ((weights != 0.0) | (net.par >= 0)))
-        unfed, below = ~gates.gates[:, gates.inputs[unit]].any(axis=1), rises[:, net.col[own]]
-        opens, stays = (~(below & (sign * weights[own] <= 0.0)).any(axis=1) for sign in (1.0, -1.0))
+        own = np.flatnonzero((net.row == unit) & ((entries != 0.0) | (net.par >= 0)))
+        # with what switches off
+        unfed, below = ~alive[:, gates.inputs[unit]].any(axis=1), rises[:, net.col[own]]
+        alive[:, unit] &= ~unfed
+        opens, stays = (~(below & (sign * entries[own] <= 0.0)).any(axis=1) for sign in (1.0, -1.0))
         told = unfed & (opens | stays) & ~free[:, unit]
         passed[told, unit] = np.where(stays, 0.0, 1.0)[told]
         lifted[:, unit] |= unfed & ~told
@@ -74,23 +88,23 @@ def pushed_back(gates: Gates, theta: np.ndarray, rest: np.ndarray, between: Iter
             gate, either, up = passed[:, above], free[:, above], lifted[:, above]
             least = np.where(up, 0.0, np.where(either, np.minimum(least, 0.0), gate * least))
             most = np.where(up | either, np.maximum(most, 0.0), gate * most)
-        ends = weights[e] * least, weights[e] * most
+        ends = entries[e] * least, entries[e] * most
         low[:, below] += np.minimum(*ends)
         high[:, below] += np.maximum(*ends)
     pulled = np.flatnonzero((rest & (high > 0.0)).any(axis=0)).tolist()
-    return not any(_rises(gates, theta, rest[:, unit], unit, high) for unit in pulled)
+    drive = (look(gates.cell, theta).p if weights is None else weights)[:, None] * high
+    return not any(_rises(gates, theta, rest[:, unit], unit, drive, room) for unit in pulled)
 
 
-def _rises(gates: Gates, theta: np.ndarray, rest: np.ndarray, unit: int, high: np.ndarray) -> bool:
-    """Whether some of what rests of one unit, (n,), is pulled; those of one line rise together.  high (n, units)."""
+def _rises(gates: Gates, theta: np.ndarray, rest: np.ndarray, unit: int, drive: np.ndarray, room: float) -> bool:
+    """Whether some of what rests of one unit, (n,), is pulled by drive (n, units); those of one line rise together."""
     pairs = [(i, unit) for i in np.flatnonzero(rest).tolist()]
     if unit in gates.first:
         lines = gather(pairs, gates.normals.line)
     else:
         lines = as_one(gates, singly(Line(False, [(*pair, Fraction(1)) for pair in pairs])), theta)
-    drive = look(gates.cell, theta).p[:, None] * high
     sums, sizes = (np.append(*factors(lines, of)) for of in (drive, np.abs(drive)))
-    return bool(((sums > -NO_RATE * sizes) & (sizes > 0.0)).any())
+    return bool(((sums > -room * sizes) & (sizes > 0.0)).any())
 
 
 def at_rest(gates: Gates, theta: np.ndarray, watch: np.ndarray) -> np.ndarray:
@@ -131,10 +145,17 @@ def _deeper(gates: Gates, theta: np.ndarray, now: Seen, sizes: np.ndarray) -> np
     return out
 
 
-def stand_in(gates: Gates, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray) -> bool:
-    """Whether what rests at theta (N,) is pushed back in the limit (N,), too, and about as much."""
+def stand_in(gates: Gates, theta: np.ndarray, watch: np.ndarray, limit: np.ndarray, multipliers: np.ndarray) -> bool:
+    """Whether what rests at theta (N,) is pushed back in the limit (N,), too, and about as much.
+
+    multipliers (n,): the weights that the samples have there.
+    """
     rest = at_rest(gates, theta, watch)
     scale = float(np.linalg.norm(limit) / np.linalg.norm(theta))
-    now = look(gates.cell, scale * theta).delta[rest]
-    then = look(gates.cell, np.where(limit != 0.0, limit, scale * theta)).delta[rest]
-    return bool(np.all((then <= now / FACTOR) & (then >= FACTOR * now)))
+    there = np.where(limit != 0.0, limit, scale * theta)
+    now, then = look(gates.cell, scale * theta).delta[rest], look(gates.cell, there).delta[rest]
+    if not np.all((then <= now / FACTOR) & (then >= FACTOR * now)):
+        return False
+    # none is nothing on the way
+    weights = np.maximum(multipliers, LEAST * multipliers.max())
+    return pushed_back(gates, there, rest, gates.sliding_pairs(), weights, ROOM)
