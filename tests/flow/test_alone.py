@@ -246,6 +246,7 @@ def test_what_rests_may_leave_with_what_switches(patterns: Any, x: Any, start: A
     """
     instance = Instance.of(Network("relu", patterns), "exponential", x, (1,) * len(x), start)
     (limit,) = drive([instance])
+    assert limit.log_norm is not None
     assert limit.log_norm > 1.0
     assert said in limit.reason
 
