@@ -52,7 +52,7 @@ def test_local_with_a_dead_neuron_is_global(check, instance):
 
 
 @pytest.mark.claim("dead-local-global-any", decided=3)
-@examples(200)
+@examples(120)
 @given(instance=instances(networks=KINKED))
 def test_local_with_a_dead_neuron_is_global_whatever_the_multipliers(check, instance):
     check(instance)

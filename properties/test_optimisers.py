@@ -37,28 +37,28 @@ def test_mirror_descent_tends_to_the_largest_margin(check, instance):
 
 
 @pytest.mark.claim("gd-svm", decided=16)
-@examples(90)
+@examples(80)
 @given(instance=gradient_descents())
 def test_gradient_descent_tends_to_the_svm(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("adam-linf", decided=14)
-@examples(80)
+@examples(70)
 @given(instance=adam_descents(eps=False))
 def test_adam_tends_to_the_largest_margin_in_l_inf(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("adam-eps-l2", decided=14)
-@examples(100)
+@examples(90)
 @given(instance=adam_descents(eps=True))
 def test_adam_with_eps_tends_to_the_svm(check, instance):
     check(instance)
 
 
 @pytest.mark.claim("steepest-margin", decided=14)
-@examples(80)
+@examples(60)
 @given(instance=steepest_flows(NETWORKS))
 def test_the_margin_in_the_norm_never_falls(check, instance):
     check(instance)
@@ -72,7 +72,7 @@ def test_the_direction_tends_to_kkt_points_in_the_norm(check, instance):
 
 
 @pytest.mark.claim("sign-direction", decided=2)
-@examples(50)
+@examples(30)
 @given(instance=steepest_flows(NETWORKS, ("linf", "l1")))
 def test_the_direction_converges(check, instance):
     check(instance)
