@@ -19,8 +19,8 @@ from harness.problem.limits import Limit
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 from tests.claims.test_claims import verdicts
 from tests.support.integrations import velocity
-from tests.support.sabotage import relu_of_zero_has_slope_half, without_neuron
-from tests.support.stepped import with_a_jump
+from tests.support.sabotage import as_of, relu_of_zero_has_slope_half, without_neuron
+from tests.support.stepped import rate, with_a_jump
 
 RELU = fully_connected("relu", (2, 2))
 # name -> network, x, y, theta0
@@ -101,6 +101,43 @@ def test_a_lost_sign_hides_no_detour_before_it() -> None:
     off = retrace(with_a_jump(limit)).detour
     assert off is not None
     assert off > STRAYS
+
+
+@pytest.mark.parametrize("late", [0.02, 0.05])
+def test_a_lost_sign_hides_no_jump_behind_it(late: float) -> None:
+    network, loss, x, y, theta0 = LESS["a sign that keeps a slide is lost"]
+    (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)
+    assert limit.path is not None
+    turned = limit.path["direction"].copy()
+    turned[len(turned) - 3 :, 0] += late
+    turned /= np.linalg.norm(turned, axis=1)[:, None]
+    moved = dataclasses.replace(limit, path={**limit.path, "direction": turned})
+    off = retrace(moved).detour
+    assert off is not None
+    assert off > STRAYS
+
+
+@pytest.mark.parametrize(("size", "small"), [(0.005, Fraction(1, 1000)), (0.002, Fraction(1, 1000))])
+def test_a_small_neuron_that_goes_the_other_way_is_seen_however_dense_the_rows_are(
+    size: float, small: Fraction
+) -> None:
+    """It wakes, in truth; with its velocity turned round it is balanced still, and dies. Each row is a little off."""
+    network = fully_connected("relu", (2, 2))
+    start = Instance.of(network, "exponential", ((1, 0), (-2, 2)), (1, 1), ((1, 2, small, small / 4), (2, 2 * small)))
+    turned = np.array([1, 1, -1, -1, 1, -1])
+    theta, sigma, rows, clock = network.flat(start.theta0_float), 0.0, [], []
+    while (start.x_float @ theta[2:4] >= 0.0).any():
+        rows, clock = [*rows, theta], [*clock, sigma]
+        first = turned * rate(start, theta)
+        h = size * float(np.linalg.norm(theta) / np.linalg.norm(first))
+        second = turned * rate(start, theta + 0.5 * h * first)
+        third = turned * rate(start, theta + 0.5 * h * second)
+        fourth = turned * rate(start, theta + h * third)
+        theta, sigma = theta + h / 6.0 * (first + 2.0 * second + 2.0 * third + fourth), sigma + h
+    (onward,) = drive([start.changed(theta0=tuple(tuple(map(float, u)) for u in network.split(theta)))], record=True)
+    assert onward.value == pytest.approx(1.80278, rel=1e-4)
+    wrong = as_of(start, onward, (np.array(rows), np.array(clock)), sigma)
+    assert follows_flow(wrong, verdicts("undecided")) is False
 
 
 @pytest.mark.parametrize("case", CASES)
