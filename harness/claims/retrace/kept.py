@@ -82,11 +82,13 @@ class Kept:
 
         Where there is no lift it is everything.  The smallest lead: as differences of large ones they would be lost.
         """
-        led: dict[int, Vector] = {}
+        if self.whole:
+            return np.eye(self._size)
+        led, order = dict[int, Vector](), np.argsort(sizes, kind="stable").tolist()
         for row in self.rows.values():
-            _add(led, row, np.argsort(sizes, kind="stable").tolist())
+            _add(led, row, order)
         lifted = [[_lift(a) for a in row] for row in led.values()]
-        if self.whole or any(a is None for row in lifted for a in row):
+        if any(a is None for row in lifted for a in row):
             return np.eye(self._size)
         return np.linalg.qr((np.array(lifted, dtype=np.float64) / sizes).T)[0].T
 
