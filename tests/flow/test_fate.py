@@ -94,7 +94,7 @@ def rates_of_small_steps() -> dict[float, list[tuple[Small, float]]]:
     beside = stepped(known, 40.0)
     # steady for a while, they may have left a balance late: they are followed further
     far = [k for k, one in enumerate(known) if abs(one.rate - beside[k]) > 0.02 * one.scale]
-    beside[far] = stepped([known[k] for k in far], 400.0)
+    beside[far] = stepped([known[k] for k in far], 200.0)
     pairs = list(zip(known, beside.tolist(), strict=True))
     return {below: [pair for pair in pairs if pair[0].below == below] for below in DRAWS}
 
