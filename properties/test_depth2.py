@@ -22,7 +22,7 @@ from strategies import instances
 
 
 @pytest.mark.claim("depth2-linear-nonzero-global", decided=15)
-@examples(90)
+@examples(180)
 @given(data=st.data())
 def test_linear_with_nonzero_weight_vectors_is_globally_optimal(check, family, data):
     check(data.draw(instances(networks=family)))

@@ -18,14 +18,14 @@ from strategies import instances
 
 
 @pytest.mark.claim("fc-linear-global", decided=20)
-@examples(60)
+@examples(80)
 @given(data=st.data())
 def test_linear_is_globally_optimal(check, family, data):
     check(data.draw(instances(networks=family)))
 
 
 @pytest.mark.claim("fc-linear-aligned", decided=20)
-@examples(60)
+@examples(80)
 @given(data=st.data())
 def test_linear_is_aligned(check, family, data):
     check(data.draw(instances(networks=family)))
