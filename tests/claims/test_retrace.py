@@ -20,7 +20,7 @@ from harness.problem.networks import Network, convolutional, diagonal, fully_con
 from tests.claims.test_claims import verdicts
 from tests.support.integrations import velocity
 from tests.support.sabotage import as_of, relu_of_zero_has_slope_half, without_neuron
-from tests.support.stepped import rate, with_a_jump
+from tests.support.stepped import rate, step, with_a_jump
 
 RELU = fully_connected("relu", (2, 2))
 # name -> network, x, y, theta0
@@ -128,12 +128,8 @@ def test_a_small_neuron_that_goes_the_other_way_is_seen_however_dense_the_rows_a
     theta, sigma, rows, clock = network.flat(start.theta0_float), 0.0, [], []
     while (start.x_float @ theta[2:4] >= 0.0).any():
         rows, clock = [*rows, theta], [*clock, sigma]
-        first = turned * rate(start, theta)
-        h = size * float(np.linalg.norm(theta) / np.linalg.norm(first))
-        second = turned * rate(start, theta + 0.5 * h * first)
-        third = turned * rate(start, theta + 0.5 * h * second)
-        fourth = turned * rate(start, theta + h * third)
-        theta, sigma = theta + h / 6.0 * (first + 2.0 * second + 2.0 * third + fourth), sigma + h
+        theta, h = step(lambda at: turned * rate(start, at), theta, size)
+        sigma += h
     (onward,) = drive([start.changed(theta0=tuple(tuple(map(float, u)) for u in network.split(theta)))], record=True)
     assert onward.value == pytest.approx(1.80278, rel=1e-4)
     wrong = as_of(start, onward, (np.array(rows), np.array(clock)), sigma)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch
     base = rng.standard_normal(5) * rng.integers(0, 2)
     plus, minus = rng.standard_normal(count) * rng.integers(0, 2, count), rng.standard_normal(count)
     found = departure.depart(normals, base, np.abs(base), plus, minus)
-    monkeypatch.setattr(departure, "_PARALLEL", -1.0)
+    monkeypatch.setattr(departure, "_faces", lambda count, _: list(map(np.array, product((-1, 1, 0), repeat=count))))
     may_stay = _distance_from_zero(_velocities_beside(normals, base, plus, minus)[1]) < 1e-9
     monkeypatch.setattr(departure, "_may_stay", lambda *_: may_stay)
     assert found == departure.depart(normals, base, np.abs(base), plus, minus)

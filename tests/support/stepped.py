@@ -5,6 +5,7 @@ The gradients are those of harness/problem, and nothing is shared with the train
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,16 @@ def rate(instance: Instance, theta: np.ndarray) -> np.ndarray:
     return np.linalg.norm(theta) ** (2 - network.degree) * (terms / terms.sum()) @ gradients
 
 
+def step(rates: Callable[[np.ndarray], np.ndarray], theta: np.ndarray, size: float) -> tuple[np.ndarray, float]:
+    """Where theta (N,) is after a Runge-Kutta step of this size of its norm, and how long that took."""
+    first = rates(theta)
+    h = size * float(np.linalg.norm(theta) / np.linalg.norm(first))
+    second = rates(theta + 0.5 * h * first)
+    third = rates(theta + 0.5 * h * second)
+    fourth = rates(theta + h * third)
+    return theta + h / 6.0 * (first + 2.0 * second + 2.0 * third + fourth), h
+
+
 def with_a_jump(limit: Limit) -> Limit:
     """From the fifth row on, the record is turned by a twentieth, and each of its steps by less."""
     path = limit.path
@@ -50,12 +61,8 @@ def stepped(instance: Instance, margin: float = 40.0, size: float = 0.005) -> Li
             > margin
         ):
             break
-        first = rate(instance, theta)
-        h = size * float(np.linalg.norm(theta) / np.linalg.norm(first))
-        second = rate(instance, theta + 0.5 * h * first)
-        third = rate(instance, theta + 0.5 * h * second)
-        fourth = rate(instance, theta + h * third)
-        theta, sigma = theta + h / 6.0 * (first + 2.0 * second + 2.0 * third + fourth), sigma + h
+        theta, h = step(lambda at: rate(instance, at), theta, size)
+        sigma += h
     thetas = np.array(rows)
     norms = np.linalg.norm(thetas, axis=1)
     path = {

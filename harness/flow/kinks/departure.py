@@ -82,7 +82,9 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
         return _depart_one(normals[0], base, terms, float(plus[0]), float(minus[0]))
     gram = normals @ normals.T
     inner, rounded, coupled = normals @ base, np.abs(normals) @ terms, np.abs(gram)
-    faces = _possible(gram, inner, plus, minus) if _independent(gram) else _faces(normals)
+    independent = _independent(gram)
+    plane = None if independent else _plane(normals)
+    faces = _possible(gram, inner, plus, minus) if independent else _faces(count, plane)
     if faces is None:
         return Departure("crowded")
     sizes = rounded + coupled @ (np.abs(plus) + np.abs(minus))
@@ -101,7 +103,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
         # a velocity along the kink belongs to the closed faces beside it, but is the sliding face's own
         if any(t != 0 and s not in (0, t) for t, s in zip(face, sides, strict=True)):
             continue
-        if not (sides.any() or _may_stay(normals, base, plus, minus)):
+        if plane is not None and not (sides.any() or _may_stay(plane, normals, base, plus, minus)):
             continue
         if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
             found.append((omega, tuple(int(s) for s in sides)))
@@ -273,50 +275,47 @@ def _settle(face: np.ndarray, gram: np.ndarray, inner: np.ndarray, plus: np.ndar
     return False
 
 
-def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
+def _faces(count: int, plane: tuple[np.ndarray, np.ndarray] | None) -> list[np.ndarray] | None:
     """Sign vectors (L,), all those of the faces around the point among them; None if they are too many to list.
 
     Normals in one plane (a neuron with two weights that both become zero, say) cut it into sectors.
     """
-    count = len(normals)
-    plane = _plane(normals)
     if plane is not None:
-        return [*np.unique(_around(normals @ plane.T), axis=0), np.zeros(count, dtype=int)]
+        return [*np.unique(plane[1], axis=0), np.zeros(count, dtype=int)]
     if count > MOST_LINES:
         return None
     return [np.array(face) for face in product((-1, 1, 0), repeat=count)]
 
 
-def _plane(normals: np.ndarray) -> np.ndarray | None:
-    """An orthonormal basis (2, N) of the plane in which three normals or more (L, N) lie, if they do."""
+def _plane(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The plane in which three normals or more (L, N) lie, if they do: an orthonormal basis (2, N), and the sides of
+    the lines on their rays there and between these, (4 L, L).
+    """
     if len(normals) < 3:
         return None
-    _, values, right = np.linalg.svd(normals / np.linalg.norm(normals, axis=1)[:, None], full_matrices=False)
-    return right[:2] if np.sum(values > _PARALLEL * values[0]) <= 2 else None
-
-
-def _around(plane: np.ndarray) -> np.ndarray:
-    """The sides of the lines with normals (L, 2) on their rays and between these, (4 L, L)."""
-    plane = plane / np.linalg.norm(plane, axis=1)[:, None]
-    along = np.arctan2(plane[:, 0], -plane[:, 1])
+    scaled = normals / np.linalg.norm(normals, axis=1)[:, None]
+    _, values, right = np.linalg.svd(scaled, full_matrices=False)
+    if np.sum(values > _PARALLEL * values[0]) > 2:
+        return None
+    within = scaled @ right[:2].T
+    along = np.arctan2(within[:, 0], -within[:, 1])
     rays = np.sort(np.concatenate([along, along + np.pi]) % (2.0 * np.pi))
     between = 0.5 * (rays + np.append(rays[1:], rays[0] + 2.0 * np.pi))
     angles = np.concatenate([rays, between])
-    heights = plane @ np.array([np.cos(angles), np.sin(angles)])
-    return np.where(np.abs(heights) <= _PARALLEL, 0, np.sign(heights)).astype(int).T
+    heights = within @ np.array([np.cos(angles), np.sin(angles)])
+    return right[:2], np.where(np.abs(heights) <= _PARALLEL, 0, np.sign(heights)).astype(int).T
 
 
-def _may_stay(normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray) -> bool:
-    """Whether the flow may stay on all of three lines or more in one plane: zero is a mean of what it does beside them.
+def _may_stay(
+    plane: tuple[np.ndarray, np.ndarray], normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray
+) -> bool:
+    """Whether the flow may stay on all lines, which lie in one plane: zero is a mean of what it does beside them.
 
     Their coefficients between 0 and 1 allow for more, since not every choice of sides is that of a sector.
     """
-    plane = _plane(normals)
-    if plane is None:
-        return True
-    sides = _around(normals @ plane.T)
+    basis, sides = plane
     sectors = sides[(sides != 0).all(axis=1)]
-    speeds = (base + np.where(sectors > 0, plus, -minus) @ normals) @ plane.T
+    speeds = (base + np.where(sectors > 0, plus, -minus) @ normals) @ basis.T
     return not leads_away(speeds, ROUGH * float(np.abs(speeds).max()))
 
 

@@ -73,10 +73,15 @@ class Gates:
             self.lengths = (np.abs(self.cell.x)[:, None, :] * (self._alone >= 0)).max(axis=2, initial=0.0)
 
     @cached_property
-    def inputs(self) -> dict[int, np.ndarray]:
-        """What every hidden unit hears, but for what it hears by zeros that are fixed."""
+    def incoming(self) -> dict[int, np.ndarray]:
+        """The entries into every hidden unit, but for zeros that are fixed."""
         heard = (self.net.par >= 0) | (self.net.value != 0.0)
-        return {u: self.net.col[(self.net.row == u) & heard] for u in self.hidden}
+        return {u: np.flatnonzero((self.net.row == u) & heard) for u in self.hidden}
+
+    @cached_property
+    def inputs(self) -> dict[int, np.ndarray]:
+        """What they come from."""
+        return {u: self.net.col[entries] for u, entries in self.incoming.items()}
 
     @cached_property
     def outgoing(self) -> dict[int, np.ndarray]:

@@ -69,11 +69,11 @@ def pushed_back(
         free[pair] = True
     rises, alive = rest | free, (gates.gates != 0.0) & ~free
     for unit in hidden[len(gates.first) :]:
-        own = np.flatnonzero((net.row == unit) & ((entries != 0.0) | (net.par >= 0)))
-        # with what switches off
-        unfed, below = ~alive[:, gates.inputs[unit]].any(axis=1), rises[:, net.col[own]]
+        inputs, own = gates.inputs[unit], entries[gates.incoming[unit]]
+        # what slides or switches may give nothing
+        unfed = ~alive[:, inputs].any(axis=1)
         alive[:, unit] &= ~unfed
-        opens, stays = (~(below & (sign * entries[own] <= 0.0)).any(axis=1) for sign in (1.0, -1.0))
+        opens, stays = (~(rises[:, inputs] & (sign * own <= 0.0)).any(axis=1) for sign in (1.0, -1.0))
         told = unfed & (opens | stays) & ~free[:, unit]
         passed[told, unit] = np.where(stays, 0.0, 1.0)[told]
         lifted[:, unit] |= unfed & ~told
