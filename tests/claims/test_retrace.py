@@ -94,6 +94,19 @@ def test_what_floats_hold_less_of_is_no_other_flow(case: str) -> None:
     assert follows_flow(limit, verdicts("undecided")) is not False
 
 
+def test_a_neuron_that_dies_is_forgiven_a_little_only() -> None:
+    """A twentieth of its size in every row, where the record keeps a hundredth of the rate."""
+    network, loss, x, y, theta0 = LESS["dies by 24 orders of magnitude"]
+    (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)
+    assert limit.path is not None
+    slower = limit.path["direction"].copy()
+    slower[:, [0, 1, 4, 5, 6, 8]] *= np.exp(0.05 * np.maximum(np.arange(len(slower)) - 20, 0))[:, None]
+    slower /= np.linalg.norm(slower, axis=1)[:, None]
+    off = retrace(dataclasses.replace(limit, path={**limit.path, "direction": slower})).detour
+    assert off is not None
+    assert off > STRAYS
+
+
 def test_a_lost_sign_hides_no_detour_before_it() -> None:
     network, loss, x, y, theta0 = LESS["a sign that keeps a slide is lost"]
     (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)

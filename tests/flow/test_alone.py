@@ -15,7 +15,7 @@ from harness.flow.kinks.answers import open_unfed_units, sleeps
 from harness.flow.kinks.departure import Line
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.lines import as_one, singly
-from harness.flow.kinks.rest import pushed_back
+from harness.flow.kinks.rest import pushed_back, stand_in
 from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.problem.networks import Network, fully_connected
@@ -261,3 +261,16 @@ def test_what_rests_is_weighed_with_the_multipliers_of_the_limit() -> None:
     answers = [pushed_back(gates, theta, rest, [], np.array(weights), 0.1) for weights in ((1, 1), (2.1, 1), (1.9, 1))]
     assert answers == [True, False, False]
     assert pushed_back(gates, theta, rest, [], np.array((1.9, 1)))
+    watch = np.zeros(rest.shape, dtype=np.int8)
+    stands = [stand_in(gates, theta, watch, theta, np.array(weights)) for weights in ((1.0, 1.0), (2.1, 1.0))]
+    assert stands == [True, False]
+
+
+def test_what_rests_has_to_be_pushed_back_also_when_what_is_on_beside_it_goes_off() -> None:
+    """Above is one that the other neuron holds off, and that it would open by itself."""
+    start: Any = ((1, 0), (-1, 1), (1,))
+    gates, theta, _ = gates_of(Instance.of(fully_connected("relu", (1, 2, 1)), "exponential", ((1,),), (1,), start))
+    rest = np.zeros(gates.gates.shape, dtype=bool)
+    rest[0, gates.first.stop - 1] = True
+    assert pushed_back(gates, theta, rest, [])
+    assert not pushed_back(gates, theta, rest, [(0, gates.first.start)])
