@@ -100,7 +100,7 @@ def test_a_neuron_that_dies_is_forgiven_a_little_only() -> None:
     (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)
     assert limit.path is not None
     slower = limit.path["direction"].copy()
-    slower[:, [0, 1, 4, 5, 6, 8]] *= np.exp(0.05 * np.maximum(np.arange(len(slower)) - 20, 0))[:, None]
+    slower[:, [0, 1, 4, 5, 6, 8]] *= np.exp(0.05 * np.maximum(np.arange(len(slower)) - 40, 0))[:, None]
     slower /= np.linalg.norm(slower, axis=1)[:, None]
     off = retrace(dataclasses.replace(limit, path={**limit.path, "direction": slower})).detour
     assert off is not None
