@@ -24,6 +24,7 @@ from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SE
 from harness.flow.invariants.subspaces import Invariants, Subspace
 from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.pinned import SURELY, pull
 from harness.flow.kinks.resolve import crossing, resolve
 from harness.flow.kinks.rest import at_rest, pushed_back, resting, stand_in
 from harness.flow.separation import may_rest
@@ -35,7 +36,18 @@ from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import DEPENDENT, GRAZES, HELD, LAYERED, RESTING, RESTS, SLIDE_FADES, SPARE, Undecided
+from harness.flow.undecided import (
+    DEPENDENT,
+    GRAZES,
+    HELD,
+    LAYERED,
+    PINNED,
+    RESTING,
+    RESTS,
+    SLIDE_FADES,
+    SPARE,
+    Undecided,
+)
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -134,6 +146,7 @@ class Run:
         self.astray = False  # whether it comes no nearer to a point that lies beyond a kink
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
+        self.pulls: dict[int, tuple[float, bool]] = {}  # of neurons at w = 0 (_pulled)
         self.still = 0  # events in a row at which it has stood still
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
@@ -211,14 +224,30 @@ class Run:
         self.guarded = self.gates.spare_by_themselves()
         if self.guarded and (self.batched or not self.gates.spare_attract(theta)):
             raise Undecided(SPARE)
+        if self.gates.pinned and self.batched:
+            raise Undecided(HELD)
+        for unit in self.gates.pinned_units:
+            self.pulls[unit] = self._pulled(unit, theta)
         self.standing = bool(rest)
         if self.batched and len({self.gates.layer(unit) for _, unit in self.gates.sliding_pairs()}) > 1:
             raise Undecided(LAYERED)
 
+    def _pulled(self, unit: int, theta: np.ndarray) -> tuple[float, bool]:
+        """By how much a neuron is pulled away from w = 0, and whether that has risen so fast that another look might
+        have found it to be pulled.  Raises Undecided where it may leave, or may have left between two looks.
+        """
+        greatest, mean = pull(self.gates, theta, unit)
+        last, rises = self.pulls.get(unit, (greatest, False))
+        if greatest > SURELY:
+            raise Undecided(PINNED if mean else HELD)
+        if rises and greatest < last - SURELY:
+            raise Undecided(HELD)
+        return greatest, rises or 2.0 * greatest > last
+
     @property
     def stepwise(self) -> bool:
         """Whether it is to be looked at after every step."""
-        return self.standing or self.guarded
+        return self.standing or self.guarded or bool(self.gates.pinned)
 
     @property
     def theta(self) -> np.ndarray:
@@ -524,6 +553,8 @@ class Run:
         limit = self.instance.network.flat(settled.theta)
         if self.standing and not stand_in(self.gates, theta, self.watch, limit, settled.multipliers):
             return "an input that rests on its kink may yet leave it", None
+        if self.gates.pinned:
+            return "a neuron at w = 0 may yet leave it", None
         small = dying(self.gates, self.subspace, theta, settled)
         booked = float(self.state[BOOKED])
         found = fate(self.gates, self.subspace, theta, booked, settled, small, self.multipliers, self.before)

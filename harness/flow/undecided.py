@@ -10,6 +10,7 @@ class Undecided(Exception):
 # More than one solution.  Tables count these by the words "not unique".
 TWO_VELOCITIES = "the flow is not unique: it can leave a kink with two velocities"
 SLIDE_FADES = "the flow is not unique: a slide ends where the two sides of its kink have become alike"
+PINNED = "the flow is not unique: a neuron whose weights are zero may stay so, or leave"
 RESTS = "the flow is not unique, or never separates: one solution stays at the start, and others may leave it"
 
 # No face of the kinks that meet is known to be the one that the flow enters.

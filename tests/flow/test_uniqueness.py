@@ -17,7 +17,6 @@ import pytest
 from scipy.optimize import lsq_linear, nnls
 
 from benchmarks.families import draw
-from benchmarks.wide import draw as wide
 from harness.flow import follow
 from harness.flow.kinks import departure
 from harness.problem.instances import Instance
@@ -298,10 +297,3 @@ def test_a_neuron_that_is_on_elsewhere_is_not_proven_dead() -> None:
     limit = follow(start([(1, 0), (2, 1), (1, 1)], [1, 1, -1], [(0, 1), (1, -3)], [0, 1]))
     assert limit.status == "undecided"
     assert limit.reason.startswith("A kink is degenerate: nothing answers to its neuron")
-
-
-def test_a_neuron_that_its_kinks_hold_at_zero_and_push_away() -> None:
-    """Both weights of a neuron have become zero, on the kinks of all 20 points. The flow may stay there, and the
-    coefficients by which it does are not known: that is not more than one solution.
-    """
-    assert follow(wide((2, 20, 20), 510)).reason.startswith("A kink is degenerate: those that hold the flow")

@@ -35,6 +35,7 @@ class Gates:
     slides: flat ones.  curved: of deeper layers, whose scales are those at the point where they began.
     spare: flat ones whose normals depend on those of slides, as where a neuron's weights are zero: the flow stays on
     them as long as it does on these, with coefficients that stand.
+    pinned: flat ones of neurons that stay at w = 0 whatever their gates are (pinned.py), which are 0 meanwhile.
     """
 
     def __init__(self, instance: Instance, net: Wiring) -> None:
@@ -51,6 +52,7 @@ class Gates:
         self.slides: list[Line] = []
         self.curved: list[Line] = []
         self.spare: list[Line] = []
+        self.pinned: list[Line] = []
         self.kinked = network.kinked
         # whether the weights of a unit answer to nothing but its own and the margins
         self.by_unit = network.depth == network.degree == 2 and not network.shared and network.outputs == 1
@@ -95,7 +97,7 @@ class Gates:
     @property
     def beside(self) -> np.ndarray:
         """The same with all that slides off, (n, units)."""
-        return np.where(self.gates == 1.0, 1.0, self.below) if self.spare else self.gates
+        return np.where(self.gates == 1.0, 1.0, self.below) if self.spare or self.pinned else self.gates
 
     def sides(self, units: slice = slice(None)) -> np.ndarray:
         """1 where a gate is on, -1 where it is off, (n, units)."""
@@ -200,15 +202,15 @@ class Gates:
         return line
 
     def flat_representatives(self) -> list[SampleUnit]:
-        """One pair of every flat slide."""
-        return [line.members[0][:2] for line in self.slides]
+        """One pair of every flat line on which the flow stays by itself."""
+        return [line.members[0][:2] for line in (*self.slides, *self.pinned)]
 
     def independent_slides(self) -> list[SampleUnit]:
-        """One pair of every flat slide whose normal does not depend on those of earlier ones."""
-        if not self.slides:
+        """The same without those whose normals depend on those of earlier ones."""
+        if not (self.slides or self.pinned):
             return []
         blocks: dict[int, list[Line]] = {}
-        for line in self.slides:
+        for line in (*self.slides, *self.pinned):
             # units that share no weights have no part of their normals in common
             blocks.setdefault(self.normals.block(line.members[0][1]), []).append(line)
         chosen = {pair for lines in blocks.values() for pair in self.normals.independent(lines)}
@@ -217,7 +219,12 @@ class Gates:
     @property
     def slides_are_independent(self) -> bool:
         """Whether the normals of the flat ones are."""
-        return len(self.independent_slides()) == len(self.slides)
+        chosen = set(self.independent_slides())
+        return all(line.members[0][:2] in chosen for line in self.slides)
+
+    @property
+    def pinned_units(self) -> list[int]:
+        return sorted({u for line in self.pinned for _, u, _ in line.members})
 
     def compiled_slides(self) -> Slides:
         """The slides in the form that the integrator takes, flat ones first, with unit normals."""
@@ -247,7 +254,8 @@ class Gates:
         return state
 
     def sliding_pairs(self) -> set[SampleUnit]:
-        return {(i, u) for line in (*self.slides, *self.curved, *self.spare) for i, u, _ in line.members}
+        lines = (*self.slides, *self.curved, *self.spare, *self.pinned)
+        return {(i, u) for line in lines for i, u, _ in line.members}
 
     def beside_spare(self, index: int) -> list[SampleUnit]:
         """The pairs of a slide, counted as in compiled_slides, if spare ones may depend on it."""

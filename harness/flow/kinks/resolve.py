@@ -30,6 +30,7 @@ from harness.flow.kinks.faces import Apart, Faces
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.lines import as_one, factors, singly
 from harness.flow.kinks.normals import multiple
+from harness.flow.kinks.pinned import SURELY, can_be_pinned, pull
 from harness.flow.undecided import Undecided
 
 # Of a Clarke coefficient, from the ends of its range: where there is less left a choice is towards its end, or none.
@@ -205,7 +206,7 @@ def _without_spare(gates: Gates, slides: list[Line], theta: np.ndarray, alike: l
     now, normals = look(gates.cell, theta), np.array([gates.normals.direction(line) for line in slides])
     plus, minus = factors(slides, (now.p * gates.growth(now.rho))[:, None] * now.delta * gates.cell.jump)
     if (plus + minus >= 0.0).any():
-        return slides
+        return [] if _pin(gates, slides, theta) else slides
     shares, room = inmost(normals, now.f - minus @ normals, plus + minus)
     if room <= OVER:
         return slides
@@ -221,6 +222,16 @@ def _without_spare(gates: Gates, slides: list[Line], theta: np.ndarray, alike: l
             for i, u, t in line.members:
                 gates.gates[i, u] = gates.below + gates.cell.jump * (share if t > 0 else 1.0 - share)
     return [line for line in slides if line.members[0][:2] in kept]
+
+
+def _pin(gates: Gates, lines: list[Line], theta: np.ndarray) -> bool:
+    """Whether lines pin their neuron, and are counted as such."""
+    if not (can_be_pinned(gates, lines) and pull(gates, theta, lines[0].members[0][1]).greatest < -SURELY):
+        return False
+    gates.pinned += lines
+    for i, u in ((i, u) for line in lines for i, u, _ in line.members):
+        gates.gates[i, u] = 0.0
+    return True
 
 
 def _gathered(gates: Gates, pairs: list[SampleUnit], theta: np.ndarray) -> list[Line]:
