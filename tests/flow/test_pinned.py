@@ -73,6 +73,7 @@ def test_it_stays_as_long_as_all_directions_lead_back() -> None:
     without = among(OTHERS, OUT)
     path = follow(without, record=True).path
     assert path is not None
+    assert limit.log_norm is not None
     norms = np.exp(path["log_norm"])
     margins = np.array(
         [margins_and_gradients(without, r * d)[0] for r, d in zip(norms, path["direction"], strict=True)]

@@ -1,9 +1,9 @@
 """A neuron of two layers that stays at w = 0, whatever its gates are there.
 
-It gives nothing, its weight out v stands still, and the rest of the flow goes on as without it.  Its weights w move with
-F(w) = grad G(w), G(w) = v sum_i p_i y_i sigma(w . x_i), which is homogeneous: w . F(w) = G(w).  So d|w|^2/dt = 2 G(w)
-along every solution.  While G is negative everywhere but at 0 none leaves.  Where G is positive in some direction one
-leaves along the greatest; another stays, if zero is a mean of what F is beside w = 0.
+It gives nothing, its weight out v stands still, and the rest of the flow goes on as without it.  Its weights w move
+with F(w) = grad G(w), G(w) = v sum_i p_i y_i sigma(w . x_i), which is homogeneous: w . F(w) = G(w).  So
+d|w|^2/dt = 2 G(w) along every solution.  While G is negative everywhere but at 0 none leaves.  Where G is positive in
+some direction one leaves along the greatest; another stays, if zero is a mean of what F is beside w = 0.
 
 None is pinned in the end, but with negative slopes: at a KKT point a living neuron has G = |w|^2 at its own w.
 """
