@@ -10,6 +10,8 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
+# Where it is set every process that tests start would rewrite the assertions of some 300 modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Keeps pyright from looking for a newer version of itself.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -60,10 +61,23 @@ def test_faces_are_tried_up_to_a_number_of_them() -> None:
         ([[1.0, 0.0], [-2.0, 0.0]], False),
         # on the edge: zero is one of them
         ([[1.0, 0.0], [0.0, 0.0]], False),
+        ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, -1.0, 1.0]], True),
+        ([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, -1.0, 0.0]], False),
     ],
 )
 def test_a_direction_that_leads_away_from_all_faces(speeds: list[list[float]], away: bool) -> None:
     assert leads_away(np.array(speeds), 1e-10) is away
+
+
+def test_in_a_plane_directions_lead_away_as_in_space() -> None:
+    rng = np.random.default_rng(4)
+    found = Counter[bool]()
+    for _ in range(200):
+        plane = rng.standard_normal((int(rng.integers(1, 6)), 2))
+        away = leads_away(plane, 1e-10)
+        assert away == leads_away(np.column_stack([plane, np.zeros(len(plane))]), 1e-10)
+        found[away] += 1
+    assert min(found.values()) > 40
 
 
 # On the kinks of both neurons on point 0, which point 1 pushes to their on sides.

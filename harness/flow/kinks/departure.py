@@ -187,6 +187,8 @@ def inmost(normals: np.ndarray, velocity: np.ndarray, jumps: np.ndarray) -> tupl
 def leads_away(speeds: np.ndarray, room: float) -> bool:
     """Whether zero is no mean of the rows of speeds (c, k): in one direction all are above it, by more than room."""
     count, size = speeds.shape
+    if size == 2:
+        return bool((speeds @ _beyond(speeds)).min() > room)
     found = linprog(
         np.append(np.zeros(size), -1.0),
         A_ub=np.hstack([-speeds / np.abs(speeds).max(), np.ones((count, 1))]),
@@ -194,6 +196,15 @@ def leads_away(speeds: np.ndarray, room: float) -> bool:
         bounds=[*[(-1.0, 1.0)] * size, (None, 1.0)],
     )
     return found.status == 0 and bool((speeds @ found.x[:size]).min() > room * size)
+
+
+def _beyond(speeds: np.ndarray) -> np.ndarray:
+    """In a plane the direction (2,) opposite to the widest gap between the rows of speeds (c, 2)."""
+    angles = np.sort(np.arctan2(speeds[:, 1], speeds[:, 0]))
+    gaps = np.append(angles[1:], angles[0] + 2.0 * np.pi) - angles
+    widest = int(np.argmax(gaps))
+    middle = angles[widest] + 0.5 * gaps[widest]
+    return -np.array([np.cos(middle), np.sin(middle)])
 
 
 def _depart_one(normal: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: float, minus: float) -> Departure:
