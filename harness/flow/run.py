@@ -46,6 +46,7 @@ from harness.flow.undecided import (
     RESTS,
     SLIDE_FADES,
     SPARE,
+    TWO_VELOCITIES,
     Undecided,
 )
 from harness.problem.instances import Instance
@@ -233,16 +234,16 @@ class Run:
             raise Undecided(LAYERED)
 
     def _pulled(self, unit: int, theta: np.ndarray) -> tuple[float, bool]:
-        """By how much a neuron is pulled away from w = 0, and whether that has risen so fast that another look might
-        have found it to be pulled.  Raises Undecided where it may leave, or may have left between two looks.
+        """By how much at most a neuron has been pulled away from w = 0, and whether that has risen so fast that another
+        look might have found it to be pulled.  Raises Undecided where it may leave, or may have left between two looks.
         """
         greatest, mean = pull(self.gates, theta, unit)
-        last, rises = self.pulls.get(unit, (greatest, False))
+        most, rises = self.pulls.get(unit, (greatest, False))
         if greatest > SURELY:
             raise Undecided(PINNED if mean else HELD)
-        if rises and greatest < last - SURELY:
+        if rises and greatest < most - SURELY:
             raise Undecided(HELD)
-        return greatest, rises or 2.0 * greatest > last
+        return max(greatest, most), rises or 2.0 * greatest > most
 
     @property
     def stepwise(self) -> bool:
@@ -401,7 +402,13 @@ class Run:
         if pairs or (gates.curved and left):
             # in several layers what a slide leaves may turn the kinks that are met, and open what is above them
             together = gates.curved or (self.instance.network.depth > 2 and not gates.below)
-            resolve(gates, theta, pairs, left if together else {})
+            try:
+                resolve(gates, theta, pairs, left if together else {})
+            except Undecided as why:
+                gates.gates[:] = before
+                if str(why) == TWO_VELOCITIES and self._only_touched(pairs, theta):
+                    raise Undecided(GRAZES) from None
+                raise
         sliding = gates.sliding_pairs()
         changed = set(_where(before != gates.gates)) | (sliding ^ sliding_before)
         for i, u in sorted(changed | set(pairs)):
@@ -458,6 +465,22 @@ class Run:
         self.state[STEP_SIZE] = min(self.state[STEP_SIZE], FIRST_STEP)
         # what passed the second-order test under the gates before may be a saddle under these
         self.approach.forget()
+
+    def _only_touched(self, pairs: list[SampleUnit], theta: np.ndarray) -> bool:
+        """Whether one of the kinks that were met is not come nearer to any more, by more than errors.
+
+        From a kink that repels there are two ways on, but the flow may have turned back right before it.
+        """
+        now, work = look(self.gates.cell, theta), workspace(self.gates.cell)
+        velocity(self.gates.cell, theta, self.slides, work)
+        terms = now.p @ np.abs(now.grad) * self.gates.growth(now.rho)
+        # a neuron that comes to w = 0 meets several at once, however slowly
+        alone = [pair for pair in pairs if self.watch[pair] and sum(unit == pair[1] for _, unit in pairs) == 1]
+        normals = [self.gates.curved_normal(pair, theta) for pair in alone]
+        return any(
+            self.watch[pair] * (normal @ work.v) > -self._rtol * (np.abs(normal) @ terms)
+            for pair, normal in zip(alone, normals, strict=True)
+        )
 
     def _moves(self, pair: SampleUnit, theta: np.ndarray) -> bool:
         """Whether a deeper pre-activation can move at all within the invariant subspace."""

@@ -2,10 +2,11 @@
 
 It gives nothing, its weight out v stands still, and the rest of the flow goes on as without it.  Its weights w move
 with F(w) = grad G(w), G(w) = v sum_i p_i y_i sigma(w . x_i), which is homogeneous: w . F(w) = G(w).  So
-d|w|^2/dt = 2 G(w) along every solution.  While G is negative everywhere but at 0 none leaves.  Where G is positive in
-some direction one leaves along the greatest; another stays, if zero is a mean of what F is beside w = 0.
+d|w|^2/dt = 2 G(w) along every solution.  While G is positive nowhere none leaves.  Where it is positive in some
+direction one leaves along the greatest; another stays, if zero is a mean of what F is beside w = 0.
 
-None is pinned in the end, but with negative slopes: at a KKT point a living neuron has G = |w|^2 at its own w.
+None of a relu network is pinned in the end: a point that pushes it away has a living neuron whose v has the same sign,
+and at a KKT point G is |w|^2 at the w of that one.
 """
 
 from __future__ import annotations
@@ -17,12 +18,17 @@ import numpy as np
 from harness.flow.compiled.field import look
 from harness.flow.kinks.departure import Line, leads_away
 from harness.flow.kinks.gates import Gates
+from harness.flow.kinks.normals import PARALLEL
 
-SURELY = 1e-9  # of the terms of G, on unit vectors: what is smaller may be zero but for rounding
+SURELY = 1e-4  # of the terms of G, on unit vectors: ten times the error of a step, and so of the samples' weights
+ROUGH = 1e-10  # of them: what is smaller may be zero but for rounding
 
 
 class Pull(NamedTuple):
-    """greatest: G on unit vectors, relative to its terms, at its greatest.  mean: whether zero is a mean of F."""
+    """greatest: G on unit vectors, relative to its terms, at its greatest, but for where it has none.
+
+    mean: whether zero is a mean of F.
+    """
 
     greatest: float
     mean: bool
@@ -46,15 +52,19 @@ def pull(gates: Gates, theta: np.ndarray, unit: int) -> Pull:
     if not terms:
         return Pull(0.0, True)
     # between the kinks F is constant, and G greatest along it or on one of them
-    angles = np.arctan2(x[:, 0], -x[:, 1])[x.any(axis=1)]
-    kinks = np.unique(np.concatenate([angles, angles + np.pi]) % (2.0 * np.pi))
+    angles = np.unique(np.arctan2(x[:, 0], -x[:, 1])[x.any(axis=1)] % np.pi)
+    # those of one line differ by rounding
+    angles = angles[np.diff(angles, append=angles[0] + np.pi) > PARALLEL]
+    kinks = np.append(angles, angles + np.pi)
     between = 0.5 * (kinks + np.append(kinks[1:], kinks[0] + 2.0 * np.pi))
     speeds = _speeds(x, drive, gates.below, _unit_vectors(between))
     lengths = np.linalg.norm(speeds, axis=1)
     along = speeds[lengths > 0.0] / lengths[lengths > 0.0, None]
     ways = np.vstack([_unit_vectors(kinks), along])
+    if not gates.below:
+        ways = ways[(ways @ x.T > PARALLEL * np.linalg.norm(x, axis=1)).any(axis=1)]
     greatest = float((_speeds(x, drive, gates.below, ways) * ways).sum(axis=1).max()) / terms
-    return Pull(greatest, not leads_away(speeds, SURELY * terms))
+    return Pull(greatest, not leads_away(speeds, ROUGH * terms))
 
 
 def _parameters(gates: Gates, unit: int) -> list[int]:
