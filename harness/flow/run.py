@@ -147,7 +147,7 @@ class Run:
         self.astray = False  # whether it comes no nearer to a point that lies beyond a kink
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
-        self.pulls: dict[int, tuple[float, bool]] = {}  # of neurons at w = 0 (_pulled)
+        self.pulls: dict[int, tuple[float, float]] = {}  # of neurons at w = 0 (_pulled)
         self.still = 0  # events in a row at which it has stood still
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
@@ -233,17 +233,18 @@ class Run:
         if self.batched and len({self.gates.layer(unit) for _, unit in self.gates.sliding_pairs()}) > 1:
             raise Undecided(LAYERED)
 
-    def _pulled(self, unit: int, theta: np.ndarray) -> tuple[float, bool]:
-        """By how much at most a neuron has been pulled away from w = 0, and whether that has risen so fast that another
-        look might have found it to be pulled.  Raises Undecided where it may leave, or may have left between two looks.
+    def _pulled(self, unit: int, theta: np.ndarray) -> tuple[float, float]:
+        """By how much a neuron is pulled away from w = 0, and by how much at most since that has risen so fast that
+        another look might have found it to be pulled; -inf if it has not.  Raises Undecided where it may leave, or may
+        have left between two looks.
         """
         greatest, mean = pull(self.gates, theta, unit)
-        most, rises = self.pulls.get(unit, (greatest, False))
+        last, most = self.pulls.get(unit, (greatest, -math.inf))
         if greatest > SURELY:
             raise Undecided(PINNED if mean else HELD)
-        if rises and greatest < most - SURELY:
+        if greatest < most - SURELY:
             raise Undecided(HELD)
-        return max(greatest, most), rises or 2.0 * greatest > most
+        return greatest, max(greatest, most) if most > -math.inf or 2.0 * greatest > last else most
 
     @property
     def stepwise(self) -> bool:
