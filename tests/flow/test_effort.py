@@ -54,9 +54,9 @@ def test_fewer_events() -> None:
 
 
 def test_what_does_not_fit_in_memory_is_refused_at_once() -> None:
-    patterns = fully_connected("relu", (784, 2000))
+    patterns = fully_connected("relu", (784, 400))
     rng = np.random.default_rng(0)
-    x, theta0 = rng.integers(1, 9, (20, 784)).tolist(), [[1] * 784 * 2000, [1] * 2000]
+    x, theta0 = rng.integers(1, 9, (20, 784)).tolist(), [[1] * 784 * 400, [1] * 400]
     (limit,) = drive([Instance.of(patterns, "exponential", x, [1] * 20, theta0)])
     assert limit.status == "undecided"
     assert "GiB of memory" in limit.reason
