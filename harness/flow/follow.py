@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, ROWS, SIGMA
+from harness.flow.crossing import cross
 from harness.flow.folding import Folded, fold
 from harness.flow.run import STANDS_STILL, STRICT, Run, Settings, same_point
 from harness.flow.separation import proof_of_no_separation, stationary_start
@@ -102,7 +103,7 @@ def _to_the_end(run: Run) -> Ending:
         if code == integrator.OUT_OF_STEPS and until < steps:
             continue
         if code == integrator.EVENT:
-            run.cross()
+            cross(run)
         elif code == integrator.DUE:
             settled = run.polish() or held_later(run)
             if settled:

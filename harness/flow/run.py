@@ -1,7 +1,7 @@
-"""One gradient flow on its way: through its events, up to a limit that is offered.
+"""One gradient flow on its way, up to a limit that is offered.
 
 integrate until something happens -> resolve kinks, take the closure of the invariant subspace under the
-new gates -> now and then polish and ask whether the flow is going there.
+new gates (crossing.py) -> now and then polish and ask whether the flow is going there.
 """
 
 from __future__ import annotations
@@ -15,18 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.flow.compiled.crowd import crowded
-from harness.flow.compiled.field import look, rate, slide_coefficients, velocity, workspace
+from harness.flow.compiled.field import look, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
 from harness.flow.compiled.kernel import SMALL, unit_sizes, wiring
 from harness.flow.compiled.rodas import grade
-from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_STEP, GRAZED, SEPARATED, SIGMA, STEP_SIZE, at_start
+from harness.flow.compiled.state import BOOKED, GRAZED, SEPARATED, SIGMA, at_start
 from harness.flow.invariants.subspaces import Invariants, Subspace
-from harness.flow.kinks.departure import SampleUnit
 from harness.flow.kinks.gates import Gates
-from harness.flow.kinks.pinned import SURELY, pull
-from harness.flow.kinks.resolve import crossing, resolve
-from harness.flow.kinks.rest import at_rest, pushed_back, resting, stand_in
+from harness.flow.kinks.pinned import Pulls
+from harness.flow.kinks.resolve import resolve
+from harness.flow.kinks.rest import resting, stand_in
 from harness.flow.separation import may_rest
 from harness.flow.settling.approach import SPACING, Approach, distance_to
 from harness.flow.settling.directions import Directions, narrower, spanned_by, wide_along
@@ -37,16 +35,12 @@ from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
 from harness.flow.undecided import (
-    DEPENDENT,
     GRAZES,
     HELD,
     LAYERED,
-    PINNED,
     RESTING,
     RESTS,
-    SLIDE_FADES,
     SPARE,
-    TWO_VELOCITIES,
     Undecided,
 )
 from harness.problem.instances import Instance
@@ -57,12 +51,10 @@ SLUGGISH = 1e-6  # of ||theta||: the speed of a flow that a gradient of any size
 SHORT = 0.1  # of log-norm: so much before the softmax is held a flow with classes is looked at
 ON_ITS_WAY = "a small neuron is still on its way"
 STANDS_STILL = "the flow tends to a stationary point where the data are not separated"
-SLIGHT = 1e-9  # a jump, relative to what its pairs can contribute, that is zero
 LARGEST = 1e150  # of the norms that are squared: beyond it the squares leave the range of floats
 PASSED = 0.2  # distance of the direction to a saddle, from which on the flow is followed again before it is believed
 STRICT = 1e-8  # rtol of the second time, until the saddle or the kink is behind
 CONTAINED = 1e-7  # of ||theta||: what the steps up to an event leave, by rounding, outside the subspace after it
-FIXED = 1e-12  # of the normal: what of it lies in the subspace by rounding
 TIED = 1e-10  # relative: margins nearer to the least are tight, by the exactness of the polish
 CANCEL = 1e-6  # of terms: what is smaller has lost so many of its digits in their sum
 LET_GO = 30.0  # units of log-norm, in which what is so much smaller is forgotten
@@ -70,7 +62,6 @@ BELIEVED = 1e-9  # KKT residual of a limit: the polish reaches 1e-10, and kinks 
 EXACT = 1e-13  # KKT residual that is only rounding
 SAME_VALUE = 1e-12  # relative: one value, to the rounding of a sum
 SAME_POINT = 1e-2  # relative: ten times the error of a direction that has arrived, and less than between two points
-SMALLEST_NORMAL = 1e-300  # keeps a bound above zero
 WIDE = 24  # coordinates, from which on it pays to follow a network of two layers unit by unit
 MATRICES = 8  # of all parameters squared, held at once
 
@@ -147,7 +138,7 @@ class Run:
         self.astray = False  # whether it comes no nearer to a point that lies beyond a kink
         # of the events since the softmax is held: the log-norm, and by how much more than the least every margin is
         self.held_events: list[tuple[float, np.ndarray]] = []
-        self.pulls: dict[int, tuple[float, float]] = {}  # of neurons at w = 0 (_pulled)
+        self.pulls = Pulls()
         self.still = 0  # events in a row at which it has stood still
         self.waiting: str | None = None  # for what, where the direction has come near to a KKT point
         # the log-norm and the sigma by which it, and the last kink that was grazed, was behind
@@ -176,9 +167,9 @@ class Run:
         size = len(subspace.pivots) + int(subspace.constant.sum())
         # less than any start with these gates
         self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.beside)
-        self._enter(subspace, theta0)
+        self.enter(subspace, theta0)
 
-    def _enter(self, subspace: Subspace, theta: np.ndarray) -> None:
+    def enter(self, subspace: Subspace, theta: np.ndarray) -> None:
         subspace = self._graded(subspace, theta)
         self.subspace = subspace
         self.constant = np.where(subspace.constant, theta, 0.0)
@@ -215,7 +206,7 @@ class Run:
         theta = self.theta
         graded = self._graded(self.subspace, theta)
         if graded is not self.subspace:
-            self._enter(graded, theta)
+            self.enter(graded, theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
         """Note what stays on kinks unseen: inputs at rest, and spare kinks.  Raises Undecided where it may leave."""
@@ -227,24 +218,10 @@ class Run:
             raise Undecided(SPARE)
         if self.gates.pinned and self.batched:
             raise Undecided(HELD)
-        for unit in self.gates.pinned_units:
-            self.pulls[unit] = self._pulled(unit, theta)
+        self.pulls.look(self.gates, theta)
         self.standing = bool(rest)
         if self.batched and len({self.gates.layer(unit) for _, unit in self.gates.sliding_pairs()}) > 1:
             raise Undecided(LAYERED)
-
-    def _pulled(self, unit: int, theta: np.ndarray) -> tuple[float, float]:
-        """By how much a neuron is pulled away from w = 0, and by how much at most since that has risen so fast that
-        another look might have found it to be pulled; -inf if it has not.  Raises Undecided where it may leave, or may
-        have left between two looks.
-        """
-        greatest, mean = pull(self.gates, theta, unit)
-        last, most = self.pulls.get(unit, (greatest, -math.inf))
-        if greatest > SURELY:
-            raise Undecided(PINNED if mean else HELD)
-        if greatest < most - SURELY:
-            raise Undecided(HELD)
-        return greatest, max(greatest, most) if most > -math.inf or 2.0 * greatest > last else most
 
     @property
     def stepwise(self) -> bool:
@@ -282,7 +259,7 @@ class Run:
         return max(self.settings.strict, self.left) if self.settings.again else -math.inf
 
     @property
-    def _rtol(self) -> float:
+    def rtol(self) -> float:
         """The error that the integrator is allowed here."""
         return self.settings.rtol if self._behind else min(self.settings.rtol, STRICT)
 
@@ -310,7 +287,7 @@ class Run:
 
     def advance(self, target: float, steps: int) -> int:
         """Integrate until something happens; the integrator's code."""
-        settings, state, rtol, strict = self.settings, self.state, self._rtol, self._strict
+        settings, state, rtol, strict = self.settings, self.state, self.rtol, self._strict
         if strict > -math.inf and self.log_norm < strict:
             target = min(target, strict)
         self.hit = np.zeros(self.gates.gates.shape, dtype=np.bool_)
@@ -329,7 +306,7 @@ class Run:
             state[GRAZED] = -math.inf
         return code
 
-    def _gaps(self, theta: np.ndarray) -> np.ndarray:
+    def gaps(self, theta: np.ndarray) -> np.ndarray:
         """By how much every margin is larger than the least, relative to that, (n,)."""
         q = look(self.gates.cell, theta).q
         return q / q.min() - 1.0
@@ -357,143 +334,6 @@ class Run:
         """Keep the log-norm, and now, until when a saddle or a kink was so near that errors matter; -inf for none."""
         if log_norm > -math.inf:
             self.left, self.left_at = max(self.left, log_norm), float(self.state[SIGMA])
-
-    def cross(self) -> None:
-        """Change gates at the kinks that were hit and go on in the subspace that belongs to the new ones."""
-        most = self.settings.kink_events * len(self.gates.gates) * len(self.gates.hidden)
-        most = most if self.settings.events is None else min(most, self.settings.events)
-        if len(self.events) >= most:
-            done = "separated, but not converged" if self.separated else "not separated"
-            raise Undecided(STANDS_STILL if self.stands_still() else f"{done} after {most} events at kinks")
-        if self._only_rounds():
-            raise Undecided(STANDS_STILL)
-        theta, gates = self.theta, self.gates
-        if self.before:
-            # what is passed on with the gates that end here
-            self.before = self.before.since(gates, theta, float(self.state[BOOKED]))
-        if crowded(gates.cell, theta, self.watch, self.hit, float(self._rtol)):
-            self.passed_closely(self.log_norm)
-        if self.state[BOOKED] > 0.0:
-            self.held_events.append((self.log_norm, self._gaps(theta)))
-        pairs = _where(self.hit & (self.watch != 0))
-        pairs = [pair for pair in pairs if pair[1] in gates.first or self._moves(pair, theta)]
-        if len(pairs) == 1 and not self.ended.any() and self._passes(pairs[0], theta):
-            return
-        if self.standing:
-            # what it would leave with changes at this moment
-            switching = pairs + list(gates.sliding_pairs())
-            if not pushed_back(gates, theta, at_rest(gates, theta, self.watch), switching):
-                raise Undecided(RESTING)
-        before, sliding_before = gates.gates.copy(), gates.sliding_pairs()
-        flat = gates.flat_representatives() + [pair for pair in pairs if pair[1] in gates.first]
-        left: dict[SampleUnit, int] = {}
-        if self.ended.any():
-            coefficients, jumps = self._coefficients(theta)
-            for h in np.flatnonzero(self.ended)[::-1]:
-                together = gates.beside_spare(int(h))
-                if together:
-                    pairs += together
-                    continue
-                if gates.undetermined(int(h)):
-                    raise Undecided(DEPENDENT)
-                if jumps[h] > -SLIGHT:
-                    raise Undecided(SLIDE_FADES if gates.slides_are_independent else HELD)
-                line = gates.end_slide(int(h), 1 if coefficients[h] > 0.5 else -1)
-                left |= {(i, u): 1 if gates.on((i, u)) else -1 for i, u, _ in line.members}
-        if pairs or (gates.curved and left):
-            # in several layers what a slide leaves may turn the kinks that are met, and open what is above them
-            together = gates.curved or (self.instance.network.depth > 2 and not gates.below)
-            try:
-                resolve(gates, theta, pairs, left if together else {})
-            except Undecided as why:
-                gates.gates[:] = before
-                if str(why) == TWO_VELOCITIES and self._only_touched(pairs, theta):
-                    raise Undecided(GRAZES) from None
-                raise
-        sliding = gates.sliding_pairs()
-        changed = set(_where(before != gates.gates)) | (sliding ^ sliding_before)
-        for i, u in sorted(changed | set(pairs)):
-            self._tell((i, u), "sliding" if (i, u) in sliding else "on" if gates.on((i, u)) else "off")
-        self._enter(
-            self.invariants.after(
-                self.subspace, theta, gates.beside, flat, gates.independent_slides(), gates.representatives()
-            ),
-            theta,
-        )
-        self._changed()
-
-    def _only_rounds(self) -> bool:
-        """Whether the flow has stood still for as many events as there are kinks: at rest rounding alone meets any."""
-        if self.separated or self.state[ATTEMPTS] < self.settings.patience:
-            return False
-        self.still = self.still + 1 if self.stands_still() else 0
-        return self.still > len(self.gates.gates) * len(self.gates.hidden)
-
-    def _passes(self, pair: SampleUnit, theta: np.ndarray) -> bool:
-        """Go through a kink of which both sides point the same way, if nothing but its gate changes.
-
-        By far the most frequent event.  Where V was everything that moves it still is: it contains all of V that lies
-        on the kink, and a velocity that does not.
-        """
-        blocks = self.subspace.blocks
-        if not self.subspace.whole or np.count_nonzero(blocks == blocks[pair[0]]) > 1:
-            return False
-        side = crossing(self.gates, pair, theta)
-        if side == 0:
-            return False
-        before = 1 if self.gates.on(pair) else -1
-        self.gates.put(pair, side)
-        if not self.invariants.as_free(self.subspace, self.gates.beside):
-            self.gates.put(pair, before)
-            return False
-        self.watch[pair] = side
-        self._tell(pair, "on" if side > 0 else "off")
-        self._changed()
-        return True
-
-    def _tell(self, pair: SampleUnit, gate: str) -> None:
-        row, unit = pair
-        sample = self.instance.problem.rows[row][0]
-        if row and self.instance.problem.rows[row - 1][0] == sample:
-            return  # the gate of a neuron on a point is one, however many margins the point has
-        layer = self.gates.layer(unit)
-        neuron = unit - int(self.gates.net.uptr[layer]) + 1
-        self.events.append(
-            {"log_norm": self.log_norm, "sample": sample, "layer": layer, "neuron": neuron, "gate": gate}
-        )
-
-    def _changed(self) -> None:
-        self.state[STEP_SIZE] = min(self.state[STEP_SIZE], FIRST_STEP)
-        # what passed the second-order test under the gates before may be a saddle under these
-        self.approach.forget()
-
-    def _only_touched(self, pairs: list[SampleUnit], theta: np.ndarray) -> bool:
-        """Whether one of the kinks that were met is not come nearer to any more, by more than errors.
-
-        From a kink that repels there are two ways on, but the flow may have turned back right before it.
-        """
-        now, work = look(self.gates.cell, theta), workspace(self.gates.cell)
-        velocity(self.gates.cell, theta, self.slides, work)
-        terms = now.p @ np.abs(now.grad) * self.gates.growth(now.rho)
-        # a neuron that comes to w = 0 meets several at once, however slowly
-        alone = [pair for pair in pairs if self.watch[pair] and sum(unit == pair[1] for _, unit in pairs) == 1]
-        normals = [self.gates.curved_normal(pair, theta) for pair in alone]
-        return any(
-            self.watch[pair] * (normal @ work.v) > -self._rtol * (np.abs(normal) @ terms)
-            for pair, normal in zip(alone, normals, strict=True)
-        )
-
-    def _moves(self, pair: SampleUnit, theta: np.ndarray) -> bool:
-        """Whether a deeper pre-activation can move at all within the invariant subspace."""
-        normal = self.gates.curved_normal(pair, theta)
-        return float(np.abs(normal @ self.subspace.basis).max()) > FIXED * float(np.abs(normal).max() + SMALLEST_NORMAL)
-
-    def _coefficients(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        work = workspace(self.gates.cell)
-        rate(self.gates.cell, theta, work)
-        coefficients, jumps = np.empty(len(self.slides.normals)), np.empty(len(self.slides.normals))
-        slide_coefficients(self.slides, self.gates.cell, theta, work, coefficients, jumps)
-        return coefficients, jumps
 
     def directions(self) -> Directions:
         """Those along which no flat sliding kink is left."""
@@ -621,12 +461,6 @@ class Run:
             return None
         settled = settle(self.instance, exact, multipliers, self.gates)
         return settled if settled is not None and settled.residual <= EXACT and not settled.doubt else None
-
-
-def _where(mask: np.ndarray) -> list[SampleUnit]:
-    """The pairs that a mask (n, units) has."""
-    rows, units = mask.nonzero()
-    return list(zip(rows.tolist(), units.tolist(), strict=True))
 
 
 def _require_squares(instance: Instance) -> None:

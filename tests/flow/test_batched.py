@@ -23,6 +23,7 @@ from harness.flow.compiled import field as compiled
 from harness.flow.compiled import kernel
 from harness.flow.compiled.field import workspace
 from harness.flow.compiled.integrator import EVENT
+from harness.flow.crossing import cross
 from harness.flow.folding import fold
 from harness.flow.follow import NeverSeparates, follow
 from harness.flow.follow import started as instance_of
@@ -86,7 +87,7 @@ def sliding(runs: Sequence[Run]) -> list[Run]:
             for _ in range(8):
                 if len(run.slides.normals) or run.advance(-np.inf, run.cap(0)) != EVENT:
                     break
-                run.cross()
+                cross(run)
         except Undecided:
             continue
         if len(run.slides.normals):

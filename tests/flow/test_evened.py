@@ -12,6 +12,7 @@ import pytest
 from benchmarks.kinds import KINDS, draws
 from harness import Instance, drive
 from harness.flow.compiled.kernel import wiring
+from harness.flow.crossing import cross
 from harness.flow.kinks.gates import Gates
 from harness.flow.run import Run
 from harness.flow.settling import fate
@@ -165,7 +166,6 @@ def test_what_turns_a_neuron_at_one_corner_adds_to_what_pushes_it_at_another() -
 def test_gates_are_seen_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that were open between two looks alone."""
     seen: list[tuple[float, float]] = []
-    cross = Run.cross
 
     def crossed(run: Run) -> None:
         before, log_norm = run.before, run.log_norm
@@ -173,7 +173,7 @@ def test_gates_are_seen_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
         if before and run.before:
             seen.append((run.before.log_norm, log_norm))
 
-    monkeypatch.setattr(Run, "cross", crossed)
+    monkeypatch.setattr("harness.flow.follow.cross", crossed)
     drive([late()])
     assert len(seen) >= 3
     assert all(told == pytest.approx(at) for told, at in seen)

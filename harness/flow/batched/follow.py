@@ -20,6 +20,7 @@ from harness.flow.batched.lanes import Shape, State, build, joined, put, take, t
 from harness.flow.batched.polish import polish
 from harness.flow.compiled import integrator
 from harness.flow.compiled.state import ATTEMPTS, BOOKED, FIRST_NORM, SEPARATED, SIGMA, STEP_SIZE
+from harness.flow.crossing import cross
 from harness.flow.folding import Folded, fold
 from harness.flow.follow import Ending, NeverSeparates, arrived, held_later, started, without_limit
 from harness.flow.run import Run, Settings
@@ -212,7 +213,7 @@ class _Bucket:
             flow = self.flows[lane]
             try:
                 if codes[lane] == integrator.EVENT:
-                    flow.run.cross()
+                    cross(flow.run)
                     out.append(None)
                 elif codes[lane] == integrator.DUE:
                     settled = flow.run.offer(*polished[lane]) or held_later(flow.run)

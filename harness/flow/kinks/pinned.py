@@ -11,14 +11,17 @@ and at a KKT point G is |w|^2 at the w of that one.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
+from harness.flow import undecided
 from harness.flow.compiled.field import look
 from harness.flow.kinks.departure import Line, leads_away
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.normals import PARALLEL
+from harness.flow.undecided import Undecided
 
 SURELY = 1e-4  # of the terms of G, on unit vectors: ten times the error of a step, and so of the samples' weights
 ROUGH = 1e-10  # of them: what is smaller may be zero but for rounding
@@ -32,6 +35,27 @@ class Pull(NamedTuple):
 
     greatest: float
     mean: bool
+
+
+class Pulls:
+    """What has been seen of the pulls on pinned neurons, step by step."""
+
+    def __init__(self) -> None:
+        # by how much each was pulled at the last look, and at most since that rose so fast that another look might have
+        # found it to be pulled; -inf if it has not
+        self._seen: dict[int, tuple[float, float]] = {}
+
+    def look(self, gates: Gates, theta: np.ndarray) -> None:
+        """Raises Undecided where a pinned neuron may leave, or may have left since the last look."""
+        for unit in gates.pinned_units:
+            greatest, mean = pull(gates, theta, unit)
+            last, most = self._seen.get(unit, (greatest, -math.inf))
+            if greatest > SURELY:
+                raise Undecided(undecided.PINNED if mean else undecided.HELD)
+            if greatest < most - SURELY:
+                raise Undecided(undecided.HELD)
+            nearly = most > -math.inf or 2.0 * greatest > last
+            self._seen[unit] = greatest, max(greatest, most) if nearly else most
 
 
 def can_be_pinned(gates: Gates, lines: list[Line]) -> bool:
