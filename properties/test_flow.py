@@ -88,7 +88,7 @@ def test_outgoing_signs_are_kept(check, family, data):
 
 
 @pytest.mark.claim("follows-flow", decided=6, fewer=dict.fromkeys(HARDER, 1))
-@examples(32)
+@examples(26)
 @given(data=st.data())
 def test_the_record_is_of_the_flow(check, family, data):
     check(data.draw(instances(networks=family)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -173,7 +174,7 @@ def test_gates_are_seen_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
         if before and run.before:
             seen.append((run.before.log_norm, log_norm))
 
-    monkeypatch.setattr("harness.flow.follow.cross", crossed)
+    monkeypatch.setattr(sys.modules["harness.flow.follow"], "cross", crossed)
     drive([late()])
     assert len(seen) >= 3
     assert all(told == pytest.approx(at) for told, at in seen)
