@@ -79,6 +79,13 @@ LESS: dict[str, tuple[Network, Any, Any, Any, Any]] = {
         Network("relu", (((0, 1, -1), (-1, 0, 1)), ((0, 1), (1, 0)), ((0, 1),))), "exponential", ((-2, 1, 2),), (1,),
         ((0, 2), (0, 1), (2, -2)),
     ),
+    "a neuron stands still on its kink while the norm grows a million times": (
+        fully_connected("relu", (2, 2, 2)), "exponential", ((1, 1),), (1,), ((0, 1, -1, 1), (1, -1, -1, 0), (1, 0)),
+    ),
+    "one slides there": (
+        fully_connected("relu", (3, 2, 3)), "logistic", ((3, 2, 1), (2, -3, 0)), (1, 1),
+        ((1, 2, -1, 5, -1, 1), (-2, 3, -2, -2, -2, 2), (4, -2, 4)),
+    ),
 }  # fmt: skip
 
 
@@ -92,6 +99,18 @@ def test_what_floats_hold_less_of_is_no_other_flow(case: str) -> None:
     assert found.leaves < FOLLOWS
     assert found.detour is None or found.detour < FOLLOWS
     assert follows_flow(limit, verdicts("undecided")) is not False
+
+
+def test_a_small_neuron_that_leaves_what_is_kept_is_seen_once_it_has_grown() -> None:
+    """The weights of a neuron on its kink are tied: one of them goes elsewhere, by so much of the norm."""
+    network, loss, x, y, theta0 = LESS["a neuron stands still on its kink while the norm grows a million times"]
+    (limit,) = drive([Instance.of(network, loss, x, y, theta0)], record=True)
+    assert limit.path is not None
+    for size, seen in ((1e-8, False), (1e-5, True)):
+        direction = limit.path["direction"].copy()
+        direction[-1, 2] += size
+        found = retrace(dataclasses.replace(limit, path={**limit.path, "direction": direction}))
+        assert (found.leaves > STRAYS) is seen
 
 
 def test_a_neuron_that_dies_is_forgiven_a_little_only() -> None:

@@ -22,6 +22,7 @@ HELD = 2e4
 SHORT, LONG = 4.0, 60.0
 PIECE = 2.0  # of the log-norm: after each the errors are measured by the neurons' new sizes
 ON_KINK = 1e-13  # of what its neuron can make of a point: a pre-activation in which a side cannot be told
+LITTLE = 1e-4  # ten times the errors that a trainer may make beside the norm
 CLEAR, SURE = 1e-9, 1e-4  # the same: one for which the flow keeps no gate, and one that no rounding will move
 
 
@@ -126,8 +127,11 @@ def _piece(
 
 
 def leaves(field: Field, kept: Kept, theta: Array) -> float:
-    """How far rows theta (T, N) go from what the flow keeps, at most, every weight relative to its neuron."""
-    off, sizes = 0.0, field.sizes(theta)
+    """How far directions theta (T, N) go from what the flow keeps, at most, every weight relative to its neuron.
+
+    One of less than LITTLE of the norm is not followed that closely, and if what leaves with it grows, it is seen then.
+    """
+    off, sizes = 0.0, np.maximum(field.sizes(theta), LITTLE)
     for k in range(len(theta) - 1):
         kept.under(gates(field, theta[k : k + 2], CLEAR))
         if kept.whole:
