@@ -124,7 +124,8 @@ def follows_flow(limit: Limit, verdicts: Verdicts) -> bool | None:
     found = retrace(limit)
     if not found.begins or found.branches:
         return False
-    answers = (_strays(found.detour), _strays(found.leaves), _arrives(found.onward), _told(limit))
+    departs = None if found.branches is None else True
+    answers = (departs, _strays(found.detour), _strays(found.leaves), _arrives(found.onward), _told(limit))
     return False if False in answers else None if None in answers else True
 
 

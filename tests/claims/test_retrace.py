@@ -276,6 +276,17 @@ def test_a_solution_that_stretches_what_is_beside_it_is_one(far: int, steep: int
     assert follows_flow(limit, verdicts("undecided")) is True
 
 
+def test_what_a_sample_of_next_to_no_weight_decides_is_not_known() -> None:
+    """On its kink at point 0, which pulls it on once it is; the others, of weight 1e-13, push it there."""
+    network = fully_connected("relu", (2, 2, 3)).fixing({3: (1, 1, -1)})
+    x, first = ((-2, 0), (-4, 1), (-4, 1)), (0, 3, -2, 4)
+    start: Any = (first, (3, -3, -1, -2, 2, 3), (1, 1, -1))
+    (limit,) = drive([Instance.of(network, "exponential", x, (-1, -1, -1), start)], record=True)
+    assert limit.status == "converged"
+    assert retrace(limit).branches is None
+    assert follows_flow(limit, verdicts("undecided")) is None
+
+
 def test_a_record_that_begins_beside_the_start_does_not_begin() -> None:
     limit = recorded("smooth")
     start = tuple(tuple(a + Fraction(1, 10**10) for a in u) for u in limit.instance.theta0)

@@ -27,7 +27,8 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Retraced:
-    """begins: whether the record is one, from theta0 on.  branches: whether more than one solution departs from there.
+    """begins: whether the record is one, from theta0 on.  branches: whether more than one solution departs from there,
+    None if that is not known.
 
     detour: how far its steps are from the flow, together.  leaves: how far it goes from what the flow keeps.  onward:
     where the flow goes from its end.  Both are relative to the neurons; detour and onward are None where that takes too
@@ -35,7 +36,7 @@ class Retraced:
     """
 
     begins: bool
-    branches: bool
+    branches: bool | None
     detour: float | None
     leaves: float
     onward: Onward | None

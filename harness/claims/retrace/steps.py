@@ -28,6 +28,7 @@ FAR = 1e-2  # steps as far off as this together are, whatever one says of which 
 # more than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.  A
 # kink this narrow may be integrated badly once.
 BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, (1e-4, 1e-5), 0.5
+WEIGHS = 16.0  # of the margin: a sample that is so much farther off weighs 1e-7 of the nearest
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ def detour(field: Field, rows: Rows, start: Array) -> float | None:
     return None if unknown and total < FAR else total
 
 
-def branches(field: Field, rows: Rows, start: Array) -> bool:
+def branches(field: Field, rows: Rows, start: Array) -> bool | None:
     """Whether more than one solution departs from a start on a kink: the flows from beside it part at once.
 
-    An inclusion whose solution is unique has it depend on the start continuously.
+    An inclusion whose solution is unique has it depend on the start continuously.  None where they part, but a sample
+    weighs next to nothing: alone it may lead back to the kink, which takes longer from the nearest start beside it.
     """
     layers = field.preactivations(start[None]) if field.kinked else []
     if not any((np.abs(pre) <= 1e-13 * bound).any() for pre, bound in layers):
@@ -107,7 +109,10 @@ def branches(field: Field, rows: Rows, start: Array) -> bool:
         return step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)])
 
     far = max(PARTED, STILL * parted(1.0))
-    return all(parted(part) > far for part in CLOSER)
+    if not all(parted(part) > far for part in CLOSER):
+        return False
+    margins = field.margins(start[None])
+    return True if np.ptp(margins) < WEIGHS else None
 
 
 class _Step:
