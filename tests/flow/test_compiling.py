@@ -473,6 +473,33 @@ def test_ctrl_c_in_a_kernel_that_another_one_calls(tmp_path: Path) -> None:
     assert outer(1) == 4
 
 
+class Destroyed:
+    """Python ignores what a destructor raises."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+class Losing(Kept):
+    """Ctrl-C between two kernels, while something is destroyed."""
+
+    def alone(self, types: Any, codegen: Any) -> Any:
+        Destroyed()
+        return super().alone(types, codegen)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_in_a_destructor_is_not_lost(tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    dispatcher = Kernel(double, {}, Losing(double, [tmp_path], lambda: True))
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher(1)
+    # before the next kernel
+    assert kept(tmp_path) == []
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_another_thread_compiles_and_leaves_signals_alone(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)

@@ -33,12 +33,36 @@ _DIGEST, _FOLDERS = digest(SOURCES), folders(SOURCES)
 class _Interrupts:
     """Ctrl-C waits until the innermost kernel that is being compiled is done.
 
-    An exception in the midst of numba and LLVM ends in a SystemError or a crash.
+    An exception in the midst of numba and LLVM ends in a SystemError or a crash.  Between two kernels it is raised at
+    once; one that is lost there, since it came within a destructor, is raised again.
     """
 
     def __init__(self) -> None:
         self._outside: Callable[[int, FrameType | None], Any] | None = None
         self._waiting = False
+        self._came: bool | None = None  # None where nobody remembers
+
+    @contextmanager
+    def remembered(self) -> Generator[None]:
+        handler = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        if self._outside is not None or self._came is not None or not main or not callable(handler):
+            yield
+            return
+
+        def told(number: int, frame: FrameType | None) -> None:
+            self._came = True
+            handler(number, frame)
+
+        self._came = False
+        signal.signal(signal.SIGINT, told)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+            came, self._came = self._came, None
+        if came:
+            handler(signal.SIGINT, None)
 
     @contextmanager
     def put_off(self) -> Generator[None]:
@@ -48,6 +72,8 @@ class _Interrupts:
             # Python interrupts the main thread alone, and only a handler of its own raises an exception.
             yield
             return
+        if self._came:
+            handler(signal.SIGINT, None)
         if outermost:
             self._outside, self._waiting = handler, False
             signal.signal(signal.SIGINT, self._wait)
@@ -91,7 +117,7 @@ class Kernel(Dispatcher):
     def compile(self, sig: Any) -> Any:
         """What Python calls for these types.  It is always what was kept: who compiles it runs what others load."""
         types = tuple(normalize_signature(sig)[0])
-        with global_compiler_lock, self._compiling_counter:
+        with _interrupts.remembered(), global_compiler_lock, self._compiling_counter:
             if types not in self.overloads and not self._load(types):
                 beside.start()
                 say_once(logging.INFO, FIRST)
