@@ -58,7 +58,7 @@ def test_adam_with_eps_tends_to_the_svm(check, instance):
 
 
 @pytest.mark.claim("steepest-margin", decided=14)
-@examples(60)
+@examples(42)
 @given(instance=steepest_flows(NETWORKS))
 def test_the_margin_in_the_norm_never_falls(check, instance):
     check(instance)

@@ -50,7 +50,7 @@ def both() -> tuple[list[Limit], list[Limit]]:
 def wider() -> tuple[list[Limit], list[Limit]]:
     """The same of every slope, choice of fixed layers and number of outputs, all in one batch."""
     # a lone lane is slow, so what takes long is given up
-    instances, few = varied(5, 2 * len(KINDS)), Settings(steps=500, kink_events=5)
+    instances, few = varied(5, 2 * len(KINDS)), Settings(steps=350, kink_events=5)
     return [follow(instance, few) for instance in instances], follow_batch(instances, few)
 
 
