@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from itertools import product
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,10 +17,11 @@ from harness import drive
 from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import wiring
 from harness.flow.follow import follow
+from harness.flow.kinks import pinned
 from harness.flow.kinks.gates import Gates
-from harness.flow.kinks.pinned import pull
+from harness.flow.kinks.pinned import Pull, Pulls, pull
 from harness.flow.run import STANDS_STILL
-from harness.flow.undecided import GRAZES, PINNED
+from harness.flow.undecided import GRAZES, HELD, PINNED, Undecided
 from harness.problem.instances import Instance
 from harness.problem.networks import fully_connected
 from tests.support.integrations import margins_and_gradients
@@ -69,6 +72,42 @@ def test_the_pull_is_the_greatest_of_all_directions() -> None:
         signs.add((found.greatest > 0.0, found.mean))
     # where all lead back zero is a mean
     assert signs == {(True, True), (True, False), (False, True)}
+
+
+def test_points_of_one_line_have_one_kink() -> None:
+    """To rounding: between two copies of it zero would seem to be a mean."""
+    x: Any = ((2, 4), (-2, -4), (-3, -12), (6, 1), (6, 6), (-18, -18), (-12, -2))
+    start: Any = ((0,) * 4, (1, 1))
+    instance = Instance.of(fully_connected("relu", (2, 2)), "exponential", x, (-1, 1, -1, -1, 1, 1, 1), start)
+    gates = Gates(instance, wiring(instance.network))
+    gates.start()
+    assert not pull(gates, instance.network.flat(instance.theta0_float), gates.first.start).mean
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        # by how much it is pulled at every look, and whether zero is a mean
+        ([(-0.1, True), (-0.09, True), (-0.2, True), (5e-5, True)], None),
+        ([(-0.1, True), (2e-4, True)], PINNED),
+        ([(-0.1, True), (2e-4, False)], HELD),
+        # on its way up it may have been pulled between two looks
+        ([(-0.1, True), (-0.04, True), (-0.03, True), (-0.06, True)], HELD),
+    ],
+)
+def test_what_is_seen_of_a_pull(
+    seen: list[tuple[float, bool]], reason: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter(seen)
+    monkeypatch.setattr(pinned, "pull", lambda *_: Pull(*next(looks)))
+    pulls, gates = Pulls(), cast(Gates, SimpleNamespace(pinned_units=[2]))
+    for _ in seen[:-1]:
+        pulls.look(gates, np.zeros(0))
+    if reason is None:
+        pulls.look(gates, np.zeros(0))
+    else:
+        with pytest.raises(Undecided, match=f"^{re.escape(reason)}$"):
+            pulls.look(gates, np.zeros(0))
 
 
 def test_it_stays_as_long_as_all_directions_lead_back() -> None:
