@@ -18,8 +18,9 @@ from harness.flow.compiled.field import look
 from harness.flow.compiled.kernel import wiring
 from harness.flow.follow import follow
 from harness.flow.kinks import pinned
+from harness.flow.kinks.departure import gather
 from harness.flow.kinks.gates import Gates
-from harness.flow.kinks.pinned import Pull, Pulls, pull
+from harness.flow.kinks.pinned import Pull, Pulls, can_be_pinned, pull
 from harness.flow.run import STANDS_STILL
 from harness.flow.undecided import GRAZES, HELD, PINNED, Undecided
 from harness.problem.instances import Instance
@@ -82,6 +83,23 @@ def test_points_of_one_line_have_one_kink() -> None:
     gates = Gates(instance, wiring(instance.network))
     gates.start()
     assert not pull(gates, instance.network.flat(instance.theta0_float), gates.first.start).mean
+
+
+def test_where_it_is_off_on_all_points_nothing_pulls() -> None:
+    """Without the last point: there G is 0, and elsewhere it leads back."""
+    instance = Instance.of(fully_connected("relu", (2, 1)), "exponential", AMONG[:3], LABELS[:3], ((0, 0), (1,)))
+    gates = Gates(instance, wiring(instance.network))
+    gates.start()
+    assert pull(gates, instance.network.flat(instance.theta0_float), gates.first.start).greatest < -0.1
+
+
+def test_only_what_is_on_all_kinks_is_pinned() -> None:
+    instance = among(((0, 0),), (1,))
+    gates = Gates(instance, wiring(instance.network))
+    lines = gather(gates.start(), gates.normals.line)
+    assert len(lines) == 4
+    assert can_be_pinned(gates, lines)
+    assert not can_be_pinned(gates, lines[1:])
 
 
 @pytest.mark.parametrize(
