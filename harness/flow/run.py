@@ -34,15 +34,7 @@ from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import (
-    GRAZES,
-    HELD,
-    LAYERED,
-    RESTING,
-    RESTS,
-    SPARE,
-    Undecided,
-)
+from harness.flow.undecided import GRAZES, HELD, LAYERED, RESTING, RESTS, SPARE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 

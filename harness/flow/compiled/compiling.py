@@ -30,6 +30,15 @@ config: Any = numba_config  # its attributes are made at import
 _DIGEST, _FOLDERS = digest(SOURCES), folders(SOURCES)
 
 
+_Handler = Callable[[int, FrameType | None], Any]
+
+
+def _handler() -> _Handler | None:
+    """That of Ctrl-C.  Python interrupts the main thread alone, and only a handler of its own raises an exception."""
+    handler = signal.getsignal(signal.SIGINT)
+    return handler if threading.current_thread() is threading.main_thread() and callable(handler) else None
+
+
 class _Interrupts:
     """Ctrl-C waits until the innermost kernel that is being compiled is done.
 
@@ -38,15 +47,14 @@ class _Interrupts:
     """
 
     def __init__(self) -> None:
-        self._outside: Callable[[int, FrameType | None], Any] | None = None
+        self._outside: _Handler | None = None
         self._waiting = False
         self._came: bool | None = None  # None where nobody remembers
 
     @contextmanager
     def remembered(self) -> Generator[None]:
-        handler = signal.getsignal(signal.SIGINT)
-        main = threading.current_thread() is threading.main_thread()
-        if self._outside is not None or self._came is not None or not main or not callable(handler):
+        handler = _handler()
+        if handler is None or self._outside is not None or self._came is not None:
             yield
             return
 
@@ -66,12 +74,11 @@ class _Interrupts:
 
     @contextmanager
     def put_off(self) -> Generator[None]:
-        outermost = self._outside is None
-        handler = signal.getsignal(signal.SIGINT) if outermost else self._outside
-        if threading.current_thread() is not threading.main_thread() or not callable(handler):
-            # Python interrupts the main thread alone, and only a handler of its own raises an exception.
+        own = _handler()
+        if own is None:
             yield
             return
+        outermost, handler = self._outside is None, self._outside or own
         if self._came:
             handler(signal.SIGINT, None)
         if outermost:
