@@ -292,16 +292,6 @@ def basis_instances(draw: st.DrawFn) -> Instance:
     return Instance.of(network, draw(st.sampled_from(LOSSES)), x, tuple(y), _rows(theta))
 
 
-@st.composite
-def covering_instances(draw: st.DrawFn, points: int = 3) -> Instance:
-    """Those of `covering` on points and labels that are drawn.  Shrinks to x = (1, 0) three times."""
-    x = [
-        nonzero_row(row)
-        for row in draw(st.lists(st.tuples(integers(3), integers(3)), min_size=points, max_size=points))
-    ]
-    return covering(x, [draw(_LABELS) for _ in x], draw(st.sampled_from((1, 10))))
-
-
 def covering(x: Sequence[Row], y: Sequence[int], smaller: int) -> Instance:
     """Relu, depth 2, in the plane: small and balanced, with a neuron in every open cell for either sign of v.
 

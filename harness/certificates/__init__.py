@@ -2,7 +2,7 @@
 
 This folder imports nothing of the trainer (harness.flow) or of the oracles (harness.oracles), only the reading of
 instances and the exact forward pass (harness.problem).  Whoever doubts a counterexample reads this folder and
-docs/statements.md.
+docs/certificates.md.
 
 Networks of depth 2 without shared weights, whose neurons decouple:
     problems     the margin problem and its two layer problems, as sums over neurons
@@ -19,8 +19,10 @@ Every network:
     products     bounds on a product of norms, and cheaper points; kinds "product bound" and "cheaper"
     halves       data of two halves that do not help each other; kinds "classes" and "mirrored" (optimal)
     vertices     the vertices of a diagonal network; kind "vertices" (optimal)
+    pulls        depth 2 with any number of outputs, neuron by neuron; kind "pulls" (optimal)
 What claims state of the limit itself:
     statements   false of every point next to it; kind "statement";  values  the values that are stated
+    progress     how far the loss of a linear classifier has fallen;  exponentials  sums of them, between rationals
 Stored counterexamples:
     files        verify_file(path); what is proven there and what is evidence
     claims       which certificate denies which claim of the paper;  denials  and of those around it
@@ -35,8 +37,8 @@ Where the flow ends:
     flow_denial  that a proof about the stored limit is one about the proven limit
     flow_start   the loss at the start; what a proof says
 Below them:
-    checker      check(instance, certificate)
-    taylor, gradients, integers, symmetries, definite, places, trees, numbers
+    checker      check(instance, certificate);  answer  what it says
+    taylor, gradients, integers, symmetries, definite, places, trees, parameters, numbers
 """
 
 from harness.certificates.checker import Checked, check

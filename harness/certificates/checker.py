@@ -73,27 +73,29 @@ class Certificate:
     face: Face | None = None
 
 
-def read_certificate(given: Problem, value: object, field: str = "certificate") -> Certificate:
+def read_certificate(given: Problem, value: object) -> Certificate:
     """Raises FieldError on a wrong shape, and Rejected where the network is not covered."""
     neurons_of(given)
-    kind = choice(fields(value, field, ("kind",), None)["kind"], f"{field}.kind", ("bound", "cells", "better"))
+    kind = fields(value, "certificate", ("kind",), None)["kind"]
+    kind = choice(kind, "certificate.kind", ("bound", "cells", "better"))
     own = {"bound": ("alpha",), "cells": ("cells",), "better": ("better", "face")}[kind]
-    found = fields(value, field, (*_COMMON, *own), ("neurons",) if kind == "bound" else ())
+    found = fields(value, "certificate", (*_COMMON, *own), ("neurons",) if kind == "bound" else ())
     width, n = given.network.widths[1], given.n
     common: dict[str, Any] = {
         "kind": kind,
-        "problem": meant(given.network, choice(found["problem"], f"{field}.problem", NAMES)),
-        "scope": choice(found["scope"], f"{field}.scope", ("local", "global")),
-        "theta": read_theta(found["theta"], f"{field}.theta", given.network),
-        "structure": read_structure(found["structure"], f"{field}.structure", given),
+        "problem": meant(given.network, choice(found["problem"], "certificate.problem", NAMES)),
+        "scope": choice(found["scope"], "certificate.scope", ("local", "global")),
+        "theta": read_theta(found["theta"], "certificate.theta", given.network),
+        "structure": read_structure(found["structure"], "certificate.structure", given),
     }
     if kind == "bound":
-        alpha = vector(found["alpha"], f"{field}.alpha", n)
-        return Certificate(**common, alpha=alpha, cases=read_cases(found.get("neurons"), f"{field}.neurons", width, n))
+        alpha = vector(found["alpha"], "certificate.alpha", n)
+        cases = read_cases(found.get("neurons"), "certificate.neurons", width, n)
+        return Certificate(**common, alpha=alpha, cases=cases)
     if kind == "cells":
-        return Certificate(**common, entries=read_entries(found["cells"], f"{field}.cells", width, n))
-    better = read_theta(found["better"], f"{field}.better", given.network)
-    return Certificate(**common, better=better, face=read_face(found["face"], f"{field}.face", width, n))
+        return Certificate(**common, entries=read_entries(found["cells"], "certificate.cells", width, n))
+    better = read_theta(found["better"], "certificate.better", given.network)
+    return Certificate(**common, better=better, face=read_face(found["face"], "certificate.face", width, n))
 
 
 def check(given: Problem, certificate: dict[str, Any]) -> Checked:

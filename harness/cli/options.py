@@ -161,7 +161,7 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+        from harness.tools.software import software
 
-        print(f"marginalia {version('marginalia')}")
+        print(f"marginalia {software(('marginalia',)).get('marginalia', 'that is not installed')}")
         parser.exit()

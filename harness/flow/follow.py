@@ -26,7 +26,7 @@ from harness.problem.points import Point
 
 DEFAULT = Settings()
 BETWEEN = 20  # steps between two looks at a flow that is watched
-EVEN = 1e7, 1e9  # the same, at which most flows with classes tell what becomes of small neurons
+EVEN = 1e7, 1e9  # inverse temperatures at which most flows with classes tell what becomes of small neurons
 FIRMEST = 1e11  # the inverse temperature at which margins are still known to a small part of 1 / beta
 FIRM = 1e6  # and to the hundredth part of STRICT
 

@@ -46,7 +46,7 @@ def nearest_kkt(point: Point) -> Point | None:
         return None
     found = _polished(fold(_instance(point, 1.0)))
     if found:
-        return min(found, key=lambda reached: point.distance_to(reached))
+        return min(found, key=point.distance_to)
     return follow(_instance(point, LED)).point
 
 
@@ -62,7 +62,7 @@ def steady_kkt(point: Point) -> Point | None:
     folded = fold(_instance(point, 1.0))
     for basis in _faces(folded.instance) if folded.instance is not None else ():
         if found := _polished(folded, basis, saddles=False):
-            return min(found, key=lambda reached: point.distance_to(reached))
+            return min(found, key=point.distance_to)
     return None
 
 

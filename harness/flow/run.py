@@ -34,7 +34,7 @@ from harness.flow.settling.lasting import revived
 from harness.flow.settling.polish import FAILED, SADDLE, SOLVED, polish
 from harness.flow.settling.polytope import Multipliers
 from harness.flow.settling.settle import settle
-from harness.flow.undecided import GRAZES, HELD, LAYERED, RESTING, RESTS, SPARE, Undecided
+from harness.flow.undecided import GRAZES, LAYERED, PULLED, RESTING, RESTS, SPARE, Undecided
 from harness.problem.instances import Instance
 from harness.problem.points import Point
 
@@ -69,9 +69,9 @@ class Settings:
 
     The caps are counts: patience, steps after which a proof is sought that the data are never separated; separation,
     steps by which they have to be; steps in all; kink_events, for every pair of a sample and a hidden unit.
-    polish_from: min q from which polishes are tried (Run.next_polish).  farthest: the log-norm at which a flow is given
+    polish_from: min q from which polishes are tried.  farthest: the log-norm at which a flow is given
     up, since modes slower than the softmax is sharp cannot be resolved.
-    events: at kinks, at most, where kink_events would allow more.
+    events: at kinks, at most, where kink_events would allow more.  record_rows: steps that are recorded, at most.
 
     deadline: of the clock time.monotonic, infinite unless somebody asked for one: then the clock may decide.
     watch: told now and then how far a flow is.
@@ -201,7 +201,7 @@ class Run:
             self.enter(graded, theta)
 
     def look_at_rest(self, theta: np.ndarray) -> None:
-        """Note what stays on kinks unseen: inputs at rest, and spare kinks.  Raises Undecided where it may leave."""
+        """Note what is on kinks unseen: at rest, by spare kinks, pinned.  Raises Undecided if it may leave."""
         rest = resting(self.gates, theta, self.watch)
         if rest == "leave" or (rest and self.batched):
             raise Undecided(RESTING)
@@ -209,7 +209,7 @@ class Run:
         if self.guarded and (self.batched or not self.gates.spare_attract(theta)):
             raise Undecided(SPARE)
         if self.gates.pinned and self.batched:
-            raise Undecided(HELD)
+            raise Undecided(PULLED)
         self.pulls.look(self.gates, theta)
         self.standing = bool(rest)
         if self.batched and len({self.gates.layer(unit) for _, unit in self.gates.sliding_pairs()}) > 1:

@@ -18,6 +18,7 @@ CROWDED = "too many kinks meet in one point to try all of their faces"
 CLOSED = "none of the faces of the kinks that meet in a point can be entered"
 DEPENDENT = "kinks of several layers that meet in a point are not independent"
 LAYERED = "the flow slides on kinks of several layers, and such are not followed in batches"
+PULLED = "some kinks hold a neuron at zero and others push it away, and such are not followed in batches"
 FAINT = "the speed across a kink is too small for the floats"
 
 # To first order both gates of a kink are alike, or its normal is none.

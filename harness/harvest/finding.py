@@ -8,11 +8,8 @@ the same search with the same software gives the same bytes.
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from harness.certificates import verify
@@ -24,6 +21,7 @@ from harness.problem.instances import Instance
 from harness.problem.limits import Limit
 from harness.proofs import proof_of_flow
 from harness.records.record import Record
+from harness.tools.software import software
 
 FORMAT = 1
 # What decides which instance is found and what its limit is, down to the last bit.
@@ -85,7 +83,7 @@ class Finding:
             data["flow"] = dict(self.flow)
         if self.robustness is not None:
             data["robustness"] = dict(self.robustness)
-        found = {"seed": self.seed, "examples": self.examples, "software": _software()}
+        found = {"seed": self.seed, "examples": self.examples, "software": software(_PACKAGES)}
         return Record(data | {"replay": Record(data | {"found": found}).commands, "found": found})
 
 
@@ -134,12 +132,3 @@ def _limit(limit: Limit) -> dict[str, Any]:
         "log_norm": None if limit.log_norm is None else float(limit.log_norm),
         "evidence": [[float(log_norm), float(distance)] for log_norm, distance in limit.evidence],
     }
-
-
-def _software() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        # The project itself may be run from its source tree, without installation.
-        with suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions

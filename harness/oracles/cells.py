@@ -174,13 +174,13 @@ class Pool:
         return self._slopes[key]
 
 
-def descend(problem: Programme, start: Found, point: int = 40) -> Found:
+def descend(problem: Programme, start: Found, most: int = 40) -> Found:
     """From cell to neighbouring cell while the value falls: across the walls that hold the point back.
 
     Crosses all of one neuron's walls with a positive multiplier at once, then one at a time.
-    At most `limit` convex problems are solved.
+    At most so many convex problems are solved.
     """
-    best, left = start, point
+    best, left = start, most
     improved = True
     while improved and left > 0:
         improved = False

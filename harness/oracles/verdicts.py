@@ -143,11 +143,11 @@ class Verdicts:
 
     @cached_property
     def mechanism(self) -> str | None:
-        """The first reason that applies: "not a KKT point", "kink", "zero weight" (linear), "dead neuron".
+        """The first reason that applies: "not a KKT point", "kink", "zero weight" (linear), "dead neuron", "saddle".
 
-        The first only of a point that was brought.  Within the limit's own gates and zeros the problem is convex at
-        depth 2, so there is no "saddle".  None where the limit is not known to be no local optimum, or where it is open
-        whether the kinks alone do it.
+        The first only of a point that was brought.  The last only of deeper networks and shared weights: at depth 2
+        the problem is convex within the limit's own gates and zeros.  None where the limit is not known to be no local
+        optimum, or where it is open whether the kinks alone do it.
         """
         apart = self._apart
         if self._brought is not None and (self._brought.mechanism or self._brought.large):

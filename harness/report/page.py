@@ -98,7 +98,7 @@ def _instance(record: Record) -> str:
             [(str(n.number), _weights(record, n), _outgoing(record, n)) for n in record.neurons(instance.theta0)],
         )
     else:
-        start = _layers(record, instance.theta0)
+        start = _layers(instance.theta0)
     return f"{_network(record)}\n\n{points}\n\nThe start:\n\n{start}"
 
 
@@ -135,7 +135,7 @@ def _matrix(pattern: Sequence[Sequence[int]]) -> str:
     return "; ".join("(" + ", ".join("·" if k < 0 else f"u_{k}" for k in row) + ")" for row in pattern)
 
 
-def _layers(record: Record, theta: Exact) -> str:
+def _layers(theta: Exact) -> str:
     """A row a layer: its parameters, in their order."""
     rows = [(str(number), vector(u)) for number, u in enumerate(theta, start=1)]
     return table(("layer", "(u_0, u_1, ...)"), rows)
@@ -205,7 +205,7 @@ def _commands(record: Record) -> str:
 
 
 def _point(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None = None) -> str:
-    return _neurons(record, theta, gates) if record.apart else _layers(record, theta)
+    return _neurons(record, theta, gates) if record.apart else _layers(theta)
 
 
 def _neurons(record: Record, theta: Exact, gates: Sequence[Sequence[int]] | None = None) -> str:

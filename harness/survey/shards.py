@@ -7,9 +7,7 @@ there is all that a survey needs to know to go on. Each names the digest of its 
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 from harness.problem.fields import FieldError
 from harness.records.writing import replace, sweep
 from harness.survey.plan import Plan, fingerprint
+from harness.tools.software import software
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -141,12 +140,11 @@ class Folder:
 
 
 def _manifest(plan: Plan) -> dict[str, Any]:
-    software = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
     return {
         "format": FORMAT,
         "plan": plan.data(),
         "digest": plan.digest(),
         "fingerprint": fingerprint(),
         "shards": {"name": "shard-{batch:06d}.parquet", "count": plan.batches, "rows": plan.batch},
-        "software": software,
+        "software": software(_PACKAGES),
     }

@@ -5,10 +5,8 @@ A survey that is there is gone on with and not begun anew, so a run may be stopp
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from harness.survey.plan import Plan
 from harness.survey.runner import run
 from harness.tables.measured import FORMAT, TABLES, read, write
 from harness.tables.rows import GROUPS, Around, Group
+from harness.tools.software import software
 
 _PACKAGES = ("marginalia", "numpy", "scipy", "numba", "clarabel")
 _OUTCOMES = ("outside", "undecided", "holds", "violated")
@@ -53,7 +52,7 @@ def fill(
             progress(f"{name}: {line}")
 
         counts = run(plan(group, share, seed), work / group.name, workers=processes, progress=told)
-        measured[group.name] = {"seed": seed, "software": _software(), **_measured(group, counts)}
+        measured[group.name] = {"seed": seed, "software": software(_PACKAGES), **_measured(group, counts)}
         write(path, {"format": FORMAT, "groups": measured})
     return path
 
@@ -80,7 +79,3 @@ def _outcomes(group: Group | Around, claim: str, counts: Counts) -> dict[str, in
             found.update(tally.claims[claim])
             found["drawn"] += tally.instances
     return {"drawn": found["drawn"], **{name: found[name] for name in _OUTCOMES}}
-
-
-def _software() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}

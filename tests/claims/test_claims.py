@@ -67,7 +67,7 @@ def spoken_of(claim: str) -> Network:
     return next(network for network in members if CLAIMS[claim].applies(network))
 
 
-# Those around the paper are in test_claims_beyond.py.
+# Those around the paper are in test_beyond.py.
 OF_THE_PAPER = [i for i in CLAIMS if i not in {claim.id for claim in BEYOND}]
 BY_VERDICTS = [i for i in OF_THE_PAPER if isinstance(CLAIMS[i].decided_by.concluded, Optimal)]
 FROM_LIMITS = ["kkt", "fc-linear-aligned"]

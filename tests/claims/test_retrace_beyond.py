@@ -96,7 +96,8 @@ def test_a_record_in_small_steps_is_found_again(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_jump_is_not(case: str) -> None:
     off = retrace(with_a_jump(recorded(case))).detour
-    assert off is None or off > STRAYS
+    assert off is not None
+    assert off > STRAYS
 
 
 @pytest.mark.parametrize("case", ["leaky", "outputs fixed", "middle layer fixed"])
@@ -104,12 +105,14 @@ def test_the_flow_of_another_slope_or_layer_is_not(case: str) -> None:
     own = instance(case)
     network = dataclasses.replace(own.network, negative_slope=own.network.slope + Fraction(1, 5))
     off = retrace(dataclasses.replace(recorded(case), instance=own.changed(network=network))).detour
-    assert off is None or off > STRAYS
+    assert off is not None
+    assert off > STRAYS
     if own.network.degree < own.network.depth:
         fixed = tuple(tuple(2 * a for a in u) if f else u for u, f in zip(own.theta0, own.network.fixed, strict=True))
         uneven = tuple((3 * u[0], *u[1:]) if f else u for u, f in zip(fixed, own.network.fixed, strict=True))
         off = retrace(dataclasses.replace(recorded(case), instance=own.changed(theta0=uneven))).detour
-        assert off is None or off > STRAYS
+        assert off is not None
+    assert off > STRAYS
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -90,10 +89,6 @@ def test_as_torch_steps(name: str) -> None:
             np.testing.assert_allclose(training.theta, expected, rtol=0.0, atol=1e-12 * scale)
             compared += 1
     assert compared >= 52, compared
-
-
-def slope_of(instances: Sequence[Instance], theta: np.ndarray) -> Any:
-    return Batch.of(instances).slope(torch.from_numpy(theta))
 
 
 def test_steepest_directions_attain_the_dual_norm() -> None:

@@ -13,10 +13,12 @@ from harness.problem import predicates
 from harness.problem.instances import Instance
 from harness.problem.networks import Network, diagonal, fully_connected
 from harness.problem.numbers import dot
+from strategies.datasets import nonzero_row
 from strategies.kinds import LINEAR, RELU, SIGNED
+from strategies.numbers import integers
 from strategies.predicates import (
     basis_instances,
-    covering_instances,
+    covering,
     diagonal_instances,
     mirrored_instances,
     near_orthogonal_instances,
@@ -26,6 +28,13 @@ from strategies.predicates import (
 
 FEW = settings(max_examples=30, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
 NEAR, CLEAR = predicates.near_orthogonal, predicates.clearly_orthogonal
+_POINT = st.tuples(integers(3), integers(3)).map(nonzero_row)
+COVERING = st.builds(
+    covering,
+    st.lists(_POINT, min_size=3, max_size=3),
+    st.lists(st.sampled_from((1, -1)), min_size=3, max_size=3),
+    st.sampled_from((1, 10)),
+)
 
 
 def of_data(predicate: Callable[[Any], bool]) -> Callable[[Instance], bool]:
@@ -44,7 +53,7 @@ MEETS: list[tuple[st.SearchStrategy[Instance], Callable[[Instance], bool]]] = [
     (diagonal_instances(balanced=True), predicates.balanced),
     (diagonal_instances(balanced=False), predicates.unbalanced),
     (diagonal_instances(balanced=False), of_data(predicates.separable)),
-    (covering_instances(3), predicates.covering_and_small),
+    (COVERING, predicates.covering_and_small),
 ]
 
 

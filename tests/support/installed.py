@@ -112,7 +112,6 @@ def _python(arguments: Sequence[str | Path], folder: Path, path: Path) -> subpro
         env={**_environment(), "PYTHONPATH": str(path)},
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
 

@@ -51,7 +51,7 @@ def test_one_of_two_workers_is_killed_halfway(cluster: Any, tmp_path: Path) -> N
     assert shards(tmp_path / "there") == shards(tmp_path / "here")
 
 
-def test_a_cluster_of_its_own(tmp_path: Path) -> None:
+def test_a_cluster_of_its_own() -> None:
     with engine("dask", 1) as (executor, workers):
         assert workers == 1
         assert executor.submit(pow, 2, 10).result() == 1024

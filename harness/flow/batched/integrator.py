@@ -88,7 +88,7 @@ def masked_step(batch: Batch, state: State, limits: Limits, record: list[Tensor]
     now = field(lanes, theta, at, q, rows=True)
     sliding = tangency(lanes, now) if lanes.slides else None
     f0 = _pivots(lanes, velocity(now, sliding))
-    _stop_before(lanes, state, limits, flowing, now, f0)
+    _stop_before(state, limits, flowing, now, f0)
     flowing &= state.code == RUNNING
     if record is not None:
         record.append(torch.cat([torch.stack([flowing.double(), state.booked, state.sigma], 1), theta], 1))
@@ -193,7 +193,7 @@ def _freeze(
     return theta * scale, scaled, q * reached[-1].squeeze(2)
 
 
-def _stop_before(lanes: Lanes, state: State, limits: Limits, flowing: Tensor, now: Field, f0: Tensor) -> None:
+def _stop_before(state: State, limits: Limits, flowing: Tensor, now: Field, f0: Tensor) -> None:
     """DUE, STATIONARY and OUT_OF_STEPS, in this order."""
     rho = now.rho[:, 0]
     due = (now.q.amin(1) >= limits.polish_from) & (state.booked + torch.log(rho) >= state.target)
@@ -279,9 +279,9 @@ def _resize(state: State, flowing: Tensor, accepted: Tensor, error: Tensor) -> N
 def _first_event(
     batch: Batch, state: State, limits: Limits, now: Field, stages: list[Tensor], z_new: Tensor, booked: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where in the step an event is first seen, 2 if nowhere; the violation and, if it grazes, the log-norm at its end.
+    """Where in the step an event is first seen, 2 if nowhere; the violation and the log-norm at its end.
 
-    The log-norm is that at the step's end, -inf where no kink is grazed.
+    The log-norm is -inf where no kink is grazed.
 
     As harness.flow.compiled.events.first_event: looks at thirds of the dense output, and cubics through them.
     booked (B,): the growth that the step books.
@@ -390,7 +390,7 @@ def _locate(lanes: Lanes, state: State, locating: Tensor, shift: Tensor, h: Tens
     opening = locating & (state.trial < 0)
     start = violation(lanes, theta_of(lanes, state.constant, state.z))
     # a start that has landed a hair beyond a kink has to come back to where it is
-    level = start.clamp(min=0.0, max=LANDED)
+    level = start.clamp(min=0.0, max=OFF)
     start, g = start - level, g - level
     missed = opening & (g <= LANDED)
     opening = opening & ~missed

@@ -68,8 +68,8 @@ def violation(cell, slides, guard, theta, work):
 
     A watched pre-activation counts relative to s_u ||theta||^(l - 1) ||x_i||, s_u the size of its unit and l the number
     of layers up to it, of which those that are not trained count with their own norms; a coefficient that leaves [0, 1]
-    or a jump that turns positive counts relative to what its pairs can contribute, by a
-    hundredth.  Fills hit and ended with what is within LANDED.
+    or a jump that turns positive counts relative to what its pairs can contribute, by a hundredth.  Fills hit and ended
+    with what is within LANDED.
     """
     net, pre = cell.net, work.at.pre
     watch, reach, sizes = guard.watch, guard.reach, guard.sizes

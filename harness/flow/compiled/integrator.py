@@ -4,10 +4,10 @@ The field is that of harness.flow.compiled.field.  The state is z with theta = c
 subspace exactly (harness.flow.invariants), c holds parameters that the gates keep constant, and z' is the pivot rows of
 f, projected on the kinks that slide.  What the subspace excludes cannot grow, whatever the rounding.
 
-Freeze: once min q exceeds FREEZE the flow is followed less its growth: d theta / d sigma = f - s theta, with
+Freeze: once min q exceeds limits.freeze the flow is followed less its growth: d theta / d sigma = f - s theta, with
 s = f . theta / rho^2 at the start of every step and s h booked in the log-norm.  By homogeneity the direction is that
 of a flow whose softmax stays at this inverse temperature, and steps are no longer bounded by the norm's growth, which
-matters where the direction moves slowly.  A start beyond HALVED * FREEZE is halved first, exactly.
+matters where the direction moves slowly.  A start beyond HALVED * limits.freeze is halved first, exactly.
 """
 
 from __future__ import annotations

@@ -235,12 +235,11 @@ def _of_unit(
     incoming, outgoing = np.flatnonzero(net.row == unit), np.flatnonzero(net.col == unit)
     if len(outgoing) != 1 or len(set(net.par[incoming])) < len(incoming):
         return "unknown"
-    own = np.append(net.par[incoming], net.par[outgoing])
-    if np.any(members(own, gates.size)[net.par[(net.row != unit) & (net.col != unit)]]):
+    parameters = np.append(net.par[incoming], net.par[outgoing])
+    if np.any(members(parameters, gates.size)[net.par[(net.row != unit) & (net.col != unit)]]):
         return "unknown"
     x = np.ascontiguousarray(instance.x_float[:, net.col[incoming]])
     mu_of = ends * instance.y_float
-    parameters = np.append(net.par[incoming], net.par[outgoing])
     state = gates.state(unit)
     if _greatest_rate(x, mu_of, gates.below) < 1.0 - EVEN:
         return "dies"
