@@ -157,9 +157,15 @@ class Run:
             exact, self.gates.beside, self.gates.independent_slides(), self.gates.representatives()
         )
         size = len(subspace.pivots) + int(subspace.constant.sum())
-        # less than any start with these gates
+        # less than any start with these gates; or a start beside this one may have other gates for ever
         self.held = size < len(theta0) and size < self.invariants.usual(len(theta0), self.gates.beside)
+        self.held = self.held or any(self._asleep(unit, theta0) for unit in {unit for _, unit in zero})
         self.enter(subspace, theta0)
+
+    def _asleep(self, unit: int, theta0: np.ndarray) -> bool:
+        """Whether a unit of a relu network gives nothing at the start, and never will: no weight leads out of it."""
+        gates = self.gates
+        return not (gates.below or gates.gates[:, unit].any() or theta0[gates.outgoing[unit]].any())
 
     def enter(self, subspace: Subspace, theta: np.ndarray) -> None:
         subspace = self._graded(subspace, theta)

@@ -264,6 +264,21 @@ def test_a_start_from_which_two_solutions_depart_is_seen() -> None:
     assert follows_flow(limit, verdicts("undecided")) is False
 
 
+@pytest.mark.parametrize(
+    ("widths", "x", "y", "theta0"),
+    [((2, 2), (2, -1), 1, ((2, -2, 1, 2), (2, 1))), ((1, 3), (-2,), -1, ((2, 0, -1), (1, -2, -1)))],
+)
+def test_it_is_seen_where_one_of_the_solutions_moves_nothing(widths: Any, x: Any, y: int, theta0: Any) -> None:
+    """A relu neuron alone on the kink of its one point: off, nothing carries it away."""
+    instance = Instance.of(fully_connected("relu", widths), "exponential", (x,), (y,), theta0)
+    (limit,) = drive([instance], record=True)
+    assert "not unique" in limit.reason
+    with relu_of_zero_has_slope_half():
+        (limit,) = drive([instance], record=True)
+    assert limit.path is not None
+    assert retrace(limit).branches
+
+
 @pytest.mark.parametrize(("far", "steep"), [(2, 2), (3, 2), (3, 3)])
 def test_a_solution_that_stretches_what_is_beside_it_is_one(far: int, steep: int) -> None:
     """On one side of a kink of the second layer the flow is far slower: 3e-6 apart becomes 1e-3, 4e-2, or as far as on.

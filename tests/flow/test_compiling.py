@@ -501,6 +501,17 @@ def test_ctrl_c_in_a_destructor_is_not_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_handler_that_returns_is_called_once(tmp_path: Path) -> None:
+    """As of a program that only notes Ctrl-C, to stop when it likes."""
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    dispatcher = Kernel(double, {}, Losing(double, [tmp_path], lambda: True))
+    assert dispatcher(1) == 2
+    assert came == [signal.SIGINT]
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_another_thread_compiles_and_leaves_signals_alone(tmp_path: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)
     found: list[Any] = []

@@ -312,3 +312,14 @@ def test_a_neuron_beside_a_fixed_layer_comes_to_zero_in_finite_time(index: int, 
     assert "underflow" not in limit.reason
     if separates:
         assert record.value == pytest.approx(limit.value, rel=1e-3)
+
+
+@pytest.mark.parametrize(("w", "held"), [((-1, 0, -1), True), ((-2, 0, -1), False)])
+def test_a_neuron_asleep_on_a_kink_holds_the_limit(w: tuple[int, ...], held: bool) -> None:
+    """w . x_1 = 0, v = 0, off on x_0: it stays so, but some starts beside it, with w . x_1 > 0, have another limit."""
+    theta0 = ((-1, -1, 0, 0, 0, 1, *w), (1, 0, 0))
+    instance = Instance.of(fully_connected("relu", (3, 3)), "logistic", ((2, -1, 1), (2, -1, -2)), (1, 1), theta0)
+    (limit,) = drive([instance])
+    assert limit.status == "converged"
+    assert limit.held == held
+    assert limit.value == pytest.approx(0.447, abs=1e-3)

@@ -8,6 +8,7 @@ Both > 0: on.  Both <= 0: off.  a > 0 >= b: slide.  a <= 0 < b: more than one so
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
@@ -190,9 +191,9 @@ def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch
     base = rng.standard_normal(5) * rng.integers(0, 2)
     plus, minus = rng.standard_normal(count) * rng.integers(0, 2, count), rng.standard_normal(count)
     found = departure.depart(normals, base, np.abs(base), plus, minus)
-    monkeypatch.setattr(departure, "_faces", lambda count, _: list(map(np.array, product((-1, 1, 0), repeat=count))))
+    monkeypatch.setattr(departure, "_faces", lambda _: list(map(np.array, product((-1, 1, 0), repeat=count))))
     may_stay = _distance_from_zero(_velocities_beside(normals, base, plus, minus)[1]) < 1e-9
-    monkeypatch.setattr(departure, "_may_stay", lambda *_: may_stay)
+    monkeypatch.setattr(departure, "_may_stay", lambda sides, *_: any(sides) or may_stay)
     assert found == departure.depart(normals, base, np.abs(base), plus, minus)
 
 
@@ -212,9 +213,9 @@ def _velocities_beside(
 
 
 def _distance_from_zero(speeds: np.ndarray) -> float:
-    """Of the hull of velocities (c, 2), by nonnegative least squares."""
+    """Of the hull of velocities (c, k), by nonnegative least squares."""
     rows = np.vstack([speeds.T, 1e3 * np.ones(len(speeds))])
-    return float(nnls(rows, np.array([0.0, 0.0, 1e3]))[1])
+    return float(nnls(rows, np.append(np.zeros(speeds.shape[1]), 1e3))[1])
 
 
 def _departures(rays: np.ndarray, speeds: np.ndarray) -> int:
@@ -244,6 +245,94 @@ def test_coefficients_that_no_sectors_have_hold_nothing() -> None:
             found = departure.depart(normals, base, np.abs(base), plus, np.zeros(3))
             assert found.status == ("unique" if _departures(rays, speeds) == 1 else "not unique")
     assert held > 5
+
+
+# Neuron 0 is zero, on four or five planes of its three weights, of which some repel.
+SPACE = [
+    (start([(1, 0, -1), (-1, -1, -2), (-2, -1, 1), (1, 2, 2)], [1, -1, -1, -1],
+           [(0, 0, 0), (0, 2, 1), (1, -2, -1), (2, -1, 1)], [1, 0, 0, 0]), 1.6130),
+    (start([(-2, 2, 2), (0, 0, 1), (-1, -1, -1), (0, -2, 0), (2, -1, -2)], [-1, -1, 1, 1, 1],
+           [(0, 0, 0), (-2, -1, -2), (2, 2, -2), (-2, -1, 2)], [1, 0, 0, 0]), 1.6374),
+    (start([(-1, -2, -2), (2, 2, 0), (0, 2, -2), (-1, -2, 2), (2, 0, -2)], [1, -1, -1, 1, -1],
+           [(0, 0, 0), (0, -1, 2), (2, 0, -2), (1, 0, 2)], [1, 0, 0, 0]), 0.8802),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("instance", "value"), SPACE)
+def test_in_space_no_mean_of_the_velocities_is_zero(instance: Instance, value: float) -> None:
+    """Coefficients between 0 and 1 stop the flow at the start, but are of no sides that a direction has: it leaves."""
+    limit = follow(instance)
+    assert limit.value == pytest.approx(value, abs=1e-4)
+    moved = follow(_moved(instance, np.random.default_rng(0), 1e-6))
+    assert moved.point is not None
+    assert limit.point is not None
+    np.testing.assert_allclose(moved.point.margins, limit.point.margins, atol=1e-3)
+
+
+def _signs_of_directions(normals: np.ndarray) -> np.ndarray:
+    """The sides (c, L) that lines have of directions drawn at random."""
+    directions = np.random.default_rng(0).standard_normal((40000, normals.shape[1]))
+    return np.unique(np.sign(directions @ normals.T), axis=0).astype(int)
+
+
+def test_the_parts_into_which_lines_cut_the_space() -> None:
+    for seed in range(12):
+        rng = np.random.default_rng([10, seed])
+        normals = rng.integers(-2, 3, (int(rng.integers(4, 7)), 3)).astype(float)
+        normals = np.unique(normals[normals.any(axis=1)], axis=0)
+        if np.linalg.matrix_rank(normals) == 3:
+            found = departure.sectors(normals)
+            assert len(found) == len(np.unique(found, axis=0))
+            # a line that occurs twice has one side
+            assert np.array_equal(np.unique(found, axis=0), _signs_of_directions(normals))
+
+
+def test_lines_in_space_are_resolved_by_the_parts_beside_them() -> None:
+    """Four random lines: a velocity leaves by a face if it is a mean of those beside the face, and points into it."""
+    seen: Counter[tuple[bool, str]] = Counter()
+    for seed in range(120):
+        rng = np.random.default_rng([11, seed])
+        normals, base = rng.standard_normal((4, 3)), rng.standard_normal(3) * rng.integers(0, 2)
+        plus, minus = 2.0 * rng.standard_normal(4), rng.standard_normal(4) * rng.integers(0, 2, 4)
+        sides = _signs_of_directions(normals)
+        speeds = base + np.where(sides > 0, plus, -minus) @ normals
+        stays = _distance_from_zero(speeds)
+        if 1e-9 < stays < 1e-3:
+            continue
+        ways = [face for face in product((-1, 1, 0), repeat=4) if _leaves(np.array(face), normals, sides, speeds)]
+        found = departure.depart(normals, base, np.abs(base), plus, minus)
+        assert found.status == ("unique" if len(ways) + (stays <= 1e-9) == 1 else "not unique")
+        assert found.sides == ((ways[0] if ways else (0, 0, 0, 0)) if found.status == "unique" else ())
+        seen[stays <= 1e-9, found.status] += 1
+    assert min(seen[case] for case in ((True, "unique"), (True, "not unique"), (False, "unique"))) > 5
+
+
+def _leaves(face: np.ndarray, normals: np.ndarray, sides: np.ndarray, speeds: np.ndarray) -> bool:
+    """Whether a velocity other than zero leaves by a face: on two lines at most, which in space are independent."""
+    on, beside = face == 0, (sides == face)[:, face != 0].all(axis=1)
+    if on.sum() > 2 or not beside.any():
+        return False
+    shares, off = nnls(
+        np.vstack([normals[on] @ speeds[beside].T, np.ones(beside.sum())]), np.append(np.zeros(on.sum()), 1.0)
+    )
+    velocity = shares @ speeds[beside]
+    return off < 1e-9 and bool((face * (normals @ velocity) > 1e-9)[~on].all())
+
+
+def test_lines_of_a_plane_are_resolved_alike_where_another_crosses_it() -> None:
+    """The fourth adds nothing and is left at once: only the three of the plane depend on each other."""
+    told = 0
+    for seed in range(200):
+        rng = np.random.default_rng([9, seed])
+        normals, base, plus = rng.standard_normal((3, 2)), rng.standard_normal(2), 2.0 * rng.standard_normal(3)
+        plane = departure.depart(normals, base, np.abs(base), plus, np.zeros(3))
+        lines = np.block([[normals, np.zeros((3, 1))], [np.array([[0.0, 0.0, 1.0]])]])
+        up = np.append(base, 1.0)
+        found = departure.depart(lines, up, np.abs(up), np.append(plus, 0.0), np.zeros(4))
+        assert found.status == plane.status
+        assert found.sides == ((*plane.sides, 1) if plane.sides else ())
+        told += plane.status == "unique"
+    assert told > 100
 
 
 @pytest.mark.parametrize("seed", range(30))

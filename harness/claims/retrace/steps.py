@@ -27,7 +27,8 @@ FAR = 1e-2  # steps as far off as this together are, whatever one says of which 
 # direction or log-norm.  Where they are PARTED then, and with all widths each CLOSER part by STILL as much or more,
 # more than one solution departs: one solution also parts its neighbours by what it stretches, but in proportion.  A
 # kink this narrow may be integrated badly once.
-BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, (1e-4, 1e-5), 0.5
+BESIDE, ON, PARTED, CLOSER, STILL = 3e-6, 0.02, 1e-3, (1e-4, 1e-5, 1e-6), 0.5
+ROUNDED = 0.02  # of a kink's width, lest starts beside it on the off side be carried over by the tail of its rounding
 WEIGHS = 16.0  # of the margin: a sample that is so much farther off weighs 1e-7 of the nearest
 
 
@@ -106,7 +107,7 @@ def branches(field: Field, rows: Rows, start: Array) -> bool | None:
     step = _Step(field, np.array([start, rows.theta[end]]), float(rows.sigma[end] - rows.sigma[0]), False)
 
     def parted(part: float) -> float:
-        return step.parted(BESIDE * part, [part * w for w in field.widths(step.ends, LANDED)])
+        return step.parted(BESIDE * part, [ROUNDED * part * w for w in field.widths(step.ends, LANDED)])
 
     far = max(PARTED, STILL * parted(1.0))
     if not all(parted(part) > far for part in CLOSER):

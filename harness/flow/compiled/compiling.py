@@ -59,12 +59,15 @@ class _Interrupts:
             return
 
         def told(number: int, frame: FrameType | None) -> None:
-            self._came = True
-            handler(number, frame)
+            try:
+                handler(number, frame)
+            except BaseException:
+                self._came = True
+                raise
 
         self._came = False
-        signal.signal(signal.SIGINT, told)
         try:
+            signal.signal(signal.SIGINT, told)
             yield
         finally:
             signal.signal(signal.SIGINT, handler)

@@ -83,8 +83,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
     gram = normals @ normals.T
     inner, rounded, coupled = normals @ base, np.abs(normals) @ terms, np.abs(gram)
     independent = _independent(gram)
-    plane = None if independent else _plane(normals)
-    faces = _possible(gram, inner, plus, minus) if independent else _faces(count, plane)
+    faces = _possible(gram, inner, plus, minus) if independent else _faces(normals)
     if faces is None:
         return Departure("crowded")
     sizes = rounded + coupled @ (np.abs(plus) + np.abs(minus))
@@ -93,6 +92,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
     if sizes[sizes > 0.0].min() < FAINT:
         return Departure("faint")
     found: list[tuple[np.ndarray, tuple[int, ...]]] = []
+    stays: dict[tuple[int, ...], bool] = {}
     for face in faces:
         omega = _face_velocity(face, normals, gram, inner, rounded, plus, minus)
         if omega is None:
@@ -103,7 +103,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
         # a velocity along the kink belongs to the closed faces beside it, but is the sliding face's own
         if any(t != 0 and s not in (0, t) for t, s in zip(face, sides, strict=True)):
             continue
-        if plane is not None and not (sides.any() or _may_stay(plane, normals, base, plus, minus)):
+        if not (independent or _may_stay(tuple(sides.tolist()), stays, normals, base, plus, minus)):
             continue
         if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
             found.append((omega, tuple(int(s) for s in sides)))
@@ -286,48 +286,74 @@ def _settle(face: np.ndarray, gram: np.ndarray, inner: np.ndarray, plus: np.ndar
     return False
 
 
-def _faces(count: int, plane: tuple[np.ndarray, np.ndarray] | None) -> list[np.ndarray] | None:
+def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
     """Sign vectors (L,), all those of the faces around the point among them; None if they are too many to list.
 
     Normals in one plane (a neuron with two weights that both become zero, say) cut it into sectors.
     """
-    if plane is not None:
-        return [*np.unique(plane[1], axis=0), np.zeros(count, dtype=int)]
+    count = len(normals)
+    if count > 2 and len(within := _within(normals)[1]) and within.shape[1] == 2:
+        return [*np.unique(_around(within), axis=0), np.zeros(count, dtype=int)]
     if count > MOST_LINES:
         return None
     return [np.array(face) for face in product((-1, 1, 0), repeat=count)]
 
 
-def _plane(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """The plane in which three normals or more (L, N) lie, if they do: an orthonormal basis (2, N), and the sides of
-    the lines on their rays there and between these, (4 L, L).
-    """
-    if len(normals) < 3:
-        return None
+def _within(normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An orthonormal basis (k, N) of what normals (L, N) span, and there their directions (L, k)."""
     scaled = normals / np.linalg.norm(normals, axis=1)[:, None]
     _, values, right = np.linalg.svd(scaled, full_matrices=False)
-    if np.sum(values > _PARALLEL * values[0]) > 2:
-        return None
-    within = scaled @ right[:2].T
+    basis = right[values > _PARALLEL * values[0]]
+    return basis, scaled @ basis.T
+
+
+def _around(within: np.ndarray) -> np.ndarray:
+    """In a plane the sides of lines (L, 2) on their rays and between these, (4 L, L)."""
     along = np.arctan2(within[:, 0], -within[:, 1])
     rays = np.sort(np.concatenate([along, along + np.pi]) % (2.0 * np.pi))
     between = 0.5 * (rays + np.append(rays[1:], rays[0] + 2.0 * np.pi))
     angles = np.concatenate([rays, between])
     heights = within @ np.array([np.cos(angles), np.sin(angles)])
-    return right[:2], np.where(np.abs(heights) <= _PARALLEL, 0, np.sign(heights)).astype(int).T
+    return np.where(np.abs(heights) <= _PARALLEL, 0, np.sign(heights)).astype(int).T
+
+
+def sectors(within: np.ndarray) -> np.ndarray:
+    """The sides (c, L) that the lines with normals (L, k) have of the parts into which they cut the space."""
+    if within.shape[1] == 2:
+        sides = _around(within)
+        return np.unique(sides[(sides != 0).all(axis=1)], axis=0)
+    # one line after the other; with every part there is the opposite one
+    parts: list[tuple[int, ...]] = [(1,)]
+    for count in range(2, len(within) + 1):
+        tried = [(*part, side) for part in parts for side in (1, -1)]
+        parts = [part for part in tried if leads_away(np.array(part)[:, None] * within[:count], _PARALLEL)]
+    return np.array([*parts, *(tuple(-side for side in part) for part in parts)])
 
 
 def _may_stay(
-    plane: tuple[np.ndarray, np.ndarray], normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray
+    sides: tuple[int, ...],
+    known: dict[tuple[int, ...], bool],
+    normals: np.ndarray,
+    base: np.ndarray,
+    plus: np.ndarray,
+    minus: np.ndarray,
 ) -> bool:
-    """Whether the flow may stay on all lines, which lie in one plane: zero is a mean of what it does beside them.
+    """Whether the flow may stay on the lines where sides are zero: zero is a mean of what it does across them beside.
 
-    Their coefficients between 0 and 1 allow for more, since not every choice of sides is that of a sector.
+    Where their normals depend on each other, coefficients between 0 and 1 allow for more, since not every choice of
+    sides is that of a part of the space.  known: what was found of other sides, kept.
     """
-    basis, sides = plane
-    sectors = sides[(sides != 0).all(axis=1)]
-    speeds = (base + np.where(sectors > 0, plus, -minus) @ normals) @ basis.T
-    return not leads_away(speeds, ROUGH * float(np.abs(speeds).max()))
+    if sides not in known:
+        own = np.array(sides)
+        on = own == 0
+        known[sides] = True
+        basis, within = _within(normals[on]) if on.sum() > 2 else (normals, normals[on])
+        if len(basis) < len(within):
+            fixed = base + np.where(own > 0, plus, np.where(own < 0, -minus, 0.0)) @ normals
+            speeds = (fixed + np.where(sectors(within) > 0, plus[on], -minus[on]) @ normals[on]) @ basis.T
+            largest = float(np.abs(speeds).max())
+            known[sides] = largest == 0.0 or not leads_away(speeds, ROUGH * largest)
+    return known[sides]
 
 
 def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarray | None:
