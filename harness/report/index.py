@@ -22,8 +22,8 @@ def index(records: Sequence[Record]) -> str:
         "Statements about the limit of gradient flow that are false, each with the smallest counterexample of its kind "
         "found so far. Each was found by search from scratch, shrunk, and checked in exact arithmetic. "
         "`marginalia harvest` finds them again, `marginalia verify reports/*/counterexample.json` checks them, and "
-        "`marginalia report` makes a site of them in which one can move through the flows. Where the flow is proven, "
-        "so is that it ends where the page says, from this very start; else a trainer has computed it. "
+        "`marginalia report` makes a site of them in which one can move through the flows. In the column flow, proven "
+        "means: provably, the flow from this very start ends where the page says; computed: a trainer says so. "
         f"[Every word](#{ANCHOR}) is defined below the table.\n\n"
         f"{body}\n\n{glossary()}\n"
     )

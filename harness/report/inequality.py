@@ -43,12 +43,13 @@ def _parts(record: Record) -> tuple[str, str] | None:
             terms = " + ".join(f"{a:.3g}" for a in parts if a).replace("+ -", "- ")
             total = f" = {gain:.3g}" if " " in terms else ""
             return f"{terms}{total} > 1", (
-                f". A unit of {neuron_name(best.index)} towards its w at the better point saves so much, "
-                "lambda_i y_i sign(v) sigma(w . x_i) / norm(w) on each point, and costs 1."
+                f". Letting |v| norm(w) of {neuron_name(best.index)} grow by eps, towards its w at the better point, "
+                "costs eps and saves eps times so much: lambda_i y_i sign(v) sigma(w . x_i) / norm(w) on each point."
             )
     before, after = record.objective(record.limit), record.objective(record.better)
     where = "the limit" if record.layer is None else f"{layer_name(record.layer)} in the limit"
-    return f"{short(after)} < {short(before)}", f", what a feasible point costs and what {where} costs."
+    what = "a feasible point on a curve from the limit" if record.kind == "curve" else "a feasible point"
+    return f"{short(after)} < {short(before)}", f", what {what} costs and what {where} costs."
 
 
 def saved(record: Record, neuron: Neuron) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.problem.places import Kink, neuron_name
 from harness.records.record import Neuron, Record
+from harness.report.inequality import saved
 from harness.report.words import margin_of
 
 _WAKING = (
@@ -24,14 +25,11 @@ _SENTENCES = {
         "the neuron could do. " + _WAKING
     ),
     "kink": (
-        "In the limit {kinks} exactly zero: the neuron is on the edge between acting on that point and not. Both "
+        "In the limit {kinks} exactly zero: {on_the_edge} on the edge between acting on that point and not. Both "
         "sides are equally near, but the flow came along one side, or slid along the edge, and never tried the other. "
         "{changed}"
     ),
-    "global gap": (
-        "Every input of every neuron is nonzero in the limit, so nearby the gates do not change and nothing is better. "
-        "Elsewhere, with other gates, something is: the flow chose the gates at its start, and never compares."
-    ),
+    "global gap": "A point elsewhere is better: the flow goes where its start sends it, and never compares.",
     "layer": (
         "The outgoing weights v_j stay as they are in the limit, and the incoming weights w_j alone are changed. What "
         "is optimal for them depends on gates that the flow has fixed: {kinks_or_gates}"
@@ -49,11 +47,19 @@ _SENTENCES = {
         "on which the limit is the best, by a symmetry of the start, and the better point lies outside it."
     ),
 }
+_OTHER_GATES = (
+    "Every input of every neuron is nonzero in the limit, so nearby the gates do not change. With other gates "
+    "something is better: the flow chose the gates at its start, and never compares."
+)
+_ON_A_CURVE = (
+    "The limit is not even a local optimum: on a curve that begins there all margins stay at least 1 while the norm "
+    "falls. No gradient along the flow points to it."
+)
 
 
 def explain(record: Record) -> str:
     """The mechanism as a paragraph.  One that is not known is only named."""
-    sentence = _SENTENCES.get(record.mechanism)
+    sentence = _of_a_gap(record) if record.mechanism == "global gap" else _SENTENCES.get(record.mechanism)
     if sentence is None:
         return f"Mechanism: {record.mechanism}."
     if not record.apart:
@@ -69,9 +75,24 @@ def explain(record: Record) -> str:
         woken=_names(woken),
         dead=_DEAD_WITH_A_SLOPE if record.instance.network.slope else _DEAD,
         kinks=_edges([f"the input of {name} on x_{i}" for name, i in edges]),
+        on_the_edge=_on_the_edge(len(edges)),
         kinks_or_gates=_kinks_or_gates([f"the input of {name} on x_{i}" for name, i in edges], "w_j"),
         changed=f"At the better point {_join(now_on)}." if now_on else "",
     ).rstrip()
+
+
+def _of_a_gap(record: Record) -> str:
+    """The sentence for a limit that is not the global optimum: what is better may begin next to it."""
+    if record.kind == "curve":
+        return _ON_A_CURVE
+    kinked = record.instance.network.kinked
+    if record.apart:
+        zero, after = [n.index for n in record.neurons(record.limit) if n.zero], record.neurons(record.better)
+        if any(sum(saved(record, after[j])) > 1.0 for j in zero if not after[j].zero):
+            return _SENTENCES["dead neuron" if kinked else "zero weight"]
+        if kinked and not zero and not record.kinks:
+            return _OTHER_GATES
+    return _SENTENCES["global gap"]
 
 
 def live_kinks(record: Record) -> list[Kink]:
@@ -95,12 +116,19 @@ def _without_neurons(record: Record, sentence: str) -> str:
     places = [kink.place for kink in record.kinks]
     edges = [f"the input of {place.hidden} on {margin_of(record, place.sample)}" for place in places]
     return sentence.format(
-        kinks=_edges(edges), kinks_or_gates=_kinks_or_gates(edges, "its weights"), changed=""
+        kinks=_edges(edges),
+        on_the_edge=_on_the_edge(len(edges)),
+        kinks_or_gates=_kinks_or_gates(edges, "its weights"),
+        changed="",
     ).rstrip()
 
 
 def _edges(edges: list[str]) -> str:
     return _join(edges) + (" is" if len(edges) == 1 else " are")
+
+
+def _on_the_edge(count: int) -> str:
+    return "the neuron is" if count == 1 else "the neurons are"
 
 
 def _kinks_or_gates(edges: list[str], weights: str) -> str:

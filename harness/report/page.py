@@ -41,7 +41,7 @@ def page(record: Record) -> str:
 
 def title(record: Record) -> str:
     robust = {None: "", True: ", robust", False: ", fragile"}[record.robust]
-    return f"{record.claim}: {record.mechanism}{robust}"
+    return f"{record.claim}: {', '.join((*record.networks, record.mechanism))}{robust}"
 
 
 def sections(record: Record) -> list[tuple[str, str]]:
@@ -49,16 +49,16 @@ def sections(record: Record) -> list[tuple[str, str]]:
     return [
         ("The instance", _instance(record)),
         ("The limit of the flow", _limit(record)),
-        *(
-            []
-            if record.stated
-            else [(f"A better point {'elsewhere' if is_global(record) else 'next to it'}", _better(record))]
-        ),
+        *([] if record.stated else [(f"A better point {_where(record)}", _better(record))]),
         ("Why", explain(record)),
         *([("How robust it is", _robustness(record))] if record.robust is not None else []),
         ("What is proven" if record.proven else "What is proven, and what is evidence", proof(record)),
         ("Check it", _commands(record)),
     ]
+
+
+def _where(record: Record) -> str:
+    return "elsewhere" if is_global(record) and record.kind != "curve" else "next to it"
 
 
 def _claim(record: Record) -> Claim:

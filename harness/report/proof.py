@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.certificates import check_flow
+from harness.problem.places import neuron_name
 from harness.records.record import Record, exact, value
 from harness.report.words import plain, short
 from harness.show.glossary import cited
@@ -54,13 +57,20 @@ def _proof_of_flow(record: Record) -> str:
 
 def _proof_of_statement(record: Record) -> str:
     certificate = record.data["certificate"]
-    where = ", ".join(f"{plain(name)} {_said(value)}" for name, value in certificate["witness"].items())
+    where = ", ".join(_witness(name, value) for name, value in certificate["witness"].items())
     says = plain(certificate["says"])
     return (
         f"what the claim states is false ({says}; {where}) of every point within 1e-9 of the limit: on "
         f"that ball margins and inputs change by no more than their Lipschitz constants allow. So it is false {LAST} "
         "That the limit as stored is nearly a KKT point, to 1e-8, is proven too."
     )
+
+
+def _witness(name: str, value: Any) -> str:
+    """Neurons are numbered from 1 in all that is read, and from 0 in the file."""
+    if name in ("neuron", "neurons"):
+        return neuron_name(*([value] if isinstance(value, int) else value))
+    return f"{plain(name)} {_said(value)}"
 
 
 def _said(value: object) -> str:
@@ -96,7 +106,7 @@ def _proof_of_better(record: Record) -> str:
 
 def _proof_of_curve(record: Record) -> str:
     first = record.data["certificate"]["order"] == 1
-    order = "the margins of first order" if first else "the margins to second order, at a KKT point,"
+    order = "the margins to first order" if first else "the margins to second order, at a KKT point,"
     return (
         "take any feasible point within 1e-9 of the limit with its structure (the same signs of all inputs of neurons, "
         "the same zeros, the same points at margin 1). From it a curve theta + eps d + eps^2 e departs on which "

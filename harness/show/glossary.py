@@ -60,6 +60,11 @@ WORDS = {
         "Where several will do, one of them."
     ),
     "gates": "which neurons are on, with a positive input, at which points.",
+    "g, hears, pushes": (
+        "g_k = -loss'(q_k) > 0 is what the gradient takes from x_k. A neuron hears the points on which it is on; x_k "
+        "pushes its input on x_i by y_k sign(v_j) x_k . x_i, in units of g_k |v_j|. A sample is a point with its label."
+    ),
+    "balance": "what a neuron of depth 2 keeps for ever, v_j^2 - ||w_j||^2.",
     "dead neuron": "w_j = 0 and v_j = 0 in the limit; in a deeper network, all weights in and all weights out.",
     "live": "of a neuron: not dead.",
     "exact invariance": (

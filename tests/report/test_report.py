@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness import decide, drive
 from harness.claims.table import CLAIMS
 from harness.problem.fields import FieldError
 from harness.problem.instances import Instance
@@ -66,7 +67,7 @@ def test_page_has_the_statement_the_commands_and_the_figure(make: Callable[[], R
     record = make()
     text = page(record)
     claim = CLAIMS[record.claim]
-    assert text.startswith(f"# {record.claim}: {record.mechanism}\n")
+    assert text.startswith(f"# {record.claim}: {', '.join((*record.networks, record.mechanism))}\n")
     assert claim.setting in text
     assert f"(Source: {cited(claim.source)}.)" in text
     if claim.assumption:
@@ -90,8 +91,10 @@ def _folder(record: Record) -> str:
 
 def test_page_says_why_in_one_inequality() -> None:
     # both multipliers are 2; the better point's neuron 2 points along (-1, 0), hears x_1 = (-1, 1/4) alone
-    assert "\n\nIn one inequality: 2 > 1. A unit of neuron 2 " in page(fc_relu_local())
-    assert "\n\nIn one inequality: 0.707 + 0.707 = 1.41 > 1. A unit of neuron 1 " in page(depth2_relu_nonzero_local())
+    assert "\n\nIn one inequality: 2 > 1. Letting |v| norm(w) of neuron 2 " in page(fc_relu_local())
+    assert "\n\nIn one inequality: 0.707 + 0.707 = 1.41 > 1. Letting |v| norm(w) of neuron 1 " in page(
+        depth2_relu_nonzero_local()
+    )
     assert formula(depth2_relu_nonzero_local()) == "0.707 + 0.707 = 1.41 > 1"
 
 
@@ -109,7 +112,24 @@ def test_what_neurons_save_makes_up_the_margins(record: Record) -> None:
     said = inequality(record)
     assert said is not None
     if record.layer is None and all(record.instance.network.trained):
-        assert " > 1. A unit of neuron " in said
+        assert " > 1. Letting |v| norm(w) of neuron " in said
+
+
+GAPS = {
+    "conv-full-global": "A point elsewhere is better",
+    "cover-small-global": "Neurons 2, 4, 6, 8, 9, 10, 11 and 12 are zero in the limit.",
+    "depth2-relu-active-global": "Every input of every neuron is nonzero in the limit",
+    "mc-linear2-global": "The limit is not even a local optimum: on a curve",
+}
+
+
+@pytest.mark.parametrize("record", [r for r in stored_records(REPORTS) if r.mechanism == "global gap"], ids=_folder)
+def test_a_page_does_not_say_that_nothing_nearby_is_better_where_something_is(record: Record) -> None:
+    text = page(record)
+    assert text.split("## Why\n\n")[1].startswith(GAPS[record.claim])
+    nearby = decide(drive([record.instance])[0]).local
+    assert ("nearby the gates do not change" in text) == (nearby.status == "optimal")
+    assert ("## A better point next to it" in text) == (record.kind == "curve")
 
 
 HOSTILE = "![](http://picture.example/x.png) [a](javascript:b) <img src=x> www.example.org\n\n# |`~~~`"
