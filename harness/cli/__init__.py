@@ -62,4 +62,4 @@ def _lacking(extra: str | None, error: ModuleNotFoundError) -> Exception:
     package = (error.name or "").partition(".")[0]
     if extra is None or package in {"", "harness", "strategies", *sys.stdlib_module_names}:
         return error
-    return FieldError(package, f"not installed; this command needs pip install 'marginalia[{extra}]'")
+    return FieldError(package, f"not installed; this command needs pip install '.[{extra}]'")

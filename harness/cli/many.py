@@ -49,6 +49,8 @@ def survey(options: argparse.Namespace) -> int:
         raise FieldError("study", f"there is no {options.study!r}, but {', '.join(STUDIES)}")
     if options.report and options.study is None:
         raise FieldError("report", "only a study has one")
+    if options.hunt:
+        _require_writable(options.hunt)
     study = STUDIES[options.study] if options.study else None
     setup = setup_of(options, "steps")
     if study and setup:
@@ -71,6 +73,16 @@ def survey(options: argparse.Namespace) -> int:
     return DEFECT if any(result.claim == PAGES for result in hunted) else OK
 
 
+def _require_writable(hunt: Path) -> None:
+    """Before the survey, not after it.  Raises FieldError."""
+    from harness.records.folders import make_writable
+
+    try:
+        make_writable(hunt)
+    except FieldError as error:
+        raise FieldError("hunt", error.message) from None
+
+
 def _hunted(options: argparse.Namespace, claims: Sequence[str], progress: Progress) -> list[Harvested]:
     from harness.harvest import huntable
     from harness.survey.suspects import pursue
@@ -86,6 +98,9 @@ def tables(options: argparse.Namespace) -> int:
     from harness.tables.text import markdown
 
     out = options.reports / "tables"
+    given = {"group": options.group, "share": options.share != 1.0, "processes": options.processes}
+    if not options.run and any(given.values()):
+        raise FieldError(next(name for name, there in given.items() if there), "only with --run")
     if not options.run and not options.reports.is_dir():
         raise FieldError("reports", f"{options.reports} is no folder")
     if options.run:

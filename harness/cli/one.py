@@ -132,6 +132,7 @@ def judge(options: argparse.Namespace) -> int:
 
     # Only now: these take a second to load, and bad input needs none of it.
     from harness import decide
+    from harness.flow.nearest import nearest_kkt
     from harness.show.judged import judge_object, judge_text, refused_object
 
     try:
@@ -140,7 +141,8 @@ def judge(options: argparse.Namespace) -> int:
         status = "not_separating" if isinstance(why, NotSeparating) else "undecided"
         print(json.dumps(refused_object(status, str(why))) if options.json else f"{status.replace('_', ' ')}: {why}")
         return OK
-    nearest = point.nearest_kkt()
+    with Progress() as progress:
+        nearest = nearest_kkt(point, _Telling(progress))
     said = point, decide(point), nearest, None if nearest is None else decide(nearest)
     print(json.dumps(judge_object(*said), allow_nan=False) if options.json else judge_text(*said))
     return OK

@@ -8,7 +8,7 @@ point, once it has been scaled up so that the least margins lead, and its limit 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from harness.flow.compiled.kernel import wiring
 from harness.flow.folding import Folded, fold
 from harness.flow.follow import follow
 from harness.flow.kinks.gates import Gates
-from harness.flow.run import BELIEVED
+from harness.flow.run import BELIEVED, Run, Settings
 from harness.flow.settling.directions import spanned_by
 from harness.flow.settling.polish import FAILED, SOLVED, polish
 from harness.flow.settling.settle import settle
@@ -36,10 +36,10 @@ DEPENDENT = 1e-9  # of the largest singular value of some normals: those of depe
 _SHARPNESS = (2e4, 2e3, 200.0, 60.0, 20.0, 8.0)
 
 
-def nearest_kkt(point: Point) -> Point | None:
+def nearest_kkt(point: Point, watch: Callable[[Run], None] | None = None) -> Point | None:
     """The nearest KKT point that is reached from the point; None where none is.
 
-    None also where the network is too large for it.
+    None also where the network is too large for it.  watch: told now and then how far the flow from the point is.
     """
     network = point.problem.network
     if network.size + len(point.problem.rows) > MOST:
@@ -47,7 +47,7 @@ def nearest_kkt(point: Point) -> Point | None:
     found = _polished(fold(_instance(point, 1.0)))
     if found:
         return min(found, key=point.distance_to)
-    return follow(_instance(point, LED)).point
+    return follow(_instance(point, LED), Settings(watch=watch)).point
 
 
 def steady_kkt(point: Point) -> Point | None:

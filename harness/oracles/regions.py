@@ -112,10 +112,10 @@ def climb(region: Region, alpha: np.ndarray, y: np.ndarray) -> tuple[float, np.n
     best, steepest = 0.0, np.zeros(z.shape[1])
     u = region.start @ z + np.vstack([np.zeros_like(z[:1]), z[convex], z[convex].sum(axis=0, keepdims=True)])
     for _ in range(CLIMB):
-        u = u[u.any(axis=1)]
+        sizes = np.linalg.norm(u, axis=1, keepdims=True)
+        u = u[sizes[:, 0] > 0.0] / sizes[sizes > 0.0][:, None]
         if not len(u):
             break
-        u /= np.linalg.norm(u, axis=1, keepdims=True)
         activity = np.where(free & (u @ region.patch.T > 0.0), 1.0, region.start)
         u, before = activity @ z, u
         psi = (u * before).sum(axis=1)

@@ -60,6 +60,8 @@ def read_module(module: Any, x: Any, y: Any) -> Brought:
     if not isinstance(module, torch.nn.Module):
         raise FieldError("module", f"expected a torch module, found {type(module).__name__}")
     points, labels = _numbers(x, "x"), _numbers(y, "y")
+    if not points.size:
+        raise FieldError("x", "there is no data")
     if points.ndim < 2:
         raise FieldError("x", f"expected points in rows, (n, ...), found the shape {points.shape}")
     if labels.shape not in ((len(points),), (len(points), 1)):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.records.record import PAGE, Record
 from harness.report.words import short, table
 from harness.show.glossary import ANCHOR, glossary
+from harness.show.lines import slope
 
 _ROBUST = {None: "-", True: "yes", False: "no"}
 
@@ -47,7 +48,7 @@ def _facts(record: Record) -> tuple[str, ...]:
     return (
         _ROBUST[record.robust],
         "proven" if record.proven else "computed",
-        network.activation if network.negative_slope is None else f"leaky relu, slope {network.negative_slope}",
+        network.activation if network.negative_slope is None else f"leaky relu, slope {slope(network)}",
         str(network.depth),
         str(record.instance.n),
         str(sum(network.widths[1:-1])),

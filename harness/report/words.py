@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.problem.networks import Network
 from harness.records.record import Record
+from harness.show.lines import slope
 
 # What Markdown could take for more than a letter. A dot or a hyphen inside a line is none.
 _SPECIAL = re.compile(r"[\\`*_{}\[\]()<>#!|~&:@]|(?<=www)\.")
@@ -40,7 +41,7 @@ def short(number: Any, digits: int = 6) -> str:
 def activation(network: Network) -> str:
     """What the activation is called."""
     if network.negative_slope is not None:
-        return f"leaky ReLU (slope {network.negative_slope})"
+        return f"leaky ReLU (slope {slope(network)})"
     return "ReLU" if network.activation == "relu" else "linear"
 
 
@@ -48,7 +49,7 @@ def activated(network: Network, inputs: str) -> str:
     """What a hidden neuron makes of its inputs, as a formula."""
     if not network.kinked:
         return inputs
-    below = "0" if not network.slope else f"{network.negative_slope} {inputs}"
+    below = "0" if not network.slope else f"{slope(network)} {inputs}"
     return f"max({below}, {inputs})" if network.slope < 1 else f"min({below}, {inputs})"
 
 

@@ -12,7 +12,7 @@ from harness.problem.places import Kink
 from harness.problem.points import Point
 from harness.problem.problems import Problem
 from harness.proofs import proof_of_flow
-from harness.show.lines import count, improvement_lines, limit_lines, short
+from harness.show.lines import count, improvement_lines, limit_lines, short, slope
 
 if TYPE_CHECKING:
     from harness.oracles import Verdict, Verdicts
@@ -149,7 +149,7 @@ def problem_line(problem: Problem) -> str:
 def described(network: Network) -> str:
     """What a network is, on one line."""
     kind = "fully connected" if network.fully_connected else "shared weights" if network.shared else "no shared weights"
-    name = network.activation if network.negative_slope is None else f"leaky relu (slope {network.negative_slope})"
+    name = network.activation if network.negative_slope is None else f"leaky relu (slope {slope(network)})"
     fixed = [str(layer) for layer, own in enumerate(network.trained, start=1) if not own]
     parts = [f"{name} network", kind, f"widths {'-'.join(map(str, network.widths))}"]
     if fixed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.problem.evaluation import evaluate
-from harness.problem.networks import preactivations
+from harness.problem.networks import Network, preactivations
 from harness.problem.places import HiddenNeuron, layer_name
 from harness.problem.points import Point
 from harness.problem.problems import Problem
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Theta = Sequence[Sequence[float]]
 # Steps along a curve that are tried, to show how much it gains.
 STEPS = [2.0**-k for k in range(12)]
+LONG = 12  # characters of a fraction that is shown as it is
 
 
 def limit_lines(point: Point) -> list[str]:
@@ -237,3 +238,9 @@ def short(value: float) -> str:
 
 def count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def slope(network: Network) -> str:
+    """The negative slope; one that is a float, and no short fraction, as the float."""
+    text = str(network.negative_slope)
+    return text if len(text) <= LONG else repr(float(network.slope))

@@ -38,7 +38,7 @@ def _dask(address: str, processes: int) -> Generator[tuple[Executor, int]]:
     try:
         from distributed import Client
     except ImportError:
-        raise FieldError("executor", "dask needs the extra: pip install marginalia[cluster]") from None
+        raise FieldError("executor", "dask needs the extra: pip install '.[cluster]'") from None
     if not address:
         with local_cluster(processes) as cluster, Client(cluster) as client:
             yield client.get_executor(), processes

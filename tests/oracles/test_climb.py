@@ -45,6 +45,15 @@ def test_what_is_climbed_is_psi_and_below_the_largest_slope(below: float) -> Non
     assert reached > 20
 
 
+def test_a_pull_whose_square_underflows_is_none() -> None:
+    rng = np.random.default_rng(5)
+    region = region_of(rng, 0.0)
+    n = len(region.patch)
+    found, direction = climb(region, np.full(n, 1e-300), np.ones(n))
+    assert found == 0.0
+    assert not direction.any()
+
+
 def test_a_dead_neuron_that_pays_is_found_however_many_cases_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.oracles.regions.MAX_CONVEX", 1)
     verdicts = decide(fc_relu_local())

@@ -303,6 +303,7 @@ BAD: dict[str, tuple[Change, Any, str, str]] = {
     ),
     "a module of one's own": (Own, LONE, "module (Own)", "not a layer that is read"),
     "part of a module of one's own": (lambda: nn.Sequential(Own()), LONE, "module[0] (Own)", "not a layer"),
+    "no points": (dense, LONE[:0], "x", "there is no data"),
     "no layers": (nn.Sequential, LONE, "module", "no Linear"),
     "no module": (lambda: [1.0], LONE, "module", "expected a torch module, found list"),
 }

@@ -133,7 +133,7 @@ def test_a_card_says_what_is_refuted_and_by_what(site: Path) -> None:
     for page in counterexamples(site):
         record = load(page.parent / RECORD)
         (card,) = [card for card in cards if f'href="{record.folder}/index.html"' in card]
-        assert f"<h3>{record.claim}: {record.mechanism}" in card
+        assert f"<h3>{record.claim}: {', '.join((*record.networks, record.mechanism))}" in card
         assert typeset(CLAIMS[record.claim].setting) in card
         assert f"<li>{'robust' if record.robust else 'fragile'}</li>" in card
         assert f"<li>flow {'proven' if record.proven else 'computed'}</li>" in card

@@ -25,7 +25,7 @@ from harness.report.improving import way
 from harness.report.scene import scene
 from harness.report.site import build
 from harness.report.words import activated, activation
-from harness.show.answers import check_object, check_text
+from harness.show.answers import check_object, check_text, described
 from strategies import instances
 from tests.claims.test_retrace_beyond import CASES, recorded
 from tests.strategies.test_beyond import KINDS
@@ -75,6 +75,13 @@ def test_the_json_is_by_points_and_layers(case: str) -> None:
 )
 def test_the_text_says_what_the_network_is(case: str, said: str) -> None:
     assert check_text(recorded(case), verdicts(case)).startswith(said)
+
+
+@pytest.mark.parametrize(("slope", "said"), [(Fraction(-3, 7), "-3/7"), (Fraction(0.1), "0.1"), (Fraction(2), "2")])
+def test_a_slope_that_is_a_float_is_shown_as_one(slope: Fraction, said: str) -> None:
+    network = fully_connected("leaky_relu", (1, 1), negative_slope=slope)
+    assert described(network).startswith(f"leaky relu (slope {said}) network")
+    assert activation(network) == f"leaky ReLU (slope {said})"
 
 
 @every

@@ -134,6 +134,27 @@ def test_options_are_not_abbreviated(arguments: list[str], capsys: pytest.Captur
     assert "unrecognized arguments" in err or "arguments are required" in err
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [(["--group", "relu-2"], "group"), (["--share", "0.5"], "share"), (["--processes", "1"], "processes")],
+)
+def test_tables_that_are_not_run_take_no_options_of_a_run(
+    options: list[str], field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tables", *options]) == 2
+    assert capsys.readouterr().err == f"marginalia: {field}: only with --run\n"
+
+
+def test_a_folder_for_hunts_is_tried_before_the_survey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.survey.run", lambda *_, **__: pytest.fail("it was begun"))
+    (tmp_path / "file").touch()
+    survey = ["survey", "--claim", "kkt", "--instances", "5", "--out", str(tmp_path / "out")]
+    assert main([*survey, "--hunt", str(tmp_path / "file" / "reports")]) == 2
+    assert capsys.readouterr().err.startswith(f"marginalia: hunt: {tmp_path / 'file' / 'reports'} cannot be written: ")
+
+
 @pytest.mark.parametrize("text", ["", "[", "[1]", '{"format": 1'])
 def test_what_is_no_instance_at_all_names_the_file(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

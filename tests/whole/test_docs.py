@@ -11,6 +11,7 @@ import pytest
 from harness.claims.table import CLAIMS
 from harness.cli import main
 from harness.problem.instances import Instance
+from harness.records.record import stored
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,3 +100,9 @@ def test_the_counts_of_claims_in_the_readme() -> None:
     theorems, refuted = (sum(claim.status == status for claim in CLAIMS.values()) for status in ("theorem", "refuted"))
     assert (theorems, refuted) == (42, 19)
     assert "Forty-two theorems and nineteen refuted claims are there, and eight that are open" in text
+
+
+def test_how_many_flows_are_said_to_be_proven() -> None:
+    records = stored(ROOT / "reports")
+    said = f"Of the {len(records)} that are stored {sum(record.proven for record in records)} have one"
+    assert said in " ".join((ROOT / "docs" / "proofs.md").read_text(encoding="utf-8").split())
