@@ -17,10 +17,11 @@ import numpy as np
 
 from harness.flow.compiled.field import look, velocity, workspace
 from harness.flow.compiled.integrator import Limits, integrate
-from harness.flow.compiled.kernel import SMALL, unit_sizes, wiring
+from harness.flow.compiled.kernel import SMALL, entries_of, unit_sizes, wiring
 from harness.flow.compiled.rodas import grade
 from harness.flow.compiled.state import BOOKED, GRAZED, SEPARATED, SIGMA, at_start
-from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.invariants.coordinates import Subspace
+from harness.flow.invariants.subspaces import Invariants
 from harness.flow.kinks.gates import Gates
 from harness.flow.kinks.pinned import Pulls
 from harness.flow.kinks.resolve import resolve
@@ -163,9 +164,11 @@ class Run:
         self.enter(subspace, theta0)
 
     def _asleep(self, unit: int, theta0: np.ndarray) -> bool:
-        """Whether a unit of a relu network gives nothing at the start, and never will: no weight leads out of it."""
+        """Whether a first unit of a relu network gives nothing at the start, and never will: no weight leads out."""
         gates = self.gates
-        return not (gates.below or gates.gates[:, unit].any() or theta0[gates.outgoing[unit]].any())
+        if unit not in gates.first or gates.below or gates.gates[:, unit].any():
+            return False
+        return not entries_of(gates.net, theta0)[gates.net.col == unit].any()
 
     def enter(self, subspace: Subspace, theta: np.ndarray) -> None:
         subspace = self._graded(subspace, theta)

@@ -12,7 +12,8 @@ from benchmarks.wide import draw
 from harness.flow import follow, run
 from harness.flow.compiled.kernel import wiring
 from harness.flow.invariants import subspaces
-from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.invariants.coordinates import Subspace
+from harness.flow.invariants.subspaces import Invariants
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.by_unit import curvature_by_unit
 from harness.flow.settling.directions import keep_within, wide_along

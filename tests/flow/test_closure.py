@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from harness.flow.compiled.kernel import wiring
-from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.invariants.coordinates import Subspace
+from harness.flow.invariants.subspaces import Invariants
 from harness.problem.instances import Instance, Loss
 from harness.problem.networks import Network, convolutional, diagonal, fully_connected
 

@@ -12,7 +12,7 @@ import pytest
 from harness.flow import follow
 from harness.flow.batched.follow import follow_batch
 from harness.flow.compiled.kernel import wiring
-from harness.flow.invariants.subspaces import Subspace
+from harness.flow.invariants.coordinates import Subspace
 from harness.flow.kinks.gates import Gates
 from harness.problem.instances import Instance, Loss
 from harness.problem.limits import Limit

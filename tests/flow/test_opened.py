@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.flow.compiled.kernel import wiring
+from harness.flow.invariants.lifting import prime_below
 from harness.flow.invariants.modular import Residues, closure, flat_normals, intersect, opened, still
-from harness.flow.invariants.subspaces import prime_below
 from harness.problem.networks import Network, fully_connected
 
 NONE = np.zeros((0, 2), dtype=np.int64)

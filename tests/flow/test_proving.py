@@ -11,8 +11,8 @@ import pytest
 
 from harness.flow import follow
 from harness.flow.compiled.kernel import wiring
+from harness.flow.invariants.lifting import prime_below
 from harness.flow.invariants.proving import Prover, Setting, integers, meets
-from harness.flow.invariants.subspaces import prime_below
 from harness.problem.instances import Instance
 from harness.problem.networks import convolutional, diagonal, fully_connected
 from tests.flow.test_reference import VALUES, case

@@ -314,6 +314,16 @@ def test_a_neuron_beside_a_fixed_layer_comes_to_zero_in_finite_time(index: int, 
         assert record.value == pytest.approx(limit.value, rel=1e-3)
 
 
+def test_a_deeper_neuron_that_may_wake_is_not_asleep() -> None:
+    """Off at the start, no weight out of it, and switched on by what it hears."""
+    theta0 = ((-1, 2, -1, 1), (2, -1, -1, 1), (1, 0))
+    instance = Instance.of(fully_connected("relu", (2, 2, 2)), "exponential", ((-1, 0), (0, 1)), (1, -1), theta0)
+    (limit,) = drive([instance])
+    assert limit.status == "converged"
+    assert any((event["layer"], event["neuron"], event["gate"]) == (2, 2, "on") for event in limit.events)
+    assert not limit.held
+
+
 @pytest.mark.parametrize(("w", "held"), [((-1, 0, -1), True), ((-2, 0, -1), False)])
 def test_a_neuron_asleep_on_a_kink_holds_the_limit(w: tuple[int, ...], held: bool) -> None:
     """w . x_1 = 0, v = 0, off on x_0: it stays so, but some starts beside it, with w . x_1 > 0, have another limit."""

@@ -247,6 +247,21 @@ def test_coefficients_that_no_sectors_have_hold_nothing() -> None:
     assert held > 5
 
 
+@pytest.mark.parametrize("slow", [1e-6, 1e-8, 5e-10, 1e-12])
+def test_two_ways_at_speeds_far_below_a_jump_that_neither_makes(slow: float) -> None:
+    found = departure.depart(
+        np.array([[1.0, 0.0], [-1.0, 1.0]]), np.zeros(2), np.zeros(2), np.array([-1.0, slow]), np.zeros(2)
+    )
+    assert found.status == "not unique"
+
+
+@pytest.mark.parametrize("v", [2, 4, 5, 6])
+def test_the_same_of_a_flow_whose_margins_differ_by_thirty(v: int) -> None:
+    """Neuron 0 is zero, and x_1, of a weight of exp(-5 v) of that of x_0, may wake it."""
+    limit = follow(start([(1, 0), (-1, 1)], [-1, 1], [(0, 0), (0, 5), (1, 0)], [1, v, -1]))
+    assert limit.reason == TWO_VELOCITIES
+
+
 # Neuron 0 is zero, on four or five planes of its three weights, of which some repel.
 SPACE = [
     (start([(1, 0, -1), (-1, -1, -2), (-2, -1, 1), (1, 2, 2)], [1, -1, -1, -1],

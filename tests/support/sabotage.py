@@ -13,7 +13,8 @@ import numpy as np
 import harness
 from harness.claims.retrace import Field
 from harness.flow import run
-from harness.flow.invariants.subspaces import Invariants, Subspace
+from harness.flow.invariants.coordinates import Subspace
+from harness.flow.invariants.subspaces import Invariants
 from harness.flow.kinks.gates import Gates
 from harness.oracles import Verdict, Verdicts
 from harness.oracles.verdict import LayerVerdicts

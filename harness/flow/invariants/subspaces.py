@@ -20,16 +20,16 @@ is nothing to keep, and all that moves is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, cached_property, lru_cache
-from math import isqrt, lcm
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 import numpy as np
-from scipy.linalg import qr
 
 from harness.flow.compiled.kernel import Wiring
+from harness.flow.invariants.coordinates import Subspace, as_coordinates, everything
+from harness.flow.invariants.lifting import MOST_PRIMES, SHORT, Candidate, Growing, prime_below
 from harness.flow.invariants.modular import (
     Residues,
     closure,
@@ -49,82 +49,12 @@ from harness.flow.kinks.departure import SampleUnit
 from harness.flow.undecided import Undecided
 from harness.problem.instances import Instance
 
-_MOST_PRIMES = 192  # of 31 bits: no basis with longer numbers is looked for
-_SHORT = 2048  # numerators and denominators that one prime shows beyond chance
 _WIDE = 60  # parameters, from which on it pays to look at units by themselves
 _LONG = 1 << 40  # beyond it no ratio is shown by three primes; most floats in general position have more
-_LARGEST_ENTRY = 1e4  # a basis with larger entries is badly conditioned as coordinates
 _TRIES = 24  # sets of primes, where the subspace that one shows is refuted
-_CROSSES = 1e-9  # of unit normals: a part of the subspace that by rounding alone is not zero is below it
 _NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Subspace:
-    """The invariant subspace under the gates of the moment.
-
-    pivots (r,), constant (N,) bool: parameters that the gates hold still, which a basis leaves out.
-    exact: whether it is V itself (else a superset).
-    blocks (n,): a number a sample; samples of one block have equal margins for as long as the gates stay.
-    shown: its rows and basis; None where it is everything that is not constant.
-    """
-
-    pivots: np.ndarray
-    constant: np.ndarray
-    exact: bool
-    blocks: np.ndarray
-    shown: tuple[list[Vector], np.ndarray] | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is everything that the gates let move."""
-        return len(self.pivots) + int(self.constant.sum()) == len(self.constant)
-
-    @property
-    def rows(self) -> list[Vector]:
-        """A basis in integers of what the flow has been proven to stay in, reduced at some pivots."""
-        return (self.shown or _axes(self.constant.tobytes()))[0]
-
-    @property
-    def basis(self) -> np.ndarray:
-        """(N, r) float64 with the identity in the rows `pivots`."""
-        return (self.shown or _axes(self.constant.tobytes()))[1]
-
-    def at(self, parameters: np.ndarray) -> np.ndarray:
-        """The rows of the basis of some parameters (k,), without columns of zeros where it is unit vectors."""
-        return np.diag(~self.constant[parameters] * 1.0) if self.shown is None else self.basis[parameters]
-
-    def led_by(self, order: np.ndarray) -> Subspace:
-        """The same, with the first parameters of an order (N,) that can be its coordinates as those."""
-        rows, pivots = _reduced_at(self.rows, order.tolist())
-        return replace(self, pivots=np.array(pivots), shown=(self.rows, _floats(rows, pivots, len(order))))
-
-    def tangent(self, normals: np.ndarray) -> np.ndarray:
-        """An orthonormal basis (N, r) of the directions in it along which no kink of these normals (s, N) is left."""
-        # one nonzero number a column, each in a row of its own: unit vectors already
-        whole = self.shown is None or np.count_nonzero(self.basis) == self.basis.shape[1]
-        orthonormal = self.basis if whole else np.linalg.qr(self.basis)[0]
-        if len(normals):
-            _, values, right = np.linalg.svd(normals @ orthonormal)
-            orthonormal = orthonormal @ right[int(np.sum(values > _CROSSES)) :].T
-        return np.ascontiguousarray(orthonormal)
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """What one prime shows: a reduced basis (r, N), its pivots (r,), ascending, and the blocks (n,)."""
-
-    basis: np.ndarray
-    pivots: np.ndarray
-    blocks: np.ndarray
-
-    @classmethod
-    def of(cls, basis: np.ndarray, pivots: np.ndarray, blocks: np.ndarray) -> _Candidate:
-        """The same of a reduced basis in any order."""
-        order = np.argsort(pivots)
-        return cls(basis[order], pivots[order], blocks)
 
 
 @dataclass(frozen=True)
@@ -222,9 +152,9 @@ class Invariants:
         candidates = self._candidates(lambda prime: self._from_start(_anywhere(size, prime)[0], gates, constant, prime))
         return len(next(candidates)[1].pivots) + int(constant.sum())
 
-    def _from_start(self, row: np.ndarray, gates: np.ndarray, constant: np.ndarray, prime: int) -> _Candidate:
+    def _from_start(self, row: np.ndarray, gates: np.ndarray, constant: np.ndarray, prime: int) -> Candidate:
         """The closure of a start (N,) where nothing slides."""
-        return _Candidate.of(*from_start(self.cell(prime), row, self._slopes(gates, prime), constant, self._seed))
+        return Candidate.of(*from_start(self.cell(prime), row, self._slopes(gates, prime), constant, self._seed))
 
     def after(
         self,
@@ -304,7 +234,7 @@ class Invariants:
                 free, blocks = candidate(prime_below(k))
             except ZeroDivisionError:
                 continue
-            return _everything(constant, blocks) if free else None
+            return everything(constant, blocks) if free else None
         return None
 
     def _opened_by_unit(
@@ -331,7 +261,7 @@ class Invariants:
 
             if not self._fills(part, spanning, None, gates, on, old.blocks, constant):
                 return None
-        return _everything(constant, old.blocks)
+        return everything(constant, old.blocks)
 
     def _started_by_unit(self, theta0: Sequence[Fraction], gates: np.ndarray, blocks: np.ndarray) -> Subspace | None:
         """V at a start where all margins differ and nothing slides, in a relu network of two layers; None where it is
@@ -358,7 +288,7 @@ class Invariants:
 
             if not self._fills(part, started, anywhere, gates, _NO_PAIRS, blocks, constant):
                 return None
-        return _everything(constant, blocks)
+        return everything(constant, blocks)
 
     def _fills(
         self,
@@ -378,19 +308,19 @@ class Invariants:
         held = constant[part.parameters]
         free = len(held) - int(held.sum())
 
-        def closed(rows: np.ndarray, prime: int) -> _Candidate:
+        def closed(rows: np.ndarray, prime: int) -> Candidate:
             cell, slopes = part.cell(self.cell(prime)), self._slopes(gates, prime)[:, part.units]
             lines = part.normals(cell, slides)
             found = closure(cell, rows, slopes, lines, _NO_PAIRS, blocks, held, self._seed)
             if found[0].shape[1] < len(held):
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
-            return _Candidate.of(*found)
+            return Candidate.of(*found)
 
         candidates = self._candidates(lambda prime: closed(spanning(prime), prime))
         prime, first = next(candidates)
         if len(first.pivots) == free - len(slides):
             return True
-        shown = _Growing(candidates, prime, first)
+        shown = Growing(candidates, prime, first)
         if shown.lift(1) is not None or shown.lift(3) is not None or len(signed_ties(first.basis, prime)[1]) < free:
             return False
         return anywhere is None or len(closed(anywhere(prime), prime).pivots) == len(first.pivots)
@@ -428,7 +358,7 @@ class Invariants:
     def _short(self, pair: SampleUnit) -> bool:
         """Whether the normal of a flat kink has short numbers alone."""
         if pair not in self._shorts:
-            self._shorts[pair] = all(max(abs(v.numerator), v.denominator) <= _SHORT for v in self._normal(*pair))
+            self._shorts[pair] = all(max(abs(v.numerator), v.denominator) <= SHORT for v in self._normal(*pair))
         return self._shorts[pair]
 
     def _close(
@@ -444,16 +374,16 @@ class Invariants:
         constant, normals = self._without(gates, bent, size, slides), [self._normal(*pair) for pair in slides]
         free = size - int(constant.sum())
 
-        def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> _Candidate:
+        def closed(rows: np.ndarray, blocks: np.ndarray, prime: int) -> Candidate:
             cell = self.cell(prime)
             lines = flat_normals(self.net, cell.x, flat, size, prime)
             slopes = self._slopes(gates, prime)
             found = closure(cell, rows, slopes, lines, bent, blocks, constant, self._seed)
             if found[0].shape[1] < size:
                 raise ZeroDivisionError(f"a determinant is divisible by {prime}")
-            return _Candidate.of(*found)
+            return Candidate.of(*found)
 
-        def candidate(prime: int) -> _Candidate:
+        def candidate(prime: int) -> Candidate:
             if spanned.from_start:
                 return self._from_start(spanned.rows(prime)[0], gates, constant, prime)
             return closed(spanned.rows(prime), spanned.blocks(prime), prime)
@@ -462,130 +392,28 @@ class Invariants:
         for _ in range(_TRIES):
             prime, first = next(candidates)
             if len(first.pivots) == free:
-                return _everything(constant, first.blocks)
+                return everything(constant, first.blocks)
             setting = Setting(gates == 1.0, normals, curved, constant, first.blocks)
-            shown = _Growing(candidates, prime, first)
-            for most in (1, 3, _MOST_PRIMES):
+            shown = Growing(candidates, prime, first)
+            for most in (1, 3, MOST_PRIMES):
                 if most > 3 and spanned.anywhere and len(signed_ties(first.basis, prime)[1]) == free:
                     generic = closed(*spanned.anywhere(prime), prime)
                     if len(generic.pivots) == len(first.pivots):
-                        return _everything(constant, first.blocks)
+                        return everything(constant, first.blocks)
                 lifted = shown.lift(most)
                 if lifted is not None and self._prover.holds(lifted, first.pivots.tolist(), spanned.exact(), setting):
-                    return _as_coordinates(lifted, first, constant)
+                    return as_coordinates(lifted, first, constant)
         raise Undecided("the invariant subspace could not be proven")
 
     def _candidates(self, candidate: Callable[[int], T]) -> Iterator[tuple[int, T]]:
         """What one prime after the other shows, without those that divide a number of the instance."""
-        for k in range(100 * _MOST_PRIMES):
+        for k in range(100 * MOST_PRIMES):
             try:
                 found = candidate(prime_below(k))
             except ZeroDivisionError:
                 continue
             yield prime_below(k), found
         raise Undecided("every prime that is tried divides a number of the instance")
-
-
-class _Growing:
-    """Residues of one reduced basis modulo more and more primes, until it can be lifted."""
-
-    def __init__(self, candidates: Iterator[tuple[int, _Candidate]], prime: int, first: _Candidate) -> None:
-        self._candidates = candidates
-        self._first = first
-        self._entries = [(int(r), int(k)) for r, k in np.argwhere(first.basis)]
-        self._values = [int(first.basis[r, k]) for r, k in self._entries]
-        self._modulus = prime
-        self._count = 1
-
-    def lift(self, most: int) -> list[Vector] | None:
-        """The basis in integers, from at most so many primes; None if they show no rational one."""
-        if most == 1:
-            return self._rational(_SHORT)
-        while self._count < most:
-            for _ in range(min(max(2, self._count // 2), most - self._count)):
-                prime, other = next(self._candidates)
-                if not np.array_equal(other.pivots, self._first.pivots) or np.any(
-                    (other.basis != 0) != (self._first.basis != 0)
-                ):
-                    return None
-                inverse = pow(self._modulus, -1, prime)
-                for t, (r, k) in enumerate(self._entries):
-                    value = self._values[t]
-                    self._values[t] = value + self._modulus * ((int(other.basis[r, k]) - value) * inverse % prime)
-                self._modulus *= prime
-                self._count += 1
-            # a word of 31 bits is left over to tell a fraction from chance
-            rows = self._rational(isqrt(self._modulus >> 31) // 2)
-            if rows is not None:
-                return rows
-        return None
-
-    def _rational(self, bound: int) -> list[Vector] | None:
-        rows: list[dict[int, tuple[int, int]]] = [{} for _ in self._first.pivots]
-        for value, (r, k) in zip(self._values, self._entries, strict=True):
-            found = (1, 1) if value == 1 else _fraction(value, self._modulus, bound)
-            if found is None:
-                return None
-            rows[r][k] = found
-        out: list[Vector] = []
-        for row in rows:
-            common = lcm(*(q for _, q in row.values()))
-            out.append([0] * self._first.basis.shape[1])
-            for k, (p, q) in row.items():
-                out[-1][k] = p * (common // q)
-        return out
-
-
-def _everything(constant: np.ndarray, blocks: np.ndarray) -> Subspace:
-    """All that the gates let move."""
-    return Subspace(np.flatnonzero(~constant), constant, True, blocks)
-
-
-@lru_cache(maxsize=256)
-def _axes(constant: bytes) -> tuple[list[Vector], np.ndarray]:
-    """Rows and basis (N, r) of what is not constant.  Not to be written to."""
-    unit = np.eye(len(constant))[:, np.frombuffer(constant, dtype=np.bool_) == 0]
-    return unit.T.astype(int).tolist(), np.ascontiguousarray(unit)
-
-
-def _as_coordinates(rows: list[Vector], first: _Candidate, constant: np.ndarray) -> Subspace:
-    """The subspace of these rows, with other pivots where its reduced basis is badly conditioned."""
-    basis = _floats(rows, first.pivots.tolist(), len(constant))
-    found = Subspace(first.pivots, constant, True, first.blocks, (rows, basis))
-    if len(rows) and np.abs(basis).max() > _LARGEST_ENTRY:
-        # the largest volume makes all entries small
-        return found.led_by(qr(basis.T, mode="economic", pivoting=True)[-1])
-    return found
-
-
-def _floats(rows: list[Vector], pivots: list[int], size: int) -> np.ndarray:
-    """The reduced basis (N, r) as floats, exact where its numbers are."""
-    out = np.zeros((size, len(rows)))
-    for r, (row, k) in enumerate(zip(rows, pivots, strict=True)):
-        out[:, r] = [a / row[k] if a else 0.0 for a in row]
-    return out
-
-
-def _reduced_at(rows: list[Vector], order: list[int]) -> tuple[list[Vector], list[int]]:
-    """Rows of the same span that are reduced at the first columns of an order that can be pivots; these, ascending."""
-    rows = [list(row) for row in rows]
-    pivots: list[int] = []
-    for k in order:
-        t = len(pivots)
-        if t == len(rows):
-            break
-        chosen = max(range(t, len(rows)), key=lambda r: abs(rows[r][k]))
-        if not rows[chosen][k]:
-            continue
-        rows[t], rows[chosen] = rows[chosen], rows[t]
-        lead = rows[t][k]
-        for r, row in enumerate(rows):
-            if r != t and row[k]:
-                factor = row[k]
-                rows[r] = integers([Fraction(lead * a - factor * b) for a, b in zip(row, rows[t], strict=True)])
-        pivots.append(k)
-    ascending = sorted(zip(pivots, rows, strict=True), key=lambda pair: pair[0])
-    return [row for _, row in ascending], [k for k, _ in ascending]
 
 
 def _long(numbers: Sequence[Fraction]) -> bool:
@@ -606,36 +434,3 @@ def _apart(blocks: np.ndarray) -> bool:
 
 def _array(pairs: Sequence[SampleUnit]) -> np.ndarray:
     return _NO_PAIRS if not pairs else np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-@cache
-def prime_below(k: int) -> int:
-    """The k-th prime below 2^31, from 0 downwards."""
-    candidate = 2147483647 if k == 0 else prime_below(k - 1) - 2
-    while not _is_prime(candidate):
-        candidate -= 2
-    return candidate
-
-
-def _is_prime(n: int) -> bool:
-    """Miller and Rabin's test, which these bases decide for odd n from 10 to 3.2e9."""
-    odd, twos = n - 1, 0
-    while odd % 2 == 0:
-        odd, twos = odd // 2, twos + 1
-    for base in (2, 3, 5, 7):
-        power = pow(base, odd, n)
-        if power not in (1, n - 1) and all((power := power * power % n) != n - 1 for _ in range(twos - 1)):
-            return False
-    return True
-
-
-def _fraction(a: int, modulus: int, bound: int) -> tuple[int, int] | None:
-    """The p and q > 0 with p/q = a modulo the modulus and |p|, q <= bound, by the Euclidean algorithm."""
-    r0, r1, t0, t1 = modulus, a, 0, 1
-    while r1 > bound:
-        quotient = r0 // r1
-        r0, r1 = r1, r0 - quotient * r1
-        t0, t1 = t1, t0 - quotient * t1
-    if not 0 < abs(t1) <= bound:
-        return None
-    return (r1, t1) if t1 > 0 else (-r1, -t1)

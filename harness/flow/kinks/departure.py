@@ -105,7 +105,10 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
             continue
         if not (independent or _may_stay(tuple(sides.tolist()), stays, normals, base, plus, minus)):
             continue
-        if not any((np.abs(gram @ (omega - other)) <= _SAME * sizes).all() for other, _ in found):
+        # by the terms of these two alone: jumps that neither makes say nothing of them
+        scales = (rounded + coupled @ np.maximum(np.abs(omega), np.abs(other)) for other, _ in found)
+        apart = (np.abs(gram @ (omega - other)) for other, _ in found)
+        if not any((one <= _SAME * scale).all() for one, scale in zip(apart, scales, strict=True)):
             found.append((omega, tuple(int(s) for s in sides)))
     return _only(found)
 

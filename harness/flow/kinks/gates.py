@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.flow.compiled.field import Seen, Slides, cell_of, look, no_slides, slides_of
 from harness.flow.compiled.kernel import Wiring, unit_gradient
-from harness.flow.invariants.subspaces import Subspace
+from harness.flow.invariants.coordinates import Subspace
 from harness.flow.kinks.departure import Line, SampleUnit
 from harness.flow.kinks.normals import PARALLEL, Normals
 from harness.problem.instances import Instance

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.flow.compiled.field import Slides, look, velocity, workspace
-from harness.flow.invariants.subspaces import Subspace
+from harness.flow.invariants.coordinates import Subspace
 from harness.flow.kinks.gates import Gates
 from harness.flow.settling.decoupled import rate_of
 from harness.flow.settling.evened import FAINTEST, Before, evened
