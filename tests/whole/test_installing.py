@@ -58,7 +58,7 @@ def test_a_command_that_lacks_its_extra_names_it_in_one_line(
 ) -> None:
     done = blind(tmp_path, required(None), *command)
     assert (done.returncode, done.stdout) == (2, "")
-    said = rf"marginalia: \w+: not installed; this command needs pip install 'marginalia\[{extra}\]'\n"
+    said = rf"marginalia: \w+: not installed; this command needs pip install '\.\[{extra}\]'\n"
     assert re.fullmatch(said, done.stderr), done.stderr
 
 
