@@ -40,6 +40,7 @@ def harvest(options: argparse.Namespace) -> int:
 
 def survey(options: argparse.Namespace) -> int:
     from harness.harvest.run import PAGES
+    from harness.records.folders import make_writable
     from harness.survey import Plan, run
     from harness.survey.standard import cells
     from harness.survey.studies import STUDIES
@@ -50,7 +51,7 @@ def survey(options: argparse.Namespace) -> int:
     if options.report and options.study is None:
         raise FieldError("report", "only a study has one")
     if options.hunt:
-        _require_writable(options.hunt)
+        make_writable(options.hunt, "hunt")
     study = STUDIES[options.study] if options.study else None
     setup = setup_of(options, "steps")
     if study and setup:
@@ -73,16 +74,6 @@ def survey(options: argparse.Namespace) -> int:
     return DEFECT if any(result.claim == PAGES for result in hunted) else OK
 
 
-def _require_writable(hunt: Path) -> None:
-    """Before the survey, not after it.  Raises FieldError."""
-    from harness.records.folders import make_writable
-
-    try:
-        make_writable(hunt)
-    except FieldError as error:
-        raise FieldError("hunt", error.message) from None
-
-
 def _hunted(options: argparse.Namespace, claims: Sequence[str], progress: Progress) -> list[Harvested]:
     from harness.harvest import huntable
     from harness.survey.suspects import pursue
@@ -98,9 +89,9 @@ def tables(options: argparse.Namespace) -> int:
     from harness.tables.text import markdown
 
     out = options.reports / "tables"
-    given = {"group": options.group, "share": options.share != 1.0, "processes": options.processes}
-    if not options.run and any(given.values()):
-        raise FieldError(next(name for name, there in given.items() if there), "only with --run")
+    for name, given in (("group", options.group), ("share", options.share != 1.0), ("processes", options.processes)):
+        if given and not options.run:
+            raise FieldError(name, "only with --run")
     if not options.run and not options.reports.is_dir():
         raise FieldError("reports", f"{options.reports} is no folder")
     if options.run:

@@ -22,15 +22,15 @@ class Limit:
     """Where the direction of a flow goes.
 
     point: the limit; None unless status is "converged".
-    status: "converged" in direction; "never_separates", proven: no margin is ever positive for all; "undecided", for
-    the reason that is given, also where the flow is not unique.
+    status: "converged" in direction; "never_separates", proven: never are all margins positive; "undecided", for the
+    reason that is given, also where the flow is not unique.
     log_norm: log ||theta(t)|| that the flow reached, None if it never started.  evidence: rows (log-norm, distance of
     the flow's direction to the limit), the case for convergence.
     events: what happened at kinks, in order: "log_norm", "sample" from 0, "layer" and "neuron" from 1, and "gate":
     "on", "off" or "sliding".
     held: whether an exact invariance (zeros, ties, balance, a rational rotation of them) keeps the flow in a subspace
-    from its start on that is smaller than that of other starts with its gates, or a small neuron on its ray; another
-    start, however near, may then have another limit.
+    from its start on that is smaller than that of other starts with its gates, or a small neuron on its ray, or a
+    neuron of a relu network sleeps on a kink of the start; another start, however near, may then have another limit.
     path: what was recorded of T steps, None unless it was asked for: "log_norm" (T,), "sigma" (T,), the time of the
     flow, "direction" (T, N), theta / ||theta||, and "booked" (T,): the softmax is the one at log_norm - booked.
     """

@@ -109,8 +109,8 @@ def trusted(out: Path) -> tuple[list[Record], list[tuple[Path, str]]]:
     return records, refused
 
 
-def make_writable(out: Path) -> None:
-    """Make the folder, and find out whether it can be written.  Raises FieldError."""
+def make_writable(out: Path, field: str = "out") -> None:
+    """Make the folder, and find out whether it can be written.  Raises FieldError, which names the field."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with locked(out):
@@ -119,7 +119,7 @@ def make_writable(out: Path) -> None:
             probe.write_bytes(b"")
             probe.unlink()
     except OSError as error:
-        raise FieldError("out", f"{out} cannot be written: {error.strerror}") from None
+        raise FieldError(field, f"{out} cannot be written: {error.strerror}") from None
 
 
 # --- under the lock ---

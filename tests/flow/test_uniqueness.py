@@ -193,7 +193,7 @@ def test_lines_in_one_plane_are_resolved_by_their_sectors(seed: int, monkeypatch
     found = departure.depart(normals, base, np.abs(base), plus, minus)
     monkeypatch.setattr(departure, "_faces", lambda _: list(map(np.array, product((-1, 1, 0), repeat=count))))
     may_stay = _distance_from_zero(_velocities_beside(normals, base, plus, minus)[1]) < 1e-9
-    monkeypatch.setattr(departure, "_may_stay", lambda sides, *_: any(sides) or may_stay)
+    monkeypatch.setattr(departure, "_may_stay", lambda sides, **_: any(sides) or may_stay)
     assert found == departure.depart(normals, base, np.abs(base), plus, minus)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
@@ -92,7 +93,7 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
     if sizes[sizes > 0.0].min() < FAINT:
         return Departure("faint")
     found: list[tuple[np.ndarray, tuple[int, ...]]] = []
-    stays: dict[tuple[int, ...], bool] = {}
+    may_stay = cache(partial(_may_stay, normals=normals, base=base, plus=plus, minus=minus))
     for face in faces:
         omega = _face_velocity(face, normals, gram, inner, rounded, plus, minus)
         if omega is None:
@@ -103,12 +104,13 @@ def depart(normals: np.ndarray, base: np.ndarray, terms: np.ndarray, plus: np.nd
         # a velocity along the kink belongs to the closed faces beside it, but is the sliding face's own
         if any(t != 0 and s not in (0, t) for t, s in zip(face, sides, strict=True)):
             continue
-        if not (independent or _may_stay(tuple(sides.tolist()), stays, normals, base, plus, minus)):
+        if not (independent or may_stay(tuple(sides.tolist()))):
             continue
-        # by the terms of these two alone: jumps that neither makes say nothing of them
-        scales = (rounded + coupled @ np.maximum(np.abs(omega), np.abs(other)) for other, _ in found)
-        apart = (np.abs(gram @ (omega - other)) for other, _ in found)
-        if not any((one <= _SAME * scale).all() for one, scale in zip(apart, scales, strict=True)):
+        # by the terms of two alone: jumps that neither makes say nothing of them
+        if not any(
+            (np.abs(gram @ (omega - other)) <= _SAME * (rounded + coupled @ np.maximum(abs(omega), abs(other)))).all()
+            for other, _ in found
+        ):
             found.append((omega, tuple(int(s) for s in sides)))
     return _only(found)
 
@@ -295,7 +297,7 @@ def _faces(normals: np.ndarray) -> list[np.ndarray] | None:
     Normals in one plane (a neuron with two weights that both become zero, say) cut it into sectors.
     """
     count = len(normals)
-    if count > 2 and len(within := _within(normals)[1]) and within.shape[1] == 2:
+    if count > 2 and (within := _within(normals)[1]).shape[1] == 2:
         return [*np.unique(_around(within), axis=0), np.zeros(count, dtype=int)]
     if count > MOST_LINES:
         return None
@@ -334,29 +336,24 @@ def sectors(within: np.ndarray) -> np.ndarray:
 
 
 def _may_stay(
-    sides: tuple[int, ...],
-    known: dict[tuple[int, ...], bool],
-    normals: np.ndarray,
-    base: np.ndarray,
-    plus: np.ndarray,
-    minus: np.ndarray,
+    sides: tuple[int, ...], normals: np.ndarray, base: np.ndarray, plus: np.ndarray, minus: np.ndarray
 ) -> bool:
     """Whether the flow may stay on the lines where sides are zero: zero is a mean of what it does across them beside.
 
     Where their normals depend on each other, coefficients between 0 and 1 allow for more, since not every choice of
-    sides is that of a part of the space.  known: what was found of other sides, kept.
+    sides is that of a part of the space.
     """
-    if sides not in known:
-        own = np.array(sides)
-        on = own == 0
-        known[sides] = True
-        basis, within = _within(normals[on]) if on.sum() > 2 else (normals, normals[on])
-        if len(basis) < len(within):
-            fixed = base + np.where(own > 0, plus, np.where(own < 0, -minus, 0.0)) @ normals
-            speeds = (fixed + np.where(sectors(within) > 0, plus[on], -minus[on]) @ normals[on]) @ basis.T
-            largest = float(np.abs(speeds).max())
-            known[sides] = largest == 0.0 or not leads_away(speeds, ROUGH * largest)
-    return known[sides]
+    own = np.array(sides)
+    on = own == 0
+    if on.sum() < 3:
+        return True
+    basis, within = _within(normals[on])
+    if len(basis) == len(within):
+        return True
+    fixed = base + np.where(own > 0, plus, np.where(own < 0, -minus, 0.0)) @ normals
+    speeds = (fixed + np.where(sectors(within) > 0, plus[on], -minus[on]) @ normals[on]) @ basis.T
+    largest = float(np.abs(speeds).max())
+    return largest == 0.0 or not leads_away(speeds, ROUGH * largest)
 
 
 def _face_velocity(face, normals, gram, inner, rounded, plus, minus) -> np.ndarray | None:
