@@ -132,6 +132,21 @@ def test_a_page_does_not_say_that_nothing_nearby_is_better_where_something_is(re
     assert ("## A better point next to it" in text) == (record.kind == "curve")
 
 
+def test_a_gap_beside_a_kink_says_nothing_of_what_is_nearby() -> None:
+    (record,) = (r for r in stored_records(REPORTS) if r.claim == "depth2-relu-active-global")
+    limit = record.data["limit"] | {"kinks": fc_relu_local().data["limit"]["kinks"]}
+    assert limit["kinks"]
+    assert "## Why\n\nA point elsewhere is better" in page(Record(record.data | {"limit": limit}))
+
+
+@pytest.mark.parametrize(
+    "record", [r for r in stored_records(REPORTS) if r.mechanism == "unequal neurons"], ids=_folder
+)
+def test_neurons_of_a_proof_are_counted_from_one(record: Record) -> None:
+    first, second = record.data["certificate"]["witness"]["neurons"]
+    assert f"(unequal neurons; neurons {first + 1} and {second + 1})" in page(record)
+
+
 HOSTILE = "![](http://picture.example/x.png) [a](javascript:b) <img src=x> www.example.org\n\n# |`~~~`"
 
 
